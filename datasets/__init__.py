@@ -1,0 +1,1 @@
+"""Fleet snapshots: tables in and out, their validation, importers and generators."""

@@ -1,0 +1,1 @@
+"""Fleet snapshots from public traces of real clouds."""

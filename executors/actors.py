@@ -1,0 +1,237 @@
+"""Coordinator and agents as Ray actors; the only module of the executors that knows Ray.
+
+Everything that decides or acts is in :mod:`slacktide.executors.coordinator` and :mod:`slacktide.executors.agent`; the
+actors only carry calls.  One simulated agent stands for many hosts, since an idle process costs about 90 MiB.  Names as
+an operator reads them in Ray's state: ``campaign-<id>`` and ``agent-<number>-of-<count>-<id>``.
+"""
+
+import gc
+import logging
+import os
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import ray
+
+from slacktide.clock import Clock
+from slacktide.errors import ExecutionError, SlacktideError
+from slacktide.executors.agent import HostAgent
+from slacktide.executors.campaign_state import CampaignState
+from slacktide.executors.commands import Report, Turn
+from slacktide.executors.coordinator import Coordinator, Progress, QuietUntil
+from slacktide.executors.drivers.protocol import (
+    Adoption,
+    HostCondition,
+    MigrationRequest,
+    PatchRequest,
+    VmLocation,
+)
+from slacktide.executors.drivers.settings import SimulationSettings
+from slacktide.executors.drivers.simulated import SimulatedDriver
+from slacktide.executors.journal import Durability, Journal
+from slacktide.executors.program import Program
+from slacktide.executors.rules import Rules
+from slacktide.ids import CampaignId
+from slacktide.planner.policy import MigrationRules
+
+NAMESPACE: Final = "slacktide"
+OBJECT_STORE_BYTES: Final = 256 * 2**20
+"""Ray's shared memory on one machine: a program of 150,000 migrations takes about 60 MiB, reports less."""
+PICKLE_PROTOCOL: Final = 5
+"""Calls between coordinator and agents are pickled here, as bytes: Ray's own pickler asks about every object in Python
+and takes 1.5 ms for a turn of twenty requests, this one 0.05 ms."""
+GARBAGE_THRESHOLD: Final = 20_000
+"""New objects between two looks for garbage in the coordinator's process, which has no cycles to speak of: with
+Python's 700 it spends a quarter of its time looking at the same 150,000 migrations."""
+START_TIMEOUT_S: Final = 120
+"""How long actors may take to start: several seconds each on a busy machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorTerms:
+    """By what a coordinator goes."""
+
+    clock: Clock
+    rules: Rules
+    durability: Durability
+    quiet_until_s: QuietUntil | None
+    """See :class:`slacktide.executors.coordinator.Coordinator`."""
+
+
+class HostAgentActor:
+    """A host agent in a process of its own."""
+
+    def __init__(self, settings: SimulationSettings, rules: MigrationRules) -> None:
+        self._agent = HostAgent(SimulatedDriver(settings, rules))
+
+    def ask(self, method: str, argument: bytes) -> bytes:
+        """Have the agent do ``method``; argument and answer are pickled."""
+        return pickle.dumps(getattr(self._agent, method)(pickle.loads(argument)), PICKLE_PROTOCOL)
+
+
+class RayAgents:
+    """Agents behind Ray."""
+
+    def __init__(self, handles: Sequence[Any]) -> None:
+        self._handles = tuple(handles)
+
+    @property
+    def count(self) -> int:
+        """How many agents there are."""
+        return len(self._handles)
+
+    def exchange(self, turns: Mapping[int, Turn]) -> dict[int, Report]:
+        """Have several agents take a turn at once, and return their reports."""
+        return self._ask("turn", turns)
+
+    def adopt(self, adoptions: Mapping[int, Adoption]) -> None:
+        """Have agents take charge of what others began."""
+        self._ask("adopt", adoptions)
+
+    def locate(self, requests: Mapping[int, Sequence[MigrationRequest]]) -> dict[int, list[VmLocation]]:
+        """Ask agents where VMs are."""
+        return self._ask("locate", requests)
+
+    def inspect(self, requests: Mapping[int, Sequence[PatchRequest]]) -> dict[int, list[HostCondition]]:
+        """Ask agents how far patches are."""
+        return self._ask("inspect", requests)
+
+    def _ask(self, method: str, arguments: Mapping[int, Any]) -> dict[int, Any]:
+        answers = [
+            self._handles[number].ask.remote(method, pickle.dumps(asked, PICKLE_PROTOCOL))
+            for number, asked in arguments.items()
+        ]
+        with ray_errors():
+            found = [pickle.loads(answer) for answer in ray.get(answers)]
+        return dict(zip(arguments, found, strict=True))
+
+
+class CampaignCoordinator:
+    """A campaign's coordinator in a process of its own."""
+
+    def __init__(
+        self, program: Program, journal: Path, campaign: CampaignId, handles: Sequence[Any], terms: CoordinatorTerms
+    ) -> None:
+        self._journal = Journal.open(journal, campaign, durability=terms.durability)
+        agents = RayAgents(handles)
+        self._coordinator = Coordinator(program, self._journal, agents, terms.clock, terms.rules, terms.quiet_until_s)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GARBAGE_THRESHOLD)
+
+    def step(self, wall_s: float) -> Progress:
+        """Go on for about ``wall_s`` seconds and return how far the campaign is."""
+        return self._coordinator.step(wall_s)
+
+    def state(self) -> CampaignState:
+        """Return what is known of the campaign."""
+        return self._coordinator.state
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self._journal.close()
+
+
+class RayCampaign:
+    """A campaign on Ray, seen from the process that waits for it."""
+
+    def __init__(
+        self,
+        program: Program,
+        journal: Path,
+        campaign: CampaignId,
+        terms: CoordinatorTerms,
+        simulation: tuple[SimulationSettings, MigrationRules],
+        agents: int,
+    ) -> None:
+        names = [f"agent-{number}-of-{agents}-{campaign}" for number in range(agents)]
+        self._agents = [_named(HostAgentActor, name).remote(*simulation) for name in names]
+        coordinator = _named(CampaignCoordinator, f"campaign-{campaign}")
+        self._coordinator = coordinator.remote(ray.put(program), journal, campaign, self._agents, terms)
+
+    def step(self, wall_s: float) -> Progress:
+        """Go on for about ``wall_s`` seconds and return how far the campaign is."""
+        with ray_errors():
+            progress: Progress = ray.get(self._coordinator.step.remote(wall_s))
+        return progress
+
+    def state(self) -> CampaignState:
+        """Return what is known of the campaign."""
+        with ray_errors():
+            state: CampaignState = ray.get(self._coordinator.state.remote())
+        return state
+
+    def close(self) -> None:
+        """Let go of the journal and end the actors."""
+        with suppress(ray.exceptions.RayError):
+            ray.get(self._coordinator.close.remote(), timeout=START_TIMEOUT_S)
+        for actor in (self._coordinator, *self._agents):
+            ray.kill(actor)
+
+
+def _named(kind: type, name: str) -> Any:  # noqa: ANN401  (Ray makes its handles at run time)
+    """Return an actor class of ``kind`` that reserves no processor: actors mostly wait."""
+    return ray.remote(num_cpus=0)(kind).options(name=name)
+
+
+@contextmanager
+def ray_errors() -> Iterator[None]:
+    """Raise an actor's own error as it was, and Ray's as one with a remedy."""
+    try:
+        yield
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, SlacktideError):
+            raise error.cause from None
+        raise
+    except ray.exceptions.RayError as error:
+        fact = f"an actor of the campaign ended: {str(error).splitlines()[0]}"
+        raise ExecutionError(
+            "Ray", fact, "Run the same command again: the campaign resumes from its journal"
+        ) from error
+
+
+@contextmanager
+def cluster(cpus: int) -> Iterator[None]:
+    """Have a Ray cluster: the one that is there, or one on this machine alone, which is then shut down again.
+
+    Raises
+    ------
+    ExecutionError
+        If Ray does not start.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    try:
+        _start(cpus)
+    except (RuntimeError, OSError, ConnectionError, ValueError) as error:
+        fact = f"does not start: {str(error).splitlines()[0]}"
+        raise ExecutionError(
+            "Ray", fact, "Run without it (--no-ray), or see its logs in the session's folder"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(cpus: int) -> None:
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    ray.init(
+        address="local",
+        namespace=NAMESPACE,
+        num_cpus=cpus,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        _node_ip_address="127.0.0.1",
+    )

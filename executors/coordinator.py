@@ -1,0 +1,228 @@
+"""The coordinator: decide, journal, have it done, journal what came of it, fold.
+
+Thin on purpose.  What to do is decided in :mod:`slacktide.executors.decisions`; what happened is folded in
+:mod:`slacktide.executors.campaign_state`.  Here is the order: an intent is in the journal before an agent hears of it.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from math import inf
+from typing import Final
+
+import numpy as np
+
+from slacktide.clock import Clock, VirtualClock
+from slacktide.errors import ExecutionError
+from slacktide.executors import events
+from slacktide.executors.agents import Agents
+from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
+from slacktide.executors.commands import Dispatch, Requests
+from slacktide.executors.decisions import Scheduler
+from slacktide.executors.events import Event, Stage
+from slacktide.executors.journal import Journal
+from slacktide.executors.news import News
+from slacktide.executors.pace import wait_until
+from slacktide.executors.program import Program
+from slacktide.executors.resolution import resolve, untold
+from slacktide.executors.rules import Rules
+
+REPORT_INTERVAL_S: Final = 1.0
+"""How often agents report and the coordinator decides: plans are made in whole seconds, finer would change nothing."""
+
+
+TOLD_AHEAD_S: Final = 120.0
+"""How far ahead simulated agents tell what will happen.
+
+Longer means fewer calls; an attempt whose end is told can no longer be stopped, so this is no longer than the least
+time by which an attempt may overrun (``DEADLINE_FLOOR_S``)."""
+
+QuietUntil = Callable[[Requests], float]
+"""Until when nothing can come of requests, in seconds from the origin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a campaign has got."""
+
+    now_s: float
+    planned_s: int
+    """When the plan would have its last host back."""
+    hosts: int
+    hosts_returned: int
+    hosts_out: int
+    hosts_failed: int
+    """Failed, blocked or lost."""
+    migrations: int
+    migrations_done: int
+    migrations_given_up: int
+    finished: bool
+
+
+class Coordinator:
+    """Carries one campaign out.
+
+    On the system's clock every request is sent at once.  On a virtual one ``quiet_until_s`` says how long nothing can
+    come of a request, and it is sent, together with others, no later than then.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        journal: Journal,
+        agents: Agents,
+        clock: Clock,
+        rules: Rules | None = None,
+        quiet_until_s: QuietUntil | None = None,
+    ) -> None:
+        self._program = program
+        self._journal = journal
+        self._agents = agents
+        self._clock = clock
+        self._virtual = isinstance(clock, VirtualClock)
+        self._quiet_until_s = quiet_until_s
+        self._origin = journal.record.origin
+        self._dispatch = Dispatch(program, agents.count)
+        self._news = News(agents.count)
+        self._next_s: list[float | None] = [None] * agents.count
+        """When something will next end at each agent."""
+        self._asked: dict[int, Requests] = {}
+        """Requests to be sent."""
+        self._send_s = inf
+        """Until when they must be sent."""
+        self._unwritten: list[Event] = []
+        """News and decisions to be journaled, before any request is sent."""
+        self.state = initial_state(program)
+        self._resume()
+        self._scheduler = Scheduler(program, self.state, rules)
+
+    def _resume(self) -> None:
+        """Rebuild the state from the journal and resolve every intent without outcome."""
+        journaled = self._journal.read()
+        apply(self.state, journaled)
+        if not self._journal.last:
+            record = self._journal.record
+            self._unwritten.append(events.CampaignCreated(0.0, record.campaign_id, record.plan_id))
+            self._write(0.0)
+            return
+        if self.state.finished:
+            return
+        now = self.state.end_s
+        if isinstance(self._clock, VirtualClock):
+            now = math.ceil(now / REPORT_INTERVAL_S) * REPORT_INTERVAL_S
+            self._clock.advance_to(self._origin + timedelta(seconds=now))
+        self._unwritten.append(events.CampaignResumed(now))
+        self._write(now)
+        self._next_s = [now] * self._agents.count
+        self._exchange(now)
+        self._news.forget(entry.event for entry in journaled)
+        self._unwritten += self._news.until(now)
+        self._write(now)
+        self._unwritten += resolve(self.state, self._dispatch, self._agents, now, self._news.subjects())
+        self._write(now)
+        self._next_s = [now] * self._agents.count
+        self._asked = untold(self.state, self._dispatch)
+        self._send_s = now
+
+    def step(self, wall_s: float) -> Progress:
+        """Go on for about ``wall_s`` seconds of this machine's time, at least one round, and return how far it is."""
+        end = time.monotonic() + wall_s
+        while not self.state.finished:
+            self.round()
+            if time.monotonic() >= end:
+                break
+        return self.progress()
+
+    def round(self) -> None:
+        """Take in what has happened, decide once, have it done, and wait for the next moment of interest."""
+        now = (self._clock.now() - self._origin).total_seconds()
+        news = self._news.until(now)
+        self._scheduler.observe(news)
+        actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
+        self._unwritten += news
+        self._unwritten += actions
+        self._ask(actions)
+        if self._scheduler.finished:
+            self._write(now)
+            return
+        moment = self._next_moment(now)
+        if not self._virtual or moment > self._send_s or self._must_hear(moment):
+            self._write(now)
+            self._exchange(now)
+            moment = self._next_moment(now)
+        wait_until(self._clock, self._origin + timedelta(seconds=moment))
+
+    def _too_late(self, action: Event) -> bool:
+        return isinstance(action, events.MigrationCancelled) and self._news.outcome_told(action)
+
+    def _ask(self, actions: list[Event]) -> None:
+        """Line up what drivers have to do, to be sent before anything can come of it."""
+        new = self._dispatch.requests(actions, self._asked)
+        if self._asked:
+            quiet_until_s = -inf if self._quiet_until_s is None else self._quiet_until_s(new)
+            self._send_s = min(self._send_s, quiet_until_s)
+
+    def _next_moment(self, now: float) -> float:
+        """Return when to decide next."""
+        if not self._virtual:
+            return now + REPORT_INTERVAL_S
+        moments = [moment for moment in (self._scheduler.next_s(), self._news.next_s()) if moment is not None]
+        moments += [moment for moment in self._next_s if moment is not None]
+        if self._asked:
+            moments.append(max(now, self._send_s))
+        if not moments:
+            raise ExecutionError(
+                f"campaign {self._journal.record.campaign_id}",
+                "waits for a person to approve the next wave",
+                "Approve it, or use a policy whose gates need no approval",
+            )
+        return max(now + REPORT_INTERVAL_S, math.ceil(min(moments) / REPORT_INTERVAL_S) * REPORT_INTERVAL_S)
+
+    def _must_hear(self, moment: float) -> bool:
+        """Return whether an agent has something to tell by ``moment`` that it has not told."""
+        return any(next_s is not None and next_s <= moment for next_s in self._next_s)
+
+    def _exchange(self, now: float) -> None:
+        """Send what is asked, and hear from agents; on a virtual clock also what will soon happen."""
+        until_s = now + (TOLD_AHEAD_S if self._virtual else 0.0)
+        turns = {}
+        for agent in range(self._agents.count):
+            requests, next_s = self._asked.get(agent), self._next_s[agent]
+            if requests is None and self._virtual and (next_s is None or next_s > until_s):
+                continue
+            acknowledged = self._news.acknowledged(agent)
+            turns[agent] = (requests or Requests()).turn(self._journal.generation, acknowledged, until_s)
+        self._asked, self._send_s = {}, inf
+        for agent, report in sorted(self._agents.exchange(turns).items()):
+            self._news.tell(agent, report)
+            self._next_s[agent] = report.next_s
+
+    def _write(self, now: float) -> None:
+        """Journal what was heard and decided up to ``now``."""
+        if self._unwritten:
+            apply(self.state, self._journal.append(self._unwritten))
+            self._unwritten = []
+        self._news.acknowledge(now)
+
+    def progress(self) -> Progress:
+        """Return how far the campaign has got."""
+        return progress(self.state, self._program)
+
+
+def progress(state: CampaignState, program: Program) -> Progress:
+    """Return how far a campaign has got."""
+    stages, hosts = state.stage, state.host_stage
+    return Progress(
+        now_s=state.end_s,
+        planned_s=program.makespan_s,
+        hosts=int(program.hosts.planned.sum()),
+        hosts_returned=int((hosts == HostStage.RETURNED).sum()),
+        hosts_out=int(np.isin(hosts, OUT_STAGES).sum()),
+        hosts_failed=int((hosts > HostStage.RETURNED).sum()),
+        migrations=len(stages),
+        migrations_done=int((stages == Stage.DONE).sum()),
+        migrations_given_up=int((stages == Stage.GIVEN_UP).sum()),
+        finished=state.finished,
+    )

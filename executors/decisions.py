@@ -1,0 +1,499 @@
+"""What to do next: pure, without clock, driver or sleep.
+
+An action is an event to be journaled; :mod:`slacktide.executors.commands` says which of them a driver then carries out.
+:func:`next_actions` answers from the state alone.  :class:`Scheduler` gives the same answers step by step, and looks
+only at what has changed: it is told every outcome, and wakes who waited for it.
+
+The plan leaves nothing to decide but time.  Nothing happens before its planned moment; what is late shifts what
+depends on it.  At every moment a VM is on one host, targets have room, hosts out keep to ``max_out``.  What can no
+longer happen is given up with a reason, and so is what depends on it: nothing waits for ever.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slacktide.executors import events
+from slacktide.executors.campaign_state import CampaignState, HostStage
+from slacktide.executors.events import Event, Stage
+from slacktide.executors.gates import Gates
+from slacktide.executors.moments import (
+    DRAIN,
+    MIGRATION_DEADLINE,
+    NOTIFY,
+    PATCH_DEADLINE,
+    RETRY,
+    START,
+    WAVE,
+    Moment,
+    Moments,
+)
+from slacktide.executors.obstacles import waits_for
+from slacktide.executors.program import Program
+from slacktide.executors.room import Room
+from slacktide.executors.rules import Rules
+from slacktide.executors.slots import OutSlots
+from slacktide.ids import HostId, MigrationId
+
+_IDLE, _RUNNING, _RETRYING, _ENDED = range(4)
+"""What a migration is to the scheduler: not begun, under way, failed and to be tried again, done or given up."""
+_DRAINING, _RETURNED = int(HostStage.DRAINING), int(HostStage.RETURNED)
+
+
+def next_actions(program: Program, state: CampaignState, now: float, rules: Rules | None = None) -> tuple[Event, ...]:
+    """Return what to do at ``now``, in order; ``state`` is not changed."""
+    return Scheduler(program, state, rules).decide(now)
+
+
+class Scheduler:
+    """Next actions, step by step: ``observe`` outcomes, then ``decide``."""
+
+    def __init__(self, program: Program, state: CampaignState, rules: Rules | None = None) -> None:
+        self._rules = rules or Rules()
+        self._program = program
+        part, hosts = program.migrations, program.hosts
+        self._numbers, self._host_numbers = state.numbers, state.host_numbers
+        self.room = Room(program, state)
+        self.slots = OutSlots(program, state)
+        self.gates = Gates(program, state)
+        self._rank: list[int] = part.rank.tolist()
+        self._start_s: list[float] = part.start_s.astype(np.float64).tolist()
+        self._duration_s: list[int] = (part.end_s - part.start_s).tolist()
+        self._notice_s: list[int] = (part.start_s - part.notified_s).tolist()
+        self._wave: list[int] = part.wave.tolist()
+        self._needs_drain: list[bool] = part.needs_drain.tolist()
+        self._needs_return: list[bool] = part.needs_return.tolist()
+        self._before_drain: list[bool] = part.before_drain.tolist()
+        self._dependents = part.dependents.lists()
+        self._next_move: list[int] = part.next_move.tolist()
+        self._vm: list[int] = part.vm.tolist()
+        self._vm_host: list[int] = state.vm_host.tolist()
+        self._planned: list[bool] = hosts.planned.tolist()
+        self._host_wave: list[int] = hosts.wave.tolist()
+        self._maintenance_s: list[int] = hosts.maintenance_s.tolist()
+        self._outgoing, self._incoming = hosts.outgoing.lists(), hosts.incoming.lists()
+        self._order: list[int] = np.argsort(part.rank).tolist()
+        self._drain_order: list[int] = np.flatnonzero(hosts.planned)[
+            np.argsort(self.slots.rank[hosts.planned], kind="stable")
+        ].tolist()
+        self._out: list[Event] = []
+        self._check: set[int] = set()
+        self._check_hosts: set[int] = set()
+        self._falling: list[tuple[bool, int, str, str]] = []
+        self._oldest = self._oldest_host = 0
+        self._wave_timer = (-1, 0.0)
+        self.finished = state.finished
+        self._take_over(state)
+
+    def _take_over(self, state: CampaignState) -> None:
+        """Take every migration and host as the state has it."""
+        part = self._program.migrations
+        stages = state.stage
+        running = (stages >= Stage.INTENDED) & (stages < Stage.DONE)
+        ended = (stages == Stage.DONE) | (stages == Stage.GIVEN_UP)
+        phase = np.select([running, stages == Stage.FAILED, ended], [_RUNNING, _RETRYING, _ENDED], _IDLE)
+        self._phase: list[int] = phase.tolist()
+        self._attempts: list[int] = state.attempts.tolist()
+        self._cancelled: list[int] = state.cancelled.tolist()
+        self._notified: list[bool] = (~np.isnan(state.times[:, Stage.NOTIFIED])).tolist()
+        told = state.times[:, Stage.NOTIFIED] + (part.start_s - part.notified_s)
+        self._ready_s: list[float] = np.where(np.isnan(told), np.inf, np.maximum(part.start_s, told)).tolist()
+        self._ready = [False] * len(self._phase)
+        open_edges = np.repeat(~ended, np.diff(part.dependents.start))
+        waits = part.dependents.members[open_edges]
+        self._left: list[int] = np.bincount(waits, minlength=len(self._phase)).tolist()
+        hosts = len(self._planned)
+        self._outgoing_left: list[int] = np.bincount(part.source[~ended], minlength=hosts).tolist()
+        early = ~ended & part.before_drain
+        self._incoming_left: list[int] = np.bincount(part.target[early], minlength=hosts).tolist()
+        self._host_stage: list[int] = state.host_stage.tolist()
+        self._moments = self._planned_moments(state)
+        self._host_due = [False] * hosts
+        self._running = int(running.sum())
+        self._check_hosts.update(np.flatnonzero(state.host_stage == HostStage.DRAINING).tolist())
+        patching = (state.host_stage >= HostStage.DRAINED) & (state.host_stage <= HostStage.PATCHING)
+        self._patching = int(patching.sum())
+        for number in np.flatnonzero(running).tolist():
+            self._migration_deadline(number, float(state.times[number, Stage.INTENDED]))
+        for number in np.flatnonzero(stages == Stage.FAILED).tolist():
+            self._retry_or_drop(
+                number,
+                float(state.times[number, Stage.FAILED]),
+                retryable=bool(state.retryable[number]),
+                error=state.errors.get(number, "no reason given"),
+            )
+        for host in np.flatnonzero(patching).tolist():
+            intended = float(state.host_times[host, HostStage.PATCH_INTENDED])
+            if np.isnan(intended) or state.host_stage[host] == HostStage.DRAINED:
+                self._check_hosts.add(host)
+            else:
+                self._patch_deadline(host, intended)
+
+    def _planned_moments(self, state: CampaignState) -> Moments:
+        """Return every planned moment that has not been acted on."""
+        part, hosts, waves = self._program.migrations, self._program.hosts, self._program.waves
+        idle = state.stage < Stage.INTENDED
+        starts = np.flatnonzero(idle)
+        told = ~np.isnan(state.times[:, Stage.NOTIFIED])
+        notices = np.flatnonzero(idle & ~told & (part.start_s > part.notified_s))
+        drains = np.flatnonzero(hosts.planned & (state.host_stage == HostStage.IN_SERVICE))
+        ready_s = np.array(self._ready_s)
+        begins = np.where(np.isinf(ready_s), part.start_s, ready_s)
+        planned = [
+            (NOTIFY, notices, part.notified_s[notices]),
+            (START, starts, begins[starts]),
+            (DRAIN, drains, hosts.drain_start_s[drains]),
+            (WAVE, np.arange(len(waves.gate)), waves.start_s),
+        ]
+        return Moments(planned, self._stale)
+
+    # What others tell
+
+    def observe(self, outcomes: Sequence[Event]) -> None:
+        """Take note of what drivers reported; events that are no outcome are passed over."""
+        for event in outcomes:
+            kind = type(event)
+            if kind is events.MigrationDone:
+                self._done(event)  # type: ignore[arg-type]
+            elif kind is events.MigrationFailed:
+                self._failed(event)  # type: ignore[arg-type]
+            elif kind is events.HostReturned:
+                self._host_returned(event)  # type: ignore[arg-type]
+            elif kind is events.PatchFailed:
+                self._host_lost(self._host_numbers[event.host_id], event.reason)  # type: ignore[attr-defined]
+            elif kind is events.ForwardingStarted:
+                self._forwarding(event)  # type: ignore[arg-type]
+
+    def _forwarding(self, event: events.ForwardingStarted) -> None:
+        number = self._numbers[event.migration_id]
+        if self._phase[number] == _RUNNING and self._attempts[number] == event.attempt:
+            self._vm_host[self._vm[number]] = self.room.target[number]
+
+    def _done(self, event: events.MigrationDone) -> None:
+        number = self._numbers[event.migration_id]
+        if self._phase[number] != _RUNNING or self._attempts[number] != event.attempt:
+            return
+        self._running -= 1
+        self._vm_host[self._vm[number]] = self.room.target[number]
+        self._check |= self.room.finish(number)
+        self._end(number)
+
+    def _failed(self, event: events.MigrationFailed) -> None:
+        number = self._numbers[event.migration_id]
+        past = self._vm_host[self._vm[number]] != self.room.source[number]
+        if self._phase[number] != _RUNNING or self._attempts[number] != event.attempt or past:
+            return
+        self._running -= 1
+        self._phase[number] = _RETRYING
+        self._check |= self.room.pause(number)
+        self._retry_or_drop(number, event.at_s, retryable=event.retryable, error=event.error)
+
+    def _retry_or_drop(self, number: int, failed_s: float, *, retryable: bool, error: str) -> None:
+        source_given_up = self._host_stage[self.room.source[number]] in (HostStage.FAILED, HostStage.BLOCKED)
+        if not retryable or self._attempts[number] >= self._rules.max_attempts or source_given_up:
+            self._drop(False, number, "migration-failed", error)
+        else:
+            self._ready[number] = False
+            self._moments.add(failed_s + self._rules.retry_after_s, RETRY, number)
+
+    def _host_returned(self, event: events.HostReturned) -> None:
+        host = self._host_numbers[event.host_id]
+        if not HostStage.DRAINED <= self._host_stage[host] <= HostStage.PATCHING:
+            return
+        self._patching -= 1
+        self._host_stage[host] = HostStage.RETURNED
+        self.gates.end(host, HostStage.RETURNED, event.at_s)
+        self._check_hosts.update(self.slots.release(host))
+        self._check.update(self._incoming[host])
+
+    def _host_lost(self, host: int, reason: str) -> None:
+        if not HostStage.DRAINED <= self._host_stage[host] <= HostStage.PATCHING:
+            return
+        self._patching -= 1
+        self._host_stage[host] = HostStage.LOST
+        self.gates.end(host, HostStage.LOST, 0.0)
+        self._drop_arrivals(host, f"{self._program.hosts.ids[host]} did not return: {reason}")
+
+    # What to do
+
+    def next_s(self) -> float | None:
+        """Return the next moment at which anything may be due without a report; null: none."""
+        return self._moments.next_s()
+
+    def decide(self, now: float) -> tuple[Event, ...]:
+        """Return what to do at ``now``, in order; the caller journals it and has it done."""
+        self._out = []
+        for moment in self._moments.due(now):
+            self._act_on(moment, now)
+        self._settle(now)
+        while not self.finished and self._stuck():
+            self._release_oldest()
+            self._settle(now)
+        if not self.finished and self._all_ended():
+            self.finished = True
+            self._out.append(events.CampaignFinished(now))
+        out, self._out = tuple(self._out), []
+        return out
+
+    def _act_on(self, moment: Moment, now: float) -> None:
+        """Act on a planned moment, or a timer, that has come."""
+        _, kind, subject, attempt = moment
+        if kind == NOTIFY:
+            self._notify(subject, now)
+        elif kind == START:
+            self._ready[subject] = self._notice_s[subject] == 0 or self._ready_s[subject] <= now
+            self._check.add(subject)
+        elif kind == RETRY:
+            self._ready[subject] = True
+            self._check.add(subject)
+        elif kind == DRAIN:
+            self._host_due[subject] = True
+            self._check_hosts.add(subject)
+        elif kind == MIGRATION_DEADLINE:
+            self._cancelled[subject] = attempt
+            reason = "took much longer than planned"
+            self._cancelled[subject] = attempt
+            self._out.append(events.MigrationCancelled(now, self._id(subject), attempt, reason))
+        elif kind == PATCH_DEADLINE:
+            reason = f"not back after {self._patch_limit_s(subject):.0f} s"
+            self._out.append(events.PatchFailed(now, self._host_id(subject), reason))
+            self._host_lost(subject, reason)
+
+    def _settle(self, now: float) -> None:
+        """Look at everything that was woken, hosts before migrations, each in planned order, until all is quiet."""
+        while True:
+            self._open_waves(now)
+            if self._falling:
+                self._fall(now)
+            elif self._check_hosts:
+                hosts, self._check_hosts = sorted(self._check_hosts, key=self.slots.rank.__getitem__), set()
+                for host in hosts:
+                    self._try_drain(host, now)
+                    self._try_patch(host, now)
+            elif self._check:
+                migrations, self._check = sorted(self._check, key=self._rank.__getitem__), set()
+                for number in migrations:
+                    self._try_start(number, now)
+            else:
+                return
+
+    def _open_waves(self, now: float) -> None:
+        while (opening := self.gates.next_opening()) is not None:
+            wave = self.gates.open_waves
+            if opening.never is not None:
+                self._close(wave, opening.never, now)
+                return
+            if opening.at_s is None:
+                return
+            if opening.at_s > now:
+                if self._wave_timer != (wave, opening.at_s):
+                    self._wave_timer = (wave, opening.at_s)
+                    self._moments.add(opening.at_s, WAVE, wave)
+                return
+            if self.gates.needs_approval():
+                if self._rules.approve_as is None:
+                    return
+                self._out.append(events.WaveApproved(now, wave, self._rules.approve_as))
+            self._out.append(events.WaveOpened(now, wave))
+            self.gates.open_waves += 1
+            self._check_hosts.update(host for host in self._drain_order if self._host_wave[host] == wave)
+            for number in np.flatnonzero(self._program.migrations.wave == wave).tolist():
+                self._notify(number, now)
+
+    def _close(self, wave: int, reason: str, now: float) -> None:
+        self.gates.closed = reason
+        self._out.append(events.WaveClosed(now, wave, reason))
+        for host in self._drain_order:
+            if self._host_wave[host] >= wave:
+                self._drop(True, host, "gate-closed", f"wave {wave} never opens: {reason}")
+
+    def _notify(self, number: int, now: float) -> None:
+        """Tell the guest, unless its wave is held up: then once that opens."""
+        notified_s = self._start_s[number] - self._notice_s[number]
+        if self._notified[number] or self._phase[number] != _IDLE or not self._notice_s[number] or notified_s > now:
+            return
+        if self.gates.late(self._wave[number], now):
+            return
+        self._notified[number] = True
+        self._ready_s[number] = max(self._start_s[number], now + self._notice_s[number])
+        if self._ready_s[number] > self._start_s[number]:
+            self._moments.add(self._ready_s[number], START, number)
+        self._out.append(events.MigrationNotified(now, self._id(number)))
+
+    def _try_drain(self, host: int, now: float) -> None:
+        if not self._host_due[host] or self._host_stage[host] != HostStage.IN_SERVICE:
+            return
+        if not self.gates.is_open(self._host_wave[host]):
+            return
+        self.slots.enqueue(host)
+        if self._incoming_left[host] or self.slots.obstacle(host) is not None:
+            return
+        self.slots.take(host)
+        self._host_stage[host] = _DRAINING
+        self._out.append(events.HostDrainStarted(now, self._host_id(host)))
+        self._check.update(self._outgoing[host])
+
+    def _try_patch(self, host: int, now: float) -> None:
+        stage = self._host_stage[host]
+        if stage == _DRAINING and not self._outgoing_left[host]:
+            if self.room.vms_on[host]:
+                detail = f"{self.room.vms_on[host]} VMs on it that the plan does not move"
+                self._drop(True, host, "vms-remain", detail)
+                return
+            self._patching += 1
+            self._out.append(events.HostDrained(now, self._host_id(host)))
+        elif stage != HostStage.DRAINED:
+            return
+        self._host_stage[host] = HostStage.PATCH_INTENDED
+        self._out.append(events.PatchIntended(now, self._host_id(host)))
+        self._patch_deadline(host, now)
+
+    def _try_start(self, number: int, now: float) -> None:
+        if not self._ready[number] or self._left[number] or self._phase[number] not in (_IDLE, _RETRYING):
+            return
+        source, target = self.room.source[number], self.room.target[number]
+        if self._needs_drain[number] and self._host_stage[source] != _DRAINING:
+            return
+        if self._needs_return[number] and self._host_stage[target] != _RETURNED:
+            return
+        holds = self._phase[number] == _RETRYING
+        obstacle = self.room.obstacle(number, holds=holds)
+        if obstacle is not None:
+            self.room.wait(number, obstacle)
+            return
+        self.room.begin(number, holds=holds)
+        self._phase[number] = _RUNNING
+        self._running += 1
+        self._attempts[number] += 1
+        self._migration_deadline(number, now)
+        self._out.append(events.MigrationIntended(now, self._id(number), self._attempts[number]))
+
+    # What cannot be done any more
+
+    def _drop(self, is_host: bool, subject: int, reason: str, detail: str) -> None:
+        self._falling.append((is_host, subject, reason, detail))
+
+    def _drop_arrivals(self, host: int, detail: str) -> None:
+        for number in self._incoming[host]:
+            if self._needs_return[number]:
+                self._drop(False, number, "target-not-patched", detail)
+
+    def _fall(self, now: float) -> None:
+        """Give up what was dropped and, one after the other, all that depends on it."""
+        while self._falling:
+            falling, self._falling = self._falling, []
+            for is_host, subject, reason, detail in falling:
+                if is_host:
+                    self._give_up_host(subject, reason, detail, now)
+                else:
+                    self._give_up(subject, reason, detail, now)
+
+    def _give_up(self, number: int, reason: str, detail: str, now: float) -> None:
+        """Leave a VM where it is; its source is not drained, unless the VM never came there."""
+        if self._phase[number] not in (_IDLE, _RETRYING):
+            return
+        self._out.append(events.MigrationGivenUp(now, self._id(number), reason, detail))
+        self._check |= self.room.give_up(number, holds=self._phase[number] == _RETRYING)
+        self._end(number)
+        if self._next_move[number] >= 0:
+            self._drop(False, self._next_move[number], "vm-elsewhere", f"{self._id(number)} did not bring the VM there")
+        source = self.room.source[number]
+        if self._planned[source] and self._vm_host[self._vm[number]] == source:
+            name = "migration-failed" if self._attempts[number] else reason
+            self._drop(True, source, name, f"{self._id(number)}: {detail}")
+
+    def _give_up_host(self, host: int, reason: str, detail: str, now: float) -> None:
+        """Leave a host unpatched and in service, with the VMs that are still on it."""
+        stage = self._host_stage[host]
+        if stage not in (HostStage.IN_SERVICE, _DRAINING):
+            return
+        own = reason in ("migration-failed", "vms-remain")
+        kind = events.HostFailed if own else events.HostBlocked
+        self._host_stage[host] = HostStage.FAILED if own else HostStage.BLOCKED
+        self._out.append(kind(now, self._host_id(host), reason, detail))
+        self.gates.end(host, self._host_stage[host], 0.0)
+        freed = self.slots.release(host) if stage == _DRAINING else self.slots.leave_queue(host)
+        self._check_hosts.update(freed)
+        name = self._program.hosts.ids[host]
+        for number in self._outgoing[host]:
+            if self._needs_drain[number]:
+                self._drop(False, number, "source-not-drained", f"{name} is not drained")
+        self._drop_arrivals(host, f"{name} stays unpatched")
+
+    def _end(self, number: int) -> None:
+        """Count a migration that is done or given up, and wake who waited for it."""
+        self._phase[number] = _ENDED
+        for follower in self._dependents[number]:
+            self._left[follower] -= 1
+            if not self._left[follower]:
+                self._check.add(follower)
+        source, target = self.room.source[number], self.room.target[number]
+        self._outgoing_left[source] -= 1
+        if not self._outgoing_left[source]:
+            self._check_hosts.add(source)
+        if self._before_drain[number]:
+            self._incoming_left[target] -= 1
+            if not self._incoming_left[target]:
+                self._check_hosts.add(target)
+
+    # Ends
+
+    def _stuck(self) -> bool:
+        """Return whether nothing is under way, nothing will come, and yet something has not ended."""
+        if self._running or self._patching or self.next_s() is not None or self._all_ended():
+            return False
+        opening = self.gates.next_opening()
+        return opening is None or opening.at_s is None
+
+    def _all_ended(self) -> bool:
+        phases, stages = self._phase, self._host_stage
+        while self._oldest < len(self._order) and phases[self._order[self._oldest]] == _ENDED:
+            self._oldest += 1
+        hosts = self._drain_order
+        while self._oldest_host < len(hosts) and stages[hosts[self._oldest_host]] >= _RETURNED:
+            self._oldest_host += 1
+        return self._oldest == len(self._order) and self._oldest_host == len(hosts)
+
+    def _release_oldest(self) -> None:
+        """Give up the earliest planned thing that waits for what will not come, with the reason."""
+        if self._oldest < len(self._order):
+            number = self._order[self._oldest]
+            source = self.room.source[number]
+            if not self._needs_drain[number] or self._host_stage[source] == _DRAINING:
+                self._drop(False, number, "stuck", waits_for(self._program, self.room.obstacle(number, holds=False)))
+                return
+            host = source
+        else:
+            host = self._drain_order[self._oldest_host]
+        self._drop(True, host, "stuck", self.slots.obstacle(host) or "waits for what will not come")
+
+    # Timers
+
+    def _stale(self, timer: Moment) -> bool:
+        _, kind, subject, attempt = timer
+        if kind == MIGRATION_DEADLINE:
+            running = self._phase[subject] == _RUNNING and self._attempts[subject] == attempt
+            return not running or self._cancelled[subject] == attempt
+        if kind == PATCH_DEADLINE:
+            return self._host_stage[subject] not in (HostStage.PATCH_INTENDED, HostStage.PATCHING)
+        if kind == RETRY:
+            return self._phase[subject] != _RETRYING
+        if kind == WAVE:
+            return subject < self.gates.open_waves or self.gates.closed is not None
+        return self._phase[subject] != _IDLE
+
+    def _migration_deadline(self, number: int, intended_s: float) -> None:
+        limit = self._rules.migration_deadline_factor * self._duration_s[number] + self._rules.deadline_floor_s
+        self._moments.add(intended_s + limit, MIGRATION_DEADLINE, number, self._attempts[number])
+
+    def _patch_limit_s(self, host: int) -> float:
+        return self._rules.patch_deadline_factor * self._maintenance_s[host] + self._rules.deadline_floor_s
+
+    def _patch_deadline(self, host: int, intended_s: float) -> None:
+        self._moments.add(intended_s + self._patch_limit_s(host), PATCH_DEADLINE, host)
+
+    def _id(self, number: int) -> MigrationId:
+        return MigrationId(self._program.migrations.ids[number])
+
+    def _host_id(self, host: int) -> HostId:
+        return HostId(self._program.hosts.ids[host])

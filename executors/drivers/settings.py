@@ -1,0 +1,55 @@
+"""What the simulated driver simulates: noise, failures and the probe."""
+
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DURATION_SIGMA: Final = 0.05
+"""Standard deviation of the logarithm of how long setup and brownout take, relative to the plan's prediction.
+
+An assumption: one in twenty takes 10 % longer or shorter.  Measured campaigns replace it."""
+BLACKOUT_SIGMA: Final = 0.15
+"""The same for the blackout, which hangs on what the guest does in one moment; an assumption as well."""
+PROBE_INTERVAL_MS: Final = 10.0
+"""How often the outside probe asks; the blackout that it sees is a whole multiple, at least the real one."""
+
+FailureStage = Literal["intended", "reserved", "prepared", "connected", "brownout", "blackout"]
+FAILURE_STAGES: Final[tuple[FailureStage, ...]] = (
+    "intended",
+    "reserved",
+    "prepared",
+    "connected",
+    "brownout",
+    "blackout",
+)
+"""Stages at which an attempt can fail: all before the point of no return."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Failures(_Part):
+    """What goes wrong, per mille of attempts and of patches."""
+
+    migrations_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    """Attempts that fail."""
+    retryable_share: float = Field(default=1.0, ge=0, le=1)
+    """Share of them that a second attempt may mend."""
+    stages: tuple[FailureStage, ...] = Field(default=FAILURE_STAGES, min_length=1)
+    """Where they fail, with equal odds."""
+    lost_hosts_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    """Hosts that do not come back from their patch."""
+    overruns_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    """Hosts whose patch takes ``overrun_factor`` times as long."""
+    overrun_factor: float = Field(default=2.0, ge=1)
+
+
+class SimulationSettings(_Part):
+    """How the simulated driver departs from the plan's predictions."""
+
+    seed: int = 0
+    duration_sigma: float = Field(default=DURATION_SIGMA, ge=0)
+    blackout_sigma: float = Field(default=BLACKOUT_SIGMA, ge=0)
+    probe_interval_ms: float = Field(default=PROBE_INTERVAL_MS, gt=0)
+    failures: Failures = Failures()

@@ -1,0 +1,103 @@
+"""What opens a wave at run time: its planned start, and what its gate asks of the waves before.
+
+A gate never opens on a patch that hosts do not come back from.  Hosts that could not be drained say nothing about the
+patch and keep no gate closed, as long as one host of the wave did return.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from slacktide.executors.campaign_state import CampaignState, HostStage
+from slacktide.executors.program import Program
+
+TOLERATED_LOST_SHARE: Final = 0.02
+"""Share of a wave's hosts that may fail to come back from their patch and the next wave still begin.
+
+A machine that does not survive a reboot says little about the patch; two in a hundred say something, and a patch that
+kills hosts should stop before it is everywhere.  The canary wave tolerates none: it is there to find that out.
+"""
+
+
+@dataclass(slots=True)
+class _Wave:
+    left: int = 0
+    """Hosts that have neither returned nor failed."""
+    returned: int = 0
+    lost: int = 0
+    last_return_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a gate says of its wave: ``at_s`` when it opens as far as is known, or ``never`` and why."""
+
+    at_s: float | None = None
+    """Null: some host has yet to return."""
+    never: str | None = None
+
+
+class Gates:
+    """Waves in order; one opens only after the one before."""
+
+    def __init__(self, program: Program, state: CampaignState) -> None:
+        self._kind = program.waves.gate
+        self._start_s: list[int] = program.waves.start_s.tolist()
+        self._policy = program.policy
+        self._of_host: list[int] = program.hosts.wave.tolist()
+        self._waves = [_Wave() for _ in self._kind]
+        self.open_waves = int((~np.isnan(state.wave_opened_s)).sum())
+        """How many waves have opened; the next to open has this number."""
+        self.closed: str | None = next(iter(state.wave_closed.values()), None)
+        """Why no further wave will open; null: they may."""
+        stages, times = state.host_stage.tolist(), state.host_times
+        for host in np.flatnonzero(program.hosts.planned).tolist():
+            self._waves[self._of_host[host]].left += 1
+            self.end(host, stages[host], float(times[host, HostStage.RETURNED]))
+
+    def end(self, host: int, stage: int, at_s: float) -> None:
+        """Count a host that has returned, failed or is lost."""
+        if stage < HostStage.RETURNED:
+            return
+        wave = self._waves[self._of_host[host]]
+        wave.left -= 1
+        if stage == HostStage.RETURNED:
+            wave.returned += 1
+            wave.last_return_s = max(wave.last_return_s, at_s)
+        elif stage == HostStage.LOST:
+            wave.lost += 1
+
+    def is_open(self, wave: int) -> bool:
+        """Return whether the wave's hosts may be drained."""
+        return wave < self.open_waves
+
+    def late(self, wave: int, now: float) -> bool:
+        """Return whether the wave should have opened and has not."""
+        return wave >= self.open_waves and now >= self._start_s[wave]
+
+    def next_opening(self) -> Opening | None:
+        """Return when the next wave opens, or None where no wave is left or may open."""
+        number = self.open_waves
+        if number >= len(self._kind) or self.closed is not None:
+            return None
+        start_s = float(self._start_s[number])
+        kind = self._kind[number]
+        if kind in ("start", "pipelined") or number == 0:
+            return Opening(at_s=start_s)
+        before, bake_s, tolerated = number - 1, self._policy.gates.bake_s, TOLERATED_LOST_SHARE
+        if kind == "canary":
+            before, bake_s, tolerated = 0, self._policy.canary.bake_s, 0.0
+        wave = self._waves[before]
+        hosts = wave.returned + wave.lost
+        if wave.lost > tolerated * max(hosts + wave.left, 1):
+            return Opening(never=f"wave {before}: {wave.lost} of {hosts} hosts did not come back from their patch")
+        if wave.left:
+            return Opening()
+        if not wave.returned:
+            return Opening(never=f"wave {before}: no host was patched")
+        return Opening(at_s=max(start_s, wave.last_return_s + bake_s))
+
+    def needs_approval(self) -> bool:
+        """Return whether a person has to approve the next wave."""
+        return self._kind[self.open_waves] == "approval"

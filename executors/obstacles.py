@@ -1,0 +1,16 @@
+"""What a migration waits for, in words."""
+
+from slacktide.executors.program import Program
+
+
+def waits_for(program: Program, obstacle: tuple[str, int] | None) -> str:
+    """Return what keeps a migration from starting, as a person reads it."""
+    if obstacle is None:
+        return "waits for what will not come"
+    kind, number = obstacle
+    if kind == "service":
+        return f"its service moves {program.max_moving[number]} VMs at once already"
+    host = program.hosts.ids[number]
+    if kind == "nic":
+        return f"{host} carries as much migration traffic as it may"
+    return f"{host} has no room for it and nothing will leave it"

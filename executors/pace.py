@@ -1,0 +1,15 @@
+"""Waiting: on a virtual clock by moving it, on the system's by sleeping."""
+
+import time
+from datetime import datetime
+
+from slacktide.clock import Clock, VirtualClock
+
+
+def wait_until(clock: Clock, moment: datetime) -> None:
+    """Return once ``clock`` has come to ``moment``."""
+    if isinstance(clock, VirtualClock):
+        clock.advance_to(moment)
+        return
+    while (left_s := (moment - clock.now()).total_seconds()) > 0:
+        time.sleep(left_s)

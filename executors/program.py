@@ -1,0 +1,322 @@
+"""The plan as its execution needs it: numbered hosts, VMs, migrations, waves and limits.
+
+Hosts, VMs and migrations are numbered in the order of their ids.  Built once per campaign; nothing here changes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.errors import ExecutionError
+from slacktide.planner.limits import resolved
+from slacktide.planner.plan import Plan
+from slacktide.planner.policy import Policy
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+NEVER = 2**40
+"""Stands for a moment that the plan does not have, and for an absent limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Members of each group, one group after the other: those of ``g`` are ``members[start[g] : start[g + 1]]``."""
+
+    start: Ints
+    members: Ints
+
+    def lists(self) -> list[list[int]]:
+        """Return the members of every group."""
+        return [part.tolist() for part in np.split(self.members, self.start[1:-1])]
+
+
+@dataclass(frozen=True, slots=True)
+class HostPart:
+    """The fleet's hosts; those that the plan leaves alone have wave -1 and times ``NEVER``."""
+
+    ids: tuple[str, ...]
+    vcpus: Ints
+    memory_mib: Ints
+    migration_mbit_s: Ints
+    maintenance_s: Ints
+    wave: Ints
+    drain_start_s: Ints
+    drained_s: Ints
+    return_s: Ints
+    outgoing: Groups
+    """Migrations by source, in the order of :attr:`MigrationPart.rank`."""
+    incoming: Groups
+    """Migrations by target, in the same order."""
+
+    @property
+    def planned(self) -> Bools:
+        """Hosts that are to be patched."""
+        return self.wave >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationPart:
+    """The plan's migrations."""
+
+    ids: tuple[str, ...]
+    vm: Ints
+    source: Ints
+    target: Ints
+    wave: Ints
+    notified_s: Ints
+    start_s: Ints
+    end_s: Ints
+    bandwidth_mbit_s: Ints
+    strategy: tuple[str, ...]
+    predicted_brownout_s: NDArray[np.float64]
+    predicted_blackout_ms: NDArray[np.float64]
+    predicted_transfer_mib: NDArray[np.float64]
+    vcpus: Ints
+    memory_mib: Ints
+    service: Ints
+    """-1: none."""
+    rank: Ints
+    """Place in the order of planned starts, ties by number."""
+    dependents: Groups
+    """Migrations that may only start once this one has ended: by ``after``, and the VM's next move."""
+    prerequisites: Ints
+    """How many must have ended before it starts."""
+    next_move: Ints
+    """The VM's next migration, -1: none."""
+    needs_drain: Bools
+    """Starts within its source's drain."""
+    needs_return: Bools
+    """Its target is patched first."""
+    before_drain: Bools
+    """Its target is drained afterwards, and not before it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmPart:
+    """The fleet's VMs."""
+
+    ids: tuple[str, ...]
+    host: Ints
+    """Where each runs at the start."""
+    vcpus: Ints
+    memory_mib: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class WavePart:
+    """The plan's waves, numbered from 0."""
+
+    gate: tuple[str, ...]
+    start_s: Ints
+    hosts: Ints
+    """How many hosts each has."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutLimits:
+    """How many hosts may be out at once, in the fleet and in failure domains."""
+
+    names: tuple[str, ...]
+    """``fleet``, or kind and domain."""
+    limit: Ints
+    of_host: tuple[tuple[int, ...], ...]
+    """Limits that each host counts against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A plan and the fleet it is for, numbered."""
+
+    policy: Policy
+    hosts: HostPart
+    vms: VmPart
+    migrations: MigrationPart
+    waves: WavePart
+    out: OutLimits
+    max_moving: Ints
+    """VMs of each service that may migrate at once."""
+    makespan_s: int
+
+
+def build_program(snapshot: FleetSnapshot, plan: Plan) -> Program:
+    """Return ``plan`` numbered.
+
+    Raises
+    ------
+    ExecutionError
+        If the plan names a host, VM or migration that is not there: it is not a plan for this snapshot.
+    """
+    host_ids, vm_ids = snapshot.hosts["host_id"], snapshot.vms["vm_id"]
+    table = plan.migrations
+    source = _positions(table["source"], host_ids, "host")
+    target = _positions(table["target"], host_ids, "host")
+    vm = _positions(table["vm_id"], vm_ids, "VM")
+    rank = np.empty(len(table), np.int64)
+    order = np.lexsort((np.arange(len(table)), table["start_s"].to_numpy()))
+    rank[order] = np.arange(len(table))
+    hosts = _host_part(snapshot, plan, _grouped(source, order, len(host_ids)), _grouped(target, order, len(host_ids)))
+    vms = VmPart(
+        ids=tuple(vm_ids.to_list()),
+        host=_positions(snapshot.vms["host_id"], host_ids, "host"),
+        vcpus=_ints(snapshot.vms["vcpus"]),
+        memory_mib=_ints(snapshot.vms["memory_mib"]),
+    )
+    services = snapshot.services["service_id"]
+    service = _positions(snapshot.vms["service_id"], services, None)[vm]
+    return Program(
+        policy=plan.header.policy,
+        hosts=hosts,
+        vms=vms,
+        migrations=_migration_part(table, hosts, vms, vm, source, target, service, rank, order),
+        waves=_wave_part(plan),
+        out=_out_limits(snapshot, plan.header.policy),
+        max_moving=_ints(snapshot.services["max_moving"].fill_null(2**31 - 1)),
+        makespan_s=plan.header.summary.makespan_s,
+    )
+
+
+def _migration_part(
+    table: pl.DataFrame,
+    hosts: HostPart,
+    vms: VmPart,
+    vm: Ints,
+    source: Ints,
+    target: Ints,
+    service: Ints,
+    rank: Ints,
+    order: Ints,
+) -> MigrationPart:
+    start_s, end_s = _ints(table["start_s"]), _ints(table["end_s"])
+    next_move = _next_moves(vm, order)
+    dependents, prerequisites = _dependencies(table, next_move)
+    source_drains, target_drains = hosts.drain_start_s[source], hosts.drain_start_s[target]
+    after_return = hosts.planned[target] & (hosts.return_s[target] <= start_s)
+    return MigrationPart(
+        ids=tuple(table["migration_id"].to_list()),
+        vm=vm,
+        source=source,
+        target=target,
+        wave=_ints(table["wave"]),
+        notified_s=_ints(table["notified_s"]),
+        start_s=start_s,
+        end_s=end_s,
+        bandwidth_mbit_s=_ints(table["bandwidth_mbit_s"]),
+        strategy=tuple(table["strategy"].cast(pl.String).to_list()),
+        predicted_brownout_s=table["predicted_brownout_s"].to_numpy(),
+        predicted_blackout_ms=table["predicted_blackout_ms"].to_numpy(),
+        predicted_transfer_mib=table["predicted_transfer_mib"].to_numpy(),
+        vcpus=vms.vcpus[vm],
+        memory_mib=vms.memory_mib[vm],
+        service=service,
+        rank=rank,
+        dependents=dependents,
+        prerequisites=prerequisites,
+        next_move=next_move,
+        needs_drain=hosts.planned[source] & (start_s >= source_drains),
+        needs_return=after_return,
+        before_drain=hosts.planned[target] & ~after_return & (end_s <= target_drains),
+    )
+
+
+def _host_part(snapshot: FleetSnapshot, plan: Plan, outgoing: Groups, incoming: Groups) -> HostPart:
+    frame = snapshot.hosts
+    place = _positions(plan.hosts["host_id"], frame["host_id"], "host")
+
+    def planned(column: str, absent: int) -> Ints:
+        values = np.full(len(frame), absent, np.int64)
+        values[place] = plan.hosts[column].to_numpy()
+        return values
+
+    return HostPart(
+        ids=tuple(frame["host_id"].to_list()),
+        vcpus=_ints(frame["vcpus"]),
+        memory_mib=_ints(frame["memory_mib"]),
+        migration_mbit_s=_ints(frame["migration_mbit_s"]),
+        maintenance_s=_ints(frame["maintenance_s"]),
+        wave=planned("wave", -1),
+        drain_start_s=planned("drain_start_s", NEVER),
+        drained_s=planned("drained_s", NEVER),
+        return_s=planned("return_s", NEVER),
+        outgoing=outgoing,
+        incoming=incoming,
+    )
+
+
+def _wave_part(plan: Plan) -> WavePart:
+    waves = plan.waves
+    if waves["wave"].to_list() != list(range(len(waves))):
+        raise ExecutionError("waves.parquet", "does not number the waves from 0", "Make the plan again")
+    return WavePart(
+        gate=tuple(waves["gate"].cast(pl.String).to_list()),
+        start_s=_ints(waves["start_s"]),
+        hosts=np.bincount(plan.hosts["wave"].to_numpy(), minlength=len(waves)).astype(np.int64),
+    )
+
+
+def _out_limits(snapshot: FleetSnapshot, policy: Policy) -> OutLimits:
+    """Return the limits of ``max_out``; a share is one of all hosts in the domain, as the planner reads it."""
+    frame = snapshot.hosts
+    names, limits = ["fleet"], [resolved(policy.max_out.get("fleet", len(frame)), len(frame))]
+    columns = [np.zeros(len(frame), np.int64)]
+    for kind, limit in policy.max_out.items():
+        if kind == "fleet":
+            continue
+        members = snapshot.domains.filter(pl.col("kind") == kind)
+        sizes = members.group_by("domain_id").agg(pl.len().alias("size")).sort("domain_id")
+        domain = dict(zip(members["host_id"].to_list(), members["domain_id"].to_list(), strict=True))
+        of_host = pl.Series([domain.get(host) for host in frame["host_id"].to_list()], dtype=pl.String)
+        place = _positions(of_host, sizes["domain_id"], None)
+        columns.append(np.where(place >= 0, place + len(names), -1))
+        limits.extend(resolved(limit, size) for size in sizes["size"].to_list())
+        names.extend(f"{kind} {name}" for name in sizes["domain_id"].to_list())
+    of_host_rows = np.stack(columns, axis=1).tolist()
+    return OutLimits(
+        names=tuple(names),
+        limit=np.array(limits, np.int64),
+        of_host=tuple(tuple(place for place in row if place >= 0) for row in of_host_rows),
+    )
+
+
+def _dependencies(table: pl.DataFrame, next_move: Ints) -> tuple[Groups, Ints]:
+    """Return who waits for each migration, and for how many each waits."""
+    pairs = table.select("migration_id", "after").with_row_index("waits").explode("after", empty_as_null=True)
+    pairs = pairs.filter(pl.col("after").is_not_null())
+    waits = pairs["waits"].cast(pl.Int64).to_numpy()
+    first = _positions(pairs["after"], table["migration_id"], "migration")
+    moved = np.flatnonzero(next_move >= 0)
+    both = np.unique(np.stack([np.append(first, moved), np.append(waits, next_move[moved])], axis=1), axis=0)
+    start = np.searchsorted(both[:, 0], np.arange(len(table) + 1)).astype(np.int64)
+    return Groups(start, both[:, 1]), np.bincount(both[:, 1], minlength=len(table)).astype(np.int64)
+
+
+def _next_moves(vm: Ints, order: Ints) -> Ints:
+    """Return the next migration of the same VM, -1: none."""
+    following = np.full(len(vm), -1, np.int64)
+    by_vm = order[np.argsort(vm[order], kind="stable")]
+    same = vm[by_vm[:-1]] == vm[by_vm[1:]]
+    following[by_vm[:-1][same]] = by_vm[1:][same]
+    return following
+
+
+def _grouped(key: Ints, order: Ints, groups: int) -> Groups:
+    by_key = order[np.argsort(key[order], kind="stable")]
+    return Groups(np.searchsorted(key[by_key], np.arange(groups + 1)).astype(np.int64), by_key)
+
+
+def _positions(values: pl.Series, keys: Sequence[str] | pl.Series, noun: str | None) -> Ints:
+    """Return the place of each value among ``keys``; -1 where it is absent and no ``noun`` asks for an error."""
+    places = pl.DataFrame({"value": pl.Series(keys, dtype=pl.String)}).with_row_index("place")
+    found = pl.DataFrame({"value": values.cast(pl.String)}).join(places, on="value", how="left", maintain_order="left")
+    if noun is not None and found["place"].null_count():
+        stranger = found.filter(pl.col("place").is_null())["value"][0]
+        raise ExecutionError(f"{noun} {stranger}", "is in the plan but not in the fleet", "Plan again on this snapshot")
+    return found["place"].cast(pl.Int64).fill_null(-1).to_numpy().copy()
+
+
+def _ints(column: pl.Series) -> Ints:
+    return column.cast(pl.Int64).to_numpy().copy()

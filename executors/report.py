@@ -1,0 +1,307 @@
+"""A campaign's report: what was planned and what was measured, side by side, as tables and figures."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import dataframely as dy
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from slacktide import atomic
+from slacktide.errors import InputError, UsageError
+from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState, HostStage
+from slacktide.executors.events import Stage
+from slacktide.executors.journal import CampaignRecord
+from slacktide.executors.report_summary import (
+    FORMAT_VERSION,
+    Blackouts,
+    CampaignSummary,
+    Exposure,
+    Makespan,
+    Quantiles,
+)
+from slacktide.executors.report_tables import (
+    HOST_STATES,
+    MIGRATION_STATES,
+    ReportHostTable,
+    ReportMigrationTable,
+    ReportTroubleTable,
+)
+from slacktide.planner.plan import Plan
+from slacktide.units import hours
+
+SUMMARY_FILE: Final = "report.json"
+TABLES: Final[dict[str, type[dy.Schema]]] = {
+    "migrations": ReportMigrationTable,
+    "hosts": ReportHostTable,
+    "troubles": ReportTroubleTable,
+}
+_HOST_STATE: Final = {
+    HostStage.IN_SERVICE: "planned",
+    HostStage.DRAINING: "draining",
+    HostStage.DRAINED: "drained",
+    HostStage.PATCH_INTENDED: "patching",
+    HostStage.PATCHING: "patching",
+    HostStage.RETURNED: "returned",
+    HostStage.FAILED: "failed",
+    HostStage.BLOCKED: "blocked",
+    HostStage.LOST: "failed",
+}
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignReport:
+    """The figures and the three tables (:mod:`slacktide.executors.report_tables`), sorted by their keys."""
+
+    summary: CampaignSummary
+    hosts: pl.DataFrame
+    migrations: pl.DataFrame
+    troubles: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How a campaign was executed, as far as its journal does not say."""
+
+    simulated: bool
+    seed: int
+    wall_s: float
+    ray: bool
+    agents: int
+
+
+def make_report(plan: Plan, state: CampaignState, record: CampaignRecord, execution: Execution) -> CampaignReport:
+    """Return the report of a campaign as far as it has got."""
+    migrations, hosts, troubles = _migrations(plan, state), _hosts(plan, state), _troubles(state)
+    summary = CampaignSummary(
+        campaign_id=record.campaign_id,
+        plan_id=record.plan_id,
+        snapshot_digest=record.snapshot_digest,
+        policy_name=plan.header.policy.name,
+        simulated=execution.simulated,
+        seed=execution.seed,
+        origin=record.origin,
+        finished=state.finished,
+        end_s=state.end_s,
+        hosts=_counted(hosts["state"], HOST_STATES),
+        migrations=_counted(migrations["state"], MIGRATION_STATES),
+        attempts=int(state.attempts.sum(dtype=np.int64)),
+        failures=_failures(state),
+        makespan=_makespan(plan, hosts),
+        exposure=_exposure(plan, hosts, state.end_s),
+        blackout=_blackouts(migrations),
+        execution_wall_s=execution.wall_s,
+        ray=execution.ray,
+        agents=execution.agents,
+        plan_path=record.plan_path,
+        fleet_path=record.fleet_path,
+    )
+    return CampaignReport(summary, hosts, migrations, troubles)
+
+
+def write_report(report: CampaignReport, directory: Path) -> None:
+    """Write the report into a campaign's directory, each file whole or not at all, the figures last.
+
+    The same report gives the same bytes.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    for name in TABLES:
+        buffer = io.BytesIO()
+        getattr(report, name).write_parquet(buffer)
+        atomic.write_file(directory / f"{name}.parquet", buffer.getvalue())
+    text = json.dumps(report.summary.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+    atomic.write_file(directory / SUMMARY_FILE, text.encode())
+
+
+def read_report(directory: Path) -> CampaignReport:
+    """Return the report in a campaign's directory.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    InputError
+        If it is damaged, or of another version.
+    """
+    path = directory / SUMMARY_FILE
+    if not path.is_file():
+        raise UsageError(
+            str(directory), "holds no report", "Give the directory of a campaign, as `slacktide run` made it"
+        )
+    try:
+        data = json.loads(path.read_bytes())
+        if isinstance(data, dict) and data.get("format_version") != FORMAT_VERSION:
+            fact = f"has format version {data.get('format_version')}; this release reads version {FORMAT_VERSION}"
+            raise InputError(str(path), fact, "Use the release that wrote it")
+        summary = CampaignSummary.model_validate(data)
+    except (ValidationError, ValueError, OSError) as error:
+        remedy = "Resume the campaign, which writes its report again"
+        raise InputError(str(path), f"is damaged: {str(error).splitlines()[0]}", remedy) from error
+    return CampaignReport(summary, **{name: _read_table(directory, name) for name in TABLES})
+
+
+def _read_table(directory: Path, name: str) -> pl.DataFrame:
+    path = directory / f"{name}.parquet"
+    remedy = "Resume the campaign, which writes its report again"
+    try:
+        return TABLES[name].validate(pl.read_parquet(io.BytesIO(path.read_bytes())))
+    except FileNotFoundError:
+        raise InputError(str(path), "is missing", remedy) from None
+    except (pl.exceptions.PolarsError, dy.exc.ValidationError, dy.exc.SchemaError, OSError) as error:
+        raise InputError(str(path), f"is damaged: {str(error).splitlines()[0]}", remedy) from error
+
+
+def _migrations(plan: Plan, state: CampaignState) -> pl.DataFrame:
+    times, stages = state.times, state.stage
+    done = stages == Stage.DONE
+    ended_s = np.where(done, times[:, Stage.DONE], times[:, Stage.FAILED])
+
+    def spent(first: Stage, last: Stage) -> pl.Series:
+        return _known(times[:, last] - times[:, first])
+
+    columns = {
+        "state": pl.Series(_migration_states(state), dtype=pl.Enum(MIGRATION_STATES)),
+        "attempts": pl.Series(state.attempts.astype(np.int32)),
+        "error": _texts(_errors(state), len(stages)),
+        "failed_stage": pl.Series([None if at < 0 else Stage(at).name.lower() for at in state.failed_stage.tolist()]),
+        "notified_s": _known(times[:, Stage.NOTIFIED]),
+        "start_s": _known(times[:, Stage.INTENDED]),
+        "end_s": _known(np.where(np.isin(stages, RUNNING_STAGES), np.nan, ended_s)),
+        "reserve_s": spent(Stage.INTENDED, Stage.RESERVED),
+        "prepare_s": spent(Stage.RESERVED, Stage.PREPARED),
+        "connect_s": spent(Stage.PREPARED, Stage.CONNECTED),
+        "brownout_s": spent(Stage.BROWNOUT, Stage.BLACKOUT),
+        "blackout_ms": _known(np.where(done, state.blackout_ms, np.nan)),
+        "probe_blackout_ms": _known(np.where(done, state.probe_blackout_ms, np.nan)),
+        "forwarding_s": spent(Stage.FORWARDING, Stage.SOURCE_DELETED),
+        "delete_s": spent(Stage.SOURCE_DELETED, Stage.DONE),
+        "transfer_mib": _known(np.where(done, state.transfer_mib, np.nan)),
+    }
+    planned = plan.migrations.rename({name: f"planned_{name}" for name in ("notified_s", "start_s", "end_s")})
+    return ReportMigrationTable.validate(planned.with_columns(**columns), cast=True)
+
+
+def _migration_states(state: CampaignState) -> NDArray[np.object_]:
+    stages = state.stage
+    names = np.select(
+        [
+            stages == Stage.PLANNED,
+            stages <= Stage.WAITING,
+            stages < Stage.DONE,
+            stages == Stage.DONE,
+            (stages == Stage.FAILED) | (state.attempts > 0),
+        ],
+        ["planned", "notified", "running", "done", "failed"],
+        "given-up",
+    )
+    return names.astype(object)
+
+
+def _errors(state: CampaignState) -> dict[int, str]:
+    """Return why migrations failed, or the short name of why they were never begun."""
+    never_begun = {number: reason for number, reason in state.given_up.items() if not state.attempts[number]}
+    return state.errors | never_begun
+
+
+def _hosts(plan: Plan, state: CampaignState) -> pl.DataFrame:
+    place = np.array([state.host_numbers[host] for host in plan.hosts["host_id"].to_list()], np.int64)
+    stages, times = state.host_stage[place], state.host_times[place]
+    reasons = {
+        row: state.host_reasons[host][0] for row, host in enumerate(place.tolist()) if host in state.host_reasons
+    }
+    columns = {
+        "state": pl.Series([_HOST_STATE[HostStage(stage)] for stage in stages.tolist()], dtype=pl.Enum(HOST_STATES)),
+        "reason": _texts(reasons, len(place)),
+        "drain_start_s": _known(times[:, HostStage.DRAINING]),
+        "drained_s": _known(times[:, HostStage.DRAINED]),
+        "return_s": _known(times[:, HostStage.RETURNED]),
+    }
+    names = ("drain_start_s", "drained_s", "return_s")
+    planned = plan.hosts.rename({name: f"planned_{name}" for name in names})
+    return ReportHostTable.validate(planned.with_columns(**columns), cast=True)
+
+
+def _troubles(state: CampaignState) -> pl.DataFrame:
+    rows = [
+        (float(np.nanmax(state.host_times[host])), "host", state.program.hosts.ids[host], reason, detail)
+        for host, (reason, detail) in state.host_reasons.items()
+    ]
+    rows += [
+        (float(state.times[number, Stage.GIVEN_UP]), "migration", state.program.migrations.ids[number], reason, detail)
+        for number, reason in state.given_up.items()
+        for detail in (state.errors[number],)
+    ]
+    names = ReportTroubleTable.column_names()
+    schema = {"at_s": pl.Float64, **dict.fromkeys(names[1:], pl.String)}
+    table = pl.DataFrame(rows, schema=schema, orient="row").sort("at_s", "kind", "subject")
+    return ReportTroubleTable.validate(table, cast=True)
+
+
+def _failures(state: CampaignState) -> dict[str, int]:
+    counts = {Stage(stage).name.lower(): count for stage, count in state.failed_attempts.items()}
+    for reason, _ in state.host_reasons.values():
+        counts[reason] = counts.get(reason, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+def _makespan(plan: Plan, hosts: pl.DataFrame) -> Makespan:
+    summary = plan.header.summary
+    measured_s = hosts["return_s"].max()
+    return Makespan(
+        planned_s=summary.makespan_s,
+        bound_s=summary.makespan_bound_s,
+        measured_s=measured_s if isinstance(measured_s, float) else None,
+    )
+
+
+def _exposure(plan: Plan, hosts: pl.DataFrame, end_s: float) -> Exposure:
+    summary = plan.header.summary
+    exposed_s = float(hosts["return_s"].fill_null(end_s).sum()) + end_s * plan.deferred.height
+    return Exposure(
+        planned_host_h=summary.exposure_host_h,
+        bound_host_h=summary.exposure_bound_host_h,
+        measured_host_h=hours(exposed_s),
+    )
+
+
+def _blackouts(migrations: pl.DataFrame) -> Blackouts:
+    done = migrations.filter(pl.col("state") == "done")
+    return Blackouts(
+        predicted_ms=_quantiles(done["predicted_blackout_ms"]),
+        hypervisor_ms=_quantiles(done["blackout_ms"]),
+        probe_ms=_quantiles(done["probe_blackout_ms"]),
+    )
+
+
+def _quantiles(values: pl.Series) -> Quantiles:
+    known = values.drop_nulls().to_numpy()
+    if not len(known):
+        return Quantiles(p50=None, p99=None, max=None)
+    p50, p99, most = np.quantile(known, [0.5, 0.99, 1.0]).tolist()
+    return Quantiles(p50=p50, p99=p99, max=most)
+
+
+def _counted(states: pl.Series, names: Sequence[str]) -> dict[str, int]:
+    counts = dict(states.cast(pl.String).value_counts().iter_rows())
+    return {name: counts[name] for name in names if name in counts}
+
+
+def _known(values: Floats) -> pl.Series:
+    """Return measured values; what was not measured is null."""
+    return pl.Series(values, dtype=pl.Float64).fill_nan(None)
+
+
+def _texts(texts: dict[int, str], rows: int) -> pl.Series:
+    return pl.Series([texts.get(row) for row in range(rows)], dtype=pl.String)

@@ -1,0 +1,226 @@
+"""The pictures of a report page: which curves each shows, what its colours mean, and what it says in words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from slacktide.executors.blackout_charts import comparison_chart, distribution_chart
+from slacktide.executors.blackouts import comparison, distribution, known_ms
+from slacktide.executors.charts import LimitedRow, TimeAxis, exposure_chart, hosts_out_chart, links_chart, waves_chart
+from slacktide.executors.curves import (
+    StepCurve,
+    exposure,
+    fewest_unpatched,
+    hosts_out,
+    out_limits,
+    wave_rows,
+    wave_spans,
+)
+from slacktide.executors.figures import Draw, Drawing, drawings
+from slacktide.executors.link_use import LinkUse, Streams, hottest_links
+from slacktide.executors.readable import count, duration, milliseconds, percent
+from slacktide.executors.report_view import CampaignReport, ReportView
+from slacktide.planner.limits import resolved
+from slacktide.topology.datacenter import Datacenter
+from slacktide.topology.routing import Routing
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One entry of a legend."""
+
+    tone: str
+    mark: str
+    """``area``, ``line``, ``dash`` or ``dots``, or the name of a gate's shape."""
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """One picture with its words."""
+
+    key: str
+    title: str
+    caption: str
+    """What is seen, in one or two sentences with figures; also what a screen reader says."""
+    legend: tuple[Key, ...]
+    drawings: tuple[Drawing, ...]
+    wide: bool = False
+
+
+def plots(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Plot, ...]:
+    """Return the pictures for which there is something to show."""
+    return tuple(_plots(view, links))
+
+
+def _plots(view: ReportView, links: tuple[LinkUse, ...]) -> Iterator[Plot]:
+    axis = TimeAxis(view.horizon_s)
+    if len(view.plan.hosts):
+        yield _waves(view, axis)
+        yield _hosts_out(view, axis)
+        yield _exposure(view, axis)
+    if links:
+        yield _links(view, axis, links)
+    if len(view.plan.migrations):
+        yield _distribution(view)
+    if view.report is not None and view.done["blackout_ms"].count():
+        yield _comparison(view)
+
+
+def hottest(view: ReportView) -> tuple[LinkUse, ...]:
+    """Return how the plan's migrations use the links that come closest to their limit."""
+    if view.plan.migrations.is_empty():
+        return ()
+    snapshot = view.snapshot
+    datacenter = Datacenter.from_tables(snapshot.hosts["host_id"], snapshot.links, snapshot.domains)
+    streams = Streams.of(view.plan.migrations, datacenter.hosts)
+    share = view.plan.header.policy.link_share
+    loads = Routing(datacenter).link_loads
+    return hottest_links(streams, datacenter.link_names, datacenter.capacity_mbit_s, loads, share)
+
+
+def _plot(key: str, title: str, caption: str, legend: tuple[Key, ...], draw: Draw, *, wide: bool = False) -> Plot:
+    return Plot(key, title, caption, legend, drawings(key, f"{title}. {caption}", draw, wide=wide), wide)
+
+
+def _waves(view: ReportView, axis: TimeAxis) -> Plot:
+    rows = wave_rows(view.plan.waves)
+    planned = wave_spans(view.plan.hosts, rows)
+    measured = None if view.report is None else wave_spans(view.report.hosts, rows)
+    gates = (
+        view.plan.waves.join(rows, on="wave")
+        .with_columns(pl.col("gate").cast(pl.String))
+        .filter(~pl.col("gate").is_in(["start", "pipelined"]))
+        .group_by("row", "label", "gate")
+        .agg(at_s=pl.col("start_s").min())
+        .sort("row", "gate")
+    )
+    shared = len(view.plan.waves) > rows["row"].n_unique()
+    caption = f"{count(len(view.plan.waves))} waves; each row is {'some waves in a row' if shared else 'one wave'}"
+    caption += ", numbered from 0." + (" Bars: planned; thin lines within: measured." if measured is not None else "")
+    legend = [Key("drain", "area", "drain"), Key("patch", "area", "patch"), Key("return", "area", "return")]
+    legend += [] if measured is None else [Key("ink", "line", "measured")]
+    legend += [Key("limit", str(gate), f"gate: {gate}") for gate in gates["gate"].unique().sort()]
+    return _plot(
+        "waves",
+        "Waves over time",
+        caption,
+        tuple(legend),
+        lambda width: waves_chart(axis, planned, measured, gates, width),
+        wide=True,
+    )
+
+
+def _hosts_out(view: ReportView, axis: TimeAxis) -> Plot:
+    planned, policy = view.plan.hosts, view.plan.header.policy
+    limits = out_limits(planned, view.snapshot.hosts["host_id"], view.snapshot.domains, policy.max_out)
+    rows, facts = [], []
+    for limit in limits:
+        curves = {"planned": hosts_out(planned, limit.hosts, view.horizon_s)}
+        if view.report is not None:
+            curves["measured"] = _measured_out(view.report, limit.hosts)
+        named = not limit.domain or limit.domain.startswith(limit.kind)
+        place = (limit.domain or limit.kind) if named else f"{limit.kind} {limit.domain}"
+        rows.append(LimitedRow(f"{place}, at most {count(limit.limit)}", limit.limit, curves))
+        peaks = " planned, ".join(count(curve.peak) for curve in curves.values())
+        facts.append(f"{place}: {peaks} {'measured' if view.report else 'planned'} of {count(limit.limit)}")
+    if not rows:
+        rows = [_unlimited(view)]
+        facts = ["no limit on hosts out"]
+    caption = f"At the peak: {'; '.join(facts)}. Of each kind of failure domain the most loaded is shown."
+    legend = (*_curve_keys(view), Key("limit", "dash", "limit"))
+    return _plot("out", "Hosts out", caption, legend, lambda width: hosts_out_chart(axis, rows, width))
+
+
+def _measured_out(report: CampaignReport, among: tuple[str, ...]) -> StepCurve:
+    end_s = report.summary.end_s
+    return replace(hosts_out(report.hosts, among, end_s), until_s=end_s)
+
+
+def _unlimited(view: ReportView) -> LimitedRow:
+    everyone = tuple(view.snapshot.hosts["host_id"])
+    curves = {"planned": hosts_out(view.plan.hosts, everyone, view.horizon_s)}
+    if view.report is not None:
+        curves["measured"] = _measured_out(view.report, everyone)
+    return LimitedRow("fleet, no limit", len(everyone), curves)
+
+
+def _curve_keys(view: ReportView) -> tuple[Key, ...]:
+    planned = (Key("planned", "area", "planned"),)
+    return planned if view.report is None else (*planned, Key("measured", "line", "measured"))
+
+
+def _exposure(view: ReportView, axis: TimeAxis) -> Plot:
+    curves = {"planned": exposure(view.plan.hosts["return_s"], view.due)}
+    if view.report is not None:
+        returned = exposure(view.report.hosts["return_s"], view.due)
+        curves["measured"] = replace(returned, until_s=view.report.summary.end_s)
+    bound = _exposure_bound(view)
+    halves = {name: _reaches(curve, view.due / 2) for name, curve in curves.items()}
+    facts = [f"{name} after {duration(at_s)}" for name, at_s in halves.items() if at_s is not None]
+    caption = "Due hosts not yet patched. " + (f"Half are patched: {', '.join(facts)}. " if facts else "")
+    caption += "No plan can run below the dashed line: the limit on hosts out and the maintenance times forbid it."
+    legend = (*_curve_keys(view), Key("limit", "dash", "bound"))
+    return _plot("exposure", "Exposure", caption, legend, lambda width: exposure_chart(axis, curves, bound, width))
+
+
+def _exposure_bound(view: ReportView) -> StepCurve:
+    maintenance = view.plan.hosts.join(view.snapshot.hosts, on="host_id")["maintenance_s"].cast(pl.Float64)
+    limit = view.plan.header.policy.max_out.get("fleet")
+    at_once = None if limit is None else resolved(limit, len(view.snapshot.hosts))
+    return fewest_unpatched(maintenance.to_numpy(), view.due, at_once)
+
+
+def _reaches(curve: StepCurve, level: float) -> float | None:
+    """Return when a falling curve first is at most ``level``."""
+    below = curve.at_s[curve.value <= level]
+    return float(below[0]) if below.size else None
+
+
+def _links(view: ReportView, axis: TimeAxis, links: tuple[LinkUse, ...]) -> Plot:
+    share = percent(view.plan.header.policy.link_share)
+    caption = (
+        f"Planned use of the {count(len(links))} hottest links; 100 % is what migrations may take, {share} of a link. "
+        f"The hottest, {links[0].name}, reaches {percent(links[0].peak_share)}."
+    )
+    legend = (Key("planned", "area", "planned"), Key("limit", "dash", "limit"))
+    return _plot("links", "Hottest links", caption, legend, lambda width: links_chart(axis, links, width), wide=True)
+
+
+def _distribution(view: ReportView) -> Plot:
+    measured = view.report is not None and not view.done.is_empty()
+    predicted = (view.done if measured else view.plan.migrations)["predicted_blackout_ms"]
+    samples = {"planned": known_ms(predicted)}
+    if measured:
+        counted = {"measured": known_ms(view.done["blackout_ms"]), "probe": known_ms(view.done["probe_blackout_ms"])}
+        samples |= {series: sample for series, sample in counted.items() if sample.size}
+    limit_ms = float(view.blackout_limit_ms)
+    names = {"planned": "predicted", "measured": "measured by the hypervisor", "probe": "measured by the probe"}
+    over = [f"{count((sample > limit_ms).sum())} {names[series]}" for series, sample in samples.items()]
+    limit = milliseconds(limit_ms)
+    caption = f"Share of migrations by length of blackout. Over the policy's limit of {limit}: {', '.join(over)}."
+    marks = {"planned": "area", "measured": "line", "probe": "dots"}
+    legend = [Key(series, marks[series], names[series]) for series in samples]
+    table = distribution(samples, limit_ms)
+    return _plot(
+        "blackout",
+        "Blackouts",
+        caption,
+        (*legend, Key("limit", "dash", "policy's limit")),
+        lambda width: distribution_chart(table, limit_ms, width),
+    )
+
+
+def _comparison(view: ReportView) -> Plot:
+    both = view.done.select("predicted_blackout_ms", "blackout_ms").drop_nulls()
+    near = both.filter((pl.col("blackout_ms") / pl.col("predicted_blackout_ms") - 1).abs() <= 0.25)
+    caption = (
+        f"Each cell counts migrations by predicted and measured blackout (hypervisor); "
+        f"{percent(len(near) / len(both))} lie within 25 % of their prediction."
+    )
+    legend = (Key("planned", "area", "migrations, stronger: more"), Key("ink", "dash", "as predicted"))
+    cells = comparison(both["predicted_blackout_ms"], both["blackout_ms"])
+    return _plot(
+        "comparison", "Prediction and measurement", caption, legend, lambda width: comparison_chart(cells, width)
+    )

@@ -1,0 +1,217 @@
+"""The head of a report page: the verdict in one sentence, and the key figures, each with its unit and bound."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from slacktide.executors.readable import (
+    UNKNOWN,
+    count,
+    duration,
+    host_hours,
+    milliseconds,
+    over_bound,
+    percent,
+    seconds,
+)
+from slacktide.executors.report_summary import CampaignSummary
+from slacktide.executors.report_view import ReportView
+
+Mood = Literal["good", "warning", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of it, in one sentence."""
+
+    mood: Mood
+    word: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One key figure."""
+
+    name: str
+    value: str
+    lines: tuple[tuple[str, str], ...] = ()
+    """Label and value of what belongs beside it: bound, gap, plan."""
+    mood: Mood | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlackoutTile:
+    """Blackouts: a row for each way of counting, with p50, p99 and maximum."""
+
+    limit: str
+    rows: tuple[tuple[str, tuple[str, str, str]], ...]
+
+
+def verdict(view: ReportView) -> Verdict:
+    """Return the sentence that heads the page."""
+    if view.report is None:
+        return _plan_verdict(view)
+    summary = view.report.summary
+    returned = summary.hosts.get("returned", 0)
+    unsuccessful = _unsuccessful(summary)
+    facts = [f"{count(returned)} of {count(view.due)} due hosts patched in {duration(summary.end_s)}"]
+    facts += [f"{count(len(view.plan.deferred))} deferred"] if len(view.plan.deferred) else []
+    total = sum(summary.migrations.values())
+    facts.append(
+        f"{count(unsuccessful)} of {count(total)} migrations failed" if unsuccessful else "no migration failed"
+    )
+    sentence = "; ".join(facts) + "."
+    if not summary.finished:
+        return Verdict("warning", "Not finished", sentence)
+    if returned < len(view.plan.hosts):
+        return Verdict("bad", "Incomplete", sentence)
+    if unsuccessful or len(view.plan.deferred):
+        return Verdict("warning", "Patched, with exceptions", sentence)
+    return Verdict("good", "All patched", sentence)
+
+
+def _plan_verdict(view: ReportView) -> Verdict:
+    summary = view.plan.header.summary
+    errors = sum(finding.get("severity") == "error" for finding in summary.audit.findings)
+    gap = over_bound(summary.makespan_s, summary.makespan_bound_s)
+    facts = [
+        f"{count(summary.hosts)} of {count(view.due)} due hosts in {count(summary.waves)} waves, "
+        f"patched within {duration(summary.makespan_s)}" + (f" ({gap} over the proven bound)" if gap else "")
+    ]
+    facts += [f"{count(len(view.plan.deferred))} deferred"] if len(view.plan.deferred) else []
+    facts.append(f"audit: {count(errors)} errors" if errors else f"audit: no error in {_rules(view)} rules")
+    sentence = "; ".join(facts) + "."
+    if errors:
+        return Verdict("bad", "Not to be executed", sentence)
+    return (
+        Verdict("warning", "Plan, with deferrals", sentence)
+        if len(view.plan.deferred)
+        else Verdict("good", "Plan", sentence)
+    )
+
+
+def _rules(view: ReportView) -> str:
+    return count(len(view.plan.header.summary.audit.checked_rules))
+
+
+def _unsuccessful(summary: CampaignSummary) -> int:
+    return summary.migrations.get("failed", 0) + summary.migrations.get("given-up", 0)
+
+
+def tiles(view: ReportView) -> tuple[Tile, ...]:
+    """Return the key figures, the most asked for first."""
+    summary = view.plan.header.summary
+    measured = None if view.report is None else view.report.summary
+    patched = summary.hosts if measured is None else measured.hosts.get("returned", 0)
+    complete = patched == view.due
+    shown = [
+        Tile(
+            "Hosts to patch, of due" if measured is None else "Hosts patched, of due",
+            f"{count(patched)} of {count(view.due)}",
+            (("deferred", count(len(view.plan.deferred))), ("in the fleet", count(len(view.snapshot.hosts)))),
+            None if complete else "warning",
+        ),
+        _makespan(view),
+        _exposure(view),
+        Tile(
+            "VMs on these hosts",
+            count(summary.vms),
+            (("migrations", count(summary.migrations)), ("moves per VM", f"{summary.moves_per_vm:.3f}")),
+        ),
+        Tile("Waves", count(summary.waves), (("policy", view.plan.header.policy.name),)),
+        Tile(
+            "Binding resource",
+            summary.binding_resource,
+            tuple((resource, duration(bound)) for resource, bound in _highest(summary.bounds)),
+        ),
+    ]
+    if measured is not None:
+        shown.append(_failures(measured))
+    shown.append(_machine_time(view))
+    return tuple(shown)
+
+
+def _highest(bounds: dict[str, float], most: int = 3) -> list[tuple[str, float]]:
+    """Return the highest bound of each kind of resource: ``hosts-out:rack`` stands for all racks."""
+    kinds: dict[str, float] = {}
+    for resource, bound in bounds.items():
+        kind = ":".join(resource.split(":")[:2])
+        kinds[kind] = max(bound, kinds.get(kind, bound))
+    return sorted(kinds.items(), key=lambda bound: (-bound[1], bound[0]))[:most]
+
+
+def _bounded(
+    name: str,
+    readable: Callable[[float | None], str],
+    planned: float,
+    bound: float,
+    measured: float | None,
+    *,
+    ran: bool,
+) -> Tile:
+    """Return an objective: the measured value, or before a run the planned one, with bound and gaps beside it."""
+    gap = over_bound(planned, bound) or UNKNOWN
+    if not ran:
+        return Tile(name, readable(planned), (("bound", readable(bound)), ("gap", gap)))
+    lines = (
+        ("bound", readable(bound)),
+        ("over the bound", over_bound(measured, bound) or UNKNOWN),
+        ("planned", readable(planned)),
+        ("gap of the plan", gap),
+    )
+    return Tile(name, readable(measured), lines)
+
+
+def _makespan(view: ReportView) -> Tile:
+    summary = view.plan.header.summary
+    measured = None if view.report is None else view.report.summary.makespan.measured_s
+    ran = view.report is not None
+    return _bounded("Makespan", duration, summary.makespan_s, summary.makespan_bound_s, measured, ran=ran)
+
+
+def _exposure(view: ReportView) -> Tile:
+    summary = view.plan.header.summary
+    measured = None if view.report is None else view.report.summary.exposure.measured_host_h
+    ran = view.report is not None
+    planned, bound = summary.exposure_host_h, summary.exposure_bound_host_h
+    return _bounded("Exposure", host_hours, planned, bound, measured, ran=ran)
+
+
+def _failures(summary: CampaignSummary) -> Tile:
+    unsuccessful = _unsuccessful(summary)
+    hosts = summary.hosts.get("failed", 0) + summary.hosts.get("blocked", 0)
+    total = sum(summary.migrations.values())
+    lines = (
+        ("of migrations", percent(unsuccessful / total) if total else UNKNOWN),
+        ("attempts", count(summary.attempts)),
+        ("hosts failed or blocked", count(hosts)),
+    )
+    return Tile("Failed migrations", count(unsuccessful), lines, "bad" if unsuccessful or hosts else "good")
+
+
+def _machine_time(view: ReportView) -> Tile:
+    lines = [] if view.report is None else [("execution", seconds(view.report.summary.execution_wall_s))]
+    summary = view.plan.header.summary
+    errors = sum(finding.get("severity") == "error" for finding in summary.audit.findings)
+    lines.append(("audit", f"{_rules(view)} rules, {count(errors)} errors"))
+    return Tile("Planning took", seconds(summary.planning_s), tuple(lines))
+
+
+def blackout_tile(view: ReportView) -> BlackoutTile:
+    """Return blackouts as predicted and, after a run, as hypervisor and probe counted them."""
+    if view.report is None:
+        predicted = view.plan.header.summary.predicted_blackout_ms
+        rows = [("predicted", predicted.p50, predicted.p99, predicted.max)]
+    else:
+        blackout = view.report.summary.blackout
+        named = (
+            ("predicted", blackout.predicted_ms),
+            ("hypervisor", blackout.hypervisor_ms),
+            ("probe", blackout.probe_ms),
+        )
+        rows = [(name, part.p50, part.p99, part.max) for name, part in named]
+    return BlackoutTile(
+        milliseconds(float(view.blackout_limit_ms)),
+        tuple((name, (milliseconds(p50), milliseconds(p99), milliseconds(top))) for name, p50, p99, top in rows),
+    )

@@ -1,0 +1,62 @@
+"""What a report page is made from: a snapshot, its plan, and what happened, if anything has."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import polars as pl
+
+from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.executors.report_summary import CampaignSummary
+from slacktide.planner.plan import Plan
+
+
+class CampaignReport(Protocol):
+    """A campaign's report: its summary and its two tables (:mod:`slacktide.executors.report_tables`)."""
+
+    @property
+    def summary(self) -> CampaignSummary:
+        """The figures."""
+        ...
+
+    @property
+    def hosts(self) -> pl.DataFrame:
+        """Every planned host and what became of it."""
+        ...
+
+    @property
+    def migrations(self) -> pl.DataFrame:
+        """Every planned migration and what became of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """The inputs of a page, and the few things that all its parts derive from them."""
+
+    snapshot: FleetSnapshot
+    plan: Plan
+    report: CampaignReport | None
+
+    @cached_property
+    def horizon_s(self) -> float:
+        """Right end of every time axis: when the plan and the campaign have ended; at least 1 s."""
+        end_s = 0.0 if self.report is None else self.report.summary.end_s
+        return max(1.0, float(self.plan.header.summary.makespan_s), end_s)
+
+    @cached_property
+    def due(self) -> int:
+        """Hosts that should be patched: planned and deferred."""
+        return len(self.plan.hosts) + len(self.plan.deferred)
+
+    @cached_property
+    def done(self) -> pl.DataFrame:
+        """The migrations that were carried out; empty without a report."""
+        if self.report is None:
+            return pl.DataFrame()
+        return self.report.migrations.filter(pl.col("state") == "done")
+
+    @cached_property
+    def blackout_limit_ms(self) -> int:
+        """The policy's limit, for VMs without their own."""
+        return self.plan.header.policy.migration.blackout_limit_ms

@@ -1,0 +1,36 @@
+"""How execution reacts where the plan is silent: attempts, pauses, deadlines."""
+
+from dataclasses import dataclass
+from typing import Final
+
+MAX_ATTEMPTS: Final = 2
+"""How often a migration is begun.
+
+A failure that passes (a lost connection, a busy target) rarely comes twice a minute apart; one that does has a cause
+which a third attempt does not mend, while the source stays out of service.
+"""
+RETRY_AFTER_S: Final = 60.0
+"""Pause before the second attempt: longer than a switch or a daemon takes to come back, short beside a drain."""
+MIGRATION_DEADLINE_FACTOR: Final = 5.0
+"""Multiple of its planned duration after which a migration is stopped.
+
+Below it a slow link or a busy guest may still converge; beyond it the prediction was wrong, and the room it holds twice
+is worth more.
+"""
+PATCH_DEADLINE_FACTOR: Final = 4.0
+"""Multiple of a host's ``maintenance_s`` after which it counts as lost: two reboots and a file-system check fit in."""
+DEADLINE_FLOOR_S: Final = 120.0
+"""Added to every deadline, so that the shortest actions are not judged by seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How execution reacts where the plan is silent."""
+
+    max_attempts: int = MAX_ATTEMPTS
+    retry_after_s: float = RETRY_AFTER_S
+    migration_deadline_factor: float = MIGRATION_DEADLINE_FACTOR
+    patch_deadline_factor: float = PATCH_DEADLINE_FACTOR
+    deadline_floor_s: float = DEADLINE_FLOOR_S
+    approve_as: str | None = None
+    """Who approves waves whose gate asks for it; null: a person has to, with an event of their own."""

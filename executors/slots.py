@@ -1,0 +1,83 @@
+"""Places for hosts that are out: the policy's ``max_out`` at run time, in the fleet and in every failure domain.
+
+Hosts queue in planned order in each domain that they count against, and each keeps its place there while something
+else delays it: a host never takes the last place of one that was planned before it and that it may depend on.
+"""
+
+from bisect import bisect_left, insort
+
+import numpy as np
+
+from slacktide.executors.campaign_state import OUT_STAGES, CampaignState
+from slacktide.executors.program import Program
+
+
+class OutSlots:
+    """Counts hosts out by limit and queues those that are due."""
+
+    def __init__(self, program: Program, state: CampaignState) -> None:
+        self._limit: list[int] = program.out.limit.tolist()
+        self._names = program.out.names
+        self._of_host = program.out.of_host
+        order = np.lexsort((np.arange(len(program.hosts.ids)), program.hosts.drain_start_s))
+        self.rank = np.empty(len(order), np.int64)
+        self.rank[order] = np.arange(len(order))
+        self._ranks: list[int] = self.rank.tolist()
+        self._host_at: list[int] = order.tolist()
+        self._out = [0] * len(self._limit)
+        self._queue: list[list[int]] = [[] for _ in self._limit]
+        self._queued: set[int] = set()
+        for host in np.flatnonzero(np.isin(state.host_stage, OUT_STAGES)).tolist():
+            self._count(host, 1)
+
+    def enqueue(self, host: int) -> None:
+        """Queue a host that is due."""
+        if host not in self._queued:
+            self._queued.add(host)
+            for limit in self._of_host[host]:
+                insort(self._queue[limit], self._ranks[host])
+
+    def obstacle(self, host: int) -> str | None:
+        """Return the name of a limit that keeps a queued host, or None where it may leave service."""
+        rank = self._ranks[host]
+        for limit in self._of_host[host]:
+            ahead = bisect_left(self._queue[limit], rank)
+            if self._out[limit] + ahead >= self._limit[limit]:
+                return f"{self._names[limit]}: at most {self._limit[limit]} hosts out"
+        return None
+
+    def take(self, host: int) -> None:
+        """Let a queued host out."""
+        self._dequeue(host)
+        self._count(host, 1)
+
+    def leave_queue(self, host: int) -> list[int]:
+        """Take back a host's place in the queues, and return who may now leave service."""
+        if host not in self._queued:
+            return []
+        self._dequeue(host)
+        return self._next(host)
+
+    def release(self, host: int) -> list[int]:
+        """Take a host back in, and return who may now leave service."""
+        self._count(host, -1)
+        return self._next(host)
+
+    def _next(self, host: int) -> list[int]:
+        """Return the host in each queue that one freed place has just come to."""
+        hosts = []
+        for limit in self._of_host[host]:
+            place = self._limit[limit] - self._out[limit] - 1
+            if 0 <= place < len(self._queue[limit]):
+                hosts.append(self._host_at[self._queue[limit][place]])
+        return hosts
+
+    def _count(self, host: int, sign: int) -> None:
+        for limit in self._of_host[host]:
+            self._out[limit] += sign
+
+    def _dequeue(self, host: int) -> None:
+        self._queued.discard(host)
+        for limit in self._of_host[host]:
+            queue = self._queue[limit]
+            del queue[bisect_left(queue, self._ranks[host])]

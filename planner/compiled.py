@@ -1,0 +1,51 @@
+"""Functions compiled to machine code on first use, and kept on disk for the next.
+
+numba keeps compiled code by the age of the module that holds it and overlooks a changed callee in another module.  The
+folder is therefore named after the text of all modules of the compiled package.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_PACKAGE = Path(__file__).parent / "listing"
+
+
+def _cache_folder() -> Path:
+    """Return the folder for this version's compiled code: the user's cache, else a temporary one."""
+    text = b"".join(path.read_bytes() for path in sorted(_PACKAGE.glob("*.py")))
+    name = f"compiled-{hashlib.sha256(text).hexdigest()[:16]}"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    for base in (home / "slacktide", Path(tempfile.gettempdir()) / f"slacktide-{os.getuid()}"):
+        try:
+            (base / name).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(base / name, os.W_OK):
+            return base / name
+    return _PACKAGE
+
+
+_FOLDER = str(_cache_folder())
+
+
+def inlined(function: Function) -> Function:
+    """Compile ``function`` into its callers: a call that hands on dozens of arrays costs more than a small function."""
+    return cast("Function", numba.njit(inline="always", error_model="numpy")(function))
+
+
+def compiled(function: Function) -> Function:
+    """Compile ``function`` with numba in its nopython mode, and keep the result on disk."""
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
+    try:
+        return cast("Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+    finally:
+        config.CACHE_DIR = before

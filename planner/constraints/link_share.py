@@ -1,0 +1,197 @@
+"""Migrations leave room on every link."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from slacktide.errors import UsageError
+from slacktide.findings import Finding
+from slacktide.planner.replay import NEVER, Ints, Replay
+from slacktide.planner.sweep import excess, levels
+
+if TYPE_CHECKING:
+    from slacktide.planner.encoding import Encoding, Leg
+    from slacktide.planner.problem import Problem
+
+Loads = Callable[[Ints, Ints], "sparse.csr_array[np.float64]"]
+"""From sources and targets to the share of each migration on every link, or on every bundle of links."""
+
+ENTRIES_BY_LINK: Final = 20_000_000
+"""Loads (migration and link) up to which every link is swept by itself: about 5 s.
+
+Beyond, as in a three-layer fabric with a million migrations, bundles of links that routing always loads alike are
+swept; that they are loaded alike is tried on :data:`PROBED` migrations of this very plan.
+"""
+
+ENTRIES_AT_ONCE: Final = 4_000_000
+"""Loads swept together: about 500 MB with sorting, and few enough passes not to matter."""
+
+PROBED: Final = 512
+"""Migrations asked first, to learn how many links a route has, and to try the bundles on."""
+
+ROUNDING_MBIT_S: Final = 1e-3
+"""Sums of shares in double precision may exceed a limit by this much and still keep it."""
+
+PARTS_PER_MBIT: Final = 100_000
+"""The solver counts in whole parts.  Rounded, a hundred migrations on a link stay within half of the rounding above."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkShare:
+    """Migrations fill at most ``share`` of every directed link, and of a host's NIC what it may carry each way."""
+
+    share: float
+    rule: ClassVar[str] = "link-share"
+
+    def encode(self, problem: "Problem", encoding: "Encoding") -> None:
+        """Limit what each host's NIC sends and receives, and what each shared link carries."""
+        network, rates_mbit_s = problem.network, problem.vms.rates_mbit_s
+        for host in range(len(problem.hosts.ids)):
+            sent, received = encoding.legs_from(host), encoding.legs_to(host)
+            for legs, most in ((sent, network.egress_mbit_s), (received, network.ingress_mbit_s)):
+                streams = encoding.streams(legs)
+                demands = [int(rates_mbit_s[stream.rate]) for stream in streams]
+                encoding.cumulative([stream.interval for stream in streams], demands, int(most[host]))
+        for bundle, legs_of_part in sorted(_bundles(problem, encoding).items()):
+            intervals, demands = [], []
+            for part, legs in sorted(legs_of_part.items()):
+                streams = encoding.streams(legs)
+                intervals += [stream.interval for stream in streams]
+                demands += [part] * len(streams)
+            limit = int((network.bundle_limit[bundle] + ROUNDING_MBIT_S / 2) * PARTS_PER_MBIT)
+            encoding.cumulative(intervals, demands, limit)
+
+    def check(self, replay: Replay) -> Iterator[Finding]:
+        """Yield overfull links and NICs: the first moment and the peak."""
+        yield from self._nics(replay)
+        moves, routing = replay.moves, replay.routing
+        sending = np.flatnonzero(moves.bandwidth_mbit_s > 0)
+        probed = sending[:: max(1, len(sending) // PROBED)]
+        try:
+            loads = routing.link_loads(moves.source[probed], moves.target[probed])
+            if loads.nnz * len(sending) <= ENTRIES_BY_LINK * max(1, len(probed)):
+                yield from self._links(replay, sending)
+                return
+            merged = routing.bundle_loads(moves.source[probed], moves.target[probed])
+            if not _alike(loads, merged, routing.bundle_of_link):
+                message = "links of one bundle are not loaded alike, so the links were swept one by one"
+                yield Finding(self.rule, message, "Report this: routing contradicts itself", "warning")
+                yield from self._links(replay, sending)
+                return
+            yield from self._bundles(replay, sending)
+        except UsageError as error:
+            yield Finding(self.rule, f"{error.subject}: {error.fact}", error.remedy)
+
+    def _nics(self, replay: Replay) -> Iterator[Finding]:
+        moves, hosts = replay.moves, replay.hosts
+        for end, direction in ((moves.source, "sends"), (moves.target, "receives")):
+            swept = levels(
+                np.concatenate([end, end]),
+                np.concatenate([moves.start_s, moves.end_s]),
+                np.concatenate([moves.bandwidth_mbit_s, -moves.bandwidth_mbit_s]),
+                np.zeros(len(hosts.ids), dtype=np.int64),
+            )
+            over = excess(swept, hosts.nic_mbit_s)
+            for host, at_s, peak in zip(over.key.tolist(), over.at_s.tolist(), over.peak.tolist(), strict=True):
+                yield Finding(
+                    self.rule,
+                    f"{hosts.ids[host]} {direction} up to {peak:,} Mbit/s of migrations; its NIC may carry "
+                    f"{hosts.nic_mbit_s[host]:,} Mbit/s",
+                    "Start one of the migrations later, or give it less bandwidth",
+                    subjects=(hosts.ids[host],),
+                    at_s=at_s,
+                )
+
+    def _links(self, replay: Replay, sending: Ints) -> Iterator[Finding]:
+        capacity = replay.datacenter.capacity_mbit_s.astype(np.float64)
+        first_s, peak = _sweep(replay, sending, replay.routing.link_loads, self.share * capacity)
+        for link in np.flatnonzero(first_s < NEVER).tolist():
+            name = replay.datacenter.link_names[link]
+            yield self._finding(name, name, peak[link], capacity[link], first_s[link])
+
+    def _bundles(self, replay: Replay, sending: Ints) -> Iterator[Finding]:
+        """Yield the first link of each overfull bundle, with the load and capacity of one link."""
+        routing = replay.routing
+        capacity = routing.bundle_capacity_mbit_s
+        first_s, peak = _sweep(replay, sending, routing.bundle_loads, self.share * capacity)
+        for bundle in np.flatnonzero(first_s < NEVER).tolist():
+            links = np.flatnonzero(routing.bundle_of_link == bundle)
+            name, count = replay.datacenter.link_names[links[0]], len(links)
+            what = f"{name} and {count - 1} links like it, each," if count > 1 else name
+            yield self._finding(name, what, peak[bundle] / count, capacity[bundle] / count, first_s[bundle])
+
+    def _finding(self, name: str, what: str, peak: float, capacity: float, at_s: int) -> Finding:
+        return Finding(
+            self.rule,
+            f"{what} carries up to {peak:,.0f} Mbit/s of migrations; allowed are "
+            f"{self.share * capacity:,.0f} of {capacity:,.0f} Mbit/s",
+            "Start one of the migrations later, or give it less bandwidth",
+            subjects=(name,),
+            at_s=int(at_s),
+        )
+
+
+def _sweep(
+    replay: Replay, sending: Ints, loads_of: Loads, allowed_mbit_s: NDArray[np.float64]
+) -> tuple[Ints, NDArray[np.float64]]:
+    """Return for each link the first moment above its limit (NEVER: none) and the highest load above it.
+
+    Migrations are taken in the order of their starts, in blocks; what happens before the next block's first start is
+    swept, the ends after it are carried over.
+    """
+    moves, links = replay.moves, len(allowed_mbit_s)
+    limit = allowed_mbit_s + ROUNDING_MBIT_S
+    first_s, peak, running = np.full(links, NEVER), np.zeros(links), np.zeros(links)
+    order = sending[np.argsort(moves.start_s[sending], kind="stable")]
+    link, at_s, change = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)
+    begin, block = 0, PROBED
+    while begin < len(order):
+        part = order[begin : begin + block]
+        begin += len(part)
+        loads = loads_of(moves.source[part], moves.target[part]).tocoo()
+        rate = loads.data * moves.bandwidth_mbit_s[part][loads.row]
+        link = np.concatenate([link, loads.col, loads.col]).astype(np.int64)
+        at_s = np.concatenate([at_s, moves.start_s[part][loads.row], moves.end_s[part][loads.row]])
+        change = np.concatenate([change, rate, -rate])
+        horizon_s = moves.start_s[order[begin]] if begin < len(order) else NEVER
+        done = at_s < horizon_s
+        over = excess(levels(link[done], at_s[done], change[done], running), limit)
+        first_s[over.key] = np.minimum(first_s[over.key], over.at_s)
+        peak[over.key] = np.maximum(peak[over.key], over.peak)
+        running += np.bincount(link[done], weights=change[done], minlength=links)
+        link, at_s, change = link[~done], at_s[~done], change[~done]
+        block = max(PROBED, int(ENTRIES_AT_ONCE * len(part) / max(1, loads.nnz)))
+    return first_s, peak
+
+
+def _alike(
+    loads: "sparse.csr_array[np.float64]", merged: "sparse.csr_array[np.float64]", bundle_of_link: NDArray[np.integer]
+) -> bool:
+    """Return whether every link of a bundle carries an equal part of what the bundle does."""
+    coordinates = loads.tocoo()
+    links = np.bincount(bundle_of_link, minlength=merged.shape[1])
+    bundle = bundle_of_link[coordinates.col]
+    shape = merged.shape
+    count = sparse.csr_array((np.ones(loads.nnz), (coordinates.row, bundle)), shape=shape)
+    total = sparse.csr_array((coordinates.data, (coordinates.row, bundle)), shape=shape)
+    largest = np.asarray(merged[coordinates.row, bundle]).ravel() / links[bundle]
+    even = np.allclose(coordinates.data, largest, atol=1e-9)
+    whole = bool(np.all(np.asarray(count[coordinates.row, bundle]).ravel() == links[bundle]))
+    return bool(even and whole and abs(total - merged).max() <= 1e-9)
+
+
+def _bundles(problem: "Problem", encoding: "Encoding") -> "dict[int, dict[int, list[Leg]]]":
+    """Return the legs over each shared link, by what they take of it."""
+    network = problem.network
+    found: dict[int, dict[int, list[Leg]]] = {}
+    for leg in encoding.legs.values():
+        pair = network.access_class[leg.source] * network.classes + network.access_class[leg.target]
+        for at in range(network.route_start[pair], network.route_start[pair + 1]):
+            part_mbit_s = float(problem.vms.rates_mbit_s[leg.rate] * network.route_share[at])
+            of_bundle = found.setdefault(int(network.route_bundle[at]), {})
+            of_bundle.setdefault(round(part_mbit_s * PARTS_PER_MBIT), []).append(leg)
+    return found

@@ -1,0 +1,91 @@
+"""The plan's figures are those of its tables, and no bound is above what it bounds."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+
+from slacktide.findings import Finding
+from slacktide.planner.plan import PlanSummary
+from slacktide.planner.replay import Replay
+from slacktide.units import SECONDS_PER_HOUR
+
+AGREEMENT: Final = 1e-9
+"""Relative difference up to which two figures are the same: they are sums of whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryTrue:
+    """Every figure of the summary that the tables and the snapshot determine is what they say."""
+
+    rule: ClassVar[str] = "summary"
+
+    def check(self, replay: Replay) -> Iterator[Finding]:
+        """Yield figures that are wrong, and bounds above the value they bound."""
+        summary = replay.plan.header.summary
+        for name, true in self._figures(replay).items():
+            said = getattr(summary, name)
+            if not math.isclose(said, true, rel_tol=AGREEMENT, abs_tol=AGREEMENT):
+                yield Finding(self.rule, f"{name} is stated as {said:,}, but it is {true:,}", "Plan again")
+        yield from self._others(replay)
+        yield from self._bounds(summary)
+
+    def _figures(self, replay: Replay) -> dict[str, float]:
+        """Return the summary's figures, counted again.
+
+        Exposure is the sum over the due hosts of their return times; hosts that do not return in this plan count
+        until the makespan.
+        """
+        hosts, plan = replay.hosts, replay.plan
+        makespan_s = int(hosts.return_s[hosts.planned].max(initial=0))
+        exposed_s = np.where(hosts.planned, np.minimum(hosts.return_s, makespan_s), makespan_s)[hosts.due].sum()
+        vms = int(hosts.planned[replay.vms.host].sum())
+        return {
+            "hosts": plan.hosts.height,
+            "vms": vms,
+            "waves": plan.waves.height,
+            "migrations": plan.migrations.height,
+            "moves_per_vm": plan.migrations.height / vms if vms else 0.0,
+            "makespan_s": makespan_s,
+            "exposure_host_h": int(exposed_s) / SECONDS_PER_HOUR,
+        }
+
+    def _others(self, replay: Replay) -> Iterator[Finding]:
+        summary = replay.plan.header.summary
+        reasons = replay.plan.deferred["reason"].value_counts(sort=False)
+        true = dict(sorted(reasons.iter_rows()))
+        if summary.deferred != true:
+            yield Finding(self.rule, f"deferred is stated as {summary.deferred}, but it is {true}", "Plan again")
+        blackout = replay.plan.migrations["predicted_blackout_ms"]
+        for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+            true_ms, said_ms = (
+                blackout.quantile(share, interpolation="nearest"),
+                getattr(summary.predicted_blackout_ms, name),
+            )
+            if true_ms != said_ms:
+                fact = f"predicted_blackout_ms.{name} is stated as {said_ms}, but it is {true_ms}"
+                yield Finding(self.rule, fact, "Plan again")
+
+    def _bounds(self, summary: PlanSummary) -> Iterator[Finding]:
+        """Yield bounds above what they bound, gaps that are not theirs, and a binding resource that does not bind."""
+        for value_name, bound_name, gap_name in (
+            ("makespan_s", "makespan_bound_s", "makespan_gap"),
+            ("exposure_host_h", "exposure_bound_host_h", "exposure_gap"),
+        ):
+            value, bound, gap = (getattr(summary, name) for name in (value_name, bound_name, gap_name))
+            if bound > value * (1 + AGREEMENT) + AGREEMENT:
+                fact = f"{bound_name} {bound:,} is above {value_name} {value:,}, which it is to bound from below"
+                yield Finding(self.rule, fact, "Report this: a proof is wrong")
+            true = (value - bound) / bound if bound > 0 else 0.0
+            if not math.isclose(gap, true, rel_tol=1e-6, abs_tol=1e-6):
+                yield Finding(self.rule, f"{gap_name} is stated as {gap:.6f}, but it is {true:.6f}", "Plan again")
+        if summary.makespan_bound_s > 0:
+            binding = summary.bounds.get(summary.binding_resource)
+            if binding != summary.makespan_bound_s:
+                fact = (
+                    f"binding_resource {summary.binding_resource} gives the bound {binding}, "
+                    f"but makespan_bound_s is {summary.makespan_bound_s}"
+                )
+                yield Finding(self.rule, fact, "Plan again")

@@ -1,0 +1,126 @@
+"""Waves are what their table says, and start when their gates allow."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import polars as pl
+
+from slacktide.findings import Finding
+from slacktide.planner.limits import resolved
+from slacktide.planner.policy import Canary, Gates
+from slacktide.planner.replay import Replay
+
+if TYPE_CHECKING:
+    from slacktide.planner.encoding import Encoding
+    from slacktide.planner.problem import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class WavesAndGates:
+    """The canary is small, alone and baked; later waves wait as the policy's gates say, and are not too large.
+
+    Shares (``canary.hosts``, ``max_wave_hosts``) are of the hosts that the policy selects.
+    """
+
+    canary: Canary
+    gates: Gates
+    rule: ClassVar[str] = "waves-and-gates"
+
+    def encode(self, problem: "Problem", encoding: "Encoding") -> None:
+        """Choose the canary hosts, and let all others start to drain once these have returned and baked.
+
+        Gates between later waves are not encoded: only ``pipelined`` ones, which wait for nothing, can be solved.
+        """
+        outs, limit = encoding.outs, encoding.canary_hosts
+        if limit == 0:
+            return
+        baked_s = encoding.time("the canary has baked", self.canary.bake_s)
+        full = encoding.choice("the canary has all its hosts")
+        for host, out in outs.items():
+            canary = encoding.canary[host] = encoding.choice(f"{problem.hosts.ids[host]} is a canary")
+            encoding.equal(out.patched, 1, canary)
+            encoding.at_least(baked_s, out.return_s + self.canary.bake_s, canary)
+            encoding.at_least(out.drain_start_s, baked_s, out.patched, ~canary)
+        patched, canaries = sum(out.patched for out in outs.values()), sum(encoding.canary.values())
+        encoding.at_least(limit, canaries)
+        encoding.equal(canaries, limit, full)
+        encoding.equal(canaries, patched, ~full)
+
+    def check(self, replay: Replay) -> Iterator[Finding]:
+        """Yield waves that are too large, too early, or not as stated."""
+        waves = _counted(replay)
+        yield from self._table(replay, waves)
+        selected = int(replay.hosts.due.sum())
+        canary_hosts = resolved(self.canary.hosts, selected)
+        yield from self._sizes(waves, canary_hosts, selected)
+        drained = waves.drop_nulls("first_s").rows(named=True)
+        for before, row in itertools.pairwise(drained):
+            if canary_hosts > 0:
+                allowed_s = drained[0]["last_s"] + self.canary.bake_s
+                if row["first_s"] < allowed_s:
+                    yield self._early(row, allowed_s, "the canary has returned and baked")
+            if self.gates.kind != "pipelined" and not (before is drained[0] and canary_hosts > 0):
+                allowed_s = before["last_s"] + self.gates.bake_s
+                if row["first_s"] < allowed_s:
+                    yield self._early(row, allowed_s, "the wave before has returned and baked")
+
+    def _table(self, replay: Replay, waves: pl.DataFrame) -> Iterator[Finding]:
+        """Yield where the table of waves differs from hosts and migrations."""
+        numbers = waves["wave"].to_list()
+        if numbers != list(range(len(numbers))):
+            yield Finding(self.rule, f"the waves are numbered {numbers}, not from 0 without gaps", "Plan again")
+        for row in waves.iter_rows(named=True):
+            wave, canary = row["wave"], resolved(self.canary.hosts, int(replay.hosts.due.sum())) > 0
+            gate = "start" if wave == 0 else "canary" if wave == 1 and canary else self.gates.kind
+            for column, true in (
+                ("gate", gate),
+                ("start_s", row["first_s"]),
+                ("end_s", row["last_s"]),
+                ("hosts", row["true_hosts"]),
+                ("migrations", row["true_migrations"]),
+            ):
+                if row[column] != true:
+                    fact = f"wave {wave} states {column} {row[column]}, but it is {true}"
+                    yield Finding(self.rule, fact, "Plan again", subjects=(f"wave {wave}",))
+        moves, hosts = replay.moves, replay.hosts
+        wrong = hosts.planned[moves.source] & (moves.wave != hosts.wave[moves.source])
+        for name in replay.ids(wrong.nonzero()[0]):
+            fact = f"{name} is in another wave than the host it leaves"
+            yield Finding(self.rule, fact, "Plan again", subjects=(name,))
+
+    def _sizes(self, waves: pl.DataFrame, canary_hosts: int, selected: int) -> Iterator[Finding]:
+        most = None if self.gates.max_wave_hosts is None else resolved(self.gates.max_wave_hosts, selected)
+        for row in waves.iter_rows(named=True):
+            limits = [most, canary_hosts if row["wave"] == 0 and canary_hosts > 0 else None]
+            for limit in limits:
+                if limit is not None and row["true_hosts"] > limit:
+                    fact = f"wave {row['wave']} has {row['true_hosts']} hosts; the policy allows {limit}"
+                    yield Finding(self.rule, fact, "Split the wave", subjects=(f"wave {row['wave']}",))
+
+    def _early(self, row: dict[str, int], allowed_s: int, when: str) -> Finding:
+        return Finding(
+            self.rule,
+            f"wave {row['wave']} starts before {allowed_s} s, when {when}",
+            "Start it later",
+            subjects=(f"wave {row['wave']}",),
+            at_s=row["first_s"],
+        )
+
+
+def _counted(replay: Replay) -> pl.DataFrame:
+    """Return the plan's waves beside what its hosts and migrations say of them, sorted by wave."""
+    plan = replay.plan
+    hosts = plan.hosts.group_by("wave").agg(
+        first_s=pl.col("drain_start_s").min(),
+        last_s=pl.col("return_s").max(),
+        true_hosts=pl.len().cast(pl.Int64),
+    )
+    migrations = plan.migrations.group_by("wave").agg(true_migrations=pl.len().cast(pl.Int64))
+    return (
+        plan.waves.join(hosts, on="wave", how="full", coalesce=True)
+        .join(migrations, on="wave", how="full", coalesce=True)
+        .with_columns(pl.col("true_hosts", "true_migrations").fill_null(0))
+        .sort("wave")
+    )

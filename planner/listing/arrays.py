@@ -1,0 +1,122 @@
+"""The arrays that one pass of list scheduling works on.
+
+Hosts, VMs, services, domains and bundles are numbered; amounts are integers; resource 0 is vCPUs, 1 memory.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+KEEPS = 0
+"""Host in service that this plan does not drain, or that has returned: a VM moved there has moved once."""
+DUE = 1
+"""Host in service that is still to be drained: a VM moved there will move again."""
+OUT = 2
+"""Draining or being patched."""
+CLOSED = 3
+"""Takes no VM: down or quarantined."""
+
+FAR = 2**62
+"""A time after all others, in seconds."""
+MOST_BUCKETS = 512
+"""Lists of hosts by free capacity at most: one percent of a host between neighbours is close enough for a best fit."""
+LISTS_PER_LOOK = 16
+"""Part of the targets looked at that one list may use up: hosts short of memory are often short of vCPUs, all alike."""
+ROUNDING_MBIT_S = 1e-6
+"""A stream that fills a link exactly must not be kept out by the rounding of shares; the audit allows as much."""
+STARTS_COMPARED = 8
+"""Targets whose earliest starts are compared when all are busy: further ones seldom start a VM much earlier."""
+TOLERATED_DELAY_S = 15
+"""A target that must wait this long for its NIC is as good as a free one: shorter than most migrations."""
+SHORT_NOTICE_S = 600
+"""A VM with so short a notice may go to a host still to be drained at any time: the notice hardly delays the drain."""
+MOST_DOUBLINGS = 6
+"""A host that found no room tries again after twice as many returns and at twice as many targets, up to 64 times.
+
+Without the wait the few hosts that are hard to place cost a large fleet most of its planning time; when nothing else
+can start, all wait no longer and look at every target.
+"""
+ATTEMPTS_PER_MOMENT = 64
+"""Waiting hosts that may fail to find room before the pass gives up until the next return: room is scarce then."""
+ATTEMPTS_PER_START = 4
+"""Every host that starts at a moment allows so many failures more: misfits must not stop a large wave."""
+
+
+class Instance(NamedTuple):
+    """What does not change during a pass; N hosts, V VMs, S services, G out-groups, R reserve groups, L rates."""
+
+    capacity: Ints  # (N, 2)
+    type_number: Ints  # (N,) machine type
+    maintenance_s: Ints  # (N,)
+    out_groups: Ints  # (N, kinds) number of the group, -1: none
+    out_limit: Ints  # (G,)
+    reserve_groups: Ints  # (N, families) number of the group, -1: none
+    reserve: Ints  # (R, 2) what stays free
+    demand: Ints  # (V, 2)
+    vm_types: Ints  # (V,) bits of the machine types allowed
+    one_way: bool  # no VM goes from a patched host to an unpatched one
+    notice_s: Ints  # (V,)
+    service: Ints  # (V,) -1: none
+    service_start: Ints  # (S + 1,) into service_vms
+    service_vms: Ints
+    spread_kind: Ints  # (S,) row of spread_domain, -1: none
+    spread_limit: Ints  # (S,)
+    max_moving: Ints  # (S,) a large number: no limit
+    spread_domain: Ints  # (kinds, N)
+    rates_mbit_s: Ints  # (L,) ascending; the first is 0, for VMs that restart and send nothing
+    duration_s: Ints  # (V, L) -1: not possible at this rate
+    egress_mbit_s: Ints  # (N,)
+    ingress_mbit_s: Ints  # (N,)
+    access_class: Ints  # (N,)
+    classes: int
+    path_mbit_s: Floats  # (classes * classes,) what one stream may take
+    route_start: Ints  # (classes * classes + 1,) into route_bundle
+    route_bundle: Ints
+    route_share: Floats
+    bundle_limit: Floats  # (B,) Mbit/s
+    bucket_s: int
+    pivot: int  # the scarcer resource
+    bucket_size: int  # hosts in one list differ by less in free capacity of it
+
+
+class State(NamedTuple):
+    """What a pass changes."""
+
+    status: Ints  # (N,)
+    patched: Ints  # (N,) 1: at the patch level
+    free: Ints  # (N, 2)
+    out_count: Ints  # (G,)
+    reserve_free: Ints  # (R, 2)
+    vm_host: Ints  # (V,)
+    vm_source: Ints  # (V,) host it came from last
+    vm_start: Ints  # (V,) its last migration
+    vm_end: Ints  # (V,)
+    host_vm: Ints  # (N,) first VM of the host, -1: none
+    next_vm: Ints  # (V,)
+    inbound: Ints  # (N,) first interval on the NIC, -1: none
+    interval: Ints  # (I, 4) start, end, rate, next
+    bundle_use: Floats  # (B, buckets of time), a ring
+    size_head: Ints  # (2, types, buckets) first host of the list
+    size_next: Ints  # (N,)
+    size_prev: Ints  # (N,) the first of a list: its last
+    size_bucket: Ints  # (N,) -1: in no list
+    failures: Ints  # (N,) how often the host found no room
+    retry: Ints  # (N,) returns after which it tries again
+    counters: Ints  # first unused interval, bucket of the present time, returns so far
+
+
+class Moves(NamedTuple):
+    """The VMs of one host on their way, in the order in which they were placed."""
+
+    vm: Ints
+    target: Ints
+    start_s: Ints
+    end_s: Ints
+    rate: Ints
+    old_start_s: Ints
+    old_end_s: Ints
+    old_source: Ints

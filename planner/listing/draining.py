@@ -1,0 +1,189 @@
+"""Draining one host: every VM finds its place, or nothing changes."""
+
+import numpy as np
+
+from slacktide.planner.compiled import compiled, inlined
+from slacktide.planner.listing.arrays import DUE, FAR, KEEPS, OUT, SHORT_NOTICE_S, Instance, Ints, Moves, State
+from slacktide.planner.listing.room import use_links
+from slacktide.planner.listing.targets import choose_target, enlist, unlist
+
+
+@compiled
+def place(instance: Instance, state: State, moves: Moves, at: int, source: int, sign: int) -> None:
+    """Book the move number ``at`` of the draining host (``sign`` 1), or cancel the booking (-1)."""
+    vm, target = moves.vm[at], moves.target[at]
+    for resource in range(2):
+        state.free[target, resource] -= sign * instance.demand[vm, resource]
+        for family in range(instance.reserve_groups.shape[1]):
+            group = instance.reserve_groups[target, family]
+            if group >= 0:
+                state.reserve_free[group, resource] -= sign * instance.demand[vm, resource]
+    enlist(instance, state, target)
+    rate_mbit_s = instance.rates_mbit_s[moves.rate[at]]
+    pair = instance.access_class[source] * instance.classes + instance.access_class[target]
+    use_links(instance, state, pair, rate_mbit_s, moves.start_s[at], moves.end_s[at], sign)
+    if sign > 0:
+        moves.old_start_s[at], moves.old_end_s[at] = state.vm_start[vm], state.vm_end[vm]
+        moves.old_source[at] = state.vm_source[vm]
+        state.vm_start[vm], state.vm_end[vm] = moves.start_s[at], moves.end_s[at]
+        state.vm_host[vm], state.vm_source[vm] = target, source
+        slot = state.counters[0]
+        state.counters[0] = state.interval[slot, 3]
+        state.interval[slot, 0], state.interval[slot, 1] = moves.start_s[at], moves.end_s[at]
+        state.interval[slot, 2], state.interval[slot, 3] = rate_mbit_s, state.inbound[target]
+        state.inbound[target] = slot
+    else:
+        state.vm_start[vm], state.vm_end[vm] = moves.old_start_s[at], moves.old_end_s[at]
+        state.vm_host[vm], state.vm_source[vm] = source, moves.old_source[at]
+        slot = state.inbound[target]
+        state.inbound[target] = state.interval[slot, 3]
+        state.interval[slot, 3] = state.counters[0]
+        state.counters[0] = slot
+
+
+@compiled
+def evicted_vms(instance: Instance, state: State, host: int) -> Ints:
+    """Return the VMs on a host, the largest first: it is the hardest to place, and fails soonest."""
+    count = 0
+    vm = state.host_vm[host]
+    while vm >= 0:
+        count += 1
+        vm = state.next_vm[vm]
+    vms = np.empty(count, np.int64)
+    keys = np.empty(count, np.int64)
+    at = 0
+    vm = state.host_vm[host]
+    while vm >= 0:
+        vms[at] = vm
+        keys[at] = -instance.demand[vm, instance.pivot]
+        at += 1
+        vm = state.next_vm[vm]
+    return vms[np.argsort(keys, kind="mergesort")]
+
+
+@compiled
+def release_s(instance: Instance, host: int, vms: Ints) -> int:
+    """Return from when on a drain of the host is not held up by the longest notice."""
+    rate = np.searchsorted(instance.rates_mbit_s, instance.egress_mbit_s[host], side="right") - 1
+    notice_s, total_s = np.int64(0), np.int64(0)
+    for vm in vms:
+        notice_s = max(notice_s, instance.notice_s[vm])
+        total_s += max(1, instance.duration_s[vm, rate])
+    return notice_s - total_s
+
+
+@inlined
+def change_service(instance: Instance, state: State, host: int, sign: int) -> None:
+    """Count a host out (``sign`` 1) or in again (-1), with its free capacity."""
+    for kind in range(instance.out_groups.shape[1]):
+        group = instance.out_groups[host, kind]
+        if group >= 0:
+            state.out_count[group] += sign
+    for family in range(instance.reserve_groups.shape[1]):
+        group = instance.reserve_groups[host, family]
+        if group >= 0:
+            for resource in range(2):
+                state.reserve_free[group, resource] -= sign * state.free[host, resource]
+
+
+@inlined
+def may_leave(instance: Instance, state: State, host: int) -> bool:
+    """Return whether the limits on hosts out and the reserve let one host more leave service."""
+    for kind in range(instance.out_groups.shape[1]):
+        group = instance.out_groups[host, kind]
+        if group >= 0 and state.out_count[group] >= instance.out_limit[group]:
+            return False
+    for family in range(instance.reserve_groups.shape[1]):
+        group = instance.reserve_groups[host, family]
+        if group >= 0:
+            for resource in range(2):
+                if state.reserve_free[group, resource] - state.free[host, resource] < instance.reserve[group, resource]:
+                    return False
+    return True
+
+
+@compiled
+def drain(
+    instance: Instance, state: State, moves: Moves, host: int, vms: Ints, at_s: int, reach: int, until_s: int
+) -> bool:
+    """Place every VM of the host and book it, or change nothing and return False."""
+    unlist(instance, state, host)
+    status = state.status[host]
+    state.status[host] = OUT
+    change_service(instance, state, host, 1)
+    for at in range(vms.shape[0]):
+        vm = vms[at]
+        ready_s = max(at_s, instance.notice_s[vm])
+        if state.vm_source[vm] >= 0:
+            ready_s = max(ready_s, state.vm_end[vm] + instance.notice_s[vm])
+        notice_s = instance.notice_s[vm]
+        lists = DUE + 1 if notice_s <= SHORT_NOTICE_S or ready_s + notice_s <= until_s else DUE
+        target, rate, start_s = choose_target(instance, state, moves, at, vm, host, ready_s, reach, lists)
+        if target < 0:
+            for booked in range(at - 1, -1, -1):
+                place(instance, state, moves, booked, host, -1)
+            change_service(instance, state, host, -1)
+            state.status[host] = status
+            enlist(instance, state, host)
+            return False
+        moves.vm[at], moves.target[at], moves.rate[at] = vm, target, rate
+        moves.start_s[at], moves.end_s[at] = start_s, start_s + instance.duration_s[vm, rate]
+        place(instance, state, moves, at, host, 1)
+    return True
+
+
+@compiled
+def forget_inbound(state: State, host: int, until_s: int) -> None:
+    """Drop the intervals on a host's NIC that ended by ``until_s``."""
+    before = -1
+    at = state.inbound[host]
+    while at >= 0:
+        behind = state.interval[at, 3]
+        if state.interval[at, 1] <= until_s:
+            if before < 0:
+                state.inbound[host] = behind
+            else:
+                state.interval[before, 3] = behind
+            state.interval[at, 3] = state.counters[0]
+            state.counters[0] = at
+        else:
+            before = at
+        at = behind
+
+
+@compiled
+def commit(state: State, moves: Moves, host: int, count: int, at_s: int, rows: Ints, row: int) -> None:
+    """Write the booked moves of a host down and hand its VMs over."""
+    state.host_vm[host] = -1
+    forget_inbound(state, host, np.int64(FAR))
+    for at in range(count):
+        vm, target = moves.vm[at], moves.target[at]
+        state.next_vm[vm] = state.host_vm[target]
+        state.host_vm[target] = vm
+        forget_inbound(state, target, at_s)
+        rows[row + at, 0], rows[row + at, 1], rows[row + at, 2] = vm, host, target
+        rows[row + at, 3], rows[row + at, 4], rows[row + at, 5] = moves.start_s[at], moves.end_s[at], moves.rate[at]
+
+
+@compiled
+def give_back(instance: Instance, state: State, host: int) -> None:
+    """Return a patched, empty host to service."""
+    state.free[host] = instance.capacity[host]
+    change_service(instance, state, host, -1)
+    state.status[host] = KEEPS
+    state.counters[2] += 1
+    state.patched[host] = 1
+    enlist(instance, state, host)
+
+
+@compiled
+def move_time(instance: Instance, state: State, at_s: int) -> None:
+    """Clear the buckets of link use that lie in the past."""
+    ring = state.bundle_use.shape[1]
+    bucket = at_s // instance.bucket_s
+    if bucket - state.counters[1] >= ring:
+        state.bundle_use[:] = 0.0
+    else:
+        for past in range(state.counters[1], bucket):
+            state.bundle_use[:, past % ring] = 0.0
+    state.counters[1] = bucket

@@ -1,0 +1,123 @@
+"""Arrays lent to compiled code without being counted.
+
+Every call between compiled functions counts the users of every array that it hands on, which took half of the time of
+a pass.  Arrays lent here are not counted; whoever lends them keeps them alive until the pass is over.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar, cast
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.base import BaseContext
+from numba.core.typing.templates import Signature
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+from numpy.typing import NDArray
+
+from slacktide.planner.compiled import compiled
+from slacktide.planner.listing.arrays import Instance, Moves, State
+
+Array = TypeVar("Array", NDArray[np.int64], NDArray[np.float64])
+Writer = Callable[[BaseContext, ir.IRBuilder, Signature, Sequence[ir.Value]], ir.Value]
+
+
+def _lent(_context: BaseContext, array: types.Array) -> tuple[Signature, Writer]:
+    """Return how to write a view of an array without the counter of its users."""
+
+    def write(
+        context: BaseContext, builder: ir.IRBuilder, _signature: Signature, arguments: Sequence[ir.Value]
+    ) -> ir.Value:
+        view = make_array(array)(context, builder, value=arguments[0])  # type: ignore[no-untyped-call]
+        view.meminfo = cgutils.get_null_value(view.meminfo.type)  # type: ignore[no-untyped-call]
+        view.parent = cgutils.get_null_value(view.parent.type)  # type: ignore[no-untyped-call]
+        return view._getvalue()
+
+    return array(array), write
+
+
+lent = cast("Callable[[Array], Array]", intrinsic(_lent))
+"""Return a view of an array that does not keep it alive."""
+
+
+@compiled
+def lent_instance(instance: Instance) -> Instance:
+    """Return the instance with all arrays lent."""
+    return Instance(
+        lent(instance.capacity),
+        lent(instance.type_number),
+        lent(instance.maintenance_s),
+        lent(instance.out_groups),
+        lent(instance.out_limit),
+        lent(instance.reserve_groups),
+        lent(instance.reserve),
+        lent(instance.demand),
+        lent(instance.vm_types),
+        instance.one_way,
+        lent(instance.notice_s),
+        lent(instance.service),
+        lent(instance.service_start),
+        lent(instance.service_vms),
+        lent(instance.spread_kind),
+        lent(instance.spread_limit),
+        lent(instance.max_moving),
+        lent(instance.spread_domain),
+        lent(instance.rates_mbit_s),
+        lent(instance.duration_s),
+        lent(instance.egress_mbit_s),
+        lent(instance.ingress_mbit_s),
+        lent(instance.access_class),
+        instance.classes,
+        lent(instance.path_mbit_s),
+        lent(instance.route_start),
+        lent(instance.route_bundle),
+        lent(instance.route_share),
+        lent(instance.bundle_limit),
+        instance.bucket_s,
+        instance.pivot,
+        instance.bucket_size,
+    )
+
+
+@compiled
+def lent_state(state: State) -> State:
+    """Return the state with all arrays lent."""
+    return State(
+        lent(state.status),
+        lent(state.patched),
+        lent(state.free),
+        lent(state.out_count),
+        lent(state.reserve_free),
+        lent(state.vm_host),
+        lent(state.vm_source),
+        lent(state.vm_start),
+        lent(state.vm_end),
+        lent(state.host_vm),
+        lent(state.next_vm),
+        lent(state.inbound),
+        lent(state.interval),
+        lent(state.bundle_use),
+        lent(state.size_head),
+        lent(state.size_next),
+        lent(state.size_prev),
+        lent(state.size_bucket),
+        lent(state.failures),
+        lent(state.retry),
+        lent(state.counters),
+    )
+
+
+@compiled
+def lent_moves(moves: Moves) -> Moves:
+    """Return moves with all arrays lent."""
+    return Moves(
+        lent(moves.vm),
+        lent(moves.target),
+        lent(moves.start_s),
+        lent(moves.end_s),
+        lent(moves.rate),
+        lent(moves.old_start_s),
+        lent(moves.old_end_s),
+        lent(moves.old_source),
+    )

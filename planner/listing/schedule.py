@@ -1,0 +1,197 @@
+"""Passes of list scheduling over a problem: the arrays go in, a schedule comes out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slacktide.planner.listing.arrays import CLOSED, DUE, KEEPS, MOST_BUCKETS, Floats, Instance, Ints, Moves, State
+from slacktide.planner.listing.sweep import Outcome, Terms, run_pass
+from slacktide.planner.listing.targets import enlist_all
+from slacktide.planner.problem import NO_LIMIT, Problem
+
+RING_CELLS = 8_000_000
+"""Cells of link use, links times buckets of time: 64 MB; more buckets only make the bucket shorter."""
+LONGEST_RING = 4096
+"""Buckets of time at most: with one-second buckets more than an hour ahead, longer than a drain takes."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What one pass decides, numbered as in the problem; n hosts, m migrations."""
+
+    host: Ints
+    """Hosts in the order in which they leave service, shape (n,)."""
+    wave: Ints
+    drain_start_s: Ints
+    drained_s: Ints
+    return_s: Ints
+    vm: Ints
+    """VM of each migration, shape (m,)."""
+    source: Ints
+    target: Ints
+    start_s: Ints
+    end_s: Ints
+    rate: Ints
+    """Number of the rate in the problem's ``rates_mbit_s``."""
+
+    @property
+    def makespan_s(self) -> int:
+        """When the last host has returned."""
+        return int(self.return_s.max(initial=0))
+
+
+def build_instance(problem: Problem) -> Instance:
+    """Return the problem as the arrays that a pass reads."""
+    hosts, vms, services, network = problem.hosts, problem.vms, problem.services, problem.network
+    grouped = np.argsort(vms.service, kind="stable")
+    grouped = grouped[vms.service[grouped] >= 0]
+    used = np.zeros_like(hosts.capacity)
+    np.add.at(used, vms.host, vms.demand)
+    pivot = int(np.argmax(used.sum(axis=0) / hosts.capacity.sum(axis=0)))
+    return Instance(
+        capacity=hosts.capacity,
+        type_number=hosts.machine_type,
+        maintenance_s=hosts.maintenance_s,
+        out_groups=problem.out.group,
+        out_limit=problem.out.limit,
+        reserve_groups=problem.reserves.group,
+        reserve=problem.reserves.required,
+        demand=vms.demand,
+        vm_types=vms.allowed_types,
+        one_way=not problem.policy.migration.allow_patched_to_unpatched,
+        notice_s=vms.notice_s,
+        service=vms.service,
+        service_start=np.searchsorted(vms.service[grouped], np.arange(len(services.spread_kind) + 1)).astype(np.int64),
+        service_vms=grouped.astype(np.int64),
+        spread_kind=services.spread_kind,
+        spread_limit=services.spread_limit,
+        max_moving=services.max_moving,
+        spread_domain=services.spread_domains,
+        rates_mbit_s=vms.rates_mbit_s,
+        duration_s=vms.duration_s,
+        egress_mbit_s=network.egress_mbit_s,
+        ingress_mbit_s=network.ingress_mbit_s,
+        access_class=network.access_class,
+        classes=network.classes,
+        path_mbit_s=network.path_mbit_s,
+        route_start=network.route_start,
+        route_bundle=network.route_bundle,
+        route_share=network.route_share,
+        bundle_limit=network.bundle_limit,
+        bucket_s=_bucket_s(problem),
+        pivot=pivot,
+        bucket_size=_bucket_size(hosts.capacity[:, pivot], vms.demand[:, pivot]),
+    )
+
+
+def list_schedule(problem: Problem, instance: Instance, order: Ints, terms: Terms) -> Schedule:
+    """Return the schedule that one pass over the hosts of ``order`` gives; hosts that find no room are not in it."""
+    hosts, vms = len(problem.hosts.ids), len(problem.vms.ids)
+    rows = 2 * vms + 64
+    while True:
+        state = _initial_state(problem, instance)
+        moves = Moves(*(np.zeros(_most_vms(problem), np.int64) for _ in Moves._fields))
+        out = Outcome(np.zeros((hosts, 5), np.int64), np.zeros((rows, 6), np.int64), np.zeros(3, np.int64))
+        run_pass(instance, state, moves, terms, order.astype(np.int64), out)
+        if out.counts[2] == 0:
+            break
+        rows *= 2
+    planned = out.hosts[: out.counts[0]].T.copy()
+    moved = out.rows[: out.counts[1]].T.copy()
+    return Schedule(*planned, *moved)
+
+
+def _most_vms(problem: Problem) -> int:
+    """Return how many VMs may ever be on one host."""
+    smallest = problem.vms.demand.min(axis=0, initial=NO_LIMIT)
+    return int(min(len(problem.vms.ids), (problem.hosts.capacity // np.maximum(1, smallest)).min(axis=1).max())) + 1
+
+
+def _bucket_s(problem: Problem) -> int:
+    """Return how long a bucket of time is so that the ring holds the longest drain several times."""
+    network, vms = problem.network, problem.vms
+    fastest = np.searchsorted(vms.rates_mbit_s, network.egress_mbit_s[vms.host], side="right") - 1
+    each_s = np.maximum(vms.duration_s[np.arange(len(vms.host)), fastest], 0)
+    drain_s = np.bincount(vms.host, weights=each_s, minlength=1).max()
+    span_s = 4 * drain_s + 2 * int(vms.duration_s.max(initial=1)) + int(vms.notice_s.max(initial=0))
+    return max(1, -int(-span_s // _ring_length(problem)))
+
+
+def _ring_length(problem: Problem) -> int:
+    return int(min(LONGEST_RING, max(64, RING_CELLS // max(1, len(problem.network.bundle_limit)))))
+
+
+def _initial_state(problem: Problem, instance: Instance) -> State:
+    hosts, vms = problem.hosts, problem.vms
+    count, vm_count = len(hosts.ids), len(vms.ids)
+    used = np.zeros_like(hosts.capacity)
+    np.add.at(used, vms.host, vms.demand)
+    free = hosts.capacity - used
+    status = np.where(hosts.in_service, np.where(hosts.due, DUE, KEEPS), CLOSED)
+    reserve_free = np.zeros_like(problem.reserves.required)
+    for family in range(problem.reserves.group.shape[1]):
+        group = problem.reserves.group[:, family]
+        member = hosts.in_service & (group >= 0)
+        np.add.at(reserve_free, group[member], free[member])
+    first, following = _chains(vms.host, count)
+    intervals = np.zeros((2 * vm_count + 64, 4), np.int64)
+    intervals[:, 3] = np.append(np.arange(1, len(intervals)), -1)
+    state = State(
+        status=status.astype(np.int64),
+        patched=hosts.patched.astype(np.int64),
+        free=free,
+        out_count=np.zeros(len(problem.out.limit), np.int64),
+        reserve_free=reserve_free,
+        vm_host=vms.host.copy(),
+        vm_source=np.full(vm_count, -1, np.int64),
+        vm_start=np.full(vm_count, -1, np.int64),
+        vm_end=np.full(vm_count, -1, np.int64),
+        host_vm=first,
+        next_vm=following,
+        inbound=np.full(count, -1, np.int64),
+        interval=intervals,
+        bundle_use=_empty_ring(problem),
+        size_head=_empty_lists(problem, instance),
+        size_next=np.full(count, -1, np.int64),
+        size_prev=np.full(count, -1, np.int64),
+        size_bucket=np.full(count, -1, np.int64),
+        failures=np.zeros(count, np.int64),
+        retry=np.zeros(count, np.int64),
+        counters=np.zeros(3, np.int64),
+    )
+    enlist_all(instance, state, _across_racks(hosts.rack))
+    return state
+
+
+def _bucket_size(capacity: Ints, demand: Ints) -> int:
+    """Return the unit that all amounts are counted in, or a coarser one if that gives too many lists."""
+    unit = int(np.gcd.reduce(np.concatenate([capacity, demand])))
+    return max(unit, int(capacity.max()) // MOST_BUCKETS + 1) if capacity.max() // unit >= MOST_BUCKETS else unit
+
+
+def _empty_lists(problem: Problem, instance: Instance) -> Ints:
+    most = int(instance.capacity[:, instance.pivot].max()) // instance.bucket_size
+    return np.full((2, int(problem.hosts.machine_type.max()) + 1, most + 1), -1, np.int64)
+
+
+def _empty_ring(problem: Problem) -> Floats:
+    return np.zeros((len(problem.network.bundle_limit), _ring_length(problem)))
+
+
+def _across_racks(rack: Ints) -> Ints:
+    """Return the hosts so that neighbours are in different racks, lest one rack's links carry what all could."""
+    by_rack = np.argsort(rack, kind="stable")
+    place = np.arange(len(rack)) - np.searchsorted(rack[by_rack], rack[by_rack])
+    return by_rack[np.argsort(place, kind="stable")]
+
+
+def _chains(host_of: Ints, hosts: int) -> tuple[Ints, Ints]:
+    """Return the first VM of each host and the VM after each VM on the same host, -1: none."""
+    order = np.argsort(host_of, kind="stable")
+    following = np.full(len(host_of), -1, np.int64)
+    same = host_of[order[:-1]] == host_of[order[1:]]
+    following[order[:-1][same]] = order[1:][same]
+    first = np.full(hosts, -1, np.int64)
+    present, at = np.unique(host_of[order], return_index=True)
+    first[present] = order[at]
+    return first, following

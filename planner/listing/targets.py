@@ -1,0 +1,154 @@
+"""Hosts in lists by free capacity, and the choice of a target among them."""
+
+import numpy as np
+
+from slacktide.planner.compiled import compiled, inlined
+from slacktide.planner.listing.arrays import (
+    DUE,
+    FAR,
+    LISTS_PER_LOOK,
+    STARTS_COMPARED,
+    TOLERATED_DELAY_S,
+    Instance,
+    Ints,
+    Moves,
+    State,
+)
+from slacktide.planner.listing.room import earliest_start, rate_between, source_ready_s, spread_allows
+
+
+@compiled
+def unlist(instance: Instance, state: State, host: int) -> None:
+    """Take a host out of its list of targets."""
+    bucket = state.size_bucket[host]
+    if bucket < 0:
+        return
+    status, kind = state.status[host], instance.type_number[host]
+    head = state.size_head[status, kind, bucket]
+    before, behind = state.size_prev[host], state.size_next[host]
+    if head == host:
+        state.size_head[status, kind, bucket] = behind
+        head = behind
+    else:
+        state.size_next[before] = behind
+    if behind >= 0:
+        state.size_prev[behind] = before
+    elif head >= 0:
+        state.size_prev[head] = before
+    state.size_bucket[host] = -1
+
+
+@compiled
+def enlist(instance: Instance, state: State, host: int) -> None:
+    """Put a host at the end of the list of targets of its status, type and free capacity.
+
+    At the end, so that hosts whose NIC has just been booked are looked at last.  The first host of a list points back
+    at the last.
+    """
+    unlist(instance, state, host)
+    status = state.status[host]
+    if status > DUE:
+        return
+    bucket = state.free[host, instance.pivot] // instance.bucket_size
+    kind = instance.type_number[host]
+    head = state.size_head[status, kind, bucket]
+    state.size_next[host] = -1
+    state.size_bucket[host] = bucket
+    if head < 0:
+        state.size_head[status, kind, bucket] = host
+        state.size_prev[host] = host
+    else:
+        last = state.size_prev[head]
+        state.size_next[last] = host
+        state.size_prev[host] = last
+        state.size_prev[head] = host
+
+
+@compiled
+def enlist_all(instance: Instance, state: State, order: Ints) -> None:
+    """Put every host that takes VMs into its list, in the order given."""
+    for host in order:
+        enlist(instance, state, host)
+
+
+@inlined
+def keeps_reserve(instance: Instance, state: State, vm: int, host: int) -> bool:
+    """Return whether every reserve that the host belongs to stays free when the VM arrives."""
+    for family in range(instance.reserve_groups.shape[1]):
+        group = instance.reserve_groups[host, family]
+        if group >= 0:
+            for resource in range(2):
+                left = state.reserve_free[group, resource] - instance.demand[vm, resource]
+                if left < instance.reserve[group, resource]:
+                    return False
+    return True
+
+
+@inlined
+def may_host(instance: Instance, state: State, vm: int, source: int, host: int) -> bool:
+    """Return whether a host has the capacity for a VM, keeps its reserves and may take it from its source."""
+    if instance.one_way and state.patched[source] > state.patched[host]:
+        return False
+    if instance.demand[vm, 0] > state.free[host, 0] or instance.demand[vm, 1] > state.free[host, 1]:
+        return False
+    return keeps_reserve(instance, state, vm, host)
+
+
+@compiled
+def look_through(
+    instance: Instance,
+    state: State,
+    moves: Moves,
+    placed: int,
+    vm: int,
+    source: int,
+    at_s: int,
+    reach: int,
+    status: int,
+) -> tuple[int, int, int]:
+    """Return target, rate and start for a VM among the hosts of one status, target -1: none has room."""
+    chosen, chosen_rate, chosen_start = -1, -1, np.int64(FAR)
+    soonest_s = source_ready_s(instance, state, moves, placed, vm, source, at_s)
+    seen, compared = 0, 0
+    wanted = instance.demand[vm, instance.pivot]
+    for bucket in range(wanted // instance.bucket_size, state.size_head.shape[2]):
+        for kind in range(state.size_head.shape[1]):
+            if instance.vm_types[vm] >> kind & 1 == 0:
+                continue
+            target = state.size_head[status, kind, bucket]
+            enough = seen + max(1, reach // LISTS_PER_LOOK)
+            while target >= 0 and seen < min(reach, enough) and compared < STARTS_COMPARED:
+                host, target = target, state.size_next[target]
+                if state.free[host, instance.pivot] < wanted:
+                    continue
+                seen += 1
+                if not may_host(instance, state, vm, source, host) or not spread_allows(
+                    instance, state, vm, host, at_s
+                ):
+                    continue
+                rate = rate_between(instance, vm, source, host)
+                start_s = earliest_start(instance, state, moves, placed, vm, source, host, rate, at_s)
+                if start_s < 0:
+                    continue
+                compared += 1
+                if start_s < chosen_start:
+                    chosen, chosen_rate, chosen_start = host, rate, start_s
+                    if start_s <= soonest_s + TOLERATED_DELAY_S:
+                        return chosen, chosen_rate, chosen_start
+    return chosen, chosen_rate, chosen_start
+
+
+@compiled
+def choose_target(
+    instance: Instance, state: State, moves: Moves, placed: int, vm: int, source: int, at_s: int, reach: int, lists: int
+) -> tuple[int, int, int]:
+    """Return target, rate and start for a VM, target -1: no host has room.
+
+    Hosts that the VM can stay on come before hosts still to be drained; among either the fullest that has room, unless
+    its NIC is busy.  ``reach`` hosts are looked at in each of the first ``lists`` classes.
+    """
+    for status in range(lists):
+        found = look_through(instance, state, moves, placed, vm, source, at_s, reach, status)
+        if found[0] >= 0:
+            return found
+    return -1, -1, np.int64(FAR)

@@ -1,0 +1,147 @@
+"""A plan: immutable and complete.  Nothing is left to decide.
+
+Times are whole seconds from the plan's origin; intervals are half-open ``[start, end)``; at equal times ends come
+before starts.  A VM's resources are taken on the source until ``end_s`` and on the target from ``start_s``.  A host
+takes no VM from its ``drain_start_s`` to its ``return_s``, and its VMs leave it within ``[drain_start_s, drained_s)``.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import dataframely as dy
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from slacktide.planner.policy import Policy
+
+FORMAT_VERSION = 1
+STRATEGIES: Final = ("precopy", "autoconverge", "postcopy", "restart")
+GATES: Final = ("start", "canary", "pipelined", "baked", "approval")
+"""What opens a wave.  ``start``: nothing, the first wave; ``canary``: the canary wave has returned and baked; the
+others as in the policy."""
+
+
+class WaveTable(dy.Schema):
+    """Sets of hosts released for eviction together."""
+
+    wave = dy.Int32(primary_key=True, min=0)
+    gate = dy.Enum(GATES, nullable=False)
+    start_s = dy.Int64(nullable=False, min=0)
+    end_s = dy.Int64(nullable=False, min=0)
+    """When the last of its hosts has returned."""
+    hosts = dy.Int32(nullable=False, min=1)
+    migrations = dy.Int32(nullable=False, min=0)
+
+
+class PlannedHostTable(dy.Schema):
+    """When each host leaves service and comes back."""
+
+    host_id = dy.String(primary_key=True)
+    wave = dy.Int32(nullable=False, min=0)
+    drain_start_s = dy.Int64(nullable=False, min=0)
+    drained_s = dy.Int64(nullable=False, min=0)
+    return_s = dy.Int64(nullable=False, min=0)
+
+
+class PlannedMigrationTable(dy.Schema):
+    """Every move of every VM."""
+
+    migration_id = dy.String(primary_key=True)
+    vm_id = dy.String(nullable=False)
+    source = dy.String(nullable=False)
+    target = dy.String(nullable=False)
+    wave = dy.Int32(nullable=False, min=0)
+    """The wave of its source."""
+    notified_s = dy.Int64(nullable=False, min=0)
+    start_s = dy.Int64(nullable=False, min=0)
+    end_s = dy.Int64(nullable=False, min=1)
+    bandwidth_mbit_s = dy.Int64(nullable=False, min=0)
+    """Rate it is given on every link of its route, split over equal-cost paths; 0: nothing is sent."""
+    predicted_brownout_s = dy.Float64(nullable=False, min=0)
+    predicted_blackout_ms = dy.Float64(nullable=False, min=0)
+    predicted_transfer_mib = dy.Float64(nullable=False, min=0)
+    strategy = dy.Enum(STRATEGIES, nullable=False)
+    after = dy.List(dy.String(nullable=False), nullable=False)
+    """Migrations that must have ended before this one starts."""
+
+
+class DeferredTable(dy.Schema):
+    """Due hosts that the plan leaves alone, and why."""
+
+    host_id = dy.String(primary_key=True)
+    reason = dy.String(nullable=False, min_length=1)
+    detail = dy.String(nullable=False)
+    remedy = dy.String(nullable=False)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BlackoutSummary(_Part):
+    """Predicted blackout over all migrations, in milliseconds; null where nothing migrates."""
+
+    p50: float | None
+    p99: float | None
+    max: float | None
+
+
+class AuditSummary(_Part):
+    """What the audit checked and found."""
+
+    checked_rules: tuple[str, ...]
+    findings: tuple[dict[str, Any], ...]
+
+
+class PlanSummary(_Part):
+    """The figures of a plan."""
+
+    hosts: int
+    """Hosts that are patched."""
+    vms: int
+    """VMs on these hosts at the start."""
+    waves: int
+    migrations: int
+    moves_per_vm: float
+    """Migrations over ``vms``."""
+    makespan_s: int
+    """When the last host has returned."""
+    exposure_host_h: float
+    """Unpatched host-hours: the sum of the due hosts' return times; deferred hosts count until the makespan."""
+    bounds: dict[str, float]
+    """Proven lower limits on the makespan in seconds, by the resource that gives them."""
+    makespan_bound_s: float
+    makespan_gap: float
+    exposure_bound_host_h: float
+    exposure_gap: float
+    binding_resource: str
+    predicted_blackout_ms: BlackoutSummary
+    deferred: dict[str, int]
+    audit: AuditSummary
+    planning_s: float
+
+
+class PlanHeader(_Part):
+    """What ``plan.json`` holds."""
+
+    format_version: int = FORMAT_VERSION
+    id: str
+    """First 16 hex digits of the SHA-256 of everything in the plan but ``planning_s``."""
+    parent: str | None = None
+    snapshot_digest: str
+    policy_digest: str
+    policy: Policy
+    seed: int
+    objective: tuple[str, ...]
+    summary: PlanSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan in memory: the header and four valid tables, sorted by their keys."""
+
+    header: PlanHeader
+    waves: pl.DataFrame
+    hosts: pl.DataFrame
+    migrations: pl.DataFrame
+    deferred: pl.DataFrame

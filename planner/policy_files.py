@@ -1,0 +1,162 @@
+"""Policies as files: YAML or JSON, read strictly."""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from slacktide import atomic
+from slacktide.errors import InputError, UsageError
+from slacktide.findings import Finding
+from slacktide.planner.policy import Policy
+
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+
+
+def read_policy(path: Path) -> Policy:
+    """Return the policy in a YAML or JSON file.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, or its suffix is none of :data:`SUFFIXES`.
+    InputError
+        If it is not a policy; the findings name each field and the remedy.
+    """
+    text = _text(path)
+    try:
+        data = json.loads(text, object_pairs_hook=_mapping) if path.suffix == ".json" else yaml.load(text, _Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _not_a_policy(path, " ".join(str(error).split()) or "nested too deeply") from error
+    if data is None:
+        raise _not_a_policy(path, "the file is empty")
+    if not isinstance(data, dict):
+        raise _not_a_policy(path, f"expected fields with values, found a {type(data).__name__}")
+    try:
+        return Policy.model_validate_json(json.dumps(data, default=str), strict=True)
+    except ValidationError as error:
+        findings = _findings(path, error)
+        count = f"{len(findings)} wrong field{'s' if len(findings) > 1 else ''}"
+        raise InputError(str(path), count, "Correct what is listed here", findings) from error
+    except (ValueError, RecursionError) as error:
+        raise _not_a_policy(path, " ".join(str(error).split())) from error
+
+
+def write_policy(policy: Policy, path: Path) -> None:
+    """Write every field of the policy, defaults included, as YAML or JSON by the path's suffix.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is none of :data:`SUFFIXES`.
+    OutputError
+        If the file cannot be written.
+    """
+    _check_suffix(path)
+    data = policy.model_dump(mode="json")
+    if path.suffix == ".json":
+        text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    else:
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    atomic.write_file(path, text.encode())
+
+
+def policy_digest(policy: Policy) -> str:
+    """Return the SHA-256 of the policy's meaning: every field by name, however the file was written."""
+    canonical = json.dumps(policy.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, which also refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: list[Any] = []
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise ValueError(f"`{key}` is given twice, again in line {key_node.start_mark.line + 1}")
+            seen.append(key)
+        return super().construct_mapping(node, deep)
+
+
+def _mapping(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object's pairs as a mapping; refuse a key given twice."""
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"`{next(key for key in keys if keys.count(key) > 1)}` is given twice")
+    return mapping
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in SUFFIXES:
+        fact = f"has the suffix `{path.suffix}`" if path.suffix else "has no suffix"
+        raise UsageError(str(path), fact, f"A policy is a file of one of {', '.join(SUFFIXES)}")
+
+
+def _text(path: Path) -> str:
+    _check_suffix(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UsageError(str(path), "there is no such file", "Check the path") from error
+    except OSError as error:
+        raise UsageError(
+            str(path), f"cannot be read: {error.strerror}", "Check the path and its permissions"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise _not_a_policy(path, "it is not text in UTF-8") from error
+
+
+def _not_a_policy(path: Path, fact: str) -> InputError:
+    remedy = "Write fields and values, such as `link_share: 0.5`; `{}` is the policy of all defaults"
+    finding = Finding("policy-file", fact, remedy, file=path.name)
+    return InputError(str(path), f"is not a policy: {fact}", remedy, (finding,))
+
+
+def _findings(path: Path, error: ValidationError) -> tuple[Finding, ...]:
+    """Return one finding for each innermost wrong field: a field of several kinds fails in each of them."""
+    findings: dict[str, Finding] = {}
+    for fault in error.errors(include_url=False, include_input=False):
+        name, siblings = _field(fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            message, remedy = f"`{name}` is not a field of a policy", _nearest(name, siblings)
+        else:
+            text = fault["msg"].removeprefix("Value error, ")
+            what, _, how = text.partition("; ")
+            message = f"`{name}`: {what}" if name else what
+            remedy = f"{how[0].upper()}{how[1:]}" if how else "Correct the value"
+        findings.setdefault(name or message, Finding("policy-field", message, remedy, file=path.name))
+    inner = {name.rpartition(".")[0] for name in findings}
+    return tuple(finding for name, finding in findings.items() if name not in inner)
+
+
+def _field(location: tuple[int | str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return a field's dotted name, without the kinds that pydantic puts into it, and its possible names."""
+    model: Any = Policy
+    parts: list[str] = []
+    siblings: tuple[str, ...] = ()
+    for part in location:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            siblings = tuple(model.model_fields)
+            field = model.model_fields.get(str(part))
+            model = field.annotation if field else None
+            parts.append(str(part))
+        elif model is dict or getattr(model, "__origin__", None) is dict:
+            parts.append(str(part))
+            model = None
+        elif isinstance(part, int):
+            parts.append(str(part))
+    return ".".join(parts), siblings
+
+
+def _nearest(name: str, siblings: Sequence[str]) -> str:
+    last = name.rpartition(".")[2]
+    nearest = difflib.get_close_matches(last, siblings, n=1, cutoff=0.5)
+    return f"Did you mean `{nearest[0]}`?" if nearest else f"Fields here: {', '.join(siblings)}"

@@ -1,0 +1,259 @@
+"""From a fleet snapshot and a policy to an audited plan; read :func:`make_plan` as the table of contents."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slacktide.datasets.digest import digest
+from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.planner.assembly import (
+    deferred_frame,
+    exposure_s,
+    figures,
+    host_frame,
+    migration_frame,
+    predictions,
+    wave_frame,
+    wave_numbers,
+)
+from slacktide.planner.audit import audit
+from slacktide.planner.bounds import Bounds, Needs, compute_bounds, host_needs
+from slacktide.planner.joint import Solved, declined, solve_joint
+from slacktide.planner.limits import resolved
+from slacktide.planner.listing.arrays import Instance
+from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule
+from slacktide.planner.listing.sweep import Terms
+from slacktide.planner.orders import first_order
+from slacktide.planner.plan import AuditSummary, Plan, PlanHeader
+from slacktide.planner.plan_files import plan_id
+from slacktide.planner.policy import Policy
+from slacktide.planner.policy_files import policy_digest
+from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
+from slacktide.planner.stopping import NoImprovement, Progress, Stop
+
+REACH = 96
+"""Targets that are looked at for one VM, the fullest that fit first; a host that finds no room looks at more later."""
+LATE_SHARE = 0.1
+"""Hosts that return in the last tenth of a plan are what it waits for: they are pressed harder in the next try."""
+PRESS = 1.08
+"""How much harder: a few tries take a host past its neighbours, one does not take it past the whole fleet."""
+
+MANY_HOSTS = 2_000
+PACE = 0.002
+"""In fleets of many hosts, freed places are given away at steps of this share of a host's time out.
+
+A host comes back every second or so there; trying all that wait each time would cost more than it gains.
+"""
+
+JOINT_EFFORT = 0.3
+"""Deterministic time of the joint solver, some seconds of a clock: what it finds on a few hosts it finds early."""
+
+Score = tuple[float, ...]
+Report = Callable[[Progress], None]
+
+
+@dataclass
+class Search:
+    """The best schedule so far, and how it compares."""
+
+    problem: Problem
+    bounds: Bounds
+    report: Report
+    origin_s: float
+    best: Schedule
+    score: Score
+    phase: str = "improving"
+    fraction: float | None = None
+    iteration: int = 0
+    press: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def offer(self, schedule: Schedule) -> bool:
+        """Keep the schedule if it is better; return whether it is."""
+        score = score_of(self.problem, schedule)
+        if score >= self.score:
+            return False
+        self.best, self.score = schedule, score
+        return True
+
+    def tell(self) -> None:
+        """Report how far the search has come."""
+        self.report(
+            Progress(
+                phase=self.phase,
+                iteration=self.iteration,
+                makespan_s=self.best.makespan_s,
+                bound_s=self.bounds.best_s,
+                exposure_host_h=exposure_s(self.problem, self.best) / 3600,
+                elapsed_s=time.monotonic() - self.origin_s,
+                fraction=self.fraction,
+            )
+        )
+
+
+def make_plan(
+    snapshot: FleetSnapshot,
+    policy: Policy,
+    *,
+    seed: int = 0,
+    stop: Stop | None = None,
+    workers: int = 1,
+    progress: Report | None = None,
+) -> Plan:
+    """Return an audited plan for ``snapshot`` under ``policy``, the best found until ``stop``.
+
+    The first pass gives a complete plan; further ones improve it.  An interrupt (Ctrl-C) during the search ends it and
+    returns the best plan so far.  Hosts that cannot be planned are deferred, each with its reason and remedy.  The same
+    snapshot, policy, seed and number of workers give the same plan if ``stop`` counts iterations.
+
+    Raises
+    ------
+    InputError
+        If the policy does not fit the snapshot.
+    """
+    origin_s = time.monotonic()
+    report = progress or (lambda _: None)
+    report(Progress("reading the fleet", 0, None, None, None, 0.0, None))
+    problem = build_problem(snapshot, policy)
+    needs, instance = host_needs(problem), build_instance(problem)
+    terms = terms_of(problem, needs)
+    report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
+    first = list_schedule(problem, instance, first_order(problem, needs), terms)
+    search = Search(problem, compute_bounds(problem), report, origin_s, first, score_of(problem, first))
+    with _until_interrupted():
+        join(search, seed, workers)
+        improve(search, instance, needs, terms, stop or NoImprovement(), np.random.default_rng(seed), workers)
+    search.phase = "auditing"
+    search.tell()
+    return assemble(snapshot, problem, search.best, seed, origin_s)
+
+
+def join(search: Search, seed: int, workers: int) -> None:
+    """Solve a problem that is small enough for it as one model, from the first schedule on."""
+    if declined(search.problem) is None:
+        search.phase = "solving jointly"
+        search.tell()
+        outcome = solve_joint(search.problem, search.best, effort=JOINT_EFFORT, seed=seed, workers=workers)
+        if isinstance(outcome, Solved):
+            search.offer(outcome.schedule)
+        search.phase = "improving"
+
+
+def improve(
+    search: Search,
+    instance: Instance,
+    needs: Needs,
+    terms: Terms,
+    stop: Stop,
+    rng: np.random.Generator,
+    workers: int,
+) -> None:
+    """Try further orders until ``stop``: shuffled a little, and with the hosts that came last pressed harder."""
+    search.press = _pressed(np.ones(len(needs.host)), needs, search.best)
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        while not stop(search.iteration, search.score[1], _bound(search)):
+            noises = [rng.random(len(needs.host)) for _ in range(max(1, workers))]
+            orders = [first_order(search.problem, needs, noise, search.press) for noise in noises]
+            tries = pool.map(lambda order: list_schedule(search.problem, instance, order, terms), orders)
+            for schedule in tries:
+                search.iteration += 1
+                search.offer(schedule)
+                search.press = _pressed(search.press, needs, schedule)
+            search.fraction = stop.fraction(search.iteration)
+            search.tell()
+
+
+def assemble(snapshot: FleetSnapshot, problem: Problem, schedule: Schedule, seed: int, origin_s: float) -> Plan:
+    """Return the schedule as a plan with its figures, bounds and audit."""
+    planned = np.zeros(len(problem.hosts.ids), bool)
+    planned[schedule.host] = True
+    bounds = compute_bounds(replace(problem, hosts=replace(problem.hosts, due=planned)))
+    wave = wave_numbers(problem, schedule)
+    hosts, migrations = host_frame(problem, schedule, wave), migration_frame(problem, schedule, wave)
+    tables = {
+        "hosts": hosts,
+        "migrations": migrations,
+        "waves": wave_frame(problem, hosts, migrations),
+        "deferred": deferred_frame(problem, schedule),
+    }
+    header = PlanHeader(
+        id="",
+        snapshot_digest=digest(snapshot),
+        policy_digest=policy_digest(problem.policy),
+        policy=problem.policy,
+        seed=seed,
+        objective=problem.policy.objective,
+        summary=figures(problem, schedule, bounds, tables, 0.0),
+    )
+    plan = Plan(header=header, **tables)
+    report = audit(snapshot, plan)
+    checked = AuditSummary(
+        checked_rules=report.checked_rules, findings=tuple(finding.as_dict() for finding in report.findings)
+    )
+    summary = header.summary.model_copy(update={"audit": checked, "planning_s": time.monotonic() - origin_s})
+    plan = replace(plan, header=header.model_copy(update={"summary": summary}))
+    return replace(plan, header=plan.header.model_copy(update={"id": plan_id(plan)}))
+
+
+def score_of(problem: Problem, schedule: Schedule) -> Score:
+    """Return what is to be made small, in the order of importance: hosts left alone, then the policy's objective."""
+    values: dict[str, Callable[[], float]] = {
+        "exposure": lambda: exposure_s(problem, schedule),
+        "makespan": lambda: schedule.makespan_s,
+        "moves": lambda: len(schedule.vm),
+        "blackout": lambda: round(
+            float(predictions(problem, schedule.vm, problem.vms.rates_mbit_s[schedule.rate]).blackout_ms.sum()), 3
+        ),
+    }
+    left_alone = int(problem.hosts.due.sum()) - len(schedule.host)
+    return (left_alone, *(values[name]() for name in problem.policy.objective))
+
+
+def _bound(search: Search) -> float:
+    """Return the bound on the first objective, 0 where there is none."""
+    known = {"exposure": search.bounds.exposure_s, "makespan": search.bounds.best_s}
+    bound = known.get(search.problem.policy.objective[0], 0.0)
+    return bound if math.isfinite(bound) else 0.0
+
+
+def terms_of(problem: Problem, needs: Needs) -> Terms:
+    """Return how list scheduling goes about a problem."""
+    policy, selected = problem.policy, int(problem.selected.sum())
+    most = NO_LIMIT if policy.gates.max_wave_hosts is None else max(1, resolved(policy.gates.max_wave_hosts, selected))
+    bound_s = compute_bounds(problem).best_s
+    return Terms(
+        canary_hosts=min(most, resolved(policy.canary.hosts, selected)),
+        canary_bake_s=policy.canary.bake_s,
+        strict=policy.gates.kind != "pipelined",
+        bake_s=policy.gates.bake_s,
+        wave_hosts=most,
+        reach=REACH,
+        pace_s=_pace_s(needs),
+        scatter_until_s=int(min(bound_s, NO_LIMIT) / 2),
+    )
+
+
+def _pace_s(needs: Needs) -> int:
+    if len(needs.host) <= MANY_HOSTS:
+        return 1
+    return max(1, round(PACE * float(np.median(needs.drain_s + needs.patch_s))))
+
+
+def _pressed(press: NDArray[np.float64], needs: Needs, schedule: Schedule) -> NDArray[np.float64]:
+    """Return the weights of the due hosts, raised for those that a schedule waits for."""
+    late = schedule.host[schedule.return_s > (1 - LATE_SHARE) * schedule.makespan_s]
+    return np.where(np.isin(needs.host, late), press * PRESS, press)
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    """End the block at Ctrl-C, keeping what it has done."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        return

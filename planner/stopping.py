@@ -1,0 +1,88 @@
+"""When the search for a better plan ends: a condition is any callable, so that tests count iterations, not seconds."""
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+PATIENCE = 4
+"""Tries in a row that bring next to nothing before the search ends by itself: the first few bring nearly all."""
+WORTHWHILE = 0.002
+"""An improvement of the first objective by less than this share counts as none."""
+CLOSE = 0.005
+"""A plan this near its bound is not searched on: what is left is less than a minute in three hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far planning has come."""
+
+    phase: str
+    iteration: int
+    makespan_s: int | None
+    bound_s: float | None
+    exposure_host_h: float | None
+    elapsed_s: float
+    fraction: float | None
+    """Of the whole, where that is known."""
+
+
+class Stop(Protocol):
+    """Says after each try whether the search ends."""
+
+    def __call__(self, iteration: int, value: float, bound: float) -> bool:
+        """Return whether to stop after ``iteration`` tries with the best ``value`` of the first objective."""
+        ...
+
+    def fraction(self, iteration: int) -> float | None:
+        """Return how much of the search is done, None: unknown."""
+        ...
+
+
+class Iterations:
+    """Stop after a number of tries; the only condition under which plans repeat byte for byte."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+
+    def __call__(self, iteration: int, value: float, bound: float) -> bool:
+        """Return whether the tries are used up."""
+        return iteration >= self._limit
+
+    def fraction(self, iteration: int) -> float | None:
+        """Return the share of tries used."""
+        return min(1.0, iteration / self._limit) if self._limit else 1.0
+
+
+class TimeLimit:
+    """Stop after a number of seconds, counted from when the condition was made, or at the bound."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._origin_s = time.monotonic()
+
+    def __call__(self, iteration: int, value: float, bound: float) -> bool:
+        """Return whether the time is over or nothing is left to gain."""
+        return time.monotonic() - self._origin_s >= self._limit_s or value <= bound
+
+    def fraction(self, iteration: int) -> float | None:
+        """Return the share of the time used."""
+        return min(1.0, (time.monotonic() - self._origin_s) / self._limit_s) if self._limit_s > 0 else 1.0
+
+
+class NoImprovement:
+    """Stop when several tries in a row brought next to nothing, or the plan is close to its bound."""
+
+    def __init__(self, patience: int = PATIENCE) -> None:
+        self._patience = patience
+        self._best = float("inf")
+        self._since = 0
+
+    def __call__(self, iteration: int, value: float, bound: float) -> bool:
+        """Return whether the search has run dry."""
+        if value < self._best * (1 - WORTHWHILE):
+            self._best, self._since = value, iteration
+        return iteration - self._since >= self._patience or value <= bound * (1 + CLOSE)
+
+    def fraction(self, iteration: int) -> float | None:
+        """Return None: nobody knows when it runs dry."""
+        return None

@@ -1,0 +1,75 @@
+"""The command line: ``slacktide``.
+
+Commands live in :mod:`slacktide.service.commands`; what they compute with is imported when they run, so that help and
+errors of usage answer at once.
+"""
+
+import sys
+import warnings
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+from cyclopts.exceptions import UnusedCliTokensError
+
+from slacktide import __version__
+from slacktide.service.commands.campaign import report, run
+from slacktide.service.commands.fleet import fleet
+from slacktide.service.commands.plan import audit, explain, plan
+from slacktide.service.commands.policy import policy
+from slacktide.service.console import document
+from slacktide.service.failures import OK, USAGE, complain, error_document, guarded
+
+EPILOGUE = """Exit codes: 0 done; 1 a finding of severity error, nothing that can be planned, hosts that did not return,
+wrong content of a file, or a file that cannot be written; 2 wrong usage, such as an unknown option or a path that does
+not exist; 70 a bug; 130 interrupted.
+
+With --json standard output holds one JSON document: the result or {"error": {...}}; all else is on standard error."""
+
+app = App(
+    name="slacktide",
+    help="Patch a whole fleet of VM hosts without its guests noticing.",
+    help_epilogue=EPILOGUE.replace("\n\n", "\0").replace("\n", " ").replace("\0", "\n\n"),
+    help_format="plaintext",
+    version=__version__,
+    suppress_keyboard_interrupt=False,
+)
+app.command(fleet)
+app.command(policy)
+app.command(plan, sort_key=3, help_epilogue="")
+app.command(audit, sort_key=4, help_epilogue="")
+app.command(explain, sort_key=5, help_epilogue="")
+app.command(run, sort_key=6, help_epilogue="")
+app.command(report, sort_key=7, help_epilogue="")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line (by default the process's own) and return its exit code."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in tokens
+    if arguments is None and not sys.warnoptions:
+        warnings.simplefilter("ignore")  # libraries' advice to programmers is no news to operators
+    return guarded(lambda: _carried_out(tokens, as_json=as_json), as_json=as_json)
+
+
+def _carried_out(tokens: list[str], *, as_json: bool) -> int:
+    try:
+        code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        fact = _fact(error)
+        command = " ".join(("slacktide", *(error.command_chain or ())))
+        remedy = f"See `{command} --help`"
+        complain(f"{fact} {remedy}")
+        if as_json:
+            document(error_document("UsageError", command, fact, remedy, USAGE))
+        return USAGE
+    return code if isinstance(code, int) else OK
+
+
+def _fact(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError):
+        return f"Unexpected: {' '.join(error.unused_tokens or ())}."
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""``slacktide run`` and ``report``: a plan carried out, and what came of it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from slacktide.errors import ExecutionError, InputError, UsageError
+from slacktide.service.commands.options import AsJson, CampaignPath, Count, FleetPath, PerMille, PlanPath, Seed, Share
+from slacktide.service.commands.plan import read_both
+from slacktide.service.console import document, figures, progress, show, tell
+from slacktide.service.destinations import check_campaign
+from slacktide.service.failures import INTERRUPTED, OK, REFUSED
+from slacktide.service.interrupts import held_interrupts
+
+if TYPE_CHECKING:
+    from slacktide.datasets.snapshot import FleetSnapshot
+    from slacktide.executors.coordinator import Progress
+    from slacktide.executors.drivers.settings import Failures
+    from slacktide.executors.report import CampaignReport
+    from slacktide.executors.run import RunOptions
+    from slacktide.planner.plan import Plan
+
+
+def run(
+    path: FleetPath,
+    plan_path: PlanPath,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    seed: Seed = 0,
+    failures: PerMille = 0.0,
+    retryable_share: Share = 1.0,
+    lost_hosts: PerMille = 0.0,
+    overruns: PerMille = 0.0,
+    overrun_factor: Annotated[float, Parameter(validator=Number(gte=1))] = 2.0,
+    agents: Count | None = None,
+    ray: Annotated[bool, Parameter(negative="--no-ray")] = True,
+    as_json: AsJson = False,
+) -> int:
+    """Carry a plan out on simulated hosts, on a virtual clock, and write the report.
+
+    A plan of another fleet, or one whose audit finds an error, is refused. A campaign that was stopped goes on when the
+    same command is given again. The exit code is 1 if a planned host did not return. With --json prints report.json.
+
+    Parameters
+    ----------
+    output
+        Directory of the campaign: journal, tables and report.html. [default: beside the plan, its name and "-campaign"]
+    seed
+        Decides the simulated durations, blackouts and failures.
+    failures
+        Attempts to migrate that fail, per mille.
+    retryable_share
+        Share of them that another attempt may mend.
+    lost_hosts
+        Hosts that do not come back from their patch, per mille.
+    overruns
+        Hosts whose patch takes longer than planned, per mille.
+    overrun_factor
+        How many times as long.
+    agents
+        Agent processes. [default: one for every 5,000 hosts, at most one for each processor]
+    ray
+        Coordinator and agents as actors of Ray; else all in this process, with the same result.
+    """
+    from slacktide.executors.drivers.settings import Failures
+    from slacktide.executors.run import JOURNAL_FILE, RunOptions
+
+    directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
+    check_campaign(directory, JOURNAL_FILE)
+    with progress("Reading fleet and plan"):
+        snapshot, plan = read_both(path, plan_path)
+    options = RunOptions(agents=agents, use_ray=ray, plan_path=plan_path.resolve(), fleet_path=path.resolve())
+    wrong = Failures(
+        migrations_per_mille=failures,
+        retryable_share=retryable_share,
+        lost_hosts_per_mille=lost_hosts,
+        overruns_per_mille=overruns,
+        overrun_factor=overrun_factor,
+    )
+    try:
+        done = _run(snapshot, plan, directory, seed, wrong, options)
+    except KeyboardInterrupt:
+        if not (directory / JOURNAL_FILE).is_file():
+            raise
+        tell(f"interrupted: the same command goes on from the journal in {directory}")
+        return INTERRUPTED
+    page = _write_page(directory, snapshot, plan, done)
+    return _show(done, plan, page, as_json=as_json)
+
+
+def report(
+    path: CampaignPath, /, *, fleet: Path | None = None, plan: Path | None = None, as_json: AsJson = False
+) -> int:
+    """Write a campaign's page again from its tables, and print its figures.
+
+    The exit code is 1 if a planned host did not return. With --json prints report.json.
+
+    Parameters
+    ----------
+    fleet
+        Directory of the fleet snapshot. [default: where it was when the campaign ran]
+    plan
+        Directory of the plan. [default: where it was when the campaign ran]
+    """
+    with progress("Reading the campaign"):
+        done = _read_report(path)
+        summary = done.summary
+        fleet_path = _place(fleet, summary.fleet_path, "--fleet", path)
+        plan_path = _place(plan, summary.plan_path, "--plan", path)
+        snapshot, made = read_both(fleet_path, plan_path)
+    if made.header.id != summary.plan_id:
+        raise InputError(
+            str(plan_path),
+            f"is plan {made.header.id}; the campaign ran plan {summary.plan_id}",
+            "Give that one: --plan",
+        )
+    page = _write_page(path, snapshot, made, done)
+    return _show(done, made, page, as_json=as_json)
+
+
+def _run(
+    snapshot: "FleetSnapshot", plan: "Plan", directory: Path, seed: int, failures: "Failures", options: "RunOptions"
+) -> "CampaignReport":
+    from slacktide.executors.run import run_campaign
+    from slacktide.service.campaign_text import progress_words
+
+    with progress("Running") as told, held_interrupts() as held:
+
+        def tell_progress(now: "Progress") -> None:
+            told(*progress_words(now))
+            held.let_through()
+
+        return run_campaign(
+            snapshot,
+            plan,
+            directory,
+            seed=seed,
+            failures=failures,
+            progress=tell_progress,
+            options=options,
+        )
+
+
+def _read_report(path: Path) -> "CampaignReport":
+    from slacktide.executors.report import SUMMARY_FILE, read_report
+    from slacktide.executors.run import JOURNAL_FILE
+
+    if not path.is_dir():
+        fact = "is not a directory" if path.exists() else "there is no such directory"
+        raise UsageError(str(path), fact, "Give the directory of a campaign, as `slacktide run` made it")
+    if (path / JOURNAL_FILE).is_file() and not (path / SUMMARY_FILE).is_file():
+        fact = "the campaign has not finished, so it has no report"
+        raise ExecutionError(str(path), fact, "Give the command again that began it: it goes on from its journal")
+    return read_report(path)
+
+
+def _place(given: Path | None, recorded: str | None, option: str, campaign: Path) -> Path:
+    if given is not None:
+        return given
+    if recorded is None or not Path(recorded).is_dir():
+        where = "nowhere" if recorded is None else f"in {recorded} any more"
+        fact = (
+            f"its {option.removeprefix('--')} is not {where}" if recorded else f"names no {option.removeprefix('--')}"
+        )
+        raise UsageError(str(campaign), fact, f"Say where it is with {option}")
+    return Path(recorded)
+
+
+def _write_page(directory: Path, snapshot: "FleetSnapshot", plan: "Plan", done: "CampaignReport") -> Path:
+    with progress("Drawing the report"):
+        from slacktide.executors.report_page import write_report_page
+
+        return write_report_page(directory, snapshot, plan, done)
+
+
+def _show(done: "CampaignReport", plan: "Plan", page: Path, *, as_json: bool) -> int:
+    from slacktide.service.campaign_text import campaign_rows, campaign_title, complete
+
+    if as_json:
+        document(done.summary.model_dump(mode="json"))
+    else:
+        show(campaign_title(done.summary, plan))
+        show(figures([*campaign_rows(done.summary, plan), ("report", str(page))]))
+    return OK if complete(done.summary, plan) else REFUSED

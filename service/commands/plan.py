@@ -1,0 +1,198 @@
+"""``slacktide plan``, ``audit`` and ``explain``: from a fleet and a policy to a plan that one can trust."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from slacktide.errors import UsageError
+from slacktide.service.commands.options import Amount, AsJson, Count, FleetPath, Output, PlanPath, Seed
+from slacktide.service.commands.policy import PresetName
+from slacktide.service.console import Told, document, figures, findings_text, progress, show, tell
+from slacktide.service.destinations import check_directory, check_file
+from slacktide.service.failures import INTERRUPTED, OK, REFUSED
+from slacktide.service.interrupts import remembered_interrupts
+from slacktide.service.words import counted
+
+if TYPE_CHECKING:
+    from slacktide.datasets.snapshot import FleetSnapshot
+    from slacktide.planner.plan import Plan
+    from slacktide.planner.policy import Policy
+    from slacktide.planner.stopping import Progress, Stop
+
+DEFAULT_PRESET: PresetName = "routine"
+"""The gentler one: whoever is in a hurry says so."""
+
+
+def plan(
+    path: FleetPath,
+    /,
+    *,
+    output: Output,
+    preset: PresetName | None = None,
+    policy: Path | None = None,
+    time_limit: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
+    iterations: Amount | None = None,
+    seed: Seed = 0,
+    workers: Count = 1,
+    html: Path | None = None,
+    as_json: AsJson = False,
+) -> int:
+    """Plan in which waves hosts are patched, where every VM goes and when.
+
+    Every plan is audited. Without a limit the search ends by itself when it no longer improves; Ctrl-C ends it with the
+    best plan so far. Hosts that cannot be planned are deferred, with reason and remedy; if that is all of them, the
+    exit code is 1. With --json prints the summary of plan.json.
+
+    Parameters
+    ----------
+    output
+        Directory to write; a plan that is there is replaced.
+    preset
+        A ready policy, urgent or routine; not together with --policy. [default: routine]
+    policy
+        YAML or JSON file; `slacktide policy show` prints one to start from.
+    time_limit
+        Seconds that the search may take.
+    iterations
+        Tries that the search may take; the only limit with which plans repeat byte for byte.
+    seed
+        Decides the random choices of the search.
+    workers
+        Processors to search with.
+    html
+        Also write the plan as a page for people, to this file.
+    """
+    from slacktide.planner.plan_files import FILE_NAMES
+
+    check_directory(output, FILE_NAMES)
+    if html is not None:
+        check_file(html)
+    terms = _terms(preset, policy)
+    with progress("Reading the fleet"):
+        from slacktide.datasets.files import read_snapshot
+
+        snapshot = read_snapshot(path)
+    with remembered_interrupts() as interruption:
+        made = _planned(snapshot, terms, _stop(time_limit, iterations), seed=seed, workers=workers)
+        _write(made, snapshot, output, html)
+    _show(made, output, html, as_json=as_json)
+    if interruption.happened:
+        tell("interrupted: this is the best plan until then")
+        return INTERRUPTED
+    return _exit_code(made)
+
+
+def audit(path: FleetPath, plan_path: PlanPath, /, *, as_json: AsJson = False) -> int:
+    """Replay a plan against its fleet, with no code in common with the planner, and list what breaks a rule.
+
+    The exit code is 1 if a finding is an error; warnings alone give 0.
+    """
+    with progress("Auditing the plan"):
+        from slacktide.planner.audit import audit as replay
+
+        snapshot, made = read_both(path, plan_path)
+        found = replay(snapshot, made)
+    if as_json:
+        document(found.as_dict())
+    else:
+        if found.findings:
+            show(findings_text(found.findings))
+        warnings = len(found.findings) - len(found.errors)
+        outcome = f"{counted(len(found.errors), 'error')}, {counted(warnings, 'warning')}"
+        show(f"Plan {made.header.id}: {counted(len(found.checked_rules), 'rule')} checked, {outcome}")
+    return REFUSED if found.errors else OK
+
+
+def explain(path: FleetPath, plan_path: PlanPath, /, *, as_json: AsJson = False) -> int:
+    """Say what limits a plan, why hosts are deferred, and what each relaxation would buy."""
+    with progress("Explaining the plan"):
+        from slacktide.planner.explanation import explain as explained
+
+        snapshot, made = read_both(path, plan_path)
+        explanation = explained(snapshot, made)
+    if as_json:
+        document(explanation.as_dict())
+    else:
+        show(explanation.text())
+    return OK
+
+
+def read_both(path: Path, plan_path: Path) -> "tuple[FleetSnapshot, Plan]":
+    """Return a fleet and its plan, from their directories."""
+    from slacktide.datasets.files import read_snapshot
+    from slacktide.planner.plan_files import read_plan
+
+    return read_snapshot(path), read_plan(plan_path)
+
+
+def _terms(preset: PresetName | None, path: Path | None) -> "Policy":
+    from slacktide.planner.policy import PRESETS
+    from slacktide.planner.policy_files import read_policy
+
+    if path is None:
+        return PRESETS[preset or DEFAULT_PRESET]
+    if preset is not None:
+        raise UsageError("--preset and --policy", "contradict each other", "Give one of them")
+    return read_policy(path)
+
+
+def _stop(time_limit: float | None, iterations: int | None) -> "Stop | None":
+    """Return what ends the search: whichever of the limits comes first, or None without a limit."""
+    from slacktide.planner.stopping import Iterations, TimeLimit
+    from slacktide.service.either_stop import EitherStop
+
+    stops: list[Stop] = []
+    if time_limit is not None:
+        stops.append(TimeLimit(time_limit))
+    if iterations is not None:
+        stops.append(Iterations(iterations))
+    return EitherStop(stops) if len(stops) > 1 else stops[0] if stops else None
+
+
+def _planned(snapshot: "FleetSnapshot", policy: "Policy", stop: "Stop | None", *, seed: int, workers: int) -> "Plan":
+    from slacktide.planner.solve import make_plan
+
+    with progress("Planning") as told:
+        return make_plan(snapshot, policy, seed=seed, stop=stop, workers=workers, progress=_teller(told))
+
+
+def _teller(told: Told) -> "Callable[[Progress], None]":
+    """Return what passes the planner's progress on to a bar."""
+    from slacktide.service.plan_text import progress_words
+
+    return lambda now: told(now.fraction, progress_words(now))
+
+
+def _write(made: "Plan", snapshot: "FleetSnapshot", output: Path, html: Path | None) -> None:
+    from slacktide import atomic
+    from slacktide.planner.plan_files import write_plan
+
+    with progress("Writing the plan"):
+        write_plan(made, output)
+        if html is not None:
+            from slacktide.executors.report_page import plan_page
+
+            atomic.write_file(html, plan_page(snapshot, made).encode())
+
+
+def _show(made: "Plan", output: Path, html: Path | None, *, as_json: bool) -> None:
+    from slacktide.service.plan_text import deferred_text, plan_rows, plan_title
+
+    if as_json:
+        document(made.header.summary.model_dump(mode="json"))
+        return
+    show(plan_title(made))
+    rows = [*plan_rows(made), ("plan", str(output))]
+    show(figures(rows if html is None else [*rows, ("page", str(html))]))
+    if made.deferred.height:
+        show(deferred_text(made))
+
+
+def _exit_code(made: "Plan") -> int:
+    """Return 1 if nothing could be planned, or the audit found an error."""
+    summary = made.header.summary
+    broken = any(finding.get("severity") == "error" for finding in summary.audit.findings)
+    return REFUSED if broken or (not summary.hosts and made.deferred.height) else OK

@@ -1,0 +1,63 @@
+"""Where results go, checked before the work starts: nobody plans for a minute to learn that a folder is missing."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from slacktide.errors import OutputError, UsageError
+
+
+def check_directory(path: Path, known: Collection[str]) -> None:
+    """Check that a directory of the files ``known`` can be written to ``path``, new or in place of an older one.
+
+    Raises
+    ------
+    UsageError
+        If ``path`` is a file, holds anything else, or lies in a folder that does not exist.
+    OutputError
+        If its folder may not be written to.
+    """
+    _check_folder(path)
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise UsageError(str(path), "is a file, where a directory is to be written", "Choose another path")
+    others = sorted(entry.name for entry in path.iterdir() if entry.name not in known)
+    if others:
+        raise UsageError(
+            str(path), f"is not empty: it holds {others[0]}", "Choose a path that does not exist, or empty it first"
+        )
+
+
+def check_campaign(path: Path, journal: str) -> None:
+    """Check that a campaign can be begun in ``path``, or goes on there: it then holds the file ``journal``.
+
+    Raises
+    ------
+    UsageError, OutputError
+        As :func:`check_directory`.
+    """
+    if not (path / journal).is_file():
+        check_directory(path, ())
+
+
+def check_file(path: Path) -> None:
+    """Check that a file can be written to ``path``, new or in place of an older one.
+
+    Raises
+    ------
+    UsageError, OutputError
+        As :func:`check_directory`.
+    """
+    _check_folder(path)
+    if path.is_dir():
+        raise UsageError(str(path), "is a directory, where a file is to be written", "Choose another path")
+
+
+def _check_folder(path: Path) -> None:
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        fact = "is not a folder" if folder.exists() else "the folder does not exist"
+        raise UsageError(str(folder), fact, f"Make the folder, or choose another path than {path}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(str(path), "cannot be written: Permission denied", "Choose a folder that you may write to")

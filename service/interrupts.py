@@ -1,0 +1,63 @@
+"""Ctrl-C, remembered or held back.
+
+A search that is interrupted returns its best plan, and the command must still know.  A campaign is interrupted between
+two steps, not in the middle of writing its journal.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass
+class Interruption:
+    """Whether Ctrl-C was pressed."""
+
+    happened: bool = False
+
+
+@contextmanager
+def remembered_interrupts() -> Iterator[Interruption]:
+    """Raise KeyboardInterrupt at Ctrl-C as ever, and remember it."""
+    interruption = Interruption()
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        interruption.happened = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interruption
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@dataclass
+class HeldInterrupt:
+    """A Ctrl-C that waits for the next moment at which stopping is safe."""
+
+    pressed: bool = False
+
+    def let_through(self) -> None:
+        """Raise the KeyboardInterrupt that was held back, if there was one."""
+        if self.pressed:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def held_interrupts() -> Iterator[HeldInterrupt]:
+    """Hold the first Ctrl-C back until it is let through; a second one interrupts at once."""
+    held = HeldInterrupt()
+
+    def hold(_number: int, _frame: FrameType | None) -> None:
+        if held.pressed:
+            raise KeyboardInterrupt
+        held.pressed = True
+
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, before)

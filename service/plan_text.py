@@ -1,0 +1,104 @@
+"""A plan's figures as people read them, each with its unit, and its bound where there is one."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import polars as pl
+from rich.text import Text
+
+from slacktide.executors.readable import count, duration, host_hours, milliseconds, percent, seconds
+from slacktide.service.words import counted, plain, resource
+
+if TYPE_CHECKING:
+    from slacktide.planner.plan import Plan, PlanSummary
+    from slacktide.planner.stopping import Progress
+
+
+def plan_title(plan: "Plan") -> str:
+    """Return one line that says what the plan achieves."""
+    header, summary = plan.header, plan.header.summary
+    deferred = plan.deferred.height
+    due = summary.hosts + deferred
+    name = f"Plan {header.id}, policy {header.policy.name}"
+    if not due:
+        return f"{name}: no host is due, there is nothing to plan"
+    if not summary.hosts:
+        return f"{name}: nothing can be planned, all {counted(due, 'due host')} deferred"
+    left = f", {count(deferred)} deferred" if deferred else ""
+    within = duration(summary.makespan_s)
+    return plain(f"{name}: {count(summary.hosts)} of {counted(due, 'due host')} patched within {within}{left}")
+
+
+def plan_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
+    """Yield label, value and what belongs beside it."""
+    summary = plan.header.summary
+    if summary.hosts:
+        yield from _schedule_rows(summary)
+        yield from _blackout_rows(plan)
+    rules = counted(len(summary.audit.checked_rules), "rule")
+    yield "audit", rules, _audit(summary)
+    yield "planning", seconds(summary.planning_s), f"seed {plan.header.seed}"
+
+
+def _schedule_rows(summary: "PlanSummary") -> Iterator[tuple[str, ...]]:
+    yield "hosts", count(summary.hosts), f"in {counted(summary.waves, 'wave')}"
+    moves = f"{counted(summary.migrations, 'migration')}, {summary.moves_per_vm:.3f} moves per VM"
+    yield "VMs", count(summary.vms), moves
+    yield (
+        "makespan",
+        duration(summary.makespan_s),
+        _beside(duration(summary.makespan_bound_s), summary.makespan_gap),
+    )
+    yield (
+        "exposure",
+        host_hours(summary.exposure_host_h),
+        _beside(host_hours(summary.exposure_bound_host_h), summary.exposure_gap),
+    )
+    yield "bound by", resource(summary.binding_resource)
+
+
+def _blackout_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
+    blackout = plan.header.summary.predicted_blackout_ms
+    if blackout.p50 is None:
+        return
+    limit = milliseconds(float(plan.header.policy.migration.blackout_limit_ms))
+    rest = (
+        f"p99 {milliseconds(blackout.p99)}, max {milliseconds(blackout.max)}, predicted; the policy's limit is {limit}"
+    )
+    yield "blackout", f"p50 {milliseconds(blackout.p50)}", rest
+    restarts = plan.migrations.filter(pl.col("strategy") == "restart").height
+    if restarts:
+        live = (
+            plan.migrations.filter(pl.col("strategy") != "restart")["predicted_blackout_ms"].to_numpy().max(initial=0)
+        )
+        yield "", "", f"of these {counted(restarts, 'restart')}; without them max {milliseconds(float(live))}"
+
+
+def _beside(bound: str, gap: float) -> str:
+    return f"bound {bound}, gap {percent(gap)}"
+
+
+def _audit(summary: "PlanSummary") -> str:
+    findings = summary.audit.findings
+    errors = sum(finding.get("severity") == "error" for finding in findings)
+    if not findings:
+        return "checked, no finding"
+    return f"checked, {counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
+
+
+def deferred_text(plan: "Plan") -> Text:
+    """Return the hosts that are left alone, counted by reason, each with what can be done."""
+    by_reason = plan.deferred.group_by("reason").agg(pl.len().alias("hosts"), pl.col("remedy").sort().first())
+    text = Text(f"deferred: {counted(plan.deferred.height, 'host')}\n", style="yellow")
+    for reason, hosts, remedy in by_reason.sort("reason").iter_rows():
+        text.append(f"  {count(hosts):>5}  {reason}: {remedy}\n", style="default")
+    text.rstrip()
+    return text
+
+
+def progress_words(now: "Progress") -> str:
+    """Return how far planning is, in a few words."""
+    if now.makespan_s is None:
+        return now.phase
+    bound = "" if now.bound_s is None else f", bound {duration(now.bound_s)}"
+    return f"{now.phase} {now.iteration}: {duration(now.makespan_s)}{bound}"

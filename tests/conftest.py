@@ -1,0 +1,35 @@
+"""Guards and profiles for all tests."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("dev", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(autouse=True)
+def _pure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside tests/integration nothing starts Ray and nothing sleeps."""
+    if "integration" in request.node.path.parts:
+        return
+
+    def forbidden(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("only tests/integration may start Ray or sleep")
+
+    monkeypatch.setattr(time, "sleep", forbidden)
+    monkeypatch.setattr("ray.init", forbidden)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return the folder of real traces; skip where it is absent."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SLACKTIDE_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"real traces not found at {folder}; set SLACKTIDE_DATA to run this test")
+    return folder

@@ -1,0 +1,57 @@
+"""The same campaign on Ray and within one process."""
+
+import pytest
+import ray
+from campaigns import planned_fleet
+
+from slacktide.executors.drivers.settings import Failures
+from slacktide.executors.run import RunOptions, run_campaign
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray leaves sockets and log files to the interpreter
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+WRONG = Failures(migrations_per_mille=20, overruns_per_mille=50)
+
+
+@pytest.fixture
+def _ray_ends():
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("_ray_ends")
+def test_ray_gives_the_report_that_one_process_gives(tmp_path) -> None:
+    snapshot, plan = planned_fleet("urgent")
+    told = []
+    on_ray = run_campaign(
+        snapshot,
+        plan,
+        tmp_path / "ray",
+        seed=7,
+        failures=WRONG,
+        progress=told.append,
+        options=RunOptions(agents=2),
+    )
+    assert not ray.is_initialized(), "Ray was started for the campaign and is still there"
+    local = run_campaign(
+        snapshot, plan, tmp_path / "local", seed=7, failures=WRONG, options=RunOptions(agents=1, use_ray=False)
+    )
+    assert on_ray.summary.ray
+    assert told[-1].finished
+    for name in ("migrations", "hosts", "troubles"):
+        assert getattr(on_ray, name).equals(getattr(local, name)), name
+        one, other = tmp_path / "ray" / f"{name}.parquet", tmp_path / "local" / f"{name}.parquet"
+        assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.usefixtures("_ray_ends")
+def test_a_cluster_that_is_there_is_used_and_left_running(tmp_path) -> None:
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    snapshot, plan = planned_fleet("baked")
+    report = run_campaign(snapshot, plan, tmp_path / "c", options=RunOptions(agents=1))
+    assert report.summary.finished
+    assert ray.is_initialized()
+    again = run_campaign(snapshot, plan, tmp_path / "d", options=RunOptions(agents=1))
+    assert again.migrations.equals(report.migrations)

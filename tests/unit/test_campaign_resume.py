@@ -1,0 +1,124 @@
+"""A coordinator that stops anywhere is replaced by one that goes on from the journal."""
+
+import numpy as np
+import pytest
+from campaigns import (
+    RULES,
+    assert_all_ended,
+    assert_safe,
+    assert_same,
+    coordinator_of,
+    drivers_of,
+    program_of,
+    record_of,
+    run,
+)
+
+from slacktide.errors import ExecutionError
+from slacktide.executors import events
+from slacktide.executors.agent import HostAgent
+from slacktide.executors.agents import LocalAgents
+from slacktide.executors.campaign_state import fold, initial_state
+from slacktide.executors.commands import Turn
+from slacktide.executors.drivers.settings import Failures, SimulationSettings
+from slacktide.executors.events import Stage
+from slacktide.executors.journal import Journal
+
+WRONG = Failures(migrations_per_mille=40, overruns_per_mille=100, overrun_factor=1.3)
+
+
+def agents_of(program, seed=4, failures=WRONG):
+    drivers = drivers_of(program, SimulationSettings(seed=seed, failures=failures), 2)
+    return LocalAgents([HostAgent(driver) for driver in drivers])
+
+
+@pytest.mark.parametrize("rounds", [1, 7, 60, 150, 300])
+@pytest.mark.parametrize("world", ["kept", "lost"])
+def test_a_resumed_campaign_ends_as_if_it_had_not_stopped(tmp_path, rounds, world) -> None:
+    """``kept``: the agents live on with news for the next coordinator; ``lost``: everything but the journal ends."""
+    program = program_of()
+    (tmp_path / "whole").mkdir()
+    whole = run(program, tmp_path / "whole", WRONG, seed=4, agents=2)
+    path = tmp_path / "journal.sqlite"
+    agents = agents_of(program)
+    journal = Journal.create(path, record_of(), durability="process")
+    stopped = coordinator_of(program, journal, agents)
+    for _ in range(rounds):
+        stopped.round()
+    assert not stopped.state.finished
+    journal.close()
+    again = Journal.open(path, durability="process")
+    resumed = coordinator_of(program, again, agents if world == "kept" else agents_of(program))
+    resumed.step(60)
+    entries = again.read()
+    again.close()
+    assert_safe(program, entries)
+    assert [type(entry.event) for entry in entries].count(events.CampaignResumed) == 1
+    one, other = whole.coordinator.state, resumed.state
+    other.last = one.last
+    assert_same(one, other)
+
+
+def test_stopping_again_and_again_loses_nothing(tmp_path) -> None:
+    program = program_of("baked")
+    path = tmp_path / "journal.sqlite"
+    Journal.create(path, record_of(), durability="process").close()
+    agents = agents_of(program)
+    for _ in range(100):
+        journal = Journal.open(path, durability="process")
+        coordinator = coordinator_of(program, journal, agents)
+        for _ in range(100):
+            if not coordinator.state.finished:
+                coordinator.round()
+        entries = journal.read()
+        journal.close()
+        if coordinator.state.finished:
+            break
+    assert coordinator.state.finished
+    assert_safe(program, entries)
+    outcomes = [
+        (entry.event.migration_id, entry.event.attempt)
+        for entry in entries
+        if isinstance(entry.event, events.MigrationDone | events.MigrationFailed)
+    ]
+    assert len(outcomes) == len(set(outcomes)), "an outcome is journaled twice"
+
+
+def test_an_intent_that_reached_nobody_is_begun_again(tmp_path) -> None:
+    """The coordinator died between the journal and the agents, which live on."""
+    program = program_of()
+    path = tmp_path / "journal.sqlite"
+    agents = agents_of(program, failures=Failures())
+    journal = Journal.create(path, record_of(), durability="process")
+    coordinator = coordinator_of(program, journal, agents, quiet=False)
+    while not any(isinstance(entry.event, events.MigrationDone) for entry in journal.read(journal.last - 20)):
+        coordinator.round()
+    state = fold(initial_state(program), journal.read())
+    first = next(number for number, stage in enumerate(state.stage.tolist()) if stage < 3)
+    lost = events.MigrationIntended(state.end_s, program.migrations.ids[first], 1)
+    journal.append([lost])
+    journal.close()
+    again = Journal.open(path, durability="process")
+    resumed = coordinator_of(program, again, agents, RULES)
+    answers = [entry.event for entry in again.read() if isinstance(entry.event, events.MigrationResolved)]
+    assert {answer.outcome for answer in answers if answer.migration_id == lost.migration_id} == {"not-started"}
+    assert resumed.state.attempts[first] == 0
+    resumed.step(60)
+    assert resumed.state.finished
+    assert resumed.state.attempts[first] == 1
+    assert resumed.state.stage[first] == Stage.DONE
+    assert not np.isnan(resumed.state.blackout_ms[first])
+    again.close()
+
+
+def test_an_agent_refuses_a_coordinator_that_was_replaced() -> None:
+    agent = HostAgent(drivers_of(program_of(), SimulationSettings())[0])
+    agent.turn(Turn(generation=2, acknowledged=-1, until_s=0.0))
+    with pytest.raises(ExecutionError, match="generation 1 are refused"):
+        agent.turn(Turn(generation=1, acknowledged=-1, until_s=0.0))
+
+
+def test_all_ended_says_so(tmp_path) -> None:
+    program = program_of("baked")
+    ran = run(program, tmp_path, WRONG, seed=4, agents=2)
+    assert_all_ended(program, ran)

@@ -1,0 +1,185 @@
+"""From plan to report within one process."""
+
+import json
+
+import polars as pl
+import pytest
+from campaigns import planned_fleet
+from small_fleet import edited, small_fleet, small_plan
+
+from slacktide.errors import ExecutionError, InputError, OutputError, UsageError
+from slacktide.executors.drivers.settings import Failures
+from slacktide.executors.journal import Journal
+from slacktide.executors.report import read_report
+from slacktide.executors.run import JOURNAL_FILE, RunOptions, run_campaign
+
+LOCAL = RunOptions(use_ray=False, agents=2)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    snapshot, plan = planned_fleet("urgent")
+    folder = tmp_path_factory.mktemp("campaign") / "c"
+    wrong = Failures(migrations_per_mille=20)
+    return run_campaign(snapshot, plan, folder, seed=3, failures=wrong, options=LOCAL), folder, plan
+
+
+def test_planned_and_measured_stand_side_by_side(report) -> None:
+    made, _, plan = report
+    assert made.migrations.height == plan.migrations.height
+    done = made.migrations.filter(pl.col("state") == "done")
+    assert done.height == plan.migrations.height
+    stages = done.select(
+        spent=pl.sum_horizontal("reserve_s", "prepare_s", "connect_s", "brownout_s", "forwarding_s", "delete_s")
+        + pl.col("blackout_ms") / 1000,
+        whole=pl.col("end_s") - pl.col("start_s"),
+    )
+    assert (stages["spent"] - stages["whole"]).abs().max() < 1e-6
+    assert (done["start_s"] >= done["planned_start_s"]).all()
+    assert (done["probe_blackout_ms"] >= done["blackout_ms"]).all()
+    assert (done["probe_blackout_ms"] - done["blackout_ms"] < 2 * 10).all()
+    assert made.hosts["state"].cast(pl.String).unique().to_list() == ["returned"]
+    assert (made.hosts["drained_s"] >= made.hosts["drain_start_s"]).all()
+
+
+def test_figures_agree_with_the_tables(report) -> None:
+    made, _, plan = report
+    summary = made.summary
+    assert summary.simulated
+    assert summary.finished
+    assert summary.hosts == {"returned": made.hosts.height}
+    assert summary.migrations == {"done": made.migrations.height}
+    assert summary.attempts == made.migrations["attempts"].sum() > made.migrations.height
+    assert sum(summary.failures.values()) == summary.attempts - made.migrations.height
+    assert summary.makespan.measured_s == made.hosts["return_s"].max()
+    assert summary.exposure.measured_host_h == pytest.approx(made.hosts["return_s"].sum() / 3600)
+    assert summary.blackout.hypervisor_ms.max == made.migrations["blackout_ms"].max()
+    assert summary.makespan.planned_s == plan.header.summary.makespan_s
+
+
+def test_a_report_comes_back_as_it_was_written(report) -> None:
+    made, folder, _ = report
+    read = read_report(folder)
+    assert read.summary == made.summary
+    for name in ("hosts", "migrations", "troubles"):
+        assert getattr(read, name).equals(getattr(made, name)), name
+
+
+def test_the_same_seed_gives_the_same_report_byte_for_byte(report, tmp_path) -> None:
+    _, folder, _ = report
+    snapshot, plan = planned_fleet("urgent")
+    options = RunOptions(use_ray=False, agents=1)
+    run_campaign(snapshot, plan, tmp_path / "c", seed=3, failures=Failures(migrations_per_mille=20), options=options)
+    for name in ("hosts.parquet", "migrations.parquet", "troubles.parquet"):
+        assert (tmp_path / "c" / name).read_bytes() == (folder / name).read_bytes(), name
+    one, other = (json.loads((path / "report.json").read_text()) for path in (folder, tmp_path / "c"))
+    for figures in (one, other):
+        del figures["execution_wall_s"], figures["agents"]
+    assert one == other
+
+
+def test_running_a_finished_campaign_again_changes_nothing(report) -> None:
+    made, folder, plan = report
+    before = (folder / "migrations.parquet").read_bytes()
+    again = run_campaign(
+        planned_fleet("urgent")[0], plan, folder, seed=3, failures=Failures(migrations_per_mille=20), options=LOCAL
+    )
+    assert again.migrations.equals(made.migrations)
+    assert (folder / "migrations.parquet").read_bytes() == before
+
+
+def test_no_blackout_is_claimed_for_what_did_not_finish(tmp_path) -> None:
+    snapshot, plan = planned_fleet("urgent")
+    wrong = Failures(migrations_per_mille=300, retryable_share=0.0)
+    made = run_campaign(snapshot, plan, tmp_path / "c", seed=1, failures=wrong, options=LOCAL)
+    rest = made.migrations.filter(pl.col("state") != "done")
+    assert rest.height > 0
+    for column in ("blackout_ms", "probe_blackout_ms", "transfer_mib"):
+        assert rest[column].null_count() == rest.height
+    assert rest["error"].null_count() == 0
+    assert set(rest["state"].cast(pl.String)) == {"failed", "given-up"}
+    left = made.hosts.filter(pl.col("state") != "returned")
+    assert left["reason"].null_count() == 0
+    assert set(made.troubles["subject"]) == set(left["host_id"]) | set(rest["migration_id"])
+    assert made.summary.hosts == dict(sorted_states(made.hosts))
+
+
+def sorted_states(table):
+    return table["state"].cast(pl.String).value_counts().iter_rows()
+
+
+def test_progress_is_told_to_the_end(tmp_path) -> None:
+    snapshot, plan = planned_fleet("baked")
+    told = []
+    run_campaign(snapshot, plan, tmp_path / "c", options=LOCAL, progress=told.append)
+    assert told[-1].finished
+    assert told[-1].hosts_returned == told[-1].hosts == plan.hosts.height
+    assert [step.migrations_done for step in told] == sorted(step.migrations_done for step in told)
+
+
+def test_a_plan_of_another_snapshot_is_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="another fleet snapshot"):
+        run_campaign(small_fleet(vms={"v1": {"vcpus": 2}}), small_plan(), tmp_path / "c", options=LOCAL)
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_plan_that_breaks_a_rule_is_refused(tmp_path) -> None:
+    snapshot = small_fleet()
+    broken = edited(small_plan(snapshot), snapshot, migrations={"m1": {"target": "h5"}})
+    with pytest.raises(InputError, match="not executed") as refused:
+        run_campaign(snapshot, broken, tmp_path / "c", options=LOCAL)
+    assert refused.value.findings
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_directory_of_another_campaign_or_of_other_things_is_refused(report, tmp_path) -> None:
+    _, folder, plan = report
+    snapshot, _ = planned_fleet("urgent")
+    with pytest.raises(ExecutionError, match="holds campaign"):
+        run_campaign(snapshot, plan, folder, seed=99, options=LOCAL)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not empty"):
+        run_campaign(snapshot, plan, tmp_path, options=LOCAL)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be made"):
+        run_campaign(snapshot, plan, tmp_path / "file" / "c", options=LOCAL)
+
+
+def test_a_damaged_report_is_an_error_with_its_remedy(report, tmp_path) -> None:
+    _, folder, _ = report
+    with pytest.raises(UsageError, match="holds no report"):
+        read_report(tmp_path)
+    for name in ("report.json", "hosts.parquet", "migrations.parquet", "troubles.parquet"):
+        content = (folder / name).read_bytes()
+        (tmp_path / name).write_bytes(content)
+    for name in ("migrations.parquet", "report.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes()[:100])
+        with pytest.raises(InputError, match="damaged"):
+            read_report(tmp_path)
+    (tmp_path / "report.json").write_bytes((folder / "report.json").read_bytes())
+    (tmp_path / "migrations.parquet").unlink()
+    with pytest.raises(InputError, match="missing"):
+        read_report(tmp_path)
+
+
+def test_an_interrupted_run_goes_on_when_it_is_run_again(tmp_path) -> None:
+    snapshot, plan = planned_fleet("urgent")
+
+    class StopHere(Exception):  # noqa: N818
+        pass
+
+    def interrupt(_told) -> None:
+        raise StopHere
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("slacktide.executors.run.PROGRESS_INTERVAL_S", 0.01)
+        with pytest.raises(StopHere):
+            run_campaign(snapshot, plan, tmp_path / "c", options=LOCAL, progress=interrupt)
+    begun = Journal.open(tmp_path / "c" / JOURNAL_FILE)
+    assert begun.last > 0
+    begun.close()
+    assert not (tmp_path / "c" / "report.json").exists()
+    made = run_campaign(snapshot, plan, tmp_path / "c", options=LOCAL)
+    whole = run_campaign(snapshot, plan, tmp_path / "d", options=LOCAL)
+    assert made.migrations.equals(whole.migrations)
+    assert made.hosts.equals(whole.hosts)

@@ -1,0 +1,155 @@
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from small_fleet import POLICY, small_fleet
+
+from slacktide.datasets.generator import generate_fleet
+from slacktide.datasets.generator_settings import GeneratorSettings
+from slacktide.errors import InputError
+from slacktide.planner.audit import audit
+from slacktide.planner.plan import Plan
+from slacktide.planner.policy import PRESETS, Canary, Gates, Policy, Selection
+from slacktide.planner.solve import make_plan
+from slacktide.planner.stopping import Iterations, NoImprovement, Progress, TimeLimit
+
+FLEET = generate_fleet(GeneratorSettings(hosts=120, seed=4))
+
+
+def test_everything_of_a_small_fleet_is_planned_or_deferred_with_its_reason() -> None:
+    plan = make_plan(small_fleet(), POLICY, stop=Iterations(2))
+    assert plan.hosts["host_id"].to_list() == ["h1", "h2", "h4"]
+    assert dict(plan.deferred.select("host_id", "reason").iter_rows()) == {"h3": "pinned-vm", "h5": "host-down"}
+    assert all(remedy.endswith(".") for remedy in plan.deferred["remedy"])
+    assert audit(small_fleet(), plan).errors == ()
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_generated_fleet_is_patched_within_15_percent_of_its_bound(preset: str) -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=600, seed=2, fill=0.75))
+    summary = make_plan(fleet, PRESETS[preset], stop=Iterations(3)).header.summary
+    assert summary.makespan_gap <= 0.15
+    assert summary.hosts >= 0.98 * 600
+    assert summary.audit.findings == ()
+
+
+def test_a_group_that_may_not_lose_a_host_is_deferred() -> None:
+    plan = make_plan(small_fleet(), POLICY.model_copy(update={"max_out": {"fleet": 0}}), stop=Iterations(1))
+    assert plan.hosts.is_empty()
+    assert plan.header.summary.deferred == {"host-down": 1, "hosts-out": 3, "pinned-vm": 1}
+    assert plan.header.summary.makespan_s == 0
+
+
+def test_unknown_dirty_rates_defer_until_the_policy_assumes_something() -> None:
+    fleet = small_fleet(vms={"v1": {"dirty_mib_s": None}})
+    silent = POLICY.model_copy(update={"assume": Policy().assume})
+    assert "unknown-dirty-rate" in make_plan(fleet, silent, stop=Iterations(0)).header.summary.deferred
+    assert "unknown-dirty-rate" not in make_plan(fleet, POLICY, stop=Iterations(0)).header.summary.deferred
+
+
+def test_hosts_and_domains_that_the_fleet_lacks_are_refused_by_name() -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        make_plan(small_fleet(), POLICY.model_copy(update={"selection": Selection(hosts=("nowhere",))}))
+    with pytest.raises(InputError, match="pod"):
+        make_plan(small_fleet(), POLICY.model_copy(update={"max_out": {"pod": 1}}))
+
+
+def test_an_interrupt_ends_the_search_and_keeps_the_best_plan() -> None:
+    seen: list[Progress] = []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.iteration == 2 and progress.phase == "improving":
+            raise KeyboardInterrupt
+
+    plan = make_plan(FLEET, PRESETS["urgent"], stop=Iterations(50), progress=interrupt)
+    assert max(progress.iteration for progress in seen) == 2
+    assert audit(FLEET, plan).errors == ()
+
+
+def test_the_canary_goes_first_and_alone() -> None:
+    policy = Policy(canary=Canary(hosts=3, bake_s=500), assume=PRESETS["urgent"].assume)
+    plan = make_plan(FLEET, policy, stop=Iterations(0))
+    first, rest = plan.hosts.filter(pl.col("wave") == 0), plan.hosts.filter(pl.col("wave") > 0)
+    assert 1 <= first.height <= 3
+    assert _least(rest["drain_start_s"]) >= _most(first["return_s"]) + 500
+    assert plan.waves["gate"].to_list()[:2] == ["start", "canary"]
+
+
+def test_baked_waves_do_not_overlap_and_keep_their_size() -> None:
+    policy = Policy(
+        gates=Gates(kind="baked", bake_s=100, max_wave_hosts=10),
+        max_out={"fleet": "20%"},
+        assume=PRESETS["urgent"].assume,
+    )
+    waves = make_plan(FLEET, policy, stop=Iterations(0)).waves
+    assert _most(waves["hosts"]) <= 10
+    assert (waves["start_s"].to_numpy()[1:] >= waves["end_s"].to_numpy()[:-1] + 100).all()
+
+
+def test_pipelined_waves_overlap() -> None:
+    waves = make_plan(FLEET, PRESETS["urgent"], stop=Iterations(0)).waves
+    assert waves.height > 3
+    assert (waves["start_s"].to_numpy()[2:] < waves["end_s"].to_numpy()[1:-1]).any()
+
+
+def test_migrations_wait_for_what_frees_their_vm_and_their_nics() -> None:
+    plan = make_plan(FLEET, PRESETS["urgent"], stop=Iterations(0))
+    moves = plan.migrations
+    ends = dict(zip(moves["migration_id"], moves["end_s"], strict=True))
+    twice = moves.filter(pl.col("vm_id").is_duplicated()).sort("vm_id", "start_s")
+    assert twice.height > 0
+    for _, legs in twice.group_by("vm_id", maintain_order=True):
+        first, second = legs.row(0, named=True), legs.row(1, named=True)
+        assert first["migration_id"] in second["after"]
+    for start, after in moves.select("start_s", "after").iter_rows():
+        assert all(ends[before] <= start for before in after)
+
+
+def test_more_workers_find_plans_that_are_as_sound() -> None:
+    plan = make_plan(FLEET, PRESETS["urgent"], stop=Iterations(4), workers=2)
+    assert audit(FLEET, plan).errors == ()
+
+
+def test_an_iteration_limit_counts_and_a_search_without_progress_ends() -> None:
+    assert [Iterations(2)(tries, 1.0, 0.0) for tries in (0, 1, 2)] == [False, False, True]
+    patient = NoImprovement(patience=2)
+    assert [patient(tries, value, 1.0) for tries, value in enumerate([9.0, 8.0, 8.0, 8.0])] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    assert NoImprovement()(0, 1.001, 1.0)
+    assert TimeLimit(0.0)(0, 5.0, 1.0)
+    assert TimeLimit(1e6)(0, 1.0, 1.0)
+    assert not TimeLimit(1e6)(0, 5.0, 1.0)
+
+
+def test_slow_networks_lengthen_a_plan() -> None:
+    fast = _makespan_s(make_plan(FLEET, PRESETS["routine"], stop=Iterations(0)))
+    slow_policy = PRESETS["routine"].model_copy(update={"link_share": 0.05})
+    slow = _makespan_s(make_plan(FLEET, slow_policy, stop=Iterations(0)))
+    assert slow > fast
+
+
+def test_links_that_one_stream_fills_exactly_are_used() -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=30, seed=1, fill=0.1, hosts_per_rack=4, topology="fat_tree"))
+    capacity = np.random.default_rng(1).choice([700, 3000, 10_000], len(fleet.links))
+    mixed = replace(fleet, links=fleet.links.with_columns(capacity_mbit_s=pl.Series(capacity)))
+    plan = make_plan(mixed, PRESETS["urgent"], stop=Iterations(1))
+    assert plan.hosts.height == 30
+    assert audit(mixed, plan).errors == ()
+
+
+def _makespan_s(plan: Plan) -> int:
+    return plan.header.summary.makespan_s
+
+
+def _most(values: pl.Series) -> int:
+    return int(np.max(values.to_numpy()))
+
+
+def _least(values: pl.Series) -> int:
+    return int(np.min(values.to_numpy()))

@@ -1,0 +1,143 @@
+"""Policies as files."""
+
+from pathlib import Path
+
+import pytest
+
+from slacktide.errors import InputError, OutputError, UsageError
+from slacktide.planner.policy import PRESETS, Policy
+from slacktide.planner.policy_files import policy_digest, read_policy, write_policy
+
+
+@pytest.fixture
+def policy_file(tmp_path: Path) -> Path:
+    return tmp_path / "policy.yaml"
+
+
+def fault(path: Path, text: str) -> str:
+    """Return what is said about a file with this text."""
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_policy(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.findings
+    assert all(finding.file == path.name and finding.remedy for finding in caught.value.findings)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".yml", ".json"])
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_a_written_policy_reads_back_the_same(tmp_path: Path, name: str, suffix: str) -> None:
+    path = tmp_path / f"policy{suffix}"
+    write_policy(PRESETS[name], path)
+    assert read_policy(path) == PRESETS[name]
+
+
+def test_unset_fields_have_their_defaults(policy_file: Path) -> None:
+    policy_file.write_text("link_share: 1\nmax_out: {fleet: 3, rack: 20%}\nselection: {hosts: [h1, h2]}\n")
+    policy = read_policy(policy_file)
+    assert policy.link_share == 1.0
+    assert policy.max_out == {"fleet": 3, "rack": "20%"}
+    assert policy.selection.hosts == ("h1", "h2")
+    assert policy.gates == Policy().gates
+
+
+def test_a_misspelt_field_is_answered_with_the_nearest(policy_file: Path) -> None:
+    text = fault(policy_file, "link_shar: 0.5\n")
+    assert "`link_shar` is not a field" in text
+    assert "Did you mean `link_share`?" in text
+    text = fault(policy_file, "migration: {godput: 0.5}\n")
+    assert "`migration.godput` is not a field" in text
+    assert "Did you mean `goodput`?" in text
+
+
+def test_a_field_like_no_other_is_answered_with_all(policy_file: Path) -> None:
+    assert "Fields here: hosts, bake_s" in fault(policy_file, "canary: {xyzzy: 1}\n")
+
+
+def test_contradictory_fields_have_the_policys_own_words(policy_file: Path) -> None:
+    text = fault(policy_file, "gates: {bake_s: 60}\n")
+    assert "`gates.bake_s` contradicts `gates.kind: pipelined`" in text
+    assert "Set `gates.kind: baked` or remove `bake_s`" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("link_share: 1.5", "link_share"),
+        ("link_share: '0.5'", "link_share"),
+        ("deadline_s: true", "deadline_s"),
+        ("deadline_s: 1.5", "deadline_s"),
+        ("selection: {hosts: some}", "selection.hosts"),
+        ("selection: {hosts: [1]}", "selection.hosts.0"),
+        ("max_out: {rack: 120%}", "max_out.rack"),
+        ("canary: {hosts: -1}", "canary.hosts"),
+        ("objective: []", "objective"),
+        ("objective: [speed]", "objective.0"),
+        ("migration: {strategies: [restart]}", "migration.strategies.0"),
+        ("canary: 3", "canary"),
+        ("link_share: .nan", "link_share"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_field(policy_file: Path, text: str, field: str) -> None:
+    said = fault(policy_file, text)
+    assert f"`{field}`" in said
+    assert "1 wrong field." in said
+
+
+def test_every_wrong_field_is_named(policy_file: Path) -> None:
+    said = fault(policy_file, "link_share: 2\ndeadline_s: 0\nnmae: x\n")
+    assert "3 wrong fields" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("", "the file is empty"),
+        ("# nothing\n", "the file is empty"),
+        ("- a\n", "found a list"),
+        ("fast", "found a str"),
+        ("link_share: [", "expected the node content"),
+        ("link_share: 0.5\nlink_share: 0.6\n", "`link_share` is given twice, again in line 2"),
+        ("canary: {hosts: 1, hosts: 2}\n", "`hosts` is given twice"),
+        ("a: &a [*a]\n", "ircular"),
+    ],
+)
+def test_what_is_not_a_policy_is_refused(policy_file: Path, text: str, fact: str) -> None:
+    assert fact in fault(policy_file, text)
+
+
+def test_json_is_as_strict(tmp_path: Path) -> None:
+    path = tmp_path / "policy.json"
+    assert "`name` is given twice" in fault(path, '{"name": "a", "name": "b"}')
+    assert "the file is empty" in fault(path, "null")
+    assert "Expecting value" in fault(path, "")
+    assert "Did you mean `reserve`?" in fault(path, '{"reserv": {}}')
+
+
+def test_bytes_that_are_no_text_are_refused(policy_file: Path) -> None:
+    policy_file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="UTF-8"):
+        read_policy(policy_file)
+
+
+def test_a_wrong_path_is_a_wrong_call(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        read_policy(tmp_path / "missing.yaml")
+    with pytest.raises(UsageError, match=r"\.toml"):
+        read_policy(tmp_path / "policy.toml")
+    with pytest.raises(UsageError, match="has no suffix"):
+        write_policy(Policy(), tmp_path / "policy")
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_policy(tmp_path / "folder.yaml")
+    with pytest.raises(OutputError):
+        write_policy(Policy(), tmp_path / "missing" / "policy.yaml")
+
+
+def test_the_digest_is_that_of_the_meaning() -> None:
+    one = Policy(max_out={"fleet": 1, "rack": 2})
+    other = Policy(max_out={"rack": 2, "fleet": 1})
+    assert policy_digest(one) == policy_digest(other)
+    assert policy_digest(one) != policy_digest(Policy(max_out={"fleet": 2, "rack": 2}))
+    assert len(policy_digest(one)) == 64
