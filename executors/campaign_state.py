@@ -38,7 +38,11 @@ class HostStage(IntEnum):
     BLOCKED = 7
     """Never drained, because something that it depends on failed; in service, unpatched."""
     LOST = 8
-    """Drained, and did not come back from its patch; out of service."""
+    """Drained, and did not come back from its patch in time; out of service.
+
+    For good, as far as this campaign goes: one that reports after all is for a person to put back into service, since
+    what was to move there has been given up.
+    """
 
 
 OUT_STAGES: Final = (

@@ -252,7 +252,6 @@ class Scheduler:
         elif kind == MIGRATION_DEADLINE:
             self._cancelled[subject] = attempt
             reason = "took much longer than planned"
-            self._cancelled[subject] = attempt
             self._out.append(events.MigrationCancelled(now, self._id(subject), attempt, reason))
         elif kind == PATCH_DEADLINE:
             reason = f"not back after {self._patch_limit_s(subject):.0f} s"

@@ -109,6 +109,7 @@ def assert_safe(program: Program, entries: Sequence[Entry]) -> None:
     at = program.vms.host.copy()
     moving: dict[int, int] = {}
     out: set[int] = set()
+    lost: set[int] = set()
     vms_on = np.bincount(at, minlength=len(hosts.ids))
     ends = (events.MigrationDone, events.MigrationFailed, events.HostReturned)
     for _, event in sorted(entries, key=lambda entry: (entry.event.at_s, not isinstance(entry.event, ends))):
@@ -143,18 +144,26 @@ def assert_safe(program: Program, entries: Sequence[Entry]) -> None:
             host = host_numbers[event.host_id]
             assert vms_on[host] == 0, "a host with VMs on it is patched"
             assert not any(part.target[number] == host for number in moving.values())
-        elif isinstance(event, events.HostReturned | events.HostFailed | events.HostBlocked):
-            out.discard(host_numbers[event.host_id])
+        elif isinstance(event, events.PatchFailed | events.HostReturned | events.HostFailed | events.HostBlocked):
+            _end_out(event, host_numbers[event.host_id], out, lost)
     assert not moving, "a migration has no end"
-    _assert_folded(program, entries, at, out)
+    _assert_folded(program, entries, at, out, lost)
 
 
-def _assert_folded(program: Program, entries: Sequence[Entry], at: np.ndarray, out: set[int]) -> None:
+def _end_out(event: events.HostEvent, host: int, out: set[int], lost: set[int]) -> None:
+    """Count a host back in, unless it was lost: that is for good."""
+    if isinstance(event, events.PatchFailed):
+        lost.add(host)
+    elif host not in lost:
+        out.discard(host)
+
+
+def _assert_folded(program: Program, entries: Sequence[Entry], at: np.ndarray, out: set[int], lost: set[int]) -> None:
     state = initial_state(program)
     apply(state, entries)
     assert (state.vm_host == at).all(), "the state and the events disagree on where VMs are"
-    out_now = set(np.flatnonzero(np.isin(state.host_stage, OUT_STAGES)).tolist())
-    assert out_now == {host for host in out if state.host_stage[host] == HostStage.LOST}
+    assert out == lost, "a host that was not lost is still out"
+    assert set(np.flatnonzero(np.isin(state.host_stage, OUT_STAGES)).tolist()) == lost
 
 
 def assert_all_ended(program: Program, ran: Ran) -> None:

@@ -82,12 +82,12 @@ def run(
     )
     try:
         done = _run(snapshot, plan, directory, seed, wrong, options)
+        page = _write_page(directory, snapshot, plan, done)
     except KeyboardInterrupt:
         if not (directory / JOURNAL_FILE).is_file():
             raise
         tell(f"interrupted: the same command goes on from the journal in {directory}")
         return INTERRUPTED
-    page = _write_page(directory, snapshot, plan, done)
     return _show(done, plan, page, as_json=as_json)
 
 
