@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.findings import Finding, Severity, errors_in
 from slacktide.planner.constraints.after_order import AfterOrder
@@ -86,9 +87,11 @@ def audit(snapshot: FleetSnapshot, plan: Plan) -> AuditReport:
     """Return every rule that was checked, and what in ``plan`` breaks it.
 
     ``snapshot`` is valid (:mod:`slacktide.datasets.validation`), ``plan`` has valid tables; everything that they say is
-    checked, and nothing is believed.
+    checked, and nothing is believed.  Of a plan for another snapshot only that is said: all else would follow from it.
     """
     replay = Replay(snapshot, plan)
+    if digest(snapshot) != plan.header.snapshot_digest:
+        return AuditReport((SnapshotDigest.rule,), tuple(SnapshotDigest().check(replay)))
     rules = constraints(plan.header.policy)
     findings = itertools.chain.from_iterable(_listed(constraint.rule, constraint.check(replay)) for constraint in rules)
     return AuditReport(tuple(constraint.rule for constraint in rules), tuple(findings))
@@ -104,4 +107,4 @@ def _listed(rule: str, found: Iterator[Finding]) -> Iterator[Finding]:
         rest, remedy = rest + 1, finding.remedy
         severity = "error" if finding.severity == "error" else severity
     if rest:
-        yield Finding(rule, f"{rest} more findings of this rule", remedy, severity)
+        yield Finding(rule, f"{rest:,} more findings of this rule", remedy, severity)

@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -27,7 +27,7 @@ from slacktide.planner.bounds import Bounds, Needs, compute_bounds, host_needs
 from slacktide.planner.joint import Solved, declined, solve_joint
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.arrays import Instance
-from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule
+from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule, new_halt
 from slacktide.planner.listing.sweep import Terms
 from slacktide.planner.orders import first_order
 from slacktide.planner.plan import AuditSummary, Plan, PlanHeader
@@ -37,8 +37,14 @@ from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
 from slacktide.planner.stopping import NoImprovement, Progress, Stop
 
-REACH = 96
-"""Targets that are looked at for one VM, the fullest that fit first; a host that finds no room looks at more later."""
+REACH = 1024
+"""Targets that are looked at for one VM, the fullest that fit first; a host that finds no room looks at more later.
+
+With 96 a third of the first wave of 4,034 hosts at 75 % fill found no room that was there: the plan took 6 % longer and
+its pass no less time (4,034 hosts: 18 s with 96, 16 s with 1,536; 10,000 hosts: 6.8 s and 6.6 s).
+"""
+HALT_CHECK_S = 0.1
+"""How often a search looks whether its time is over while passes run: sooner than anybody would notice."""
 LATE_SHARE = 0.1
 """Hosts that return in the last tenth of a plan are what it waits for: they are pressed harder in the next try."""
 PRESS = 1.08
@@ -107,14 +113,17 @@ def make_plan(
 ) -> Plan:
     """Return an audited plan for ``snapshot`` under ``policy``, the best found until ``stop``.
 
-    The first pass gives a complete plan; further ones improve it.  An interrupt (Ctrl-C) during the search ends it and
-    returns the best plan so far.  Hosts that cannot be planned are deferred, each with its reason and remedy.  The same
-    snapshot, policy, seed and number of workers give the same plan if ``stop`` counts iterations.
+    The first pass gives a complete plan, however long it takes; further ones improve it.  An interrupt (Ctrl-C) during
+    the search ends it and returns the best plan so far; one before that is raised, for there is no plan yet.  Hosts
+    that cannot be planned are deferred, each with its reason and remedy.  The same snapshot, policy, seed and number of
+    workers give the same plan if ``stop`` counts iterations.
 
     Raises
     ------
     InputError
         If the policy does not fit the snapshot.
+    KeyboardInterrupt
+        If the first pass is interrupted.
     """
     origin_s = time.monotonic()
     report = progress or (lambda _: None)
@@ -123,7 +132,7 @@ def make_plan(
     needs, instance = host_needs(problem), build_instance(problem)
     terms = terms_of(problem, needs)
     report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
-    first = list_schedule(problem, instance, first_order(problem, needs), terms)
+    (first,) = passes(problem, instance, terms, [first_order(problem, needs)])
     search = Search(problem, compute_bounds(problem), report, origin_s, first, score_of(problem, first))
     with _until_interrupted():
         join(search, seed, workers)
@@ -155,17 +164,35 @@ def improve(
 ) -> None:
     """Try further orders until ``stop``: shuffled a little, and with the hosts that came last pressed harder."""
     search.press = _pressed(np.ones(len(needs.host)), needs, search.best)
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        while not stop(search.iteration, search.score[1], _bound(search)):
-            noises = [rng.random(len(needs.host)) for _ in range(max(1, workers))]
-            orders = [first_order(search.problem, needs, noise, search.press) for noise in noises]
-            tries = pool.map(lambda order: list_schedule(search.problem, instance, order, terms), orders)
-            for schedule in tries:
-                search.iteration += 1
-                search.offer(schedule)
-                search.press = _pressed(search.press, needs, schedule)
-            search.fraction = stop.fraction(search.iteration)
-            search.tell()
+    while not stop(search.iteration, search.score[1], _bound(search)):
+        noises = [rng.random(len(needs.host)) for _ in range(max(1, workers))]
+        orders = [first_order(search.problem, needs, noise, search.press) for noise in noises]
+        for schedule in passes(search.problem, instance, terms, orders, stop):
+            search.iteration += 1
+            search.offer(schedule)
+            search.press = _pressed(search.press, needs, schedule)
+        search.fraction = stop.fraction(search.iteration)
+        search.tell()
+
+
+def passes(
+    problem: Problem, instance: Instance, terms: Terms, orders: Sequence[NDArray[np.int64]], stop: Stop | None = None
+) -> list[Schedule]:
+    """Return the schedules of one pass over each of ``orders``, each in a thread of its own.
+
+    An interrupt, and ``stop`` once it is over, halt the passes; what they had is not returned.
+    """
+    halt = new_halt()
+    with ThreadPoolExecutor(max_workers=len(orders)) as pool:
+        tries = [pool.submit(list_schedule, problem, instance, order, terms, halt) for order in orders]
+        try:
+            while wait(tries, timeout=None if stop is None else HALT_CHECK_S).not_done:
+                if stop is not None and stop.over():
+                    halt[0] = 1
+        except KeyboardInterrupt:
+            halt[0] = 1
+            raise
+    return [schedule for each in tries if (schedule := each.result()) is not None]
 
 
 def assemble(snapshot: FleetSnapshot, problem: Problem, schedule: Schedule, seed: int, origin_s: float) -> Plan:

@@ -33,6 +33,10 @@ class Stop(Protocol):
         """Return whether to stop after ``iteration`` tries with the best ``value`` of the first objective."""
         ...
 
+    def over(self) -> bool:
+        """Return whether even a try that is under way is to end."""
+        ...
+
     def fraction(self, iteration: int) -> float | None:
         """Return how much of the search is done, None: unknown."""
         ...
@@ -48,6 +52,10 @@ class Iterations:
         """Return whether the tries are used up."""
         return iteration >= self._limit
 
+    def over(self) -> bool:
+        """Return False: every try that has begun counts."""
+        return False
+
     def fraction(self, iteration: int) -> float | None:
         """Return the share of tries used."""
         return min(1.0, iteration / self._limit) if self._limit else 1.0
@@ -62,7 +70,11 @@ class TimeLimit:
 
     def __call__(self, iteration: int, value: float, bound: float) -> bool:
         """Return whether the time is over or nothing is left to gain."""
-        return time.monotonic() - self._origin_s >= self._limit_s or value <= bound
+        return self.over() or value <= bound
+
+    def over(self) -> bool:
+        """Return whether the time is over."""
+        return time.monotonic() - self._origin_s >= self._limit_s
 
     def fraction(self, iteration: int) -> float | None:
         """Return the share of the time used."""
@@ -82,6 +94,10 @@ class NoImprovement:
         if value < self._best * (1 - WORTHWHILE):
             self._best, self._since = value, iteration
         return iteration - self._since >= self._patience or value <= bound * (1 + CLOSE)
+
+    def over(self) -> bool:
+        """Return False: a try that has begun may bring something."""
+        return False
 
     def fraction(self, iteration: int) -> float | None:
         """Return None: nobody knows when it runs dry."""

@@ -15,6 +15,10 @@ class EitherStop:
         """Return whether one of the conditions holds; every one of them is asked."""
         return any([stop(iteration, value, bound) for stop in self._stops])
 
+    def over(self) -> bool:
+        """Return whether one of the conditions ends even a try that is under way."""
+        return any(stop.over() for stop in self._stops)
+
     def fraction(self, iteration: int) -> float | None:
         """Return the largest share that any of them knows."""
         known = [share for stop in self._stops if (share := stop.fraction(iteration)) is not None]

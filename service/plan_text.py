@@ -1,5 +1,6 @@
 """A plan's figures as people read them, each with its unit, and its bound where there is one."""
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
         yield from _blackout_rows(plan)
     rules = counted(len(summary.audit.checked_rules), "rule")
     yield "audit", rules, _audit(summary)
+    for finding in summary.audit.findings:
+        yield str(finding.get("severity")), "", f"{finding.get('message')} [{finding.get('rule')}]"
     yield "planning", seconds(summary.planning_s), f"seed {plan.header.seed}"
 
 
@@ -100,5 +103,5 @@ def progress_words(now: "Progress") -> str:
     """Return how far planning is, in a few words."""
     if now.makespan_s is None:
         return now.phase
-    bound = "" if now.bound_s is None else f", bound {duration(now.bound_s)}"
+    bound = "" if now.bound_s is None or math.isinf(now.bound_s) else f", bound {duration(now.bound_s)}"
     return f"{now.phase} {now.iteration}: {duration(now.makespan_s)}{bound}"

@@ -84,18 +84,31 @@ def build_instance(problem: Problem) -> Instance:
     )
 
 
-def list_schedule(problem: Problem, instance: Instance, order: Ints, terms: Terms) -> Schedule:
-    """Return the schedule that one pass over the hosts of ``order`` gives; hosts that find no room are not in it."""
+def new_halt() -> Ints:
+    """Return what ends a pass in another thread, once its one element is set to 1."""
+    return np.zeros(1, np.int64)
+
+
+def list_schedule(
+    problem: Problem, instance: Instance, order: Ints, terms: Terms, halt: Ints | None = None
+) -> Schedule | None:
+    """Return the schedule that one pass over the hosts of ``order`` gives, None: it was halted.
+
+    Hosts that find no room are not in it.
+    """
+    halt = new_halt() if halt is None else halt
     hosts, vms = len(problem.hosts.ids), len(problem.vms.ids)
     rows = 2 * vms + 64
     while True:
         state = _initial_state(problem, instance)
         moves = Moves(*(np.zeros(_most_vms(problem), np.int64) for _ in Moves._fields))
-        out = Outcome(np.zeros((hosts, 5), np.int64), np.zeros((rows, 6), np.int64), np.zeros(3, np.int64))
+        out = Outcome(np.zeros((hosts, 5), np.int64), np.zeros((rows, 6), np.int64), np.zeros(3, np.int64), halt)
         run_pass(instance, state, moves, terms, order.astype(np.int64), out)
         if out.counts[2] == 0:
             break
         rows *= 2
+    if halt[0]:
+        return None
     planned = out.hosts[: out.counts[0]].T.copy()
     moved = out.rows[: out.counts[1]].T.copy()
     return Schedule(*planned, *moved)

@@ -51,6 +51,7 @@ class Outcome(NamedTuple):
     hosts: Ints  # (N, 5) host, wave, drain start, drained, return
     rows: Ints  # (M, 6) VM, source, target, start, end, rate
     counts: Ints  # hosts, migrations, 1: `rows` was too short
+    halt: Ints  # (1,) set to 1 by another thread: end at once, the outcome is not wanted
 
 
 @inlined
@@ -116,7 +117,7 @@ def try_waiting(
     before = instance.capacity.shape[0]
     host = follower[before]
     while host >= 0 and started < most and (thorough or failed < ATTEMPTS_PER_MOMENT + started * ATTEMPTS_PER_START):
-        if state.out_count[0] >= instance.out_limit[0] or out.counts[2] > 0:
+        if state.out_count[0] >= instance.out_limit[0] or out.counts[2] > 0 or out.halt[0] > 0:
             break
         taken = False
         rested = thorough or state.retry[host] <= state.counters[2]
@@ -162,7 +163,7 @@ def sweep(instance: Instance, state: State, moves: Moves, terms: Terms, order: I
     strict = terms.strict or terms.canary_hosts > 0
     most = terms.canary_hosts if terms.canary_hosts > 0 else terms.wave_hosts
     thorough, exhausted = False, False
-    while follower[hosts] >= 0 and out.counts[2] == 0:
+    while follower[hosts] >= 0 and out.counts[2] == 0 and out.halt[0] == 0:
         move_time(instance, state, now)
         while returns[0][0] <= now:
             give_back(instance, state, heapq.heappop(returns)[1])

@@ -43,8 +43,8 @@ def plan(
     """Plan in which waves hosts are patched, where every VM goes and when.
 
     Every plan is audited. Without a limit the search ends by itself when it no longer improves; Ctrl-C ends it with the
-    best plan so far. Hosts that cannot be planned are deferred, with reason and remedy; if that is all of them, the
-    exit code is 1. With --json prints the summary of plan.json.
+    best plan so far, once there is one. Hosts that cannot be planned are deferred, with reason and remedy; if that is
+    all of them, the exit code is 1. With --json prints the summary of plan.json.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def plan(
     policy
         YAML or JSON file; `slacktide policy show` prints one to start from.
     time_limit
-        Seconds that the search may take.
+        Seconds that the search may take; the first plan is always finished, and the audit comes on top.
     iterations
         Tries that the search may take; the only limit with which plans repeat byte for byte.
     seed
@@ -76,8 +76,12 @@ def plan(
 
         snapshot = read_snapshot(path)
     with remembered_interrupts() as interruption:
-        made = _planned(snapshot, terms, _stop(time_limit, iterations), seed=seed, workers=workers)
-        _write(made, snapshot, output, html)
+        try:
+            made = _planned(snapshot, terms, _stop(time_limit, iterations), seed=seed, workers=workers)
+            _write(made, snapshot, output, html)
+        except KeyboardInterrupt:
+            tell("interrupted before there was an audited plan; nothing is written")
+            return INTERRUPTED
     _show(made, output, html, as_json=as_json)
     if interruption.happened:
         tell("interrupted: this is the best plan until then")

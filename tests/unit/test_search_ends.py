@@ -1,0 +1,83 @@
+"""A search ends when it is told to, in the middle of a try too; a first plan is never half of one."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from small_fleet import POLICY, small_fleet, small_plan
+
+from slacktide.datasets.generator import generate_fleet
+from slacktide.datasets.generator_settings import GeneratorSettings
+from slacktide.planner import solve
+from slacktide.planner.audit import audit
+from slacktide.planner.bounds import host_needs
+from slacktide.planner.listing.schedule import build_instance, list_schedule, new_halt
+from slacktide.planner.orders import first_order
+from slacktide.planner.policy import PRESETS
+from slacktide.planner.problem import build_problem
+from slacktide.planner.solve import make_plan, passes
+from slacktide.planner.stopping import Iterations, TimeLimit
+from slacktide.service.either_stop import EitherStop
+from slacktide.service.plan_text import plan_rows, progress_words
+from slacktide.service.words import plain
+
+PROBLEM = build_problem(generate_fleet(GeneratorSettings(hosts=120, seed=4)), PRESETS["urgent"])
+INSTANCE = build_instance(PROBLEM)
+NEEDS = host_needs(PROBLEM)
+TERMS = solve.terms_of(PROBLEM, NEEDS)
+ORDER = first_order(PROBLEM, NEEDS)
+
+
+def test_a_halted_pass_returns_nothing() -> None:
+    halt = new_halt()
+    halt[0] = 1
+    assert list_schedule(PROBLEM, INSTANCE, ORDER, TERMS, halt) is None
+    assert list_schedule(PROBLEM, INSTANCE, ORDER, TERMS) is not None
+
+
+def test_a_time_that_is_over_halts_the_try_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A try that would go on until somebody halts it is ended by the time limit, and by nothing else."""
+    ends = threading.Event()
+
+    def endless(_problem, _instance, _order, _terms, halt):
+        while not halt[0]:
+            ends.wait(0.01)
+
+    monkeypatch.setattr(solve, "list_schedule", endless)
+    assert passes(PROBLEM, INSTANCE, TERMS, [ORDER, ORDER], EitherStop([Iterations(9), TimeLimit(0.2)])) == []
+
+
+def test_counted_tries_are_never_halted() -> None:
+    assert not Iterations(0).over()
+    assert len(passes(PROBLEM, INSTANCE, TERMS, [ORDER, ORDER], Iterations(0))) == 2
+
+
+def test_an_interrupt_before_the_first_plan_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(solve, "wait", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        make_plan(small_fleet(), POLICY, stop=Iterations(0))
+
+
+def test_nothing_that_can_be_planned_has_no_bound_to_show() -> None:
+    seen = []
+    none_out = POLICY.model_copy(update={"max_out": {"fleet": 0}})
+    make_plan(small_fleet(), none_out, stop=Iterations(1), progress=seen.append)
+    assert all("bound" not in progress_words(progress) for progress in seen)
+
+
+def test_a_missed_deadline_stands_in_the_plan_s_figures() -> None:
+    made = make_plan(small_fleet(), POLICY.model_copy(update={"deadline_s": 60}), stop=Iterations(0))
+    said = [plain("  ".join(cells)) for label, *cells in plan_rows(made) if label == "warning"]
+    assert len(said) == 1
+    assert "after the deadline" in said[0]
+
+
+def test_of_a_plan_for_another_fleet_only_that_is_said() -> None:
+    plan = small_plan()
+    other = small_fleet(vms={"v1": {"memory_mib": 1024}})
+    report = audit(other, replace(plan, migrations=plan.migrations.clear()))
+    assert report.checked_rules == ("snapshot-digest",)
+    assert [finding.rule for finding in report.findings] == ["snapshot-digest"]
