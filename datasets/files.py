@@ -19,6 +19,8 @@ from slacktide.findings import Finding, errors_in
 META_FILE: Final = "fleet.json"
 FILE_NAMES: Final = (*(f"{name}.parquet" for name in TABLES), META_FILE)
 """What a snapshot directory holds."""
+PLAN_FILE: Final = "plan.json"
+"""What a plan's directory holds in its stead; the two are easily given in the wrong order."""
 
 
 def write_snapshot(snapshot: FleetSnapshot, path: Path) -> None:
@@ -67,6 +69,8 @@ def check_snapshot(path: Path) -> tuple[FleetSnapshot | None, tuple[Finding, ...
     if not path.is_dir():
         fact = "is not a directory" if path.exists() else "does not exist"
         raise UsageError(str(path), fact, "Give the directory of a fleet snapshot")
+    if not (path / META_FILE).exists() and (path / PLAN_FILE).exists():
+        raise UsageError(str(path), f"holds {PLAN_FILE}: it is a plan, and no fleet", "Give the fleet's directory")
     findings: list[Finding] = []
     meta = _read_meta(path, findings)
     read = {name: table for name in TABLES if (table := _read_table(path / f"{name}.parquet", findings)) is not None}

@@ -278,8 +278,8 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _time(seconds: float) -> str:
-    """Return seconds, with hours beside them from one hour on."""
+    """Return seconds, with hours and minutes beside them from one hour on."""
     if math.isinf(seconds):
         return "for ever"
-    beside = f" ({seconds / SECONDS_PER_HOUR:,.1f} h)" if seconds >= SECONDS_PER_HOUR else ""
-    return f"{seconds:,.0f} s{beside}"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{seconds:,.0f} s ({hours:,} h {minutes} min)" if hours else f"{seconds:,.0f} s"

@@ -195,6 +195,21 @@ def test_a_good_plan_audits_clean(capsys, fleet, plan):
     assert "rules checked, 0 errors, 0 warnings" in capsys.readouterr().out
 
 
+def test_a_plan_given_as_a_fleet_is_recognised(capsys, plan):
+    assert "it is a plan, and no fleet" in ends_with(capsys, 2, "fleet", "show", plan)
+
+
+def test_a_policy_can_be_checked_alone(capsys, tmp_path):
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("name: mine\n")
+    bad.write_text("link_shar: 0.5\n")
+    assert "Did you mean `link_share`?" in ends_with(capsys, 1, "policy", "check", bad)
+    assert main(["policy", "check", str(good)]) == 0
+    assert capsys.readouterr().out.strip() == f"{good}: policy mine, no error"
+    assert main(["policy", "check", str(good), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "mine"
+
+
 @pytest.mark.parametrize("file", ["plan.json", "migrations.parquet", "hosts.parquet"])
 def test_a_truncated_plan(capsys, fleet, plan, file):
     (plan / file).write_bytes((plan / file).read_bytes()[:100])

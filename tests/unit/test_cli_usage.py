@@ -40,6 +40,7 @@ def test_help_lists_the_commands_in_the_order_of_work(capsys):
         ["fleet", "check"],
         ["fleet", "show"],
         ["policy", "show"],
+        ["policy", "check"],
         ["plan"],
         ["audit"],
         ["explain"],
