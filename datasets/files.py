@@ -134,7 +134,7 @@ def _read_meta(path: Path, findings: list[Finding]) -> FleetMeta | None:
         return None
     try:
         data = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         findings.append(_unreadable(path / META_FILE, "is no JSON", str(error)))
         return None
     version = data.get("format_version") if isinstance(data, dict) else FORMAT_VERSION

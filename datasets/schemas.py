@@ -10,6 +10,14 @@ import dataframely as dy
 
 LONGEST_MAINTENANCE_S: Final = 7 * 86_400
 """A patch and reboot of more than a week is a wrong unit, and would make a plan of years that nobody can follow."""
+LONGEST_NOTICE_S: Final = 31 * 86_400
+"""A notice of more than a month is a wrong unit."""
+LONGEST_BLACKOUT_MS: Final = 86_400_000
+"""A VM that may stand still for more than a day has no limit; null says so."""
+MOST_MIB: Final = 2**40
+"""More than an exbibyte in one host or VM is a wrong unit."""
+MOST_MBIT_S: Final = 10**9
+"""More than a petabit each second on one link is a wrong unit."""
 HOST_STATES: Final = ("active", "empty", "down", "quarantined")
 EVICTIONS: Final = ("live", "restart", "pinned")
 DOMAIN_KINDS: Final = ("host", "rack", "power", "row")
@@ -24,9 +32,9 @@ class HostTable(dy.Schema):
     machine_type = dy.String(nullable=False, min_length=1)
     vcpus = dy.Int32(nullable=False, min=1)
     """vCPUs that may be sold on this host."""
-    memory_mib = dy.Int64(nullable=False, min=1)
+    memory_mib = dy.Int64(nullable=False, min=1, max=MOST_MIB)
     """Memory that may be sold on this host."""
-    migration_mbit_s = dy.Int64(nullable=False, min=1)
+    migration_mbit_s = dy.Int64(nullable=False, min=1, max=MOST_MBIT_S)
     """What the NIC may carry of migration traffic, in each direction."""
     patch_level = dy.String(nullable=False)
     maintenance_s = dy.Int64(nullable=False, min=1, max=LONGEST_MAINTENANCE_S)
@@ -41,16 +49,16 @@ class VmTable(dy.Schema):
     host_id = dy.String(nullable=False)
     service_id = dy.String(nullable=True)
     vcpus = dy.Int32(nullable=False, min=1)
-    memory_mib = dy.Int64(nullable=False, min=1)
+    memory_mib = dy.Int64(nullable=False, min=1, max=MOST_MIB)
     dirty_mib_s = dy.Float64(nullable=True, min=0)
     """Rate at which pages outside the hot set are dirtied; null: not measured."""
     hot_mib = dy.Float64(nullable=True, min=0)
     """Writable working set: pages dirtied faster than they can be sent; null: not measured."""
-    local_disk_mib = dy.Int64(nullable=False, min=0)
+    local_disk_mib = dy.Int64(nullable=False, min=0, max=MOST_MIB)
     """Storage copied along; 0: the storage is shared."""
     eviction = dy.Enum(EVICTIONS, nullable=False)
-    notice_s = dy.Int64(nullable=False, min=0)
-    blackout_limit_ms = dy.Int64(nullable=True, min=1)
+    notice_s = dy.Int64(nullable=False, min=0, max=LONGEST_NOTICE_S)
+    blackout_limit_ms = dy.Int64(nullable=True, min=1, max=LONGEST_BLACKOUT_MS)
     machine_types = dy.List(dy.String(nullable=False), nullable=True)
     """Machine types it may run on; null: any."""
 
@@ -70,7 +78,7 @@ class LinkTable(dy.Schema):
 
     tail = dy.String(primary_key=True, min_length=1)
     head = dy.String(primary_key=True, min_length=1)
-    capacity_mbit_s = dy.Int64(nullable=False, min=1)
+    capacity_mbit_s = dy.Int64(nullable=False, min=1, max=MOST_MBIT_S)
 
 
 class DomainTable(dy.Schema):

@@ -1,9 +1,14 @@
 """A count that may be written as a share: ``3`` hosts, or ``"20%"`` of them."""
 
+import re
 from fractions import Fraction
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
+
+MOST = 10**9
+"""Largest count: above any fleet, and far from what overflows."""
+_SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,9})?)\s*%")
 
 
 def _checked(value: object) -> object:
@@ -13,18 +18,27 @@ def _checked(value: object) -> object:
     if isinstance(value, int):
         if value < 0:
             raise ValueError(f"{expected}; a count cannot be negative")
+        if value > MOST:
+            raise ValueError(f"{expected}; a count is at most {MOST:,}")
         return value
-    try:
-        share = Fraction(value.strip().removesuffix("%"))
-    except ValueError:
-        raise ValueError(expected) from None
-    if not value.strip().endswith("%") or not 0 <= share <= 100:
+    share = _SHARE.fullmatch(value.strip())
+    if share is None:
+        raise ValueError(expected)
+    if Fraction(share[1]) > 100:
         raise ValueError(f"{expected}, between 0% and 100%")
     return value.strip()
 
 
+def _above_zero(value: int | str) -> int | str:
+    if resolved(value, MOST) == 0:
+        raise ValueError("expected at least 1, or a share above 0%; leave it out for no limit")
+    return value
+
+
 CountOrShare = Annotated[int | str, BeforeValidator(_checked)]
 """A count (``3``) or a share (``"20%"``)."""
+SomeOrShare = Annotated[int | str, BeforeValidator(_checked), AfterValidator(_above_zero)]
+"""A count or a share that is not 0."""
 
 
 def resolved(limit: int | str, total: int) -> int:
@@ -35,5 +49,5 @@ def resolved(limit: int | str, total: int) -> int:
     """
     if isinstance(limit, int):
         return limit
-    share = Fraction(limit.removesuffix("%")) / 100
+    share = Fraction(limit.removesuffix("%").strip()) / 100
     return max(1, int(share * total)) if share > 0 else 0

@@ -119,7 +119,7 @@ def _read_header(path: Path, findings: list[Finding]) -> PlanHeader | None:
         reason = f"cannot be read: {(error.strerror or str(error)).lower()}"
         findings.append(Finding("file-unreadable", reason, remedy, file=path.name))
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         findings.append(Finding("header-json", f"is not JSON: {error}", remedy, file=path.name))
         return None
     version = data.get("format_version") if isinstance(data, dict) else None

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from slacktide.planner.limits import CountOrShare
+from slacktide.planner.limits import MOST, CountOrShare, SomeOrShare
 
 Objective = Literal["exposure", "makespan", "moves", "blackout"]
 Strategy = Literal["precopy", "autoconverge", "postcopy", "restart"]
@@ -17,8 +17,14 @@ GateKind = Literal["pipelined", "baked", "approval"]
 ``bake_s``; ``approval``, baked and approved by a person."""
 
 
+LONGEST_S: Final = 31_622_400
+"""A year, the longest of any time in a policy: what is longer was meant in another unit."""
+MOST_MIB: Final = 2**40
+"""An exbibyte, more than any memory: what is more was meant in another unit."""
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Selection(_Part):
@@ -37,7 +43,7 @@ class Reserve(_Part):
     """
 
     share: float = Field(default=0.0, ge=0, lt=1)
-    hosts: int = Field(default=0, ge=0)
+    hosts: int = Field(default=0, ge=0, le=MOST)
     per: str | None = None
     """Kind of failure domain; null: the fleet."""
 
@@ -52,24 +58,24 @@ class Canary(_Part):
     """The first wave, alone: the rest starts once it has returned and run for ``bake_s``."""
 
     hosts: CountOrShare = 0
-    bake_s: int = Field(default=600, ge=0)
+    bake_s: int = Field(default=600, ge=0, le=LONGEST_S)
 
 
 class Gates(_Part):
     """What opens the waves after the canary."""
 
     kind: GateKind = "pipelined"
-    bake_s: int = Field(default=0, ge=0)
+    bake_s: int = Field(default=0, ge=0, le=LONGEST_S)
     """How long a wave runs patched before the next may start; for ``baked`` and ``approval``."""
-    max_wave_hosts: CountOrShare | None = None
+    max_wave_hosts: SomeOrShare | None = None
     """Hosts in one wave at most; null: as many as the other limits allow."""
 
 
 class Assumptions(_Part):
     """What to assume where the snapshot does not know; null: assume nothing, defer the host."""
 
-    dirty_mib_s: float | None = Field(default=None, ge=0)
-    hot_mib: float | None = Field(default=None, ge=0)
+    dirty_mib_s: float | None = Field(default=None, ge=0, le=MOST_MIB)
+    hot_mib: float | None = Field(default=None, ge=0, le=MOST_MIB)
 
 
 class MigrationRules(_Part):
@@ -77,17 +83,17 @@ class MigrationRules(_Part):
 
     strategies: tuple[Literal["precopy", "autoconverge", "postcopy"], ...] = ("precopy", "autoconverge")
     """Ways that may be taken, tried in the order precopy, autoconverge, postcopy."""
-    blackout_limit_ms: int = Field(default=500, ge=1)
+    blackout_limit_ms: int = Field(default=500, ge=1, le=1000 * LONGEST_S)
     """For VMs whose own limit is unknown."""
     goodput: float = Field(default=0.95, gt=0, le=1)
     """Share of the bandwidth that carries guest memory; the rest is protocol and encryption framing."""
-    setup_s: int = Field(default=2, ge=0)
+    setup_s: int = Field(default=2, ge=0, le=LONGEST_S)
     """Prepare the target, connect and authenticate, before the first byte of memory."""
-    switchover_ms: int = Field(default=30, ge=0)
+    switchover_ms: int = Field(default=30, ge=0, le=1000 * LONGEST_S)
     """Part of every blackout that no bandwidth shortens: stop, device state, resume."""
-    forwarding_s: int = Field(default=1, ge=0)
+    forwarding_s: int = Field(default=1, ge=0, le=LONGEST_S)
     """Post-migration brownout: the source forwards packets, and holds its memory, this long."""
-    restart_s: int = Field(default=60, ge=1)
+    restart_s: int = Field(default=60, ge=1, le=LONGEST_S)
     """Shut down and boot again, for VMs whose eviction is `restart`."""
     allow_patched_to_unpatched: bool = False
     allow_unencrypted: bool = False
@@ -104,7 +110,7 @@ class Policy(_Part):
     patch_level: str = Field(default="patched", min_length=1)
     """What a host's patch level reads once it has returned."""
     selection: Selection = Selection()
-    deadline_s: int | None = Field(default=None, ge=1)
+    deadline_s: int | None = Field(default=None, ge=1, le=LONGEST_S)
     """The campaign should end by then; a plan that does not is a finding of severity warning."""
     objective: tuple[Objective, ...] = Field(default=("makespan", "moves"), min_length=1)
     """Lexicographic: a later one only decides between plans equal in the earlier ones."""

@@ -233,7 +233,8 @@ def _fill_durations(vms: Vms, pinned: Bools, policy: Policy) -> None:
         cold = estimate_restart(vms.local_disk_mib[vms.restart, None], vms.rates_mbit_s[None, 1:], policy.migration)
         vms.duration_s[vms.restart, 1:] = cold.duration_s
         silent = vms.restart & (vms.local_disk_mib == 0)
-        vms.duration_s[silent, 0] = vms.duration_s[silent, 1]
+        any_rate = np.ones(1, np.int64)
+        vms.duration_s[silent, 0] = estimate_restart(np.zeros(1), any_rate, policy.migration).duration_s
     vms.duration_s[pinned] = -1
 
 
@@ -251,7 +252,7 @@ def _allowed_types(snapshot: FleetSnapshot) -> Ints:
         snapshot.vms.select("machine_types")
         .with_row_index("vm")
         .filter(pl.col("machine_types").is_not_null())
-        .explode("machine_types")
+        .explode("machine_types", empty_as_null=True)
         .join(bit, on="machine_types", how="left")
         .group_by("vm")
         .agg(pl.col("bit").fill_null(0).unique().sum())

@@ -29,6 +29,10 @@ class SummaryTrue:
             said = getattr(summary, name)
             if not math.isclose(said, true, rel_tol=AGREEMENT, abs_tol=AGREEMENT):
                 yield Finding(self.rule, f"{name} is stated as {said:,}, but it is {true:,}", "Plan again")
+        header = replay.plan.header
+        if header.objective != header.policy.objective:
+            fact = f"objective is stated as {', '.join(header.objective)}, but the policy's is another"
+            yield Finding(self.rule, fact, "Plan again")
         yield from self._others(replay)
         yield from self._bounds(summary)
 
@@ -75,17 +79,19 @@ class SummaryTrue:
             ("exposure_host_h", "exposure_bound_host_h", "exposure_gap"),
         ):
             value, bound, gap = (getattr(summary, name) for name in (value_name, bound_name, gap_name))
+            if not math.isfinite(bound) or bound < 0 or (bound == 0 < value):
+                yield Finding(self.rule, f"{bound_name} is stated as {bound}, which bounds nothing", "Plan again")
+                continue
             if bound > value * (1 + AGREEMENT) + AGREEMENT:
                 fact = f"{bound_name} {bound:,} is above {value_name} {value:,}, which it is to bound from below"
                 yield Finding(self.rule, fact, "Report this: a proof is wrong")
             true = (value - bound) / bound if bound > 0 else 0.0
             if not math.isclose(gap, true, rel_tol=1e-6, abs_tol=1e-6):
                 yield Finding(self.rule, f"{gap_name} is stated as {gap:.6f}, but it is {true:.6f}", "Plan again")
-        if summary.makespan_bound_s > 0:
-            binding = summary.bounds.get(summary.binding_resource)
-            if binding != summary.makespan_bound_s:
-                fact = (
-                    f"binding_resource {summary.binding_resource} gives the bound {binding}, "
-                    f"but makespan_bound_s is {summary.makespan_bound_s}"
-                )
-                yield Finding(self.rule, fact, "Plan again")
+        binding = summary.bounds.get(summary.binding_resource)
+        if not binding == summary.makespan_bound_s == max(summary.bounds.values(), default=0.0):
+            fact = (
+                f"binding_resource {summary.binding_resource} gives the bound {binding}, makespan_bound_s is "
+                f"{summary.makespan_bound_s}, and the highest bound {max(summary.bounds.values(), default=0.0)}"
+            )
+            yield Finding(self.rule, fact, "Plan again")

@@ -30,6 +30,8 @@ ROUNDING_MBIT_S = 1e-6
 """A stream that fills a link exactly must not be kept out by the rounding of shares; the audit allows as much."""
 STARTS_COMPARED = 8
 """Targets whose earliest starts are compared when all are busy: further ones seldom start a VM much earlier."""
+IDLE_COMPARED = 16
+"""Hosts of one list that are looked at for one that takes all VMs of another: the first idle one is as good as any."""
 TOLERATED_DELAY_S = 15
 """A target that must wait this long for its NIC is as good as a free one: shorter than most migrations."""
 SHORT_NOTICE_S = 600

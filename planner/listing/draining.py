@@ -3,9 +3,20 @@
 import numpy as np
 
 from slacktide.planner.compiled import compiled, inlined
-from slacktide.planner.listing.arrays import DUE, FAR, KEEPS, OUT, SHORT_NOTICE_S, Instance, Ints, Moves, State
+from slacktide.planner.listing.arrays import (
+    DUE,
+    FAR,
+    IDLE_COMPARED,
+    KEEPS,
+    OUT,
+    SHORT_NOTICE_S,
+    Instance,
+    Ints,
+    Moves,
+    State,
+)
 from slacktide.planner.listing.room import use_links
-from slacktide.planner.listing.targets import choose_target, enlist, unlist
+from slacktide.planner.listing.targets import choose_target, enlist, on_one_host, unlist
 
 
 @compiled
@@ -39,6 +50,17 @@ def place(instance: Instance, state: State, moves: Moves, at: int, source: int, 
         state.inbound[target] = state.interval[slot, 3]
         state.interval[slot, 3] = state.counters[0]
         state.counters[0] = slot
+
+
+@inlined
+def still_arriving(state: State, host: int, at_s: int) -> bool:
+    """Return whether a VM is still on its way to the host."""
+    at = state.inbound[host]
+    while at >= 0:
+        if state.interval[at, 1] > at_s:
+            return True
+        at = state.interval[at, 3]
+    return False
 
 
 @compiled
@@ -103,6 +125,28 @@ def may_leave(instance: Instance, state: State, host: int) -> bool:
 
 
 @compiled
+def one_host_for_all(instance: Instance, state: State, vms: Ints, at_s: int) -> int:
+    """Return a host that all VMs can stay on, with no stream under way, the fullest that has room, -1: none.
+
+    A host that comes back from its patch is empty and takes a host of its type whole: its NIC carries one full stream,
+    the VMs move once, and no free space is scattered.
+    """
+    wanted = np.zeros(2, np.int64)
+    for vm in vms:
+        wanted[0] += instance.demand[vm, 0]
+        wanted[1] += instance.demand[vm, 1]
+    for bucket in range(wanted[instance.pivot] // instance.bucket_size, state.size_head.shape[2]):
+        for kind in range(state.size_head.shape[1]):
+            host, seen = state.size_head[KEEPS, kind, bucket], 0
+            while host >= 0 and seen < IDLE_COMPARED:
+                fits = state.free[host, 0] >= wanted[0] and state.free[host, 1] >= wanted[1]
+                if fits and not still_arriving(state, host, at_s):
+                    return host
+                host, seen = state.size_next[host], seen + 1
+    return -1
+
+
+@compiled
 def drain(
     instance: Instance, state: State, moves: Moves, host: int, vms: Ints, at_s: int, reach: int, until_s: int
 ) -> bool:
@@ -111,6 +155,7 @@ def drain(
     status = state.status[host]
     state.status[host] = OUT
     change_service(instance, state, host, 1)
+    whole = one_host_for_all(instance, state, vms, at_s)
     for at in range(vms.shape[0]):
         vm = vms[at]
         ready_s = max(at_s, instance.notice_s[vm])
@@ -118,7 +163,9 @@ def drain(
             ready_s = max(ready_s, state.vm_end[vm] + instance.notice_s[vm])
         notice_s = instance.notice_s[vm]
         lists = DUE + 1 if notice_s <= SHORT_NOTICE_S or ready_s + notice_s <= until_s else DUE
-        target, rate, start_s = choose_target(instance, state, moves, at, vm, host, ready_s, reach, lists)
+        target, rate, start_s = on_one_host(instance, state, moves, at, vm, host, ready_s, whole)
+        if target < 0:
+            target, rate, start_s = choose_target(instance, state, moves, at, vm, host, ready_s, reach, lists)
         if target < 0:
             for booked in range(at - 1, -1, -1):
                 place(instance, state, moves, booked, host, -1)

@@ -24,6 +24,7 @@ from slacktide.planner.listing.draining import (
     may_leave,
     move_time,
     release_s,
+    still_arriving,
 )
 from slacktide.planner.listing.lending import lent_instance, lent_moves, lent_state
 
@@ -52,17 +53,6 @@ class Outcome(NamedTuple):
     rows: Ints  # (M, 6) VM, source, target, start, end, rate
     counts: Ints  # hosts, migrations, 1: `rows` was too short
     halt: Ints  # (1,) set to 1 by another thread: end at once, the outcome is not wanted
-
-
-@inlined
-def still_arriving(state: State, host: int, at_s: int) -> bool:
-    """Return whether a VM is still on its way to the host."""
-    at = state.inbound[host]
-    while at >= 0:
-        if state.interval[at, 1] > at_s:
-            return True
-        at = state.interval[at, 3]
-    return False
 
 
 @compiled

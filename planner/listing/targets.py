@@ -152,3 +152,19 @@ def choose_target(
         if found[0] >= 0:
             return found
     return -1, -1, np.int64(FAR)
+
+
+@compiled
+def on_one_host(
+    instance: Instance, state: State, moves: Moves, placed: int, vm: int, source: int, at_s: int, host: int
+) -> tuple[int, int, int]:
+    """Return ``host``, rate and start for a VM, target -1: it cannot go there as soon as its source lets it."""
+    if host < 0 or instance.vm_types[vm] >> instance.type_number[host] & 1 == 0:
+        return -1, -1, np.int64(FAR)
+    if not may_host(instance, state, vm, source, host) or not spread_allows(instance, state, vm, host, at_s):
+        return -1, -1, np.int64(FAR)
+    rate = rate_between(instance, vm, source, host)
+    start_s = earliest_start(instance, state, moves, placed, vm, source, host, rate, at_s)
+    if start_s < 0 or start_s > source_ready_s(instance, state, moves, placed, vm, source, at_s) + TOLERATED_DELAY_S:
+        return -1, -1, np.int64(FAR)
+    return host, rate, start_s

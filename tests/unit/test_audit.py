@@ -1,5 +1,6 @@
 """Every rule of the audit: a good plan is broken in one place, and exactly that is found."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -630,12 +631,22 @@ def test_a_blackout_that_is_wrong(name: str) -> None:
             "makespan_bound_s 1,600.0 is above makespan_s 1,540",
         ),
         ({"exposure_bound_host_h": 9.0, "exposure_gap": -0.790648}, "exposure_bound_host_h 9.0 is above"),
+        ({"exposure_bound_host_h": 0.0, "exposure_gap": 0.0}, "exposure_bound_host_h is stated as 0.0, which bounds"),
+        ({"exposure_bound_host_h": math.nan, "exposure_gap": 0.0}, "exposure_bound_host_h is stated as nan"),
+        ({"bounds": {"chain": 700.0, "memory": 1e9}}, "and the highest bound 1000000000.0"),
     ],
 )
 def test_other_figures_that_are_wrong(figures: dict[str, Any], text: str) -> None:
     finding = only(list(audit(small_fleet(), with_summary(small_plan(), **figures)).findings))
     assert finding.rule == "summary"
     assert text in finding.message
+
+
+def test_an_objective_that_is_not_the_policy_s() -> None:
+    plan = small_plan()
+    other = replace(plan, header=plan.header.model_copy(update={"objective": ("moves",)}))
+    finding = only(list(audit(small_fleet(), other).findings))
+    assert finding.message == "objective is stated as moves, but the policy's is another"
 
 
 # the report

@@ -195,6 +195,16 @@ def test_a_good_plan_audits_clean(capsys, fleet, plan):
     assert "rules checked, 0 errors, 0 warnings" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("folder", "file", "command"), [("fleet", "fleet.json", "check"), ("plan", "plan.json", None)])
+def test_json_that_is_nested_too_deeply(capsys, fleet, plan, folder, file, command):
+    (plan.parent / folder / file).write_text("[" * 100_000)
+    if command == "check":
+        assert main(["fleet", "check", str(fleet)]) == 1
+        assert "is no JSON" in capsys.readouterr().out
+    else:
+        assert "is not JSON" in ends_with(capsys, 1, "audit", fleet, plan)
+
+
 def test_a_plan_given_as_a_fleet_is_recognised(capsys, plan):
     assert "it is a plan, and no fleet" in ends_with(capsys, 2, "fleet", "show", plan)
 

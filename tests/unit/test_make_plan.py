@@ -48,6 +48,19 @@ def test_unknown_dirty_rates_defer_until_the_policy_assumes_something() -> None:
     assert "unknown-dirty-rate" not in make_plan(fleet, POLICY, stop=Iterations(0)).header.summary.deferred
 
 
+def test_a_vm_that_may_run_nowhere_keeps_its_host() -> None:
+    plan = make_plan(small_fleet(vms={"v1": {"machine_types": []}}), POLICY, stop=Iterations(0))
+    assert dict(plan.deferred.select("host_id", "reason").iter_rows())["h1"] == "no-eligible-host"
+    assert [finding["rule"] for finding in plan.header.summary.audit.findings] == []
+
+
+def test_links_that_carry_nothing_defer_all_but_silent_restarts() -> None:
+    policy = POLICY.model_copy(update={"link_share": 1e-12})
+    plan = make_plan(small_fleet(), policy, stop=Iterations(0))
+    assert plan.header.summary.deferred.get("no-convergence", 0) >= 1
+    assert plan.header.summary.audit.findings == ()
+
+
 def test_hosts_and_domains_that_the_fleet_lacks_are_refused_by_name() -> None:
     with pytest.raises(InputError, match="nowhere"):
         make_plan(small_fleet(), POLICY.model_copy(update={"selection": Selection(hosts=("nowhere",))}))

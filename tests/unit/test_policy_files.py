@@ -77,6 +77,14 @@ def test_contradictory_fields_have_the_policys_own_words(policy_file: Path) -> N
         ("migration: {strategies: [restart]}", "migration.strategies.0"),
         ("canary: 3", "canary"),
         ("link_share: .nan", "link_share"),
+        ("assume: {dirty_mib_s: .inf}", "assume.dirty_mib_s"),
+        ("max_out: {fleet: 1e-99999999%}", "max_out.fleet"),
+        ("max_out: {fleet: 1/0%}", "max_out.fleet"),
+        ("max_out: {fleet: 99999999999999999999999}", "max_out.fleet"),
+        ("reserve: {hosts: 1000000000000000000000}", "reserve.hosts"),
+        ("canary: {hosts: 1, bake_s: 9223372036854775807}", "canary.bake_s"),
+        ("gates: {max_wave_hosts: 0}", "gates.max_wave_hosts"),
+        ("gates: {max_wave_hosts: 0%}", "gates.max_wave_hosts"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_field(policy_file: Path, text: str, field: str) -> None:
