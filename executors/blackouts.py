@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from slacktide.executors.drivers.settings import PROBE_INTERVAL_MS
+
 Floats = NDArray[np.float64]
 
 SHORTEST_MS: Final = 1.0
@@ -26,21 +28,37 @@ def log_edges(samples_ms: list[Floats], bins: int) -> Floats:
     return np.geomspace(known.min() / LOWEST_MARGIN, known.max() * LOWEST_MARGIN, bins + 1)
 
 
+def _at_least_apart(edges: Floats, least_ms: float) -> Floats:
+    """Return some of the edges, so that no two are closer than ``least_ms``; the first and the last stay."""
+    kept = [edges[0]]
+    for edge in edges[1:]:
+        if edge - kept[-1] >= least_ms:
+            kept.append(edge)
+    return np.array([*kept[:-1], edges[-1]] if len(kept) > 1 else [edges[0], edges[-1]])
+
+
 def known_ms(column: pl.Series) -> Floats:
     """Return the blackouts that are known, in milliseconds."""
     return column.drop_nulls().cast(pl.Float64).to_numpy()
 
 
 def distribution(samples_ms: dict[str, Floats], limit_ms: float) -> pl.DataFrame:
-    """Return ``series``, ``from_ms``, ``to_ms``, ``count``, ``share``: a histogram of each series over common bins."""
+    """Return ``series``, ``from_ms``, ``to_ms``, ``count``, ``share``: a histogram of each series over common bins.
+
+    With a probe's series no bin is narrower than its interval: it sees whole multiples of that, and finer bins would
+    be full or empty by turns.
+    """
     edges = log_edges([*samples_ms.values(), np.array([limit_ms])], BINS)
+    if len(samples_ms.get("probe", ())):
+        edges = _at_least_apart(edges, PROBE_INTERVAL_MS)
+    bins = len(edges) - 1
     parts = []
     for series, sample in samples_ms.items():
         count = np.histogram(np.maximum(sample, SHORTEST_MS), edges)[0]
         parts.append(
             pl.DataFrame(
                 {
-                    "series": np.full(BINS, series),
+                    "series": np.full(bins, series),
                     "from_ms": edges[:-1],
                     "to_ms": edges[1:],
                     "count": count.astype(np.int64),

@@ -15,6 +15,8 @@ STAGES: Final = ("drain", "patch", "return")
 GATE_SHAPES: Final = {"canary": "triangle-right", "baked": "square", "approval": "diamond"}
 LABEL_PX: Final = 44
 """Kept for the labels of a vertical axis, so that plots above one another align."""
+WAVE_LABEL_PX: Final = 56
+"""The same for waves: ``0 canary``, and ranges of waves."""
 SIDE_PX: Final = 14
 """Padding left and right, within a chart's width."""
 
@@ -78,7 +80,7 @@ def waves_chart(
         "label:N",
         sort=labels,
         title=None,
-        axis=alt.Axis(ticks=False, domain=False, minExtent=LABEL_PX, labelLimit=90, labelOverlap=False),
+        axis=alt.Axis(ticks=False, domain=False, minExtent=WAVE_LABEL_PX, labelLimit=90, labelOverlap=False),
     )
     lane = alt.YOffset("stage:N", scale=alt.Scale(domain=list(STAGES), paddingInner=0.1))
     tone = alt.Color("stage:N", legend=None, scale=alt.Scale(domain=list(STAGES), range=[TONES[s] for s in STAGES]))
@@ -134,8 +136,9 @@ def links_chart(axis: TimeAxis, uses: Sequence[LinkUse], width: int) -> Chart:
     plot = _Plot(width // columns - LABEL_PX - SIDE_PX - (8 if columns > 1 else 0), 34, last=True, form=".0%")
     plots = []
     for number, use in enumerate(uses):
-        share = StepCurve(use.use.at_s, use.use.value / use.limit_mbit_s)
-        row = LimitedRow(use.name, 1.0, {"planned": share})
+        curves = {"planned": use.planned} | ({} if use.measured is None else {"measured": use.measured})
+        shares = {name: replace(curve, value=curve.value / use.limit_mbit_s) for name, curve in curves.items()}
+        row = LimitedRow(use.name, 1.0, shares)
         plots.append(_limited(axis, row, replace(plot, last=number >= len(uses) - columns)))
     return alt.concat(*plots, columns=columns, spacing=8)
 

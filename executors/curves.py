@@ -157,7 +157,7 @@ def wave_rows(waves: pl.DataFrame, most: int = WAVE_ROWS) -> pl.DataFrame:
     rows = pl.DataFrame({"wave": number, "row": pl.Series(row, dtype=pl.Int64)})
     first, last = pl.col("wave").min().cast(pl.String), pl.col("wave").max().cast(pl.String)
     span = pl.when(first == last).then(first).otherwise(first + "\u2013" + last)
-    named = pl.when(pl.col("row") < canary).then(pl.lit("canary")).otherwise(pl.col("label"))
+    named = pl.when(pl.col("row") < canary).then(pl.col("label") + " canary").otherwise(pl.col("label"))
     labels = rows.group_by("row").agg(span.alias("label")).with_columns(named.alias("label"))
     return rows.join(labels, on="row").sort("wave")
 

@@ -16,6 +16,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
+from slacktide.executors import events
 from slacktide.executors.event_codec import Row, decode, encode
 from slacktide.executors.events import Event
 from slacktide.ids import CampaignId, PlanId
@@ -155,8 +156,8 @@ class Journal:
         """How many coordinators have held the campaign, this one included."""
         return self._generation
 
-    def append(self, events: Sequence[Event]) -> list[Entry]:
-        """Append the events in one transaction and return them numbered; on an error none is appended.
+    def append(self, news: Sequence[Event]) -> list[Entry]:
+        """Append events in one transaction and return them numbered; on an error none is appended.
 
         Raises
         ------
@@ -165,14 +166,14 @@ class Journal:
         OutputError
             If the database cannot be written: disk full, no permission.
         """
-        if not events:
+        if not news:
             return []
         campaign, generation, first = self._campaign, self._generation, self._last + 1
-        rows = [(campaign, number, generation, *row) for number, row in enumerate(map(encode, events), first)]
+        rows = [(campaign, number, generation, *row) for number, row in enumerate(map(encode, news), first)]
         with _answering(self._place), self._connection.begin():
             self._connection.exec_driver_sql(self._insert, rows)
         self._last += len(rows)
-        return [Entry(number, event) for number, event in enumerate(events, first)]
+        return [Entry(number, event) for number, event in enumerate(news, first)]
 
     def read(self, since: int = 0) -> list[Entry]:
         """Return all events after number ``since``, in order."""
@@ -185,6 +186,16 @@ class Journal:
         with _answering(self._place), self._connection.begin():
             rows = self._connection.execute(query).all()
         return [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
+
+    def migrations_done(self) -> int:
+        """Return how many migrations are done."""
+        kind, body = _EVENTS.c.type, _EVENTS.c.body
+        found = sql.and_(kind == events.MigrationResolved.type, body.contains('"done"'))
+        query = sql.select(sql.func.count(sql.distinct(_EVENTS.c.subject))).where(
+            _EVENTS.c.campaign == self._campaign, sql.or_(kind == events.MigrationDone.type, found)
+        )
+        with _answering(self._place), self._connection.begin():
+            return int(self._connection.execute(query).scalar_one())
 
     def close(self) -> None:
         """Let go of the database; the write-ahead log is folded into it."""

@@ -1,8 +1,7 @@
-"""How much of each link a plan's migrations take, and which links are the hottest."""
+"""How much of each link migrations take, planned and measured, and which links carry the most."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -10,10 +9,15 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from slacktide.executors.curves import Floats, Ints, StepCurve, peaks_by_group, step_curve
+from slacktide.executors.curves import Floats, Ints, StepCurve, step_curve
+from slacktide.topology.datacenter import Datacenter
 
 HOTTEST: Final = 8
-"""Links drawn: as many rows as can be told apart at a glance."""
+"""Links drawn: as many rows as can be told apart at a glance.
+
+Half of them lead to or from hosts and half run between switches, where as many are used: a host's link is full whenever
+the host is drained, and would leave no room for those that many hosts share.
+"""
 
 STREAMS_AT_ONCE: Final = 20_000
 """Migrations whose routes are held at once.
@@ -31,14 +35,24 @@ class LinkUse:
     """One link: what migrations take of it over time, in Mbit/s, and what they may take."""
 
     name: str
+    between_switches: bool
     capacity_mbit_s: int
     limit_mbit_s: float
-    use: StepCurve
+    planned: StepCurve
+    mean_share: float
+    """Planned use over the limit, from the origin to the end of the last migration."""
+    measured: StepCurve | None = None
+    """The reserved bandwidth over the measured times of last attempts; null: nothing has run."""
 
     @property
     def peak_share(self) -> float:
-        """The highest use over the limit."""
-        return self.use.peak / self.limit_mbit_s
+        """The highest planned use over the limit."""
+        return self.planned.peak / self.limit_mbit_s
+
+    @property
+    def measured_peak_share(self) -> float | None:
+        """The highest measured use over the limit."""
+        return None if self.measured is None else self.measured.peak / self.limit_mbit_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,7 @@ class Streams:
 
     @classmethod
     def of(cls, migrations: pl.DataFrame, hosts: tuple[str, ...]) -> "Streams":
-        """Return the streams of planned migrations between ``hosts``, by start."""
+        """Return the streams of migrations, planned or measured, between ``hosts``, by start."""
         sent = migrations.filter(pl.col("bandwidth_mbit_s") > 0).sort("start_s", "migration_id")
         place = pl.DataFrame({"host_id": hosts}, schema={"host_id": pl.String}).with_row_index("place")
         source, target = (
@@ -69,33 +83,66 @@ class Streams:
     def __len__(self) -> int:
         return len(self.source)
 
-    def windows(self) -> Iterator[tuple[Ints, float, float]]:
-        """Yield stretches of time with the streams that run in them: about ``STREAMS_AT_ONCE`` begin in each."""
-        opens = np.unique(self.start_s[::STREAMS_AT_ONCE])
-        for low, high in pairwise(np.append(opens, np.inf)):
-            yield np.flatnonzero((self.start_s < high) & (self.end_s > low)), float(low), float(high)
+    def parts(self) -> Iterator[Ints]:
+        """Yield all streams, ``STREAMS_AT_ONCE`` at once."""
+        for first in range(0, len(self), STREAMS_AT_ONCE):
+            yield np.arange(first, min(first + STREAMS_AT_ONCE, len(self)))
 
 
 def hottest_links(
-    streams: Streams, names: tuple[str, ...], capacity_mbit_s: NDArray[np.int64], loads: LinkLoads, link_share: float
+    datacenter: Datacenter, loads: LinkLoads, link_share: float, planned: Streams, measured: Streams | None = None
 ) -> tuple[LinkUse, ...]:
-    """Return the links with the highest peak over their limit, the hottest first; ties go to the first link.
+    """Return the links that carry the most over the whole plan for what they may carry, those of hosts first.
 
-    ``names`` and ``capacity_mbit_s`` are in the order of the columns of what ``loads`` returns.
+    A moment's peak ranks nothing: every link that is used at all is full for a while.  Ties go to the first link.
     """
-    limits = capacity_mbit_s * link_share
-    peaks = np.zeros(len(limits))
-    for rows, low, high in streams.windows():
-        stream, link, rate = _entries(streams, rows, loads)
-        start_s, end_s = np.maximum(streams.start_s[stream], low), np.minimum(streams.end_s[stream], high)
-        np.maximum(peaks, peaks_by_group(link, start_s, end_s, rate, groups=len(limits)), out=peaks)
-    # Rounded, so that sums in another order do not decide between equal links.
-    hottest = np.argsort(-np.round(peaks / limits, 9), kind="stable")[:HOTTEST]
-    used = hottest[peaks[hottest] > 0]
+    limits = datacenter.capacity_mbit_s * link_share
+    hosts = len(datacenter.hosts)
+    between = (datacenter.tail >= hosts) & (datacenter.head >= hosts)
+    mbit = np.zeros(len(limits))
+    for rows in planned.parts():
+        stream, link, rate = _entries(planned, rows, loads)
+        mbit += np.bincount(link, rate * (planned.end_s - planned.start_s)[stream], minlength=len(limits))
+    mean = mbit / (limits * max(1.0, float(planned.end_s.max(initial=0.0))))
+    links = _chosen(mean, between, datacenter)
+    curves = _curves(planned, links, loads)
+    ran = [None] * len(links) if measured is None else _curves(measured, links, loads)
     return tuple(
-        LinkUse(names[link], int(capacity_mbit_s[link]), float(limits[link]), curve)
-        for link, curve in zip(used, _curves(streams, used, loads), strict=True)
+        LinkUse(
+            name=datacenter.link_names[link],
+            between_switches=bool(between[link]),
+            capacity_mbit_s=int(datacenter.capacity_mbit_s[link]),
+            limit_mbit_s=float(limits[link]),
+            planned=curve,
+            mean_share=float(mean[link]),
+            measured=use,
+        )
+        for link, curve, use in zip(links.tolist(), curves, ran, strict=True)
     )
+
+
+def _chosen(mean: Floats, between: NDArray[np.bool_], datacenter: Datacenter) -> Ints:
+    """Return up to ``HOTTEST`` links, half of each kind where there are as many; each kind the hottest first."""
+    # Rounded, so that sums in another order do not decide between equal links.
+    mean = np.round(mean, 9)
+    order = np.argsort(-mean, kind="stable")
+    order = order[mean[order] > 0]
+    of_hosts, of_switches = order[~between[order]], _without_twins(order[between[order]], mean, datacenter)
+    switches = min(len(of_switches), max(HOTTEST // 2, HOTTEST - len(of_hosts)))
+    return np.concatenate([of_hosts[: HOTTEST - switches], of_switches[:switches]])
+
+
+def _without_twins(links: Ints, mean: Floats, datacenter: Datacenter) -> Ints:
+    """Leave out links that carry what an earlier one at the same switch does: routes of equal cost share evenly."""
+    seen: set[tuple[str, int, float]] = set()
+    kept = []
+    for link in links.tolist():
+        ends = (("tail", int(datacenter.tail[link])), ("head", int(datacenter.head[link])))
+        marks = {(side, node, float(mean[link])) for side, node in ends}
+        if seen.isdisjoint(marks):
+            kept.append(link)
+        seen |= marks
+    return np.array(kept, dtype=np.int64)
 
 
 def _entries(streams: Streams, rows: Ints, loads: LinkLoads) -> tuple[Ints, Ints, Floats]:
@@ -108,12 +155,12 @@ def _entries(streams: Streams, rows: Ints, loads: LinkLoads) -> tuple[Ints, Ints
 def _curves(streams: Streams, links: Ints, loads: LinkLoads) -> list[StepCurve]:
     """Return the use of a few links over time, in Mbit/s."""
     parts: list[tuple[Ints, Ints, Floats]] = []
-    for first in range(0, len(streams), STREAMS_AT_ONCE):
-        stream, link, rate = _entries(streams, np.arange(first, min(first + STREAMS_AT_ONCE, len(streams))), loads)
+    for rows in streams.parts():
+        stream, link, rate = _entries(streams, rows, loads)
         here = np.isin(link, links)
         parts.append((stream[here], link[here], rate[here]))
     if not parts:
-        return []
+        return [step_curve(np.empty(0), np.empty(0)) for _ in links]
     stream, link, rate = (np.concatenate(column) for column in zip(*parts, strict=True))
     return [
         step_curve(streams.start_s[stream[on]], streams.end_s[stream[on]], rate[on])

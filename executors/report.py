@@ -14,18 +14,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from slacktide import atomic
+from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError, UsageError
 from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState, HostStage
 from slacktide.executors.events import Stage
 from slacktide.executors.journal import CampaignRecord
-from slacktide.executors.report_summary import (
-    FORMAT_VERSION,
-    Blackouts,
-    CampaignSummary,
-    Exposure,
-    Makespan,
-    Quantiles,
-)
+from slacktide.executors.over_limits import over_limits, with_limits
+from slacktide.executors.report_figures import blackouts, exposure, makespan, not_patched, restarts
+from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary
 from slacktide.executors.report_tables import (
     HOST_STATES,
     MIGRATION_STATES,
@@ -34,9 +30,9 @@ from slacktide.executors.report_tables import (
     ReportTroubleTable,
 )
 from slacktide.planner.plan import Plan
-from slacktide.units import hours
 
 SUMMARY_FILE: Final = "report.json"
+PAGE_FILE: Final = "report.html"
 TABLES: Final[dict[str, type[dy.Schema]]] = {
     "migrations": ReportMigrationTable,
     "hosts": ReportHostTable,
@@ -78,7 +74,9 @@ class Execution:
     agents: int
 
 
-def make_report(plan: Plan, state: CampaignState, record: CampaignRecord, execution: Execution) -> CampaignReport:
+def make_report(
+    snapshot: FleetSnapshot, plan: Plan, state: CampaignState, record: CampaignRecord, execution: Execution
+) -> CampaignReport:
     """Return the report of a campaign as far as it has got."""
     migrations, hosts, troubles = _migrations(plan, state), _hosts(plan, state), _troubles(state)
     summary = CampaignSummary(
@@ -94,10 +92,13 @@ def make_report(plan: Plan, state: CampaignState, record: CampaignRecord, execut
         hosts=_counted(hosts["state"], HOST_STATES),
         migrations=_counted(migrations["state"], MIGRATION_STATES),
         attempts=int(state.attempts.sum(dtype=np.int64)),
-        failures=_failures(state),
-        makespan=_makespan(plan, hosts),
-        exposure=_exposure(plan, hosts, state.end_s),
-        blackout=_blackouts(migrations),
+        failed_attempts={Stage(stage).name.lower(): count for stage, count in sorted(state.failed_attempts.items())},
+        not_patched=not_patched(hosts),
+        over_limits=over_limits(state.program, hosts, with_limits(migrations, snapshot, plan)),
+        makespan=makespan(plan, hosts),
+        exposure=exposure(plan, hosts, state.end_s),
+        blackout=blackouts(migrations),
+        restarts=restarts(migrations),
         execution_wall_s=execution.wall_s,
         ray=execution.ray,
         agents=execution.agents,
@@ -135,6 +136,19 @@ def read_report(directory: Path) -> CampaignReport:
     InputError
         If it is damaged, or of another version.
     """
+    return CampaignReport(read_summary(directory), **{name: _read_table(directory, name) for name in TABLES})
+
+
+def read_summary(directory: Path) -> CampaignSummary:
+    """Return the figures of the report in a campaign's directory.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    InputError
+        If they are damaged, or of another version.
+    """
     path = directory / SUMMARY_FILE
     if not path.is_file():
         raise UsageError(
@@ -145,11 +159,10 @@ def read_report(directory: Path) -> CampaignReport:
         if isinstance(data, dict) and data.get("format_version") != FORMAT_VERSION:
             fact = f"has format version {data.get('format_version')}; this release reads version {FORMAT_VERSION}"
             raise InputError(str(path), fact, "Use the release that wrote it")
-        summary = CampaignSummary.model_validate(data)
+        return CampaignSummary.model_validate(data)
     except (ValidationError, ValueError, OSError) as error:
         remedy = "Resume the campaign, which writes its report again"
         raise InputError(str(path), f"is damaged: {str(error).splitlines()[0]}", remedy) from error
-    return CampaignReport(summary, **{name: _read_table(directory, name) for name in TABLES})
 
 
 def _read_table(directory: Path, name: str) -> pl.DataFrame:
@@ -227,10 +240,16 @@ def _hosts(plan: Plan, state: CampaignState) -> pl.DataFrame:
         "drain_start_s": _known(times[:, HostStage.DRAINING]),
         "drained_s": _known(times[:, HostStage.DRAINED]),
         "return_s": _known(times[:, HostStage.RETURNED]),
+        "released_s": _known(np.where(np.isnan(times[:, HostStage.DRAINING]), np.nan, _given_up_s(times))),
     }
     names = ("drain_start_s", "drained_s", "return_s")
     planned = plan.hosts.rename({name: f"planned_{name}" for name in names})
     return ReportHostTable.validate(planned.with_columns(**columns), cast=True)
+
+
+def _given_up_s(times: Floats) -> Floats:
+    failed_s, blocked_s = times[:, HostStage.FAILED], times[:, HostStage.BLOCKED]
+    return np.where(np.isnan(failed_s), blocked_s, failed_s)
 
 
 def _troubles(state: CampaignState) -> pl.DataFrame:
@@ -247,50 +266,6 @@ def _troubles(state: CampaignState) -> pl.DataFrame:
     schema = {"at_s": pl.Float64, **dict.fromkeys(names[1:], pl.String)}
     table = pl.DataFrame(rows, schema=schema, orient="row").sort("at_s", "kind", "subject")
     return ReportTroubleTable.validate(table, cast=True)
-
-
-def _failures(state: CampaignState) -> dict[str, int]:
-    counts = {Stage(stage).name.lower(): count for stage, count in state.failed_attempts.items()}
-    for reason, _ in state.host_reasons.values():
-        counts[reason] = counts.get(reason, 0) + 1
-    return dict(sorted(counts.items()))
-
-
-def _makespan(plan: Plan, hosts: pl.DataFrame) -> Makespan:
-    summary = plan.header.summary
-    measured_s = hosts["return_s"].max()
-    return Makespan(
-        planned_s=summary.makespan_s,
-        bound_s=summary.makespan_bound_s,
-        measured_s=measured_s if isinstance(measured_s, float) else None,
-    )
-
-
-def _exposure(plan: Plan, hosts: pl.DataFrame, end_s: float) -> Exposure:
-    summary = plan.header.summary
-    exposed_s = float(hosts["return_s"].fill_null(end_s).sum()) + end_s * plan.deferred.height
-    return Exposure(
-        planned_host_h=summary.exposure_host_h,
-        bound_host_h=summary.exposure_bound_host_h,
-        measured_host_h=hours(exposed_s),
-    )
-
-
-def _blackouts(migrations: pl.DataFrame) -> Blackouts:
-    done = migrations.filter(pl.col("state") == "done")
-    return Blackouts(
-        predicted_ms=_quantiles(done["predicted_blackout_ms"]),
-        hypervisor_ms=_quantiles(done["blackout_ms"]),
-        probe_ms=_quantiles(done["probe_blackout_ms"]),
-    )
-
-
-def _quantiles(values: pl.Series) -> Quantiles:
-    known = values.drop_nulls().to_numpy()
-    if not len(known):
-        return Quantiles(p50=None, p99=None, max=None)
-    p50, p99, most = np.quantile(known, [0.5, 0.99, 1.0]).tolist()
-    return Quantiles(p50=p50, p99=p99, max=most)
 
 
 def _counted(states: pl.Series, names: Sequence[str]) -> dict[str, int]:

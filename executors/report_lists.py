@@ -7,6 +7,7 @@ import polars as pl
 
 from slacktide.executors.link_use import LinkUse
 from slacktide.executors.readable import UNKNOWN, count, duration, gbit_s, milliseconds, percent
+from slacktide.executors.report_summary import OverLimits
 from slacktide.executors.report_view import CampaignReport, ReportView
 
 WAVES_SHOWN: Final = 300
@@ -42,8 +43,13 @@ class Listing:
 def listings(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Listing, ...]:
     """Return the tables, those that ask for something to be done first."""
     found = [_findings(view)] if view.plan.header.summary.audit.findings else []
-    happened = [] if view.report is None else [_failed_migrations(view.report), _failed_hosts(view.report)]
-    return (*found, _deferred(view), *happened, _longest_blackouts(view), _links(links), _waves(view))
+    happened: list[Listing] = []
+    if view.report is not None:
+        over, report = view.report.summary.over_limits, view.report
+        happened = [_over_limits(over)] if over.hosts_out or over.blackouts else []
+        happened += [_failed_hosts(report), _failed_migrations(report), _given_up(report)]
+    restarts = [] if view.restarted.is_empty() else [_restarts(view)]
+    return (*found, *happened, _deferred(view), _longest_blackouts(view), *restarts, _links(view, links), _waves(view))
 
 
 def _numbers(*names: str) -> tuple[Column, ...]:
@@ -63,6 +69,20 @@ def _findings(view: ReportView) -> Listing:
     )
     columns = tuple(Column(name) for name in ("severity", "rule", "finding", "remedy"))
     return Listing("findings", "Findings of the audit", columns, rows, _more(len(findings), REASONS_SHOWN, "plan.json"))
+
+
+def _over_limits(over: OverLimits) -> Listing:
+    rows = [
+        (f"hosts out: {each.where}", count(each.most), count(each.limit), "") for each in over.hosts_out[:REASONS_SHOWN]
+    ]
+    if over.blackouts is not None:
+        most, limit = over.blackouts.longest_ms, over.blackouts.longest_limit_ms
+        many = over.blackouts.count > 1
+        detail = f"{count(over.blackouts.count)} above their VM's limit, the longest shown" if many else "1"
+        rows.append(("blackouts of live migrations", milliseconds(most), milliseconds(limit), detail))
+    columns = (Column("what"), *_numbers("measured", "limit"), Column("how many"))
+    note = _more(len(over.hosts_out), REASONS_SHOWN, "report.json")
+    return Listing("over", "Over limits", columns, tuple(rows), note)
 
 
 def _more(total: int, shown: int, file: str) -> str:
@@ -85,30 +105,44 @@ def _deferred(view: ReportView) -> Listing:
 
 
 def _failed_migrations(report: CampaignReport) -> Listing:
+    """Return the migrations that were tried and whose last attempt failed."""
     reasons = (
-        report.migrations.filter(pl.col("state").is_in(["failed", "given-up"]))
-        .group_by("state", "failed_stage", "error")
+        report.migrations.filter(pl.col("state") == "failed")
+        .group_by("failed_stage", "error")
         .agg(migrations=pl.len(), attempts=pl.col("attempts").sum(), example=pl.col("vm_id").min())
-        .sort("migrations", "state", "failed_stage", "error", descending=[True, False, False, False])
+        .sort("migrations", "failed_stage", "error", descending=[True, False, False])
     )
     rows = tuple(
         (
             row["error"] or UNKNOWN,
             row["failed_stage"] or UNKNOWN,
-            row["state"],
             count(row["migrations"]),
             count(row["attempts"]),
             row["example"],
         )
         for row in reasons.head(REASONS_SHOWN).iter_rows(named=True)
     )
-    columns = (
-        *(Column(name) for name in ("reason", "stage", "state")),
-        *_numbers("migrations", "attempts"),
-        Column("for example"),
-    )
+    columns = (Column("reason"), Column("stage"), *_numbers("migrations", "attempts"), Column("for example"))
     note = _more(len(reasons), REASONS_SHOWN, "migrations.parquet")
-    return Listing("failed", "Failed migrations", columns, rows, note, "No migration failed.")
+    return Listing("failed", "Failed migrations", columns, rows, note, "No migration that was tried failed.")
+
+
+def _given_up(report: CampaignReport) -> Listing:
+    """Return the migrations that were never tried, because what they depend on did not come."""
+    reasons = (
+        report.migrations.filter(pl.col("state") == "given-up")
+        .group_by("error")
+        .agg(migrations=pl.len(), example=pl.col("vm_id").min())
+        .sort("migrations", "error", descending=[True, False])
+    )
+    rows = tuple(
+        (row["error"] or UNKNOWN, count(row["migrations"]), row["example"])
+        for row in reasons.head(REASONS_SHOWN).iter_rows(named=True)
+    )
+    columns = (Column("reason"), *_numbers("migrations"), Column("for example"))
+    note = _more(len(reasons), REASONS_SHOWN, "migrations.parquet")
+    title = "Migrations given up without an attempt"
+    return Listing("given-up", title, columns, rows, note, "No migration was given up without an attempt.")
 
 
 def _failed_hosts(report: CampaignReport) -> Listing:
@@ -116,7 +150,8 @@ def _failed_hosts(report: CampaignReport) -> Listing:
         report.hosts.filter(pl.col("state").is_in(["failed", "blocked"]))
         .group_by("state", "reason")
         .agg(hosts=pl.len(), example=pl.col("host_id").min())
-        .sort("hosts", "state", "reason", descending=[True, False, False])
+        .with_columns(pl.col("state").cast(pl.String))
+        .sort("state", "hosts", "reason", descending=[True, True, False])
     )
     rows = tuple(
         (row["reason"] or UNKNOWN, row["state"], count(row["hosts"]), row["example"])
@@ -124,55 +159,59 @@ def _failed_hosts(report: CampaignReport) -> Listing:
     )
     columns = (Column("reason"), Column("state"), *_numbers("hosts"), Column("for example"))
     note = _more(len(reasons), REASONS_SHOWN, "hosts.parquet")
+    note = f"{note} Next: take a fresh snapshot of the fleet and plan the rest again.".strip()
     return Listing("hosts", "Hosts not patched", columns, rows, note, "Every planned host was patched.")
 
 
 def _longest_blackouts(view: ReportView) -> Listing:
-    table = view.plan.migrations if view.report is None else view.done
-    unknown = pl.lit(None, dtype=pl.Float64)
-    if view.report is None:
-        table = table.with_columns(blackout_ms=unknown, probe_blackout_ms=unknown)
+    return _longest(view, view.live, "longest", "Longest blackouts of live migrations")
+
+
+def _restarts(view: ReportView) -> Listing:
+    return _longest(view, view.restarted, "restarts", "Restarts")
+
+
+def _longest(view: ReportView, table: pl.DataFrame, key: str, title: str) -> Listing:
     by = "predicted_blackout_ms" if view.report is None else "longest"
     longest = (
         table.with_columns(longest=pl.max_horizontal("blackout_ms", "probe_blackout_ms"))
         .sort(by, "migration_id", descending=[True, False], nulls_last=True)
         .head(LONGEST_SHOWN)
-        .join(view.snapshot.vms.select("vm_id", "blackout_limit_ms"), on="vm_id", how="left", maintain_order="left")
-        .with_columns(pl.col("blackout_limit_ms").fill_null(view.blackout_limit_ms))
     )
+    counted = () if view.report is None else ("blackout_ms", "probe_blackout_ms")
+    limited = ("blackout_limit_ms",) if key == "longest" else ()
     rows = tuple(
         (
             row["vm_id"],
             f"{row['source']} \u2192 {row['target']}",
             row["strategy"],
-            milliseconds(row["predicted_blackout_ms"]),
-            *(
-                ()
-                if view.report is None
-                else (milliseconds(row["blackout_ms"]), milliseconds(row["probe_blackout_ms"]))
-            ),
-            milliseconds(float(row["blackout_limit_ms"])),
+            *(milliseconds(row[name]) for name in ("predicted_blackout_ms", *counted, *limited)),
         )
         for row in longest.iter_rows(named=True)
     )
-    counted = () if view.report is None else ("hypervisor", "probe")
-    columns = (Column("VM"), Column("migration"), Column("strategy"), *_numbers("predicted", *counted, "limit"))
-    return Listing("longest", "Longest blackouts", columns, rows, "", "No migration.")
+    names = ("predicted", *(() if view.report is None else ("hypervisor", "probe")), *(("limit",) if limited else ()))
+    columns = (Column("VM"), Column("migration"), Column("strategy"), *_numbers(*names))
+    note = _more(len(table), LONGEST_SHOWN, "migrations.parquet") if key == "restarts" else ""
+    return Listing(key, title, columns, rows, note, "No migration.")
 
 
-def _links(links: tuple[LinkUse, ...]) -> Listing:
+def _links(view: ReportView, links: tuple[LinkUse, ...]) -> Listing:
+    measured = view.report is not None
     rows = tuple(
         (
             link.name,
             gbit_s(link.capacity_mbit_s),
             gbit_s(link.limit_mbit_s),
-            gbit_s(link.use.peak),
+            percent(link.mean_share),
             percent(link.peak_share),
+            *((percent(link.measured_peak_share),) if measured else ()),
         )
         for link in links
     )
-    columns = (Column("link"), *_numbers("capacity", "limit for migrations", "planned peak", "of the limit"))
-    return Listing("links", "Hottest links", columns, rows, "", "No migration crosses a link.")
+    names = ("capacity", "limit for migrations", "planned mean", "planned peak", "measured peak")
+    columns = (Column("link"), *_numbers(*names[: 5 if measured else 4]))
+    note = "Mean and peaks are shares of the limit." if links else ""
+    return Listing("links", "Hottest links", columns, rows, note, "No migration crosses a link.")
 
 
 def _waves(view: ReportView) -> Listing:

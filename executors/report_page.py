@@ -5,21 +5,18 @@ import secrets
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import OutputError
+from slacktide.executors.report import PAGE_FILE
 from slacktide.executors.report_lists import listings
 from slacktide.executors.report_plots import hottest, plots
 from slacktide.executors.report_tiles import blackout_tile, tiles, verdict
 from slacktide.executors.report_view import CampaignReport, ReportView
 from slacktide.planner.plan import Plan
-
-FILE: Final = "report.html"
-"""Name of the page in a campaign's report directory."""
 
 
 def plan_page(snapshot: FleetSnapshot, plan: Plan) -> str:
@@ -56,8 +53,8 @@ def write_report_page(directory: Path, snapshot: FleetSnapshot, plan: Plan, repo
         If it cannot be written; nothing is left behind.
     """
     page = render_report(snapshot, plan, report).encode()
-    path = directory / FILE
-    beside = directory / f".{FILE}.{secrets.token_hex(4)}.part"
+    path = directory / PAGE_FILE
+    beside = directory / f".{PAGE_FILE}.{secrets.token_hex(4)}.part"
     try:
         with beside.open("wb") as file:
             file.write(page)

@@ -19,6 +19,7 @@ from slacktide.executors.curves import (
 )
 from slacktide.executors.figures import Draw, Drawing, drawings
 from slacktide.executors.link_use import LinkUse, Streams, hottest_links
+from slacktide.executors.over_limits import out_until_s
 from slacktide.executors.readable import count, duration, milliseconds, percent
 from slacktide.executors.report_view import CampaignReport, ReportView
 from slacktide.planner.limits import resolved
@@ -62,9 +63,9 @@ def _plots(view: ReportView, links: tuple[LinkUse, ...]) -> Iterator[Plot]:
         yield _exposure(view, axis)
     if links:
         yield _links(view, axis, links)
-    if len(view.plan.migrations):
+    if len(view.live):
         yield _distribution(view)
-    if view.report is not None and view.done["blackout_ms"].count():
+    if view.report is not None and view.live["blackout_ms"].count():
         yield _comparison(view)
 
 
@@ -74,10 +75,13 @@ def hottest(view: ReportView) -> tuple[LinkUse, ...]:
         return ()
     snapshot = view.snapshot
     datacenter = Datacenter.from_tables(snapshot.hosts["host_id"], snapshot.links, snapshot.domains)
-    streams = Streams.of(view.plan.migrations, datacenter.hosts)
+    planned = Streams.of(view.plan.migrations, datacenter.hosts)
+    measured = None
+    if view.report is not None:
+        ran = pl.col("start_s").is_not_null() & pl.col("end_s").is_not_null()
+        measured = Streams.of(view.report.migrations.filter(ran), datacenter.hosts)
     share = view.plan.header.policy.link_share
-    loads = Routing(datacenter).link_loads
-    return hottest_links(streams, datacenter.link_names, datacenter.capacity_mbit_s, loads, share)
+    return hottest_links(datacenter, Routing(datacenter).link_loads, share, planned, measured)
 
 
 def _plot(key: str, title: str, caption: str, legend: tuple[Key, ...], draw: Draw, *, wide: bool = False) -> Plot:
@@ -135,7 +139,8 @@ def _hosts_out(view: ReportView, axis: TimeAxis) -> Plot:
 
 def _measured_out(report: CampaignReport, among: tuple[str, ...]) -> StepCurve:
     end_s = report.summary.end_s
-    return replace(hosts_out(report.hosts, among, end_s), until_s=end_s)
+    hosts = report.hosts.with_columns(return_s=out_until_s(report.hosts))
+    return replace(hosts_out(hosts, among, end_s), until_s=end_s)
 
 
 def _unlimited(view: ReportView) -> LimitedRow:
@@ -179,44 +184,71 @@ def _reaches(curve: StepCurve, level: float) -> float | None:
 
 
 def _links(view: ReportView, axis: TimeAxis, links: tuple[LinkUse, ...]) -> Plot:
-    share = percent(view.plan.header.policy.link_share)
+    share, first = percent(view.plan.header.policy.link_share), links[0]
+    between = sum(link.between_switches for link in links)
+    kinds = [(len(links) - between, "links of hosts"), (between, "links between switches")]
+    named = " and ".join(f"{count(number)} {kind}" for number, kind in kinds if number)
     caption = (
-        f"Planned use of the {count(len(links))} hottest links; 100 % is what migrations may take, {share} of a link. "
-        f"The hottest, {links[0].name}, reaches {percent(links[0].peak_share)}."
+        f"The {named} that carry the most over the whole plan, of routes of equal cost one. 100 % is what migrations "
+        f"may take, {share} of a link. {first.name} is planned at {percent(first.mean_share)} on average and "
+        f"{percent(first.peak_share)} at its peak"
     )
-    legend = (Key("planned", "area", "planned"), Key("limit", "dash", "limit"))
+    if view.report is None:
+        caption += "."
+    else:
+        measured = max((link.measured_peak_share or 0.0 for link in links), default=0.0)
+        caption += (
+            f". Measured: the reserved bandwidth over the measured times; its highest peak here is {percent(measured)}."
+        )
+    legend = (*_curve_keys(view), Key("limit", "dash", "limit"))
     return _plot("links", "Hottest links", caption, legend, lambda width: links_chart(axis, links, width), wide=True)
 
 
 def _distribution(view: ReportView) -> Plot:
-    measured = view.report is not None and not view.done.is_empty()
-    predicted = (view.done if measured else view.plan.migrations)["predicted_blackout_ms"]
-    samples = {"planned": known_ms(predicted)}
-    if measured:
-        counted = {"measured": known_ms(view.done["blackout_ms"]), "probe": known_ms(view.done["probe_blackout_ms"])}
-        samples |= {series: sample for series, sample in counted.items() if sample.size}
-    limit_ms = float(view.blackout_limit_ms)
+    live = view.live
+    samples = {"planned": known_ms(live["predicted_blackout_ms"])}
+    counted = {"measured": known_ms(live["blackout_ms"]), "probe": known_ms(live["probe_blackout_ms"])}
+    samples |= {series: sample for series, sample in counted.items() if sample.size}
+    columns = {"planned": "predicted_blackout_ms", "measured": "blackout_ms", "probe": "probe_blackout_ms"}
     names = {"planned": "predicted", "measured": "measured by the hypervisor", "probe": "measured by the probe"}
-    over = [f"{count((sample > limit_ms).sum())} {names[series]}" for series, sample in samples.items()]
-    limit = milliseconds(limit_ms)
-    caption = f"Share of migrations by length of blackout. Over the policy's limit of {limit}: {', '.join(over)}."
+    over = [
+        f"{count(live.filter(pl.col(columns[series]) > pl.col('blackout_limit_ms')).height)} {names[series]}"
+        for series in samples
+    ]
+    caption = (
+        f"Share of {count(live.height)} live migrations by length of blackout. Above their VM's limit: "
+        f"{', '.join(over)}. The dashed line is the policy's limit, {milliseconds(float(view.blackout_limit_ms))}, "
+        f"for VMs without their own.{_restarts(view)}"
+    )
     marks = {"planned": "area", "measured": "line", "probe": "dots"}
     legend = [Key(series, marks[series], names[series]) for series in samples]
+    limit_ms = float(view.blackout_limit_ms)
     table = distribution(samples, limit_ms)
     return _plot(
         "blackout",
-        "Blackouts",
+        "Blackouts of live migrations",
         caption,
         (*legend, Key("limit", "dash", "policy's limit")),
         lambda width: distribution_chart(table, limit_ms, width),
     )
 
 
+def _restarts(view: ReportView) -> str:
+    """Return a sentence on restarts, which the picture leaves out; nothing where there are none."""
+    table = view.restarted
+    if table.is_empty():
+        return ""
+    known = known_ms(table["blackout_ms"])
+    longest_ms = (known if known.size else known_ms(table["predicted_blackout_ms"])).max()
+    many = table.height > 1
+    return f" Not drawn: {count(table.height)} restart{'s' * many}, {'longest ' * many}{duration(longest_ms / 1000)}."
+
+
 def _comparison(view: ReportView) -> Plot:
-    both = view.done.select("predicted_blackout_ms", "blackout_ms").drop_nulls()
+    both = view.live.select("predicted_blackout_ms", "blackout_ms").drop_nulls()
     near = both.filter((pl.col("blackout_ms") / pl.col("predicted_blackout_ms") - 1).abs() <= 0.25)
     caption = (
-        f"Each cell counts migrations by predicted and measured blackout (hypervisor); "
+        f"Each cell counts live migrations by predicted and measured blackout (hypervisor); "
         f"{percent(len(near) / len(both))} lie within 25 % of their prediction."
     )
     legend = (Key("planned", "area", "migrations, stronger: more"), Key("ink", "dash", "as predicted"))

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 class _Part(BaseModel):
@@ -12,7 +12,7 @@ class _Part(BaseModel):
 
 
 class Quantiles(_Part):
-    """Blackout over the migrations that are done, in milliseconds; null where there is none."""
+    """Blackout over the live migrations that are done, in milliseconds; null where there is none."""
 
     p50: float | None
     p99: float | None
@@ -20,11 +20,47 @@ class Quantiles(_Part):
 
 
 class Blackouts(_Part):
-    """Blackout as predicted by the plan and as counted by hypervisor and probe, over the same migrations."""
+    """Blackout as predicted by the plan and as counted by hypervisor and probe, over the same live migrations."""
 
     predicted_ms: Quantiles
     hypervisor_ms: Quantiles
     probe_ms: Quantiles
+
+
+class Restarts(_Part):
+    """VMs that were shut down and started on the target: their blackout is a minute and says nothing of the others."""
+
+    count: int
+    predicted_max_ms: float | None
+    hypervisor_max_ms: float | None
+    """Null: there is none, or none was measured."""
+
+
+class HostsOver(_Part):
+    """A limit on hosts out that was exceeded."""
+
+    where: str
+    """``fleet``, or kind and name of a failure domain."""
+    most: int
+    """Hosts out at the peak."""
+    limit: int
+
+
+class BlackoutsOver(_Part):
+    """Live migrations whose blackout, by the hypervisor's count, was above their VM's limit."""
+
+    count: int
+    longest_ms: float
+    longest_limit_ms: float
+    """The limit of the VM whose blackout was the longest of these."""
+
+
+class OverLimits(_Part):
+    """Where what was measured is above what the policy allows."""
+
+    hosts_out: tuple[HostsOver, ...]
+    blackouts: BlackoutsOver | None
+    """Null: no blackout was above its limit."""
 
 
 class Makespan(_Part):
@@ -67,11 +103,15 @@ class CampaignSummary(_Part):
     migrations: dict[str, int]
     """Count by state."""
     attempts: int
-    failures: dict[str, int]
-    """Failed and blocked hosts by reason, and failed attempts by stage."""
+    failed_attempts: dict[str, int]
+    """Count of failed attempts to migrate by the stage in which they ended."""
+    not_patched: dict[str, int]
+    """Count of failed and blocked hosts by reason."""
+    over_limits: OverLimits
     makespan: Makespan
     exposure: Exposure
     blackout: Blackouts
+    restarts: Restarts
     execution_wall_s: float
     """How long the execution took on this machine's clock."""
     ray: bool

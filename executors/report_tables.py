@@ -82,6 +82,8 @@ class ReportHostTable(dy.Schema):
     drain_start_s = dy.Float64(nullable=True, min=0)
     drained_s = dy.Float64(nullable=True, min=0)
     return_s = dy.Float64(nullable=True, min=0)
+    released_s = dy.Float64(nullable=True, min=0)
+    """When it was in service again unpatched, its drain given up."""
 
 
 class ReportTroubleTable(dy.Schema):

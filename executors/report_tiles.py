@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import (
     UNKNOWN,
     count,
@@ -14,6 +15,7 @@ from slacktide.executors.readable import (
     percent,
     seconds,
 )
+from slacktide.executors.report_figures import quantiles
 from slacktide.executors.report_summary import CampaignSummary
 from slacktide.executors.report_view import ReportView
 
@@ -46,6 +48,8 @@ class BlackoutTile:
 
     limit: str
     rows: tuple[tuple[str, tuple[str, str, str]], ...]
+    restarts: str
+    """How many restarts, and the longest; empty: none."""
 
 
 def verdict(view: ReportView) -> Verdict:
@@ -54,19 +58,19 @@ def verdict(view: ReportView) -> Verdict:
         return _plan_verdict(view)
     summary = view.report.summary
     returned = summary.hosts.get("returned", 0)
-    unsuccessful = _unsuccessful(summary)
+    failed, given_up = (summary.migrations.get(state, 0) for state in ("failed", "given-up"))
     facts = [f"{count(returned)} of {count(view.due)} due hosts patched in {duration(summary.end_s)}"]
     facts += [f"{count(len(view.plan.deferred))} deferred"] if len(view.plan.deferred) else []
-    total = sum(summary.migrations.values())
-    facts.append(
-        f"{count(unsuccessful)} of {count(total)} migrations failed" if unsuccessful else "no migration failed"
-    )
+    total = count(sum(summary.migrations.values()))
+    facts.append(f"{count(failed)} of {total} migrations failed" if failed else "no migration failed")
+    facts += [f"{count(given_up)} of {total} migrations given up without an attempt"] if given_up else []
+    facts += over_limits_words(summary.over_limits)
     sentence = "; ".join(facts) + "."
     if not summary.finished:
         return Verdict("warning", "Not finished", sentence)
     if returned < len(view.plan.hosts):
         return Verdict("bad", "Incomplete", sentence)
-    if unsuccessful or len(view.plan.deferred):
+    if failed or given_up or len(view.plan.deferred) or over_limits_words(summary.over_limits):
         return Verdict("warning", "Patched, with exceptions", sentence)
     return Verdict("good", "All patched", sentence)
 
@@ -93,10 +97,6 @@ def _plan_verdict(view: ReportView) -> Verdict:
 
 def _rules(view: ReportView) -> str:
     return count(len(view.plan.header.summary.audit.checked_rules))
-
-
-def _unsuccessful(summary: CampaignSummary) -> int:
-    return summary.migrations.get("failed", 0) + summary.migrations.get("given-up", 0)
 
 
 def tiles(view: ReportView) -> tuple[Tile, ...]:
@@ -179,15 +179,18 @@ def _exposure(view: ReportView) -> Tile:
 
 
 def _failures(summary: CampaignSummary) -> Tile:
-    unsuccessful = _unsuccessful(summary)
+    failed, given_up = (summary.migrations.get(state, 0) for state in ("failed", "given-up"))
     hosts = summary.hosts.get("failed", 0) + summary.hosts.get("blocked", 0)
     total = sum(summary.migrations.values())
     lines = (
-        ("of migrations", percent(unsuccessful / total) if total else UNKNOWN),
+        ("of migrations", percent(failed / total) if total else UNKNOWN),
+        ("never tried", count(given_up)),
         ("attempts", count(summary.attempts)),
+        ("attempts failed", count(sum(summary.failed_attempts.values()))),
         ("hosts failed or blocked", count(hosts)),
     )
-    return Tile("Failed migrations", count(unsuccessful), lines, "bad" if unsuccessful or hosts else "good")
+    mood: Mood | None = "bad" if failed else None if given_up or hosts else "good"
+    return Tile("Failed migrations", count(failed), lines, mood)
 
 
 def _machine_time(view: ReportView) -> Tile:
@@ -201,7 +204,7 @@ def _machine_time(view: ReportView) -> Tile:
 def blackout_tile(view: ReportView) -> BlackoutTile:
     """Return blackouts as predicted and, after a run, as hypervisor and probe counted them."""
     if view.report is None:
-        predicted = view.plan.header.summary.predicted_blackout_ms
+        predicted = quantiles(view.live["predicted_blackout_ms"])
         rows = [("predicted", predicted.p50, predicted.p99, predicted.max)]
     else:
         blackout = view.report.summary.blackout
@@ -214,4 +217,14 @@ def blackout_tile(view: ReportView) -> BlackoutTile:
     return BlackoutTile(
         milliseconds(float(view.blackout_limit_ms)),
         tuple((name, (milliseconds(p50), milliseconds(p99), milliseconds(top))) for name, p50, p99, top in rows),
+        _restarts(view),
     )
+
+
+def _restarts(view: ReportView) -> str:
+    restarted = view.restarted
+    if restarted.is_empty():
+        return ""
+    column = "predicted_blackout_ms" if restarted["blackout_ms"].null_count() == restarted.height else "blackout_ms"
+    longest_ms = quantiles(restarted[column]).max
+    return f"{count(restarted.height)}, max {duration(None if longest_ms is None else longest_ms / 1000)}"

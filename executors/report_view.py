@@ -7,6 +7,8 @@ from typing import Protocol
 import polars as pl
 
 from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.executors.over_limits import with_limits
+from slacktide.executors.report_figures import RESTARTED
 from slacktide.executors.report_summary import CampaignSummary
 from slacktide.planner.plan import Plan
 
@@ -55,6 +57,27 @@ class ReportView:
         if self.report is None:
             return pl.DataFrame()
         return self.report.migrations.filter(pl.col("state") == "done")
+
+    @cached_property
+    def moved(self) -> pl.DataFrame:
+        """What blackouts are told of: the migrations that were carried out, without a report all of the plan.
+
+        With ``blackout_limit_ms``, and null for what was not measured.
+        """
+        shown = self.plan.migrations if self.report is None else self.done
+        measured = [name for name in ("blackout_ms", "probe_blackout_ms") if name not in shown.columns]
+        shown = shown.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in measured)
+        return with_limits(shown, self.snapshot, self.plan)
+
+    @cached_property
+    def live(self) -> pl.DataFrame:
+        """The live migrations of these."""
+        return self.moved.filter(~RESTARTED)
+
+    @cached_property
+    def restarted(self) -> pl.DataFrame:
+        """The others: VMs that were shut down and started on the target."""
+        return self.moved.filter(RESTARTED)
 
     @cached_property
     def blackout_limit_ms(self) -> int:

@@ -14,16 +14,22 @@ from typing import Final, Protocol
 from slacktide.clock import VirtualClock
 from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
-from slacktide.errors import ExecutionError, InputError, OutputError, SlacktideError
-from slacktide.executors.agent import HostAgent
-from slacktide.executors.agents import LocalAgents
+from slacktide.errors import ExecutionError, InputError, OutputError, SlacktideError, UsageError
 from slacktide.executors.campaign_state import CampaignState, apply, initial_state
-from slacktide.executors.coordinator import Coordinator, Progress
+from slacktide.executors.coordinator import Progress
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
-from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
+from slacktide.executors.drivers.simulated import Quiet
 from slacktide.executors.journal import CampaignRecord, Journal
+from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program, build_program
-from slacktide.executors.report import CampaignReport, Execution, make_report, write_report
+from slacktide.executors.report import (
+    CampaignReport,
+    Execution,
+    make_report,
+    read_report,
+    read_summary,
+    write_report,
+)
 from slacktide.executors.rules import Rules
 from slacktide.findings import errors_in
 from slacktide.ids import CampaignId, PlanId
@@ -71,11 +77,17 @@ def run_campaign(
     seed: int = 0,
     failures: Failures | None = None,
     progress: Callable[[Progress], None] | None = None,
+    resumed: Callable[[int], None] | None = None,
     options: RunOptions | None = None,
 ) -> CampaignReport:
     """Carry ``plan`` out on simulated hosts and return the report, which is also written to ``directory``.
 
-    A campaign that stopped half-way in ``directory`` goes on; one that has finished only has its report written again.
+    A campaign that stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
+
+    Parameters
+    ----------
+    resumed
+        Called with the number of migrations that are done where a campaign goes on from its journal.
 
     Raises
     ------
@@ -86,12 +98,18 @@ def run_campaign(
     OutputError
         If the journal or the report cannot be written.
     """
+    finished = finished_report(snapshot, plan, directory, seed=seed, failures=failures)
+    if finished is not None:
+        return finished
     options = options or RunOptions()
     settings = SimulationSettings(seed=seed, failures=failures or Failures())
     refuse_unsound(snapshot, plan)
     record = _record(snapshot, plan, settings, options)
     program = build_program(snapshot, plan)
     journal = _prepare(directory, record)
+    done = _migrations_done(journal)
+    if resumed is not None and done is not None:
+        resumed(done)
     begun = time.monotonic()
     agents = options.agents or min(len(os.sched_getaffinity(0)), ceil(len(program.hosts.ids) / HOSTS_PER_AGENT))
     with _campaign(program, journal, record.campaign_id, settings, agents, use_ray=options.use_ray) as campaign:
@@ -102,12 +120,42 @@ def run_campaign(
             if told.finished:
                 break
         state = campaign.state()
-    execution = Execution(
-        simulated=True, seed=seed, wall_s=time.monotonic() - begun, ray=options.use_ray, agents=agents
+    wall_s = time.monotonic() - begun
+    execution = _execution_before(directory, record.campaign_id) or Execution(
+        simulated=True, seed=seed, wall_s=wall_s, ray=options.use_ray, agents=agents
     )
-    report = make_report(plan, state, record, execution)
+    report = make_report(snapshot, plan, state, record, execution)
     write_report(report, directory)
     return report
+
+
+def finished_report(
+    snapshot: FleetSnapshot, plan: Plan, directory: Path, *, seed: int = 0, failures: Failures | None = None
+) -> CampaignReport | None:
+    """Return the report of the campaign that has finished in ``directory``; None: it is still to be run.
+
+    It is None also where ``directory`` holds another campaign, or its report cannot be read.
+    """
+    if not (directory / JOURNAL_FILE).is_file():
+        return None
+    try:
+        report = read_report(directory)
+    except (InputError, UsageError):
+        return None
+    text = _settings_text(SimulationSettings(seed=seed, failures=failures or Failures()))
+    same = report.summary.campaign_id == _campaign_id(plan, text) and plan.header.snapshot_digest == digest(snapshot)
+    return report if same and report.summary.finished else None
+
+
+def _execution_before(directory: Path, campaign: CampaignId) -> Execution | None:
+    """Return how a campaign was executed that had finished before; None: it had not."""
+    try:
+        summary = read_summary(directory)
+    except (InputError, UsageError):
+        return None
+    if not summary.finished or summary.campaign_id != campaign:
+        return None
+    return Execution(summary.simulated, summary.seed, summary.execution_wall_s, summary.ray, summary.agents)
 
 
 def refuse_unsound(snapshot: FleetSnapshot, plan: Plan) -> None:
@@ -150,10 +198,9 @@ def journal_state(snapshot: FleetSnapshot, plan: Plan, directory: Path) -> Campa
 
 
 def _record(snapshot: FleetSnapshot, plan: Plan, settings: SimulationSettings, options: RunOptions) -> CampaignRecord:
-    text = json.dumps({"driver": "simulated", "simulation": settings.model_dump(mode="json")}, sort_keys=True)
-    identity = hashlib.sha256(f"{plan.header.id}\n{text}".encode()).hexdigest()[:16]
+    text = _settings_text(settings)
     return CampaignRecord(
-        campaign_id=CampaignId(identity),
+        campaign_id=_campaign_id(plan, text),
         plan_id=PlanId(plan.header.id),
         snapshot_digest=plan.header.snapshot_digest,
         policy_digest=plan.header.policy_digest,
@@ -162,6 +209,23 @@ def _record(snapshot: FleetSnapshot, plan: Plan, settings: SimulationSettings, o
         plan_path=None if options.plan_path is None else str(options.plan_path),
         fleet_path=None if options.fleet_path is None else str(options.fleet_path),
     )
+
+
+def _settings_text(settings: SimulationSettings) -> str:
+    return json.dumps({"driver": "simulated", "simulation": settings.model_dump(mode="json")}, sort_keys=True)
+
+
+def _campaign_id(plan: Plan, settings: str) -> CampaignId:
+    return CampaignId(hashlib.sha256(f"{plan.header.id}\n{settings}".encode()).hexdigest()[:16])
+
+
+def _migrations_done(path: Path) -> int | None:
+    """Return how many migrations are done by the journal; None: the campaign has only been created."""
+    journal = Journal.open(path)
+    try:
+        return journal.migrations_done() if journal.last else None
+    finally:
+        journal.close()
 
 
 def _prepare(directory: Path, record: CampaignRecord) -> Path:
@@ -222,34 +286,3 @@ def _journal_record(path: Path, campaign: CampaignId) -> CampaignRecord:
     journal = Journal.open(path, campaign)
     journal.close()
     return journal.record
-
-
-class LocalCampaign:
-    """A campaign within this process, with the very coordinator and agents that Ray's actors hold."""
-
-    def __init__(
-        self,
-        program: Program,
-        journal: Path,
-        campaign: CampaignId,
-        rules: Rules,
-        settings: SimulationSettings,
-        agents: int,
-    ) -> None:
-        self._journal = Journal.open(journal, campaign, durability="process")
-        drivers = [SimulatedDriver(settings, program.policy.migration) for _ in range(agents)]
-        clock = VirtualClock(self._journal.record.origin)
-        local = LocalAgents([HostAgent(driver) for driver in drivers])
-        self._coordinator = Coordinator(program, self._journal, local, clock, rules, Quiet(program.policy.migration))
-
-    def step(self, wall_s: float) -> Progress:
-        """Go on for about ``wall_s`` seconds and return how far the campaign is."""
-        return self._coordinator.step(wall_s)
-
-    def state(self) -> CampaignState:
-        """Return what is known of the campaign."""
-        return self._coordinator.state
-
-    def close(self) -> None:
-        """Let go of the journal."""
-        self._journal.close()

@@ -1,15 +1,25 @@
 """A campaign's figures as people read them: measured, planned and bound side by side."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final
 
+import polars as pl
+from rich.text import Text
+
+from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
 from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
     from slacktide.executors.coordinator import Progress
+    from slacktide.executors.report import CampaignReport
     from slacktide.executors.report_summary import CampaignSummary
     from slacktide.planner.plan import Plan
+
+_NEVER_TRIED: Final = "given up without an attempt"
+HOSTS_NAMED: Final = 5
+"""Hosts not patched that are named with their reason; the tables have them all."""
 
 
 def complete(summary: "CampaignSummary", plan: "Plan") -> bool:
@@ -33,9 +43,13 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     """Yield label, value and what belongs beside it."""
     yield "hosts", count(summary.hosts.get("returned", 0)), _others(summary.hosts, "returned", plan.deferred.height)
     done = summary.migrations.get("done", 0)
-    yield "migrations", count(done), f"{_others(summary.migrations, 'done')}; {counted(summary.attempts, 'attempt')}"
-    if summary.failures:
-        yield "failures", count(sum(summary.failures.values())), _by(summary.failures)
+    states = {_NEVER_TRIED if state == "given-up" else state: number for state, number in summary.migrations.items()}
+    yield "migrations", count(done), f"{_others(states, 'done')}; {counted(summary.attempts, 'attempt')}"
+    if summary.failed_attempts:
+        yield "attempts failed", count(sum(summary.failed_attempts.values())), _by(summary.failed_attempts)
+    if summary.not_patched:
+        yield "hosts not patched", count(sum(summary.not_patched.values())), _by(summary.not_patched)
+    yield from zip_longest(("over limits",), over_limits_words(summary.over_limits) or ["none"], fillvalue="")
     makespan, exposure = summary.makespan, summary.exposure
     yield (
         "makespan",
@@ -45,17 +59,47 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     planned, bound = host_hours(exposure.planned_host_h), host_hours(exposure.bound_host_h)
     beside = _beside(planned, bound, exposure.measured_host_h, exposure.bound_host_h)
     yield "exposure", host_hours(exposure.measured_host_h), beside
-    for label, name, part in (
-        ("blackout", "by the hypervisor", summary.blackout.hypervisor_ms),
-        ("", "by an outside probe", summary.blackout.probe_ms),
-        ("", "as predicted", summary.blackout.predicted_ms),
+    yield from _blackout_rows(summary)
+    yield "plan", summary.plan_id, f"policy {summary.policy_name}"
+    where = f"{counted(summary.agents, 'agent')} {'on Ray' if summary.ray else 'in one process'}, seed {summary.seed}"
+    yield "execution", seconds(summary.execution_wall_s), where
+
+
+def _blackout_rows(summary: "CampaignSummary") -> Iterator[tuple[str, ...]]:
+    label = "blackout"
+    for name, part in (
+        ("by the hypervisor, live migrations", summary.blackout.hypervisor_ms),
+        ("by an outside probe", summary.blackout.probe_ms),
+        ("as predicted", summary.blackout.predicted_ms),
     ):
         if part.p50 is not None:
             most = f"p99 {milliseconds(part.p99)}, max {milliseconds(part.max)}"
             yield label, f"p50 {milliseconds(part.p50)}", f"{most}, {name}"
-    yield "plan", summary.plan_id, f"policy {summary.policy_name}"
-    where = f"{counted(summary.agents, 'agent')} {'on Ray' if summary.ray else 'in one process'}, seed {summary.seed}"
-    yield "execution", seconds(summary.execution_wall_s), where
+            label = ""
+    restarts = summary.restarts
+    if restarts.count:
+        measured, predicted = (
+            duration(None if longest is None else longest / 1000)
+            for longest in (restarts.hypervisor_max_ms, restarts.predicted_max_ms)
+        )
+        yield "restarts", count(restarts.count), f"blackout max {measured}, predicted {predicted}"
+
+
+def not_patched_text(report: "CampaignReport") -> Text:
+    """Return the first planned hosts that were not patched, those that failed themselves first, and what to do next."""
+    troubles = report.troubles.filter(pl.col("kind") == "host").join(
+        report.hosts.select("state", subject="host_id"), on="subject"
+    )
+    rows = troubles.with_columns(pl.col("state").cast(pl.String)).sort(
+        "state", "at_s", "subject", descending=[True, False, False]
+    )
+    text = Text(f"not patched: {counted(rows.height, 'host')}\n", style="yellow")
+    for row in rows.head(HOSTS_NAMED).iter_rows(named=True):
+        text.append(f"  {row['subject']}  {row['state']}, {row['reason']}: {row['detail']}\n", style="default")
+    if rows.height > HOSTS_NAMED:
+        text.append(f"  {count(rows.height - HOSTS_NAMED)} more in troubles.parquet\n", style="default")
+    text.append("next: take a fresh snapshot of the fleet and plan the rest again", style="default")
+    return text
 
 
 def progress_words(now: "Progress") -> tuple[float | None, str]:

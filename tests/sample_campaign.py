@@ -8,12 +8,13 @@ import polars as pl
 
 from slacktide.datasets.schemas import HOST_STATES, DomainTable, HostTable, LinkTable, ServiceTable, VmTable
 from slacktide.datasets.snapshot import FleetMeta, FleetSnapshot
+from slacktide.executors.report_figures import blackouts, restarts
 from slacktide.executors.report_summary import (
-    Blackouts,
+    BlackoutsOver,
     CampaignSummary,
     Exposure,
     Makespan,
-    Quantiles,
+    OverLimits,
 )
 from slacktide.executors.report_tables import ReportHostTable, ReportMigrationTable
 from slacktide.planner.plan import (
@@ -196,6 +197,7 @@ def sample_report(plan: Plan, seed: int = 2, failed: int = 9) -> SampleReport:
         drain_start_s=plan.hosts["drain_start_s"] + late,
         drained_s=plan.hosts["drained_s"] + late + 5,
         return_s=plan.hosts["return_s"] + late + rng.gamma(2, 10, len(plan.hosts)),
+        released_s=pl.lit(None, dtype=pl.Float64),
     )
     blackout = plan.migrations["predicted_blackout_ms"].to_numpy() * np.exp(rng.normal(0.04, 0.18, count))
     probed = pl.Series(blackout + rng.gamma(2, 3, count))
@@ -224,11 +226,6 @@ def sample_report(plan: Plan, seed: int = 2, failed: int = 9) -> SampleReport:
     )
 
 
-def _quantiles(column: pl.Series) -> Quantiles:
-    known = column.drop_nulls()
-    return Quantiles(p50=known.quantile(0.5), p99=known.quantile(0.99), max=known.max())
-
-
 def _summary(plan: Plan, hosts: pl.DataFrame, migrations: pl.DataFrame) -> CampaignSummary:
     figures = plan.header.summary
     end = float(hosts["return_s"].max() or 0.0)
@@ -246,18 +243,20 @@ def _summary(plan: Plan, hosts: pl.DataFrame, migrations: pl.DataFrame) -> Campa
         hosts={"returned": len(hosts)},
         migrations=dict(sorted(migrations["state"].cast(pl.String).value_counts().iter_rows())),
         attempts=len(migrations),
-        failures={"connected": len(migrations) - len(done)} if len(done) < len(migrations) else {},
+        failed_attempts={"connected": len(migrations) - len(done)} if len(done) < len(migrations) else {},
+        not_patched={},
+        over_limits=OverLimits(
+            hosts_out=(),
+            blackouts=BlackoutsOver(count=2, longest_ms=612.0, longest_limit_ms=500.0) if len(done) else None,
+        ),
         makespan=Makespan(planned_s=figures.makespan_s, bound_s=figures.makespan_bound_s, measured_s=end or None),
         exposure=Exposure(
             planned_host_h=figures.exposure_host_h,
             bound_host_h=figures.exposure_bound_host_h,
             measured_host_h=(float(hosts["return_s"].sum()) + len(plan.deferred) * end) / 3600,
         ),
-        blackout=Blackouts(
-            predicted_ms=_quantiles(done["predicted_blackout_ms"]),
-            hypervisor_ms=_quantiles(done["blackout_ms"]),
-            probe_ms=_quantiles(done["probe_blackout_ms"]),
-        ),
+        blackout=blackouts(migrations),
+        restarts=restarts(migrations),
         execution_wall_s=21.4,
         ray=True,
         agents=2,

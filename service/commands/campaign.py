@@ -13,6 +13,7 @@ from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.destinations import check_campaign
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import held_interrupts
+from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
@@ -42,7 +43,8 @@ def run(
     """Carry a plan out on simulated hosts, on a virtual clock, and write the report.
 
     A plan of another fleet, or one whose audit finds an error, is refused. A campaign that was stopped goes on when the
-    same command is given again. The exit code is 1 if a planned host did not return. With --json prints report.json.
+    same command is given again; of one that has finished the report is printed. The exit code is 1 if a planned host
+    did not return. With --json prints report.json.
 
     Parameters
     ----------
@@ -66,7 +68,8 @@ def run(
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
     """
     from slacktide.executors.drivers.settings import Failures
-    from slacktide.executors.run import JOURNAL_FILE, RunOptions
+    from slacktide.executors.report import PAGE_FILE
+    from slacktide.executors.run import JOURNAL_FILE, RunOptions, finished_report
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
     check_campaign(directory, JOURNAL_FILE)
@@ -80,8 +83,11 @@ def run(
         overruns_per_mille=overruns,
         overrun_factor=overrun_factor,
     )
+    before = finished_report(snapshot, plan, directory, seed=seed, failures=wrong)
+    if before is not None and (directory / PAGE_FILE).is_file():
+        return _show(before, plan, directory / PAGE_FILE, as_json=as_json)
     try:
-        done = _run(snapshot, plan, directory, seed, wrong, options)
+        done = before or _run(snapshot, plan, directory, seed, wrong, options)
         page = _write_page(directory, snapshot, plan, done)
     except KeyboardInterrupt:
         if not (directory / JOURNAL_FILE).is_file():
@@ -129,6 +135,10 @@ def _run(
 
     with progress("Running") as told, held_interrupts() as held:
 
+        def tell_resumed(done: int) -> None:
+            migrations = counted(plan.migrations.height, "migration")
+            tell(f"resumed from the journal: {done:,} of {migrations} done")
+
         def tell_progress(now: "Progress") -> None:
             told(*progress_words(now))
             held.let_through()
@@ -140,6 +150,7 @@ def _run(
             seed=seed,
             failures=failures,
             progress=tell_progress,
+            resumed=tell_resumed,
             options=options,
         )
 
@@ -177,11 +188,13 @@ def _write_page(directory: Path, snapshot: "FleetSnapshot", plan: "Plan", done: 
 
 
 def _show(done: "CampaignReport", plan: "Plan", page: Path, *, as_json: bool) -> int:
-    from slacktide.service.campaign_text import campaign_rows, campaign_title, complete
+    from slacktide.service.campaign_text import campaign_rows, campaign_title, complete, not_patched_text
 
     if as_json:
         document(done.summary.model_dump(mode="json"))
     else:
         show(campaign_title(done.summary, plan))
         show(figures([*campaign_rows(done.summary, plan), ("report", str(page))]))
+        if done.summary.not_patched:
+            show(not_patched_text(done))
     return OK if complete(done.summary, plan) else REFUSED

@@ -89,6 +89,8 @@ def test_run_and_report_without_ray(work):
     first = slacktide("run", work / "fleet", work / "plan", "--no-ray", "--json")
     assert first.stderr == ""
     assert json.loads(first.stdout) == json.loads((campaign / "report.json").read_text())
+    again = slacktide("run", work / "fleet", work / "plan", "--no-ray", "--json")
+    assert (again.stdout, again.stderr) == (first.stdout, "")
     page = (campaign / "report.html").read_bytes()
     (campaign / "report.html").unlink()
     assert str(campaign / "report.html") in slacktide("report", campaign).stdout
@@ -206,7 +208,9 @@ def test_ctrl_c_while_running_goes_on_with_the_same_command(work, monkeypatch):
         assert "the same command goes on" in shown
         if not (work / "resumed" / "report.json").exists():
             assert "has not finished" in slacktide("report", work / "resumed", code=1).stderr
-    slacktide(*arguments)
+    unfinished = not (work / "resumed" / "report.json").exists()
+    again = slacktide(*arguments)
+    assert ("resumed from the journal: " in again.stderr) == unfinished
     assert (work / "resumed" / "report.html").is_file()
 
 

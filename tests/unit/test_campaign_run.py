@@ -1,6 +1,7 @@
 """From plan to report within one process."""
 
 import json
+import shutil
 
 import polars as pl
 import pytest
@@ -9,6 +10,7 @@ from small_fleet import edited, small_fleet, small_plan
 
 from slacktide.errors import ExecutionError, InputError, OutputError, UsageError
 from slacktide.executors.drivers.settings import Failures
+from slacktide.executors.events import MigrationDone
 from slacktide.executors.journal import Journal
 from slacktide.executors.report import read_report
 from slacktide.executors.run import JOURNAL_FILE, RunOptions, run_campaign
@@ -50,10 +52,13 @@ def test_figures_agree_with_the_tables(report) -> None:
     assert summary.hosts == {"returned": made.hosts.height}
     assert summary.migrations == {"done": made.migrations.height}
     assert summary.attempts == made.migrations["attempts"].sum() > made.migrations.height
-    assert sum(summary.failures.values()) == summary.attempts - made.migrations.height
+    assert sum(summary.failed_attempts.values()) == summary.attempts - made.migrations.height
     assert summary.makespan.measured_s == made.hosts["return_s"].max()
     assert summary.exposure.measured_host_h == pytest.approx(made.hosts["return_s"].sum() / 3600)
-    assert summary.blackout.hypervisor_ms.max == made.migrations["blackout_ms"].max()
+    restarted = pl.col("strategy") == "restart"
+    assert summary.blackout.hypervisor_ms.max == made.migrations.filter(~restarted)["blackout_ms"].max()
+    assert summary.restarts.count == made.migrations.filter(restarted).height
+    assert summary.restarts.hypervisor_max_ms == made.migrations.filter(restarted)["blackout_ms"].max()
     assert summary.makespan.planned_s == plan.header.summary.makespan_s
 
 
@@ -80,12 +85,34 @@ def test_the_same_seed_gives_the_same_report_byte_for_byte(report, tmp_path) -> 
 
 def test_running_a_finished_campaign_again_changes_nothing(report) -> None:
     made, folder, plan = report
-    before = (folder / "migrations.parquet").read_bytes()
+    before = {path.name: path.read_bytes() for path in folder.glob("*.*")}
+    told = []
     again = run_campaign(
-        planned_fleet("urgent")[0], plan, folder, seed=3, failures=Failures(migrations_per_mille=20), options=LOCAL
+        planned_fleet("urgent")[0],
+        plan,
+        folder,
+        seed=3,
+        failures=Failures(migrations_per_mille=20),
+        options=RunOptions(use_ray=False, agents=1),
+        progress=told.append,
+        resumed=told.append,
     )
+    assert told == []
+    assert again.summary == made.summary
     assert again.migrations.equals(made.migrations)
-    assert (folder / "migrations.parquet").read_bytes() == before
+    assert {path.name: path.read_bytes() for path in folder.glob("*.*")} == before
+
+
+def test_a_finished_campaign_with_a_damaged_table_keeps_how_it_was_executed(report, tmp_path) -> None:
+    made, folder, plan = report
+    shutil.copytree(folder, tmp_path / "c")
+    (tmp_path / "c" / "hosts.parquet").unlink()
+    one = RunOptions(use_ray=False, agents=1)
+    wrong = Failures(migrations_per_mille=20)
+    again = run_campaign(planned_fleet("urgent")[0], plan, tmp_path / "c", seed=3, failures=wrong, options=one)
+    assert again.summary == made.summary
+    assert again.hosts.equals(made.hosts)
+    assert read_report(tmp_path / "c").hosts.equals(made.hosts)
 
 
 def test_no_blackout_is_claimed_for_what_did_not_finish(tmp_path) -> None:
@@ -177,9 +204,12 @@ def test_an_interrupted_run_goes_on_when_it_is_run_again(tmp_path) -> None:
             run_campaign(snapshot, plan, tmp_path / "c", options=LOCAL, progress=interrupt)
     begun = Journal.open(tmp_path / "c" / JOURNAL_FILE)
     assert begun.last > 0
+    done = {entry.event.migration_id for entry in begun.read() if isinstance(entry.event, MigrationDone)}
     begun.close()
     assert not (tmp_path / "c" / "report.json").exists()
-    made = run_campaign(snapshot, plan, tmp_path / "c", options=LOCAL)
-    whole = run_campaign(snapshot, plan, tmp_path / "d", options=LOCAL)
+    told = []
+    made = run_campaign(snapshot, plan, tmp_path / "c", options=LOCAL, resumed=told.append)
+    whole = run_campaign(snapshot, plan, tmp_path / "d", options=LOCAL, resumed=told.append)
+    assert told == [len(done)]
     assert made.migrations.equals(whole.migrations)
     assert made.hosts.equals(whole.hosts)

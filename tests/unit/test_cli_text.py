@@ -103,7 +103,10 @@ def test_a_campaign_has_plan_and_bound_beside_what_was_measured():
     rows = read(campaign_rows(summary, plan))
     assert rows["hosts"] == "36  returned; 4 deferred"
     assert "9 failed" in rows["migrations"]
-    assert rows["failures"] == "9  9 connected"
+    assert rows["attempts failed"] == "9  9 connected"
+    assert rows["over limits"] == "2 live migrations' blackouts above their VM's limit, longest 612 ms of 500 ms"
+    assert "hosts not patched" not in rows
+    assert "restarts" not in rows
     assert "planned 2 h 14 min, bound 2 h 5 min (+" in rows["makespan"]
     assert rows["execution"] == "21.4 s  2 agents on Ray, seed 2"
     assert "(simulated): 36 of 36 planned hosts patched in" in campaign_title(summary, plan)

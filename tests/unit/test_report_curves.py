@@ -118,7 +118,7 @@ def test_without_hosts_out_nothing_is_ever_patched() -> None:
 def test_waves_span_their_hosts_stages() -> None:
     waves = pl.DataFrame({"wave": [0, 1, 2], "gate": ["start", "canary", "pipelined"]})
     rows = wave_rows(waves)
-    assert rows["label"].to_list() == ["canary", "1", "2"]
+    assert rows["label"].to_list() == ["0 canary", "1", "2"]
     spans = wave_spans(HOSTS, rows).filter(pl.col("row") == 1).select("stage", "start_s", "end_s")
     assert spans.rows() == [("drain", 10.0, 20.0), ("patch", 14.0, 26.0), ("return", 24.0, 26.0)]
 
@@ -130,7 +130,7 @@ def test_many_waves_share_rows_and_the_canary_does_not(number: int) -> None:
     assert rows["row"].n_unique() <= 24
     assert rows["row"].is_sorted()
     assert (rows["row"] == 0).sum() == 1
-    assert rows["label"][0] == "canary"
+    assert rows["label"][0] == "0 canary"
 
 
 def test_the_distribution_counts_every_blackout_once() -> None:
@@ -144,6 +144,18 @@ def test_the_distribution_counts_every_blackout_once() -> None:
         raised = np.maximum(sample, SHORTEST_MS)
         assert row["count"] == ((raised >= row["from_ms"]) & (raised < row["to_ms"])).sum()
     assert table.filter(pl.col("series") == "probe")["count"].sum() == 0
+
+
+def test_no_bin_is_finer_than_the_probe_sees() -> None:
+    measured = np.random.default_rng(6).uniform(30, 120, 500)
+    table = distribution({"measured": measured, "probe": np.ceil(measured / 10) * 10}, limit_ms=500)
+    for series in ("measured", "probe"):
+        rows = table.filter(pl.col("series") == series)
+        assert rows["count"].sum() == len(measured)
+        assert (rows["to_ms"] - rows["from_ms"]).min() >= 10
+        assert (rows["to_ms"][:-1] == rows["from_ms"][1:]).all()
+        inside = rows.filter((pl.col("from_ms") > 40) & (pl.col("to_ms") < 115))
+        assert inside["count"].min() > 0
 
 
 def test_the_comparison_leaves_out_what_is_unknown() -> None:

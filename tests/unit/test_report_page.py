@@ -128,7 +128,7 @@ def test_the_figures_are_the_summarys(page: str, report: SampleReport) -> None:
 def test_longest_blackouts_are_the_longest(page: str, report: SampleReport) -> None:
     longest = report.migrations.with_columns(most=pl.max_horizontal("blackout_ms", "probe_blackout_ms"))
     expected = longest.sort("most", descending=True, nulls_last=True)["vm_id"].head(20).to_list()
-    start = page.index("<h2>Longest blackouts</h2>")
+    start = page.index("<h2>Longest blackouts of live migrations</h2>")
     section = page[start : page.index("<h2>", start + 1)]
     assert re.findall(r"<tr><td>(vm\d+)</td>", section) == expected
 

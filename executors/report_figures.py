@@ -1,0 +1,68 @@
+"""The figures of a report, from its tables."""
+
+import numpy as np
+import polars as pl
+
+from slacktide.executors.report_summary import Blackouts, Exposure, Makespan, Quantiles, Restarts
+from slacktide.planner.plan import Plan
+from slacktide.units import hours
+
+RESTARTED = pl.col("strategy") == "restart"
+"""Migrations that are no live migrations."""
+
+
+def not_patched(hosts: pl.DataFrame) -> dict[str, int]:
+    """Return how many hosts failed or are blocked, by reason."""
+    reasons = hosts.filter(pl.col("state").is_in(["failed", "blocked"]))["reason"]
+    return dict(sorted(reasons.drop_nulls().value_counts().iter_rows()))
+
+
+def makespan(plan: Plan, hosts: pl.DataFrame) -> Makespan:
+    """Return when the last host has returned, planned and measured."""
+    summary = plan.header.summary
+    measured_s = hosts["return_s"].max()
+    return Makespan(
+        planned_s=summary.makespan_s,
+        bound_s=summary.makespan_bound_s,
+        measured_s=measured_s if isinstance(measured_s, float) else None,
+    )
+
+
+def exposure(plan: Plan, hosts: pl.DataFrame, end_s: float) -> Exposure:
+    """Return unpatched host-hours, planned and measured until ``end_s``."""
+    summary = plan.header.summary
+    exposed_s = float(hosts["return_s"].fill_null(end_s).sum()) + end_s * plan.deferred.height
+    return Exposure(
+        planned_host_h=summary.exposure_host_h,
+        bound_host_h=summary.exposure_bound_host_h,
+        measured_host_h=hours(exposed_s),
+    )
+
+
+def blackouts(migrations: pl.DataFrame) -> Blackouts:
+    """Return the blackouts of live migrations that are done."""
+    done = migrations.filter((pl.col("state") == "done") & ~RESTARTED)
+    return Blackouts(
+        predicted_ms=quantiles(done["predicted_blackout_ms"]),
+        hypervisor_ms=quantiles(done["blackout_ms"]),
+        probe_ms=quantiles(done["probe_blackout_ms"]),
+    )
+
+
+def restarts(migrations: pl.DataFrame) -> Restarts:
+    """Return how many VMs were restarted, and their longest blackout."""
+    done = migrations.filter((pl.col("state") == "done") & RESTARTED)
+    return Restarts(
+        count=done.height,
+        predicted_max_ms=quantiles(done["predicted_blackout_ms"]).max,
+        hypervisor_max_ms=quantiles(done["blackout_ms"]).max,
+    )
+
+
+def quantiles(values: pl.Series) -> Quantiles:
+    """Return median, 99th percentile and maximum of what is known."""
+    known = values.drop_nulls().to_numpy()
+    if not len(known):
+        return Quantiles(p50=None, p99=None, max=None)
+    p50, p99, most = np.quantile(known, [0.5, 0.99, 1.0]).tolist()
+    return Quantiles(p50=p50, p99=p99, max=most)

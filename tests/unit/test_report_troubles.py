@@ -1,0 +1,153 @@
+"""What went wrong is told as it was: hosts out, what was not patched, what was over a limit, what was never tried."""
+
+import re
+
+import polars as pl
+import pytest
+from campaigns import planned_fleet, program_of
+
+from slacktide.executors import events
+from slacktide.executors.drivers.settings import Failures
+from slacktide.executors.journal import Journal
+from slacktide.executors.over_limits import blackouts_over, over_limits, over_limits_words, with_limits
+from slacktide.executors.report_page import render_report
+from slacktide.executors.report_summary import BlackoutsOver, HostsOver, OverLimits
+from slacktide.executors.run import JOURNAL_FILE, RunOptions, run_campaign
+from slacktide.service.campaign_text import HOSTS_NAMED, campaign_rows, not_patched_text
+from slacktide.service.words import plain
+
+NOTHING = OverLimits(hosts_out=(), blackouts=None)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Return a campaign in which hosts are lost, drains are given up and migrations fail, and its folder."""
+    snapshot, plan = planned_fleet("urgent")
+    folder = tmp_path_factory.mktemp("troubles") / "c"
+    wrong = Failures(lost_hosts_per_mille=50, migrations_per_mille=20, retryable_share=0.0)
+    return run_campaign(snapshot, plan, folder, seed=5, failures=wrong, options=RunOptions(use_ray=False)), folder
+
+
+def words_of(report) -> str:
+    """Return the words of a page without its pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("slacktide.executors.report_plots.drawings", lambda *_args, **_options: ())
+        page = render_report(*planned_fleet("urgent"), report)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page).replace("\u202f", " "))
+
+
+@pytest.fixture(scope="module")
+def words(ran) -> str:
+    return words_of(ran[0])
+
+
+def most_out(folder) -> int:
+    """Return the most hosts out at once, from the events alone."""
+    journal = Journal.open(folder / JOURNAL_FILE)
+    out, lost, most = set(), set(), 0
+    for _, event in journal.read():
+        if isinstance(event, events.HostDrainStarted):
+            out.add(event.host_id)
+        elif isinstance(event, events.PatchFailed):
+            lost.add(event.host_id)
+        elif isinstance(event, events.HostReturned | events.HostFailed | events.HostBlocked):
+            out -= {event.host_id} - lost
+        most = max(most, len(out))
+    journal.close()
+    return most
+
+
+def test_a_host_whose_drain_is_given_up_is_out_only_until_then(ran, words) -> None:
+    made, folder = ran
+    assert made.hosts["released_s"].count() == 3
+    assert made.hosts.filter(pl.col("reason") == "patch-failed")["released_s"].null_count() == 1
+    assert f"fleet: 4 planned, {most_out(folder)} measured of 4" in words
+    assert made.summary.over_limits == NOTHING
+
+
+def test_a_limit_on_hosts_out_that_was_exceeded_is_a_finding(ran) -> None:
+    made, _ = ran
+    stayed = made.hosts.with_columns(released_s=pl.lit(None, dtype=pl.Float64))
+    limited = with_limits(made.migrations, *planned_fleet("urgent"))
+    found = over_limits(program_of("urgent"), stayed, limited)
+    assert HostsOver(where="fleet", most=6, limit=4) in found.hosts_out
+    assert over_limits_words(found)[0] == "hosts out: fleet 6 of 4"
+
+
+def test_blackouts_are_held_against_their_vms_limit() -> None:
+    rows = [
+        ("m1", "done", "precopy", 612.0, 500.0),
+        ("m2", "done", "precopy", 612.0, 1000.0),
+        ("m3", "done", "postcopy", 301.0, 300.0),
+        ("m4", "done", "restart", 60_000.0, 500.0),
+        ("m5", "failed", "precopy", 900.0, 500.0),
+        ("m6", "done", "precopy", None, 500.0),
+        ("m7", "done", "precopy", 500.0, 500.0),
+    ]
+    names = ["migration_id", "state", "strategy", "blackout_ms", "blackout_limit_ms"]
+    table = pl.DataFrame(rows, schema=names, orient="row")
+    assert blackouts_over(table) == BlackoutsOver(count=2, longest_ms=612.0, longest_limit_ms=500.0)
+    assert blackouts_over(table.tail(1)) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (13, "13 live migrations' blackouts above their VM's limit, longest 610 ms of 500 ms"),
+        (1, "1 live migration's blackout above its VM's limit, longest 610 ms of 500 ms"),
+    ],
+)
+def test_over_limits_in_words(count, expected) -> None:
+    part = BlackoutsOver(count=count, longest_ms=610, longest_limit_ms=500)
+    assert [plain(text) for text in over_limits_words(OverLimits(hosts_out=(), blackouts=part))] == [expected]
+    many = tuple(HostsOver(where=f"rack {number}", most=3, limit=2) for number in range(5))
+    shown = over_limits_words(OverLimits(hosts_out=many, blackouts=None))
+    assert shown[-1] == "hosts out: 2 more limits"
+    assert over_limits_words(NOTHING) == []
+
+
+def test_what_was_never_tried_is_not_called_failed(ran, words) -> None:
+    made, _ = ran
+    migrations = made.summary.migrations
+    assert (migrations["failed"], migrations["given-up"]) == (2, 232)
+    assert "2 of 314 migrations failed; 232 of 314 migrations given up without an attempt" in words
+    assert "Failed migrations reason stage migrations attempts" in words
+    assert "Migrations given up without an attempt reason migrations for example" in words
+
+
+def test_failed_attempts_and_hosts_not_patched_are_counted_apart(ran) -> None:
+    made, _ = ran
+    rows = {label: cells for label, *cells in campaign_rows(made.summary, planned_fleet("urgent")[1])}
+    assert sum(made.summary.failed_attempts.values()) == int(rows["attempts failed"][0]) == 2
+    assert rows["hosts not patched"] == ["19", "2 migration-failed, 1 patch-failed, 16 target-not-patched"]
+    assert rows["over limits"] == ["none"]
+    assert rows["migrations"][1].startswith("done; 2 failed, 232 given up without an attempt; ")
+    assert made.hosts.filter(pl.col("state") != "returned").height == 19
+
+
+def test_hosts_not_patched_are_named_with_what_to_do_next(ran) -> None:
+    made, _ = ran
+    lines = not_patched_text(made).plain.splitlines()
+    assert lines[0] == "not patched: 19 hosts"
+    named = made.hosts.filter(pl.col("state") == "failed")["host_id"].to_list()
+    assert {line.split()[0] for line in lines[1:4]} == set(named)
+    assert lines[HOSTS_NAMED + 1] == f"  {19 - HOSTS_NAMED} more in troubles.parquet"
+    assert lines[-1] == "next: take a fresh snapshot of the fleet and plan the rest again"
+
+
+def test_restarts_stand_apart_from_live_migrations(tmp_path) -> None:
+    snapshot, plan = planned_fleet("urgent")
+    made = run_campaign(snapshot, plan, tmp_path / "c", options=RunOptions(use_ray=False))
+    restarted = made.migrations.filter(pl.col("strategy") == "restart")
+    assert restarted.height == made.summary.restarts.count == 2
+    for words in (words_of(made), words_of(None)):
+        assert "Share of 312 live migrations by length of blackout" in words
+        assert "Not drawn: 2 restarts, longest 1 min" in words
+        assert "restarts 2, max 1 min" in words
+        longest = words[words.index("Longest blackouts of live migrations") : words.index(" Hottest links link")]
+        live, _, rest = longest.partition(" Restarts ")
+        assert " restart " not in live
+        assert rest.count(" restart ") == 2
+    rows = {label: cells for label, *cells in campaign_rows(made.summary, plan)}
+    assert rows["restarts"][0] == "2"
+    assert plain(rows["restarts"][1]).startswith("blackout max 1 min")
