@@ -182,25 +182,3 @@ def wave_spans(hosts: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         for stage, start, end in stages
     ]
     return pl.concat(parts).drop_nulls().sort("row", "stage")
-
-
-def fewest_unpatched(maintenance_s: Floats, due: int, out_at_once: int | None) -> StepCurve:
-    """Return how many of the ``due`` hosts any plan leaves unpatched at each moment, at the least.
-
-    A host is out for its maintenance at least, and never are more than ``out_at_once`` out (None: any number).  So
-    ``k`` hosts can have returned by ``t`` only if the ``k`` shortest maintenances sum to at most ``out_at_once * t``
-    and the longest of them is at most ``t``.
-
-    Parameters
-    ----------
-    maintenance_s
-        Of the hosts that the plan patches.
-    """
-    shortest = np.sort(maintenance_s)
-    if out_at_once is None:
-        earliest = shortest
-    elif out_at_once < 1:
-        earliest = shortest[:0]
-    else:
-        earliest = np.maximum(shortest, np.cumsum(shortest) / out_at_once)
-    return exposure(pl.Series(earliest, dtype=pl.Float64), due)

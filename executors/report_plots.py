@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
 
 from slacktide.executors.blackout_charts import comparison_chart, distribution_chart
@@ -11,7 +12,6 @@ from slacktide.executors.charts import LimitedRow, TimeAxis, exposure_chart, hos
 from slacktide.executors.curves import (
     StepCurve,
     exposure,
-    fewest_unpatched,
     hosts_out,
     out_limits,
     wave_rows,
@@ -22,7 +22,8 @@ from slacktide.executors.link_use import LinkUse, Streams, hottest_links
 from slacktide.executors.over_limits import out_until_s
 from slacktide.executors.readable import count, duration, milliseconds, percent
 from slacktide.executors.report_view import CampaignReport, ReportView
-from slacktide.planner.limits import resolved
+from slacktide.planner.bounds import compute_bounds
+from slacktide.planner.problem import build_problem
 from slacktide.topology.datacenter import Datacenter
 from slacktide.topology.routing import Routing
 
@@ -161,20 +162,21 @@ def _exposure(view: ReportView, axis: TimeAxis) -> Plot:
     if view.report is not None:
         returned = exposure(view.report.hosts["return_s"], view.due)
         curves["measured"] = replace(returned, until_s=view.report.summary.end_s)
-    bound = _exposure_bound(view)
+    bound = exposure_bound(view)
     halves = {name: _reaches(curve, view.due / 2) for name, curve in curves.items()}
     facts = [f"{name} after {duration(at_s)}" for name, at_s in halves.items() if at_s is not None]
     caption = "Due hosts not yet patched. " + (f"Half are patched: {', '.join(facts)}. " if facts else "")
-    caption += "No plan can run below the dashed line: the limit on hosts out and the maintenance times forbid it."
+    caption += "No plan can run below the dashed line, the bound on each host's return."
     legend = (*_curve_keys(view), Key("limit", "dash", "bound"))
     return _plot("exposure", "Exposure", caption, legend, lambda width: exposure_chart(axis, curves, bound, width))
 
 
-def _exposure_bound(view: ReportView) -> StepCurve:
-    maintenance = view.plan.hosts.join(view.snapshot.hosts, on="host_id")["maintenance_s"].cast(pl.Float64)
-    limit = view.plan.header.policy.max_out.get("fleet")
-    at_once = None if limit is None else resolved(limit, len(view.snapshot.hosts))
-    return fewest_unpatched(maintenance.to_numpy(), view.due, at_once)
+def exposure_bound(view: ReportView) -> StepCurve:
+    """Return how many due hosts any plan for the same hosts leaves unpatched at each moment, at the least."""
+    problem = build_problem(view.snapshot, view.plan.header.policy)
+    planned = np.isin(np.array(problem.hosts.ids), view.plan.hosts["host_id"].to_numpy())
+    bounds = compute_bounds(replace(problem, hosts=replace(problem.hosts, due=planned)))
+    return exposure(pl.Series(bounds.returns_s, dtype=pl.Float64), view.due)
 
 
 def _reaches(curve: StepCurve, level: float) -> float | None:

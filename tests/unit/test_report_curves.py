@@ -3,13 +3,13 @@
 import numpy as np
 import polars as pl
 import pytest
+from campaigns import planned_fleet
 
 from slacktide.executors.blackouts import BINS, SHORTEST_MS, comparison, distribution
 from slacktide.executors.curves import (
     StepCurve,
     condensed,
     exposure,
-    fewest_unpatched,
     hosts_out,
     out_limits,
     peaks_by_group,
@@ -17,6 +17,10 @@ from slacktide.executors.curves import (
     wave_rows,
     wave_spans,
 )
+from slacktide.executors.report_plots import exposure_bound
+from slacktide.executors.report_view import ReportView
+from slacktide.planner.solve import make_plan
+from slacktide.planner.stopping import Iterations
 
 
 def floats(*values: float) -> np.ndarray:
@@ -104,15 +108,19 @@ def test_exposure_counts_due_hosts_until_they_return() -> None:
     assert curve.at(floats(0, 8, 9, 24, 39, 40, 99)).tolist() == [5, 5, 4, 3, 3, 2, 2]
 
 
-@pytest.mark.parametrize(("at_once", "expected"), [(2, [4, 3, 2, 1, 0]), (None, [4, 3, 1, 1, 0])])
-def test_the_bound_on_exposure_is_never_beaten(at_once: int | None, expected: list[int]) -> None:
-    # Maintenances 10, 20, 20, 60: two machines can have finished 1, 2, 3 and 4 of them at 10, 20, 25 and 60 s at best.
-    moments = floats(9, 10, 20, 55, 60) if at_once else floats(9, 10, 20, 59, 60)
-    assert fewest_unpatched(floats(20, 10, 60, 20), 4, at_once).at(moments).tolist() == expected
-
-
-def test_without_hosts_out_nothing_is_ever_patched() -> None:
-    assert fewest_unpatched(floats(10, 20), 2, 0).at(floats(0, 1e9)).tolist() == [2, 2]
+def test_the_bound_on_exposure_is_the_plan_s_and_never_beaten() -> None:
+    snapshot, recorded = planned_fleet()
+    plan = make_plan(snapshot, recorded.header.policy, stop=Iterations(0))
+    bound = exposure_bound(ReportView(snapshot, plan, None))
+    due = plan.hosts.height + plan.deferred.height
+    planned = exposure(plan.hosts["return_s"], due)
+    moments = np.arange(0.0, float(plan.hosts["return_s"].max()), 10.0)  # type: ignore[arg-type]
+    assert (bound.at(moments) <= planned.at(moments)).all()
+    assert bound.value[-1] == plan.deferred.height
+    patched_s = float((np.diff(bound.at_s) * (bound.value[:-1] - plan.deferred.height)).sum())
+    summary = plan.header.summary
+    bound_s = patched_s + plan.deferred.height * summary.makespan_bound_s
+    assert bound_s / 3600 == pytest.approx(summary.exposure_bound_host_h)
 
 
 def test_waves_span_their_hosts_stages() -> None:
