@@ -57,6 +57,12 @@ PACE = 0.002
 A host comes back every second or so there; trying all that wait each time would cost more than it gains.
 """
 
+ALIKE = 0.001
+"""Plans are compared by the values of their goals in steps of this share.
+
+Of 10,000 hosts a plan with 0.01 % less exposure took 2.4 % longer and moved 1.6 % more: nobody would choose it.
+"""
+
 JOINT_EFFORT = 0.3
 """Deterministic time of the joint solver, some seconds of a clock: what it finds on a few hosts it finds early."""
 
@@ -82,7 +88,7 @@ class Search:
     def offer(self, schedule: Schedule) -> bool:
         """Keep the schedule if it is better; return whether it is."""
         score = score_of(self.problem, schedule)
-        if score >= self.score:
+        if rank_of(score) >= rank_of(self.score):
             return False
         self.best, self.score = schedule, score
         return True
@@ -239,6 +245,12 @@ def score_of(problem: Problem, schedule: Schedule) -> Score:
     }
     left_alone = int(problem.hosts.due.sum()) - len(schedule.host)
     return (left_alone, *(values[name]() for name in problem.policy.objective))
+
+
+def rank_of(score: Score) -> Score:
+    """Return what schedules are compared by: values in steps of :data:`ALIKE`, then, between equals, as they are."""
+    left_alone, *values = score
+    return (left_alone, *(round(math.log(max(value, 1.0)) / ALIKE) for value in values), *values)
 
 
 def _bound(search: Search) -> float:

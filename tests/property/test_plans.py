@@ -10,7 +10,7 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.audit import audit
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import PRESETS, Assumptions, Canary, Gates, MigrationRules, Policy, Reserve
-from slacktide.planner.solve import make_plan
+from slacktide.planner.solve import make_plan, rank_of
 from slacktide.planner.stopping import Iterations
 
 fleets = st.builds(
@@ -75,7 +75,7 @@ def test_further_tries_never_make_a_plan_worse(fleet: GeneratorSettings, preset:
     policy = PRESETS[preset]
     first = make_plan(snapshot, policy, seed=3, stop=Iterations(0))
     later = make_plan(snapshot, policy, seed=3, stop=Iterations(6))
-    assert _score(later) <= _score(first)
+    assert rank_of(_score(later)) <= rank_of(_score(first))
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
@@ -95,8 +95,8 @@ def _unpatched(snapshot: FleetSnapshot, policy: Policy) -> pl.DataFrame:
 def _score(plan: Plan) -> tuple[float, ...]:
     summary = plan.header.summary
     values = {
-        "exposure": summary.exposure_host_h,
+        "exposure": round(summary.exposure_host_h * 3600),
         "makespan": summary.makespan_s,
         "moves": summary.migrations,
     }
-    return (-summary.hosts, *(round(values[goal], 6) for goal in plan.header.objective))
+    return (-summary.hosts, *(values[goal] for goal in plan.header.objective))

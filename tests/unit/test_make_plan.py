@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from slacktide.errors import InputError
 from slacktide.planner.audit import audit
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import PRESETS, Canary, Gates, Policy, Selection
-from slacktide.planner.solve import make_plan
+from slacktide.planner.solve import ALIKE, make_plan, rank_of
 from slacktide.planner.stopping import Iterations, NoImprovement, Progress, TimeLimit
 
 FLEET = generate_fleet(GeneratorSettings(hosts=120, seed=4))
@@ -166,3 +167,12 @@ def _most(values: pl.Series) -> int:
 
 def _least(values: pl.Series) -> int:
     return int(np.min(values.to_numpy()))
+
+
+def test_a_thousandth_of_one_goal_does_not_pay_for_more_of_the_next() -> None:
+    """Hosts left alone count one by one; among plans alike in every goal the smaller values win."""
+    middle = math.exp(13_815 * ALIKE)
+    assert rank_of((0, 1.0002 * middle, 500)) < rank_of((0, 0.9998 * middle, 510))
+    assert rank_of((0, 990_000, 510)) < rank_of((0, 1_000_000, 500))
+    assert rank_of((0, 1_000_000, 510)) < rank_of((1, 900_000, 400))
+    assert rank_of((0, 999_999, 500)) < rank_of((0, 1_000_000, 500))
