@@ -16,6 +16,7 @@ import numpy as np
 from slacktide.executors import events
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Event, Stage
+from slacktide.executors.falling import Fall, still_to_fall, with_host, with_lost, with_migration, with_wave
 from slacktide.executors.gates import Gates
 from slacktide.executors.moments import (
     DRAIN,
@@ -79,7 +80,7 @@ class Scheduler:
         self._out: list[Event] = []
         self._check: set[int] = set()
         self._check_hosts: set[int] = set()
-        self._falling: list[tuple[bool, int, str, str]] = []
+        self._falling: list[Fall] = []
         self._oldest = self._oldest_host = 0
         self._wave_timer = (-1, 0.0)
         self.finished = state.finished
@@ -128,6 +129,8 @@ class Scheduler:
                 self._check_hosts.add(host)
             else:
                 self._patch_deadline(host, intended)
+        if not state.finished:
+            self._falling += still_to_fall(self._program, state)
 
     def _planned_moments(self, state: CampaignState) -> Moments:
         """Return every planned moment that has not been acted on."""
@@ -212,7 +215,7 @@ class Scheduler:
         self._patching -= 1
         self._host_stage[host] = HostStage.LOST
         self.gates.end(host, HostStage.LOST, 0.0)
-        self._drop_arrivals(host, f"{self._program.hosts.ids[host]} did not return: {reason}")
+        self._falling += with_lost(self._program, host, reason)
 
     # What to do
 
@@ -302,9 +305,7 @@ class Scheduler:
     def _close(self, wave: int, reason: str, now: float) -> None:
         self.gates.closed = reason
         self._out.append(events.WaveClosed(now, wave, reason))
-        for host in self._drain_order:
-            if self._host_wave[host] >= wave:
-                self._drop(True, host, "gate-closed", f"wave {wave} never opens: {reason}")
+        self._falling += with_wave(self._program, wave, reason)
 
     def _notify(self, number: int, now: float) -> None:
         """Tell the guest, unless its wave is held up: then once that opens."""
@@ -370,12 +371,7 @@ class Scheduler:
     # What cannot be done any more
 
     def _drop(self, is_host: bool, subject: int, reason: str, detail: str) -> None:
-        self._falling.append((is_host, subject, reason, detail))
-
-    def _drop_arrivals(self, host: int, detail: str) -> None:
-        for number in self._incoming[host]:
-            if self._needs_return[number]:
-                self._drop(False, number, "target-not-patched", detail)
+        self._falling.append(Fall(is_host, subject, reason, detail))
 
     def _fall(self, now: float) -> None:
         """Give up what was dropped and, one after the other, all that depends on it."""
@@ -394,12 +390,9 @@ class Scheduler:
         self._out.append(events.MigrationGivenUp(now, self._id(number), reason, detail))
         self._check |= self.room.give_up(number, holds=self._phase[number] == _RETRYING)
         self._end(number)
-        if self._next_move[number] >= 0:
-            self._drop(False, self._next_move[number], "vm-elsewhere", f"{self._id(number)} did not bring the VM there")
-        source = self.room.source[number]
-        if self._planned[source] and self._vm_host[self._vm[number]] == source:
-            name = "migration-failed" if self._attempts[number] else reason
-            self._drop(True, source, name, f"{self._id(number)}: {detail}")
+        name = "migration-failed" if self._attempts[number] else reason
+        at_source = self._vm_host[self._vm[number]] == self.room.source[number]
+        self._falling += with_migration(self._program, number, name, detail, at_source=at_source)
 
     def _give_up_host(self, host: int, reason: str, detail: str, now: float) -> None:
         """Leave a host unpatched and in service, with the VMs that are still on it."""
@@ -413,11 +406,7 @@ class Scheduler:
         self.gates.end(host, self._host_stage[host], 0.0)
         freed = self.slots.release(host) if stage == _DRAINING else self.slots.leave_queue(host)
         self._check_hosts.update(freed)
-        name = self._program.hosts.ids[host]
-        for number in self._outgoing[host]:
-            if self._needs_drain[number]:
-                self._drop(False, number, "source-not-drained", f"{name} is not drained")
-        self._drop_arrivals(host, f"{name} stays unpatched")
+        self._falling += with_host(self._program, host)
 
     def _end(self, number: int) -> None:
         """Count a migration that is done or given up, and wake who waited for it."""
@@ -458,7 +447,7 @@ class Scheduler:
         if self._oldest < len(self._order):
             number = self._order[self._oldest]
             source = self.room.source[number]
-            if not self._needs_drain[number] or self._host_stage[source] == _DRAINING:
+            if not self._needs_drain[number] or self._host_stage[source] != HostStage.IN_SERVICE:
                 self._drop(False, number, "stuck", waits_for(self._program, self.room.obstacle(number, holds=False)))
                 return
             host = source

@@ -1,5 +1,6 @@
 """Whatever fails and however late things are: no VM is lost or doubled, no limit broken, and every campaign ends."""
 
+import itertools
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,6 +9,7 @@ from campaigns import RULES, assert_all_ended, assert_safe, assert_same, planned
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slacktide.executors import events
 from slacktide.executors.campaign_state import HostStage, fold, initial_state
 from slacktide.executors.decisions import Scheduler, next_actions
 from slacktide.executors.drivers.settings import FAILURE_STAGES, Failures
@@ -72,6 +74,29 @@ def test_decisions_from_the_state_alone_are_those_of_the_scheduler(campaign, see
     scheduler = Scheduler(program, state, RULES)
     assert scheduler.decide(now) == once
     assert scheduler.decide(now) == ()
+
+
+@pytest.mark.parametrize("name", ["urgent", "baked"])
+def test_a_journal_that_ends_while_things_fall_lets_the_rest_fall(tmp_path, name) -> None:
+    """A crash between a thing given up and what depends on it: the rest is given up at once, not waited for."""
+    program = program_of(name)
+    wrong = Failures(migrations_per_mille=50, retryable_share=0, lost_hosts_per_mille=300)
+    entries = run(program, tmp_path, wrong, seed=2).entries
+    falls = (events.MigrationGivenUp, events.HostBlocked, events.HostFailed)
+    causes = (*falls, events.WaveClosed)
+    cuts = [at for at, entry in enumerate(entries, start=1) if isinstance(entry.event, causes)]
+    assert len(cuts) > 20
+    state, done = initial_state(program), 0
+    for cut in cuts:
+        state, done, now = fold(state, entries[done:cut]), cut, entries[cut - 1].event.at_s
+        together = itertools.takewhile(lambda entry: isinstance(entry.event, causes), entries[cut:])
+        still = {_subject(entry.event) for entry in together if entry.event.at_s == now}
+        fallen = {_subject(event) for event in next_actions(program, state, now, RULES) if isinstance(event, falls)}
+        assert still - {"wave"} <= fallen
+
+
+def _subject(event: events.Event) -> str:
+    return "wave" if event.subject_field is None else str(getattr(event, event.subject_field))
 
 
 def test_the_number_of_agents_changes_nothing(tmp_path) -> None:

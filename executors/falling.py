@@ -1,0 +1,94 @@
+"""What falls with what: whatever depends on a thing that was given up is given up too.
+
+A journal may end between the two; what was still to fall is then found from the state alone.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slacktide.executors.campaign_state import CampaignState, HostStage
+from slacktide.executors.events import Stage
+from slacktide.executors.program import Groups, Program
+
+
+class Fall(NamedTuple):
+    """A host or a migration that is to be given up."""
+
+    is_host: bool
+    subject: int
+    reason: str
+    detail: str
+
+
+def with_host(program: Program, host: int) -> Iterator[Fall]:
+    """Yield what falls with a host that stays unpatched."""
+    name = program.hosts.ids[host]
+    for number in _of(program.hosts.outgoing, host):
+        if program.migrations.needs_drain[number]:
+            yield Fall(False, number, "source-not-drained", f"{name} is not drained")
+    yield from arrivals(program, host, f"{name} stays unpatched")
+
+
+def with_lost(program: Program, host: int, reason: str) -> Iterator[Fall]:
+    """Yield what falls with a host that did not come back from its patch."""
+    yield from arrivals(program, host, f"{program.hosts.ids[host]} did not return: {reason}")
+
+
+def arrivals(program: Program, host: int, detail: str) -> Iterator[Fall]:
+    """Yield the migrations that were to go to a host once it is patched."""
+    for number in _of(program.hosts.incoming, host):
+        if program.migrations.needs_return[number]:
+            yield Fall(False, number, "target-not-patched", detail)
+
+
+def with_migration(program: Program, number: int, name: str, detail: str, *, at_source: bool) -> Iterator[Fall]:
+    """Yield what falls with a migration: the VM's next one, and the host that the VM stays on."""
+    part = program.migrations
+    if part.next_move[number] >= 0:
+        yield Fall(False, int(part.next_move[number]), "vm-elsewhere", f"{part.ids[number]} did not bring the VM there")
+    source = int(part.source[number])
+    if at_source and program.hosts.planned[source]:
+        yield Fall(True, source, name, f"{part.ids[number]}: {detail}")
+
+
+def with_wave(program: Program, wave: int, reason: str) -> Iterator[Fall]:
+    """Yield the hosts of a wave that never opens, and of those behind it."""
+    hosts = program.hosts
+    later = np.flatnonzero(hosts.planned & (hosts.wave >= wave))
+    for host in later[np.argsort(hosts.drain_start_s[later], kind="stable")].tolist():
+        yield Fall(True, host, "gate-closed", f"wave {wave} never opens: {reason}")
+
+
+def still_to_fall(program: Program, state: CampaignState) -> Iterator[Fall]:
+    """Yield what depends on a thing that ``state`` has given up; some of it has been given up since."""
+    for wave, reason in sorted(state.wave_closed.items()):
+        yield from with_wave(program, wave, reason)
+    for host, (_, reason) in sorted(state.host_reasons.items()):
+        stage = state.host_stage[host]
+        if stage in (HostStage.FAILED, HostStage.BLOCKED):
+            yield from with_host(program, host)
+        elif stage == HostStage.LOST:
+            yield from with_lost(program, host, reason)
+    came_s = _arrivals_s(program, state)
+    for number in np.flatnonzero(state.stage == Stage.GIVEN_UP).tolist():
+        here = state.vm_host[program.migrations.vm[number]] == program.migrations.source[number]
+        at_source = bool(here and came_s[number] <= state.times[number, Stage.GIVEN_UP])
+        name = "migration-failed" if state.attempts[number] else state.given_up[number]
+        yield from with_migration(program, number, name, state.errors.get(number, ""), at_source=at_source)
+
+
+def _arrivals_s(program: Program, state: CampaignState) -> NDArray[np.float64]:
+    """Return when each migration's VM came to its source by the move before; 0 where there is none."""
+    came_s = np.zeros(len(state.stage))
+    before = np.flatnonzero(program.migrations.next_move >= 0)
+    came_s[program.migrations.next_move[before]] = np.nan_to_num(state.times[before, Stage.FORWARDING])
+    return came_s
+
+
+def _of(groups: Groups, group: int) -> list[int]:
+    start, members = groups.start, groups.members
+    found: list[int] = members[start[group] : start[group + 1]].tolist()
+    return found
