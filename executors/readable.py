@@ -13,10 +13,12 @@ def count(number: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a duration in its two largest units: ``3 h 12 min``, ``5 min 20 s``, ``42 s``."""
+    """Return a duration in its two largest units, rounded: ``3 h 12 min``, ``5 min 20 s``, ``42 s``."""
     if seconds is None:
         return UNKNOWN
     whole = round(seconds)
+    coarse = next((unit for most, unit in ((86_400, 3600), (3600, 60)) if whole >= most), 1)
+    whole = round(whole / coarse) * coarse
     days, hours, minutes, rest = whole // 86_400, whole // 3600 % 24, whole // 60 % 60, whole % 60
     parts = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
     first = next((place for place, (number, _) in enumerate(parts) if number), 3)

@@ -17,7 +17,7 @@ from slacktide.executors.readable import (
 )
 from slacktide.executors.report_figures import quantiles
 from slacktide.executors.report_summary import CampaignSummary
-from slacktide.executors.report_view import ReportView
+from slacktide.executors.report_view import CampaignReport, ReportView
 
 Mood = Literal["good", "warning", "bad"]
 
@@ -78,6 +78,8 @@ def verdict(view: ReportView) -> Verdict:
 def _plan_verdict(view: ReportView) -> Verdict:
     summary = view.plan.header.summary
     errors = sum(finding.get("severity") == "error" for finding in summary.audit.findings)
+    if not summary.hosts and len(view.plan.deferred):
+        return Verdict("bad", "Nothing can be planned", f"All {count(view.due)} due hosts are deferred.")
     gap = over_bound(summary.makespan_s, summary.makespan_bound_s)
     facts = [
         f"{count(summary.hosts)} of {count(view.due)} due hosts in {count(summary.waves)} waves, "
@@ -147,16 +149,19 @@ def _bounded(
     planned: float,
     bound: float,
     measured: float | None,
-    *,
-    ran: bool,
+    report: CampaignReport | None,
 ) -> Tile:
-    """Return an objective: the measured value, or before a run the planned one, with bound and gaps beside it."""
+    """Return an objective: the measured value, or before a run the planned one, with bound and gaps beside it.
+
+    A campaign that left planned hosts unpatched is not compared with a bound for all of them.
+    """
+    whole = report is not None and not report.summary.not_patched
     gap = over_bound(planned, bound) or UNKNOWN
-    if not ran:
+    if report is None:
         return Tile(name, readable(planned), (("bound", readable(bound)), ("gap", gap)))
     lines = (
         ("bound", readable(bound)),
-        ("over the bound", over_bound(measured, bound) or UNKNOWN),
+        ("over the bound", (whole and over_bound(measured, bound)) or UNKNOWN),
         ("planned", readable(planned)),
         ("gap of the plan", gap),
     )
@@ -166,16 +171,14 @@ def _bounded(
 def _makespan(view: ReportView) -> Tile:
     summary = view.plan.header.summary
     measured = None if view.report is None else view.report.summary.makespan.measured_s
-    ran = view.report is not None
-    return _bounded("Makespan", duration, summary.makespan_s, summary.makespan_bound_s, measured, ran=ran)
+    return _bounded("Makespan", duration, summary.makespan_s, summary.makespan_bound_s, measured, view.report)
 
 
 def _exposure(view: ReportView) -> Tile:
     summary = view.plan.header.summary
     measured = None if view.report is None else view.report.summary.exposure.measured_host_h
-    ran = view.report is not None
     planned, bound = summary.exposure_host_h, summary.exposure_bound_host_h
-    return _bounded("Exposure", host_hours, planned, bound, measured, ran=ran)
+    return _bounded("Exposure", host_hours, planned, bound, measured, view.report)
 
 
 def _failures(summary: CampaignSummary) -> Tile:

@@ -51,14 +51,14 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
         yield "hosts not patched", count(sum(summary.not_patched.values())), _by(summary.not_patched)
     yield from zip_longest(("over limits",), over_limits_words(summary.over_limits) or ["none"], fillvalue="")
     makespan, exposure = summary.makespan, summary.exposure
-    yield (
-        "makespan",
-        duration(makespan.measured_s),
-        _beside(duration(makespan.planned_s), duration(makespan.bound_s), makespan.measured_s, makespan.bound_s),
-    )
+    whole = not summary.not_patched
+    compared_s = makespan.measured_s if whole else None
+    beside = _beside(duration(makespan.planned_s), duration(makespan.bound_s), compared_s, makespan.bound_s)
+    yield "makespan", duration(makespan.measured_s), beside if whole else f"{beside}, for all planned hosts"
     planned, bound = host_hours(exposure.planned_host_h), host_hours(exposure.bound_host_h)
-    beside = _beside(planned, bound, exposure.measured_host_h, exposure.bound_host_h)
-    yield "exposure", host_hours(exposure.measured_host_h), beside
+    beside = _beside(planned, bound, exposure.measured_host_h if whole else None, exposure.bound_host_h)
+    until = "" if whole else ", measured until the campaign's end; hosts not patched stay exposed"
+    yield "exposure", host_hours(exposure.measured_host_h), beside + until
     yield from _blackout_rows(summary)
     yield "plan", summary.plan_id, f"policy {summary.policy_name}"
     where = f"{counted(summary.agents, 'agent')} {'on Ray' if summary.ray else 'in one process'}, seed {summary.seed}"

@@ -61,20 +61,16 @@ def _schedule_rows(summary: "PlanSummary") -> Iterator[tuple[str, ...]]:
 
 
 def _blackout_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
-    blackout = plan.header.summary.predicted_blackout_ms
-    if blackout.p50 is None:
-        return
-    limit = milliseconds(float(plan.header.policy.migration.blackout_limit_ms))
-    rest = (
-        f"p99 {milliseconds(blackout.p99)}, max {milliseconds(blackout.max)}, predicted; the policy's limit is {limit}"
-    )
-    yield "blackout", f"p50 {milliseconds(blackout.p50)}", rest
-    restarts = plan.migrations.filter(pl.col("strategy") == "restart").height
-    if restarts:
-        live = (
-            plan.migrations.filter(pl.col("strategy") != "restart")["predicted_blackout_ms"].to_numpy().max(initial=0)
-        )
-        yield "", "", f"of these {counted(restarts, 'restart')}; without them max {milliseconds(float(live))}"
+    restart = plan.migrations["strategy"] == "restart"
+    live_ms = plan.migrations.filter(~restart)["predicted_blackout_ms"]
+    if len(live_ms):
+        p50, p99, most = (milliseconds(live_ms.quantile(share, "nearest")) for share in (0.5, 0.99, 1.0))
+        limit = milliseconds(float(plan.header.policy.migration.blackout_limit_ms))
+        rest = f"p99 {p99}, max {most}, predicted, live migrations; limit {limit} for VMs without their own"
+        yield "blackout", f"p50 {p50}", rest
+    if restart.any():
+        longest_ms = float(plan.migrations.filter(restart)["predicted_blackout_ms"].to_numpy().max())
+        yield "restarts", count(int(restart.sum())), f"blackout max {duration(longest_ms / 1000)}, predicted"
 
 
 def _beside(bound: str, gap: float) -> str:

@@ -75,6 +75,9 @@ def run(
     check_campaign(directory, JOURNAL_FILE)
     with progress("Reading fleet and plan"):
         snapshot, plan = read_both(path, plan_path)
+    if plan.hosts.is_empty() and not plan.deferred.is_empty():
+        fact = f"patches no host: all {plan.deferred.height:,} due hosts are deferred"
+        raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
     options = RunOptions(agents=agents, use_ray=ray, plan_path=plan_path.resolve(), fleet_path=path.resolve())
     wrong = Failures(
         migrations_per_mille=failures,

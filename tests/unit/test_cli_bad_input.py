@@ -209,6 +209,20 @@ def test_a_plan_given_as_a_fleet_is_recognised(capsys, plan):
     assert "it is a plan, and no fleet" in ends_with(capsys, 2, "fleet", "show", plan)
 
 
+def test_a_plan_that_patches_nothing_is_not_run(capsys, fleet, tmp_path):
+    policy = tmp_path / "none.yaml"
+    policy.write_text("max_out: {fleet: 0}\nassume: {dirty_mib_s: 1.0, hot_mib: 16.0}\n")
+    assert (
+        main(["plan", str(fleet), "--policy", str(policy), "-o", str(tmp_path / "none"), "--html", f"{policy}.html"])
+        == 1
+    )
+    capsys.readouterr()
+    assert "Nothing can be planned" in Path(f"{policy}.html").read_text()
+    error = ends_with(capsys, 1, "run", fleet, tmp_path / "none", "--no-ray", "-o", tmp_path / "ran")
+    assert "patches no host: all" in error
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_policy_can_be_checked_alone(capsys, tmp_path):
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("name: mine\n")

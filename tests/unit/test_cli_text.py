@@ -53,21 +53,22 @@ def test_numbers_with_nouns():
 
 def test_a_plan_has_its_bounds_beside_its_figures():
     rows = read(plan_rows(sample_plan(sample_snapshot(40))))
-    assert rows["makespan"].startswith("2 h 14 min  bound 2 h 5 min")
+    assert rows["makespan"].startswith("2 h 15 min  bound 2 h 6 min")
     assert ", gap 11.1 %" in rows["exposure"]
     assert "host-h" in rows["exposure"]
     assert rows["bound by"] == "free memory of the fleet"
     assert " ms" in rows["blackout"]
-    assert rows["blackout"].endswith("predicted; the policy's limit is 500 ms")
+    assert rows["blackout"].endswith("predicted, live migrations; limit 500 ms for VMs without their own")
     assert rows["audit"] == "3 rules  checked, no finding"
     assert rows["planning"] == "3.2 s  seed 1"
 
 
 def test_restarts_are_told_apart_from_blackouts_of_live_migrations():
     plan = small_plan()
-    lines = [plain(cells[-1]) for label, *cells in plan_rows(plan) if not label]
+    rows = read(plan_rows(plan))
     live = plan.migrations.filter(pl.col("strategy") != "restart")["predicted_blackout_ms"].max()
-    assert lines == [f"of these 1 restart; without them max {live:.0f} ms"]
+    assert f"max {live:.0f} ms, predicted, live migrations" in rows["blackout"]
+    assert rows["restarts"].startswith("1  blackout max 1 min")
 
 
 def test_deferred_hosts_are_counted_by_reason_with_the_remedy():
@@ -107,9 +108,12 @@ def test_a_campaign_has_plan_and_bound_beside_what_was_measured():
     assert rows["over limits"] == "2 live migrations' blackouts above their VM's limit, longest 612 ms of 500 ms"
     assert "hosts not patched" not in rows
     assert "restarts" not in rows
-    assert "planned 2 h 14 min, bound 2 h 5 min (+" in rows["makespan"]
+    assert "planned 2 h 15 min, bound 2 h 6 min (+" in rows["makespan"]
     assert rows["execution"] == "21.4 s  2 agents on Ray, seed 2"
     assert "(simulated): 36 of 36 planned hosts patched in" in campaign_title(summary, plan)
+    part = read(campaign_rows(summary.model_copy(update={"not_patched": {"patch-failed": 2}}), plan))
+    assert part["makespan"].endswith("bound 2 h 6 min, for all planned hosts")
+    assert "hosts not patched stay exposed" in part["exposure"]
 
 
 def test_a_campaign_is_complete_when_every_planned_host_returned():
@@ -122,7 +126,7 @@ def test_a_campaign_is_complete_when_every_planned_host_returned():
 
 def test_progress_names_the_bound():
     now = Progress("improving", 7, 7320, 7000.0, 1.0, 3.0, 0.5)
-    assert plain(progress_words(now)) == "improving 7: 2 h 2 min, bound 1 h 56 min"
+    assert plain(progress_words(now)) == "improving 7: 2 h 2 min, bound 1 h 57 min"
     assert progress_words(replace(now, makespan_s=None)) == "improving"
 
 

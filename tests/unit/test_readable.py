@@ -15,7 +15,10 @@ from slacktide.executors import readable
         (3600, "1 h"),
         (3601, "1 h"),
         (11_520, "3 h 12 min"),
+        (3_599.6, "1 h"),
+        (13_965, "3 h 53 min"),
         (90_000, "1 d 1 h"),
+        (172_000, "2 d"),
         (None, "\u2013"),
     ],
 )
