@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from slacktide.datasets.schemas import MOST_MIB
 from slacktide.planner.limits import MOST, CountOrShare, SomeOrShare
 
 Objective = Literal["exposure", "makespan", "moves", "blackout"]
@@ -19,8 +20,6 @@ GateKind = Literal["pipelined", "baked", "approval"]
 
 LONGEST_S: Final = 31_622_400
 """A year, the longest of any time in a policy: what is longer was meant in another unit."""
-MOST_MIB: Final = 2**40
-"""An exbibyte, more than any memory: what is more was meant in another unit."""
 
 
 class _Part(BaseModel):

@@ -41,7 +41,8 @@ REACH = 1024
 """Targets that are looked at for one VM, the fullest that fit first; a host that finds no room looks at more later.
 
 With 96 a third of the first wave of 4,034 hosts at 75 % fill found no room that was there: the plan took 6 % longer and
-its pass no less time (4,034 hosts: 18 s with 96, 16 s with 1,536; 10,000 hosts: 6.8 s and 6.6 s).
+its pass no less time (4,034 hosts: 18 s with 96, 16 s with 1,536; 10,000 hosts: 6.8 s and 6.6 s; measured before a
+drained host went whole to a returned one, which made either pass several times faster).
 """
 HALT_CHECK_S = 0.1
 """How often a search looks whether its time is over while passes run: sooner than anybody would notice."""
