@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.planner.bounds import RESOURCES, Demand, Needs, canary_gate, demands, host_needs
+from slacktide.planner.needs import RESOURCES, Demand, Needs, canary_gate, demands, host_needs
 from slacktide.planner.problem import Problem
 from slacktide.planner.relaxation import narrowed
 

@@ -14,8 +14,9 @@ import polars as pl
 from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError
-from slacktide.planner.bounds import Bounds, Needs, canary_gate, compute_bounds, demands, host_needs
+from slacktide.planner.bounds import Bounds, compute_bounds
 from slacktide.planner.bounds_in_words import obstacles, words
+from slacktide.planner.needs import Needs, canary_gate, demands, host_needs
 from slacktide.planner.plan import Plan
 from slacktide.planner.problem import Problem, build_problem, positions
 from slacktide.planner.relaxation import Relaxation, narrowed, relaxations

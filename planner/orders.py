@@ -8,8 +8,8 @@ longest go first and all end together; at the very end the longest hosts go firs
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.planner.bounds import Needs
 from slacktide.planner.limits import resolved
+from slacktide.planner.needs import Needs
 from slacktide.planner.problem import Problem
 
 Ints = NDArray[np.int64]

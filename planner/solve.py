@@ -23,12 +23,13 @@ from slacktide.planner.assembly import (
     wave_numbers,
 )
 from slacktide.planner.audit import audit
-from slacktide.planner.bounds import Bounds, Needs, compute_bounds, host_needs
+from slacktide.planner.bounds import Bounds, compute_bounds
 from slacktide.planner.joint import Solved, declined, solve_joint
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.arrays import Instance
 from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule, new_halt
 from slacktide.planner.listing.sweep import Terms
+from slacktide.planner.needs import Needs, host_needs
 from slacktide.planner.orders import first_order
 from slacktide.planner.plan import AuditSummary, Plan, PlanHeader
 from slacktide.planner.plan_files import plan_id

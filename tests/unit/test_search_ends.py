@@ -10,8 +10,8 @@ from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.planner import solve
 from slacktide.planner.audit import audit
-from slacktide.planner.bounds import host_needs
 from slacktide.planner.listing.schedule import build_instance, list_schedule, new_halt
+from slacktide.planner.needs import host_needs
 from slacktide.planner.orders import first_order
 from slacktide.planner.policy import PRESETS
 from slacktide.planner.problem import build_problem
