@@ -14,14 +14,15 @@ import numpy as np
 from slacktide.datasets.calibration import DirtyProfile, MachineType, VmSize
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
-from slacktide.planner import solve
 from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.joint import Solved, scores, solve_joint
 from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule
 from slacktide.planner.needs import host_needs
-from slacktide.planner.orders import first_order
+from slacktide.planner.orders import canary_first
 from slacktide.planner.policy import Assumptions, Policy, Reserve
+from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.solve import terms_of
 
 POLICY = Policy(
     objective=("makespan", "moves"),
@@ -56,9 +57,10 @@ def small_problem(hosts: int, seed: int) -> Problem:
 def best_listed(problem: Problem, tries: int) -> Schedule:
     """Return the best of the first and some shuffled passes of list scheduling."""
     needs, instance = host_needs(problem), build_instance(problem)
-    terms, rng = solve.terms_of(problem, needs), np.random.default_rng(0)
-    noises = [None, *(rng.random(len(needs.host)) for _ in range(tries - 1))]
-    found = [list_schedule(problem, instance, first_order(problem, needs, noise), terms) for noise in noises]
+    terms, rng = terms_of(problem, needs, compute_bounds(problem)), np.random.default_rng(0)
+    orders = [pressing_order(problem, needs)]
+    orders += [needs.host[canary_first(problem, needs, rng.permutation(len(needs.host)))] for _ in range(tries - 1)]
+    found = [list_schedule(problem, instance, order, terms) for order in orders]
     return min(found, key=lambda schedule: scores(problem, schedule))
 
 

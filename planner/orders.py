@@ -1,82 +1,110 @@
 """The order in which list scheduling tries the due hosts.
 
-A host's priority is how long its groups (rack, power feed, machine type) still need from the moment it starts: the
-spans of all hosts of the group behind it over the group's places, or its own span if that is longer.  Groups that need
-longest go first and all end together; at the very end the longest hosts go first.
+A host's place in the order is when a profile has it leave service.  The profile is the fluid program's: so many hosts
+of each class leave in each slot of time that fleet, failure domains and free capacity are used to the end and all ends
+together (:mod:`slacktide.planner.fluid`).  Within a class, racks take turns.  What the program does not see is that a
+rack needs whole rounds: a host with three rounds of its rack behind it leaves three rounds before the end, or sooner.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slacktide.planner.alike import Slack, classes_of
+from slacktide.planner.fluid import solve_flow
 from slacktide.planner.limits import resolved
-from slacktide.planner.needs import Needs
+from slacktide.planner.needs import Needs, canary_gate
 from slacktide.planner.problem import Problem
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-LEAST_PLACES = 0.05
-"""A group's share of the fleet's places at least: one host of thousands has nearly none."""
-SHUFFLE = 0.2
-"""By how much noise changes a priority: enough to reorder neighbours, not to run a rack behind the others."""
+PROFILE_SLOTS = 200
+"""Slots of a profile: of three hours a minute each, and a pass does not keep to the minute."""
+CROWDED = 1.2
+"""How much longer than alone a drain is expected to take before a pass has shown it."""
 
 
-def first_order(problem: Problem, needs: Needs, noise: Floats | None = None, press: Floats | None = None) -> Ints:
-    """Return the due hosts, the most pressing first, the canary before all.
+class Profile(NamedTuple):
+    """What a profile aims at."""
 
-    For further tries ``noise`` in [0, 1) shuffles hosts that press nearly alike, and ``press`` multiplies priorities;
-    both have shape (due hosts,).
+    stretch: float = 1.03
+    """When all is to have ended, over the bound on the makespan."""
+    domains: float = 0.97
+    """Share of the domains' limits that it uses."""
+    room: float = 0.94
+    """Share of the free capacity that it uses."""
+    rounds: float = 0.98
+    """Share of the time until the end within which the rounds of each domain are to fit."""
+
+
+FIRST_PROFILE = Profile()
+"""The profile of the first pass.  Some of all is left: places that scattered VMs take, rounds that do not fit."""
+
+
+def expected_out_s(needs: Needs) -> Floats:
+    """Return how long each due host is expected to be out, before a pass has shown it; shape (due hosts,)."""
+    return np.asarray(needs.drain_s * CROWDED + needs.patch_s)
+
+
+def planned_starts(problem: Problem, needs: Needs, out_s: Floats, end_s: float, profile: Profile) -> Floats:
+    """Return when each due host is to leave service, in seconds after the canary's gate, shape (due hosts,).
+
+    ``out_s`` is how long each is expected to be out; all is to end at ``end_s`` times the profile's stretch.
     """
-    if len(needs.host) == 0:
-        return needs.host
-    span_s = (needs.drain_s + needs.patch_s).astype(np.float64)
-    used = np.zeros(len(problem.hosts.ids))
-    np.add.at(used, problem.vms.host, problem.vms.demand[:, 1].astype(np.float64))
-    light_first = used[needs.host] / problem.hosts.capacity[needs.host, 1]
-    if noise is not None:
-        light_first = light_first * noise
-    pressing = span_s.copy()
-    for group, limit in _groups(problem, needs, span_s):
-        pressing = np.maximum(pressing, _still_needed(group, limit, span_s, light_first))
-    if noise is not None:
-        pressing = pressing * (1 - SHUFFLE / 2 + SHUFFLE * noise[::-1])
-    if press is not None:
-        pressing = pressing * press
-    order = np.lexsort((light_first, -pressing))
-    return needs.host[_canary_first(problem, needs, order)]
+    if len(needs.host) == 0 or not np.isfinite(end_s):
+        return np.zeros(len(needs.host))
+    _, gate_s = canary_gate(problem, needs)
+    horizon_s = max(end_s * profile.stretch - gate_s, float(out_s.max()))
+    slack = Slack(profile.domains, profile.room)
+    classes, label = classes_of(problem, needs, out_s, 1, expected=True, slack=slack)
+    flow = solve_flow(classes, horizon_s, horizon_s / PROFILE_SLOTS, expected=True)
+    if flow is None:
+        return np.zeros(len(label))
+    turn = _turns(problem, needs, label)
+    start_s = np.empty(len(label))
+    for number, returned in enumerate(flow.returned):
+        of_class = np.flatnonzero(label == number)
+        in_turn = of_class[np.argsort(turn[of_class], kind="stable")]
+        slot = np.searchsorted(np.maximum.accumulate(returned), np.arange(len(in_turn)) + 0.5)
+        start_s[in_turn] = (slot + 1) * flow.slot_s - classes.out_s[number]
+    return _in_rounds(problem, needs, out_s, start_s, horizon_s * profile.rounds)
 
 
-def _groups(problem: Problem, needs: Needs, span_s: Floats) -> list[tuple[Ints, Floats]]:
-    """Return groupings of the due hosts, each with the places of each group: its limit, or its share of the fleet's.
+def order_of(problem: Problem, needs: Needs, start_s: Floats) -> Ints:
+    """Return the due hosts by when they are to leave, the canary before all."""
+    order = np.argsort(start_s, kind="stable")
+    return needs.host[canary_first(problem, needs, order)]
 
-    The share is what makes all groups end together: a group that used up to its limit first would leave places empty
-    that only groups at their limit could take in the end.
-    """
-    fleet = float(min(problem.out.limit[0], len(needs.host)))
-    unlimited = np.full(int(problem.hosts.machine_type.max()) + 1, fleet)
-    groups = [(problem.hosts.machine_type[needs.host], unlimited)]
+
+def _turns(problem: Problem, needs: Needs, label: Ints) -> Floats:
+    """Return for each due host what share of its class in its rack goes before it, hosts with light load first."""
+    used = np.bincount(problem.vms.host, weights=problem.vms.demand[:, 1], minlength=len(problem.hosts.ids))
+    load = used[needs.host] / problem.hosts.capacity[needs.host, 1]
+    group = np.unique(np.stack([problem.hosts.rack[needs.host], label]), axis=1, return_inverse=True)[1].reshape(-1)
+    order = np.lexsort((load, group))
+    place = np.arange(len(order)) - np.searchsorted(group[order], group[order])
+    turn = np.empty(len(order))
+    turn[order] = (place + 0.5) / np.bincount(group)[group[order]]
+    return turn
+
+
+def _in_rounds(problem: Problem, needs: Needs, out_s: Floats, start_s: Floats, horizon_s: float) -> Floats:
+    """Return the starts, none so late that the rounds of its domain behind it do not fit before the horizon."""
     for kind in range(1, problem.out.group.shape[1]):
-        number = problem.out.group[needs.host, kind]
-        inside = np.where(number >= 0, number, len(problem.out.limit))
-        groups.append((inside, np.append(problem.out.limit.astype(np.float64), fleet)))
-    fair = [np.bincount(group, weights=span_s, minlength=len(limit)) / span_s.sum() * fleet for group, limit in groups]
-    return [(group, np.minimum(limit, share)) for (group, limit), share in zip(groups, fair, strict=True)]
+        group = problem.out.group[needs.host, kind]
+        order = np.lexsort((-start_s, group))
+        order = order[group[order] >= 0]
+        behind = np.arange(len(order)) - np.searchsorted(group[order], group[order])
+        rounds = behind // np.maximum(problem.out.limit[group[order]], 1) + 1
+        latest_s = horizon_s - rounds * out_s[order]
+        start_s = start_s.copy()
+        start_s[order] = np.minimum(start_s[order], latest_s)
+    return start_s
 
 
-def _still_needed(group: Ints, limit: Floats, span_s: Floats, light_first: Floats) -> Floats:
-    """Return for each host how long its group needs from its start on, in seconds, if light hosts go first."""
-    order = np.lexsort((light_first, group))
-    total = np.cumsum(span_s[order][::-1])[::-1]
-    last = np.append(group[order][1:] != group[order][:-1], True)
-    behind = np.where(last, np.append(total[1:], 0.0), 0.0)
-    ends = np.flatnonzero(last)
-    behind_group = np.repeat(behind[ends], np.diff(np.append(-1, ends)))
-    needed = np.empty(len(span_s))
-    needed[order] = (total - behind_group) / np.maximum(limit[group[order]], LEAST_PLACES)
-    return needed
-
-
-def _canary_first(problem: Problem, needs: Needs, order: Ints) -> Ints:
+def canary_first(problem: Problem, needs: Needs, order: Ints) -> Ints:
     """Return the order with the canary hosts in front: those that are back soonest."""
     count = resolved(problem.policy.canary.hosts, int(problem.selected.sum()))
     if count == 0:

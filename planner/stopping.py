@@ -4,10 +4,10 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-PATIENCE = 4
+PATIENCE = 8
 """Tries in a row that bring next to nothing before the search ends by itself: the first few bring nearly all."""
 WORTHWHILE = 0.002
-"""An improvement of the first objective by less than this share counts as none."""
+"""An improvement by less than this share of the bounds counts as none."""
 CLOSE = 0.005
 """A plan this near its bound is not searched on: what is left is less than a minute in three hours."""
 
@@ -30,7 +30,10 @@ class Stop(Protocol):
     """Says after each try whether the search ends."""
 
     def __call__(self, iteration: int, value: float, bound: float) -> bool:
-        """Return whether to stop after ``iteration`` tries with the best ``value`` of the first objective."""
+        """Return whether to stop after ``iteration`` tries.
+
+        ``value`` is how far the best plan is from its bounds, the mean over its goals; it cannot be below ``bound``.
+        """
         ...
 
     def over(self) -> bool:

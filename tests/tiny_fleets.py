@@ -8,12 +8,14 @@ from slacktide.datasets.calibration import DirtyProfile, MachineType, VmSize
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
-from slacktide.planner import solve
+from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule
 from slacktide.planner.needs import host_needs
-from slacktide.planner.orders import first_order
+from slacktide.planner.orders import canary_first
 from slacktide.planner.policy import Assumptions, Canary, Policy, Reserve
+from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import Problem
+from slacktide.planner.solve import terms_of
 
 LARGE_SIZES = (VmSize(4, 8192, 0.5), VmSize(6, 12288, 0.3), VmSize(8, 16384, 0.2))
 """Two to five of them fill a host, so that a fleet of six hosts has some twenty VMs."""
@@ -69,5 +71,7 @@ def tiny_policy(*objective: str, out: int = 2, canary: int = 0, reserve: float =
 def heuristic(problem: Problem, noise: np.ndarray | None = None) -> Schedule:
     """Return what one pass of list scheduling gives."""
     needs = host_needs(problem)
-    order = first_order(problem, needs, noise)
-    return list_schedule(problem, build_instance(problem), order, solve.terms_of(problem, needs))
+    order = pressing_order(problem, needs)
+    if noise is not None:
+        order = needs.host[canary_first(problem, needs, np.argsort(noise))]
+    return list_schedule(problem, build_instance(problem), order, terms_of(problem, needs, compute_bounds(problem)))

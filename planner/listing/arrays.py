@@ -54,6 +54,9 @@ class Instance(NamedTuple):
     capacity: Ints  # (N, 2)
     type_number: Ints  # (N,) machine type
     maintenance_s: Ints  # (N,)
+    rack: Ints  # (N,)
+    rack_start: Ints  # (racks + 1,) into rack_hosts
+    rack_hosts: Ints
     out_groups: Ints  # (N, kinds) number of the group, -1: none
     out_limit: Ints  # (G,)
     reserve_groups: Ints  # (N, families) number of the group, -1: none

@@ -124,23 +124,43 @@ def may_leave(instance: Instance, state: State, host: int) -> bool:
     return True
 
 
+@inlined
+def takes_all(instance: Instance, state: State, host: int, wanted: Ints, at_s: int) -> bool:
+    """Return whether a host that keeps its VMs has room for an amount, and nothing is on its way to it."""
+    return (
+        state.status[host] == KEEPS
+        and state.free[host, 0] >= wanted[0]
+        and state.free[host, 1] >= wanted[1]
+        and not still_arriving(state, host, at_s)
+    )
+
+
 @compiled
-def one_host_for_all(instance: Instance, state: State, vms: Ints, at_s: int) -> int:
+def one_host_for_all(instance: Instance, state: State, source: int, vms: Ints, at_s: int) -> int:
     """Return a host that all VMs can stay on, with no stream under way, the fullest that has room, -1: none.
 
     A host that comes back from its patch is empty and takes a host of its type whole: its NIC carries one full stream,
-    the VMs move once, and no free space is scattered.
+    the VMs move once, and no free space is scattered.  One in the same rack comes before all others: its streams leave
+    the rack's uplinks to those that need them.
     """
     wanted = np.zeros(2, np.int64)
     for vm in vms:
         wanted[0] += instance.demand[vm, 0]
         wanted[1] += instance.demand[vm, 1]
+    near = -1
+    for at in range(instance.rack_start[instance.rack[source]], instance.rack_start[instance.rack[source] + 1]):
+        host = instance.rack_hosts[at]
+        if takes_all(instance, state, host, wanted, at_s) and (
+            near < 0 or state.free[host, instance.pivot] < state.free[near, instance.pivot]
+        ):
+            near = host
+    if near >= 0:
+        return near
     for bucket in range(wanted[instance.pivot] // instance.bucket_size, state.size_head.shape[2]):
         for kind in range(state.size_head.shape[1]):
             host, seen = state.size_head[KEEPS, kind, bucket], 0
             while host >= 0 and seen < IDLE_COMPARED:
-                fits = state.free[host, 0] >= wanted[0] and state.free[host, 1] >= wanted[1]
-                if fits and not still_arriving(state, host, at_s):
+                if takes_all(instance, state, host, wanted, at_s):
                     return host
                 host, seen = state.size_next[host], seen + 1
     return -1
@@ -155,7 +175,7 @@ def drain(
     status = state.status[host]
     state.status[host] = OUT
     change_service(instance, state, host, 1)
-    whole = one_host_for_all(instance, state, vms, at_s)
+    whole = one_host_for_all(instance, state, host, vms, at_s)
     for at in range(vms.shape[0]):
         vm = vms[at]
         ready_s = max(at_s, instance.notice_s[vm])

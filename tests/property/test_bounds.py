@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
-from slacktide.planner.bounds import compute_bounds
+from slacktide.planner.bounds import compute_bounds, fluid_exposure_s
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.listing.sweep import Terms
 from slacktide.planner.needs import host_needs
-from slacktide.planner.orders import first_order
+from slacktide.planner.orders import canary_first
 from slacktide.planner.policy import Assumptions, Canary, Gates, MigrationRules, Policy, Reserve
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
 
@@ -85,15 +85,18 @@ def test_every_schedule_respects_every_bound(fleet: FleetSnapshot, policy: Polic
     needs = host_needs(problem)
     if not len(needs.host):
         return
-    order = first_order(problem, needs, np.random.default_rng(seed).random(len(needs.host)))
+    order = needs.host[canary_first(problem, needs, np.random.default_rng(seed).permutation(len(needs.host)))]
     schedule = list_schedule(problem, build_instance(problem), order, terms(problem))
     planned = np.zeros(len(problem.hosts.ids), bool)
     planned[schedule.host] = True
-    bounds = compute_bounds(replace(problem, hosts=replace(problem.hosts, due=planned)))
+    narrowed = replace(problem, hosts=replace(problem.hosts, due=planned))
+    bounds, planned_needs = compute_bounds(narrowed), host_needs(narrowed)
     for resource, bound_s in bounds.makespan_s.items():
         assert bound_s <= schedule.makespan_s * (1 + ROUNDING), resource
     returns_s = np.sort(schedule.return_s)
     assert np.all(bounds.returns_s <= returns_s * (1 + ROUNDING))
+    if len(planned_needs.host) and np.isfinite(bounds.best_s):
+        assert fluid_exposure_s(narrowed, planned_needs, bounds.best_s) <= returns_s.sum() * (1 + ROUNDING)
     left_alone = int(problem.selected.sum()) - len(schedule.host)
     assert bounds.exposure_s <= (returns_s.sum() + left_alone * schedule.makespan_s) * (1 + ROUNDING)
 

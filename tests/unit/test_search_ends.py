@@ -8,14 +8,16 @@ from small_fleet import POLICY, small_fleet, small_plan
 
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
-from slacktide.planner import solve
+from slacktide.planner import search
 from slacktide.planner.audit import audit
+from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.listing.schedule import build_instance, list_schedule, new_halt
 from slacktide.planner.needs import host_needs
-from slacktide.planner.orders import first_order
 from slacktide.planner.policy import PRESETS
+from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import build_problem
-from slacktide.planner.solve import make_plan, passes
+from slacktide.planner.search import passes
+from slacktide.planner.solve import make_plan, terms_of
 from slacktide.planner.stopping import Iterations, TimeLimit
 from slacktide.service.either_stop import EitherStop
 from slacktide.service.plan_text import plan_rows, progress_words
@@ -24,8 +26,8 @@ from slacktide.service.words import plain
 PROBLEM = build_problem(generate_fleet(GeneratorSettings(hosts=120, seed=4)), PRESETS["urgent"])
 INSTANCE = build_instance(PROBLEM)
 NEEDS = host_needs(PROBLEM)
-TERMS = solve.terms_of(PROBLEM, NEEDS)
-ORDER = first_order(PROBLEM, NEEDS)
+TERMS = terms_of(PROBLEM, NEEDS, compute_bounds(PROBLEM))
+ORDER = pressing_order(PROBLEM, NEEDS)
 
 
 def test_a_halted_pass_returns_nothing() -> None:
@@ -43,20 +45,25 @@ def test_a_time_that_is_over_halts_the_try_under_way(monkeypatch: pytest.MonkeyP
         while not halt[0]:
             ends.wait(0.01)
 
-    monkeypatch.setattr(solve, "list_schedule", endless)
-    assert passes(PROBLEM, INSTANCE, TERMS, [ORDER, ORDER], EitherStop([Iterations(9), TimeLimit(0.2)])) == []
+    monkeypatch.setattr(search, "list_schedule", endless)
+    assert (
+        passes(
+            PROBLEM, INSTANCE, TERMS, [lambda _: ORDER, lambda _: ORDER], EitherStop([Iterations(9), TimeLimit(0.2)])
+        )
+        == []
+    )
 
 
 def test_counted_tries_are_never_halted() -> None:
     assert not Iterations(0).over()
-    assert len(passes(PROBLEM, INSTANCE, TERMS, [ORDER, ORDER], Iterations(0))) == 2
+    assert len(passes(PROBLEM, INSTANCE, TERMS, [lambda _: ORDER, lambda _: ORDER], Iterations(0))) == 2
 
 
 def test_an_interrupt_before_the_first_plan_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def pressed(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(solve, "wait", pressed)
+    monkeypatch.setattr(search, "wait", pressed)
     with pytest.raises(KeyboardInterrupt):
         make_plan(small_fleet(), POLICY, stop=Iterations(0))
 
