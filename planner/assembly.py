@@ -26,6 +26,9 @@ from slacktide.units import SECONDS_PER_HOUR
 
 Ints = NDArray[np.int64]
 
+NO_WAVE = 2**31
+"""Above every wave.  A VM that is under way from a host that is no longer to be drained counts to the first wave."""
+
 
 def wave_numbers(problem: Problem, schedule: Schedule) -> Ints:
     """Return the wave of each scheduled host, in the schedule's order.
@@ -75,15 +78,20 @@ def host_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame
 
 def migration_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
     """Return the plan's migrations, numbered by start, with what the pre-copy model predicts of each."""
+    return in_order(unordered_migrations(problem, schedule, wave))
+
+
+def unordered_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
+    """Return the plan's migrations without what each comes after."""
     hosts, vms = problem.hosts, problem.vms
     host_names = pl.Series(hosts.ids, dtype=pl.String)
-    of_host = np.zeros(len(hosts.ids), np.int64)
+    of_host = np.full(len(hosts.ids), wave.min(initial=NO_WAVE) % NO_WAVE)
     of_host[schedule.host] = wave
     order = np.lexsort((schedule.vm, schedule.start_s))
     vm, rate = schedule.vm[order], schedule.rate[order]
     model = predictions(problem, vm, vms.rates_mbit_s[rate])
     width = max(6, len(str(len(order))))
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         {
             "migration_id": pl.Series([f"m{number:0{width}d}" for number in range(1, len(order) + 1)], dtype=pl.String),
             "vm_id": pl.Series(vms.ids, dtype=pl.String).gather(vm),
@@ -100,6 +108,10 @@ def migration_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.Data
             "strategy": pl.Series(STRATEGIES).gather(model.strategy),
         }
     )
+
+
+def in_order(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return migrations with those that each comes after."""
     return PlannedMigrationTable.validate(frame.with_columns(after=_predecessors(frame)), cast=True)
 
 

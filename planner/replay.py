@@ -103,6 +103,17 @@ class Replay:
         self.vms = _vms(snapshot)
         self.moves = self._moves()
 
+    @property
+    def from_s(self) -> int:
+        """When the plan begins: 0, or the moment from which it revises its parent; nothing new starts before."""
+        return 0 if self.plan.header.revision is None else self.plan.header.revision.from_s
+
+    @property
+    def selected(self) -> int:
+        """Hosts that shares of the selected hosts are taken of."""
+        revision = self.plan.header.revision
+        return int(self.hosts.due.sum()) if revision is None else revision.selected_hosts
+
     @cached_property
     def datacenter(self) -> Datacenter:
         """The topology; its hosts are numbered like :attr:`hosts`."""

@@ -275,12 +275,13 @@ def terms_of(problem: Problem, needs: Needs) -> Terms:
         bake_s=policy.gates.bake_s,
         wave_hosts=most,
         reach=REACH,
-        pace_s=_pace_s(needs),
+        pace_s=pace_s(needs),
         scatter_until_s=int(min(bound_s, NO_LIMIT) / 2),
     )
 
 
-def _pace_s(needs: Needs) -> int:
+def pace_s(needs: Needs) -> int:
+    """Return the least time between two moments at which waiting hosts are tried."""
     if len(needs.host) <= MANY_HOSTS:
         return 1
     return max(1, round(PACE * float(np.median(needs.drain_s + needs.patch_s))))

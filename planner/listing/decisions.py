@@ -50,8 +50,10 @@ class Underway:
     end_s: Ints
     rate: Ints
     waves: int
-    """Waves that have started."""
+    """Waves whose start closed a gate behind them: all of them, or the canary alone, or none."""
+    label: int
+    """The number that promises give the last of these."""
     wave_hosts: int
-    """Hosts of the last of these."""
+    """Its hosts."""
     gate_s: int
     """When the next wave may start, as far as hosts with an expected return say."""

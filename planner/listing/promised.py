@@ -8,7 +8,6 @@ from slacktide.planner.compiled import compiled
 from slacktide.planner.listing.arrays import DUE, OUT, Begun, Instance, Ints, Promises, State
 from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.draining import change_service
-from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.room import use_links
 from slacktide.planner.listing.targets import enlist, unlist
 from slacktide.planner.problem import Problem
@@ -132,7 +131,7 @@ def _loads(problem: Problem) -> tuple[Ints, Ints, Ints]:
     )
 
 
-def begun_of(hosts: int, terms: Terms, underway: Underway | None) -> Begun:
+def begun_of(hosts: int, underway: Underway | None) -> Begun:
     """Return the hosts that are draining, those that are expected back, and the gate."""
     of_host = np.full(hosts, -1, np.int64)
     if underway is None:
@@ -145,10 +144,7 @@ def begun_of(hosts: int, terms: Terms, underway: Underway | None) -> Begun:
     number = of_host[underway.source]
     rows = np.flatnonzero(number >= 0)
     rows = rows[np.argsort(number[rows], kind="stable")]
-    last = underway.waves - 1
-    undone = int((underway.wave[draining] == last).sum())
-    strict = terms.strict or (last == 0 and terms.canary_hosts > 0)
-    waves = underway.waves if terms.strict else min(underway.waves, 1 if terms.canary_hosts > 0 else 0)
+    undone = int((underway.wave[draining] == underway.label).sum()) if underway.waves > 0 else 0
     return Begun(
         host=host,
         wave=underway.wave[draining],
@@ -162,7 +158,7 @@ def begun_of(hosts: int, terms: Terms, underway: Underway | None) -> Begun:
         of_host=of_host,
         return_host=underway.host[~draining],
         return_s=underway.return_s[~draining],
-        gate=np.array([underway.gate_s, waves, last, underway.wave_hosts, undone if strict else 0], np.int64),
+        gate=np.array([underway.gate_s, underway.waves, underway.label, underway.wave_hosts, undone], np.int64),
     )
 
 

@@ -88,7 +88,7 @@ def list_schedule(
         order = order[~np.isin(order, underway.host)]
     while True:
         state = _initial_state(problem, instance)
-        promises, begun = promises_of(problem, instance, promised, underway), begun_of(hosts, terms, underway)
+        promises, begun = promises_of(problem, instance, promised, underway), begun_of(hosts, underway)
         if underway is not None:
             take_over(problem, instance, state, underway)
         moves = Moves(*(np.zeros(_most_vms(problem), np.int64) for _ in Moves._fields))
