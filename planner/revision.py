@@ -125,15 +125,26 @@ def situation_of(parent: Plan, progress: Progress, policy: Policy, problem: Prob
         selected = parent.hosts.height + parent.deferred.height
     canary = resolved(policy.canary.hosts, selected)
     back = parent.hosts.join(progress.hosts.filter(pl.col("state") == "returned"), on="host_id", how="semi")
-    first = parent.hosts.filter(pl.col("wave") == 0)
     passed = canary == 0 or (before is not None and before.canary_passed)
-    passed = passed or (first.height > 0 and back.filter(pl.col("wave") == 0).height == first.height)
+    passed = passed or _canary_passed(parent, progress, problem)
     gate_s = 0 if before is None else before.gate_s
     if canary and back.height:
         gate_s = max(gate_s, _baked_s(back.filter(pl.col("wave") == 0), policy.canary.bake_s))
     if policy.gates.kind != "pipelined" and back.height:
         gate_s = max(gate_s, _baked_s(back, policy.gates.bake_s))
     return Situation(parent, progress, selected, canary, passed, gate_s, _first_new_id(parent))
+
+
+def _canary_passed(parent: Plan, progress: Progress, problem: Problem) -> bool:
+    """Return whether a later wave has begun, or some of the canary has returned and what has not is lost."""
+    begun = parent.hosts.join(progress.hosts, on="host_id", how="inner")
+    if begun.filter(pl.col("wave") > 0).height:
+        return True
+    first = begun.filter((pl.col("wave") == 0) & (pl.col("state") == "returned"))
+    place = positions(parent.hosts.filter(pl.col("wave") == 0)["host_id"], problem.hosts.ids)
+    still = problem.hosts.in_service[place[place >= 0]].sum()
+    lost = positions(first["host_id"], problem.hosts.ids)
+    return first.height > 0 and int(problem.hosts.in_service[lost[lost >= 0]].sum()) == int(still)
 
 
 def _baked_s(back: pl.DataFrame, bake_s: int) -> int:

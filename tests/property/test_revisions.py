@@ -8,15 +8,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from slacktide.datasets.snapshot import FleetSnapshot
-from slacktide.datasets.validation import validate
+from slacktide.datasets.validation import snapshot_findings
 from slacktide.planner.audit import audit
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Gates, Policy, Reserve
+from slacktide.planner.problem import build_problem
 from slacktide.planner.progress import progress_at
 from slacktide.planner.revision import revise
-from slacktide.planner.solve import make_plan
-from slacktide.planner.stopping import Iterations
-from tests.tiny_fleets import tiny_fleet, tiny_policy
+from slacktide.planner.solve import assemble
+from tests.tiny_fleets import heuristic, tiny_fleet, tiny_policy
 
 TIMES = ("host_id", "drain_start_s", "drained_s", "return_s")
 ROUTE = ("migration_id", "vm_id", "source", "target", "start_s", "end_s", "bandwidth_mbit_s", "wave", "notified_s")
@@ -31,7 +31,8 @@ def parents(draw: st.DrawFn) -> tuple[FleetSnapshot, Policy, Plan]:
     gates = draw(st.sampled_from([Gates(), Gates(), Gates(kind="baked", bake_s=30), Gates(max_wave_hosts=2)]))
     reserve = draw(st.sampled_from([policy.reserve, Reserve(hosts=1, per="rack"), Reserve()]))
     policy = policy.model_copy(update={"gates": gates, "reserve": reserve})
-    plan = make_plan(snapshot, policy, stop=Iterations(0))
+    problem = build_problem(snapshot, policy)
+    plan = assemble(snapshot, problem, heuristic(problem), 0, 0.0)
     assume(plan.hosts.height > 0)
     return snapshot, policy, plan
 
@@ -88,7 +89,7 @@ def test_whatever_has_happened_a_revision_audits_clean(
     snapshot, policy, plan = given
     at_s, rng = moment_of(plan, share), np.random.default_rng(seed)
     now, progress = progress_at(snapshot, plan, at_s, **facts_at(snapshot, plan, at_s, rng))
-    assert not [finding for finding in validate(now) if finding.severity == "error"]
+    assert not [finding for finding in snapshot_findings(now) if finding.severity == "error"]
     child = revise(now, policy, plan, progress)
     assert errors_in(now, child) == []
     assert child.header.parent == plan.header.id
