@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.findings import Finding, Severity, errors_in
 from slacktide.planner.constraints.after_order import AfterOrder
@@ -90,7 +89,7 @@ def audit(snapshot: FleetSnapshot, plan: Plan) -> AuditReport:
     checked, and nothing is believed.  Of a plan for another snapshot only that is said: all else would follow from it.
     """
     replay = Replay(snapshot, plan)
-    if digest(snapshot) != plan.header.snapshot_digest:
+    if replay.snapshot_digest != plan.header.snapshot_digest:
         return AuditReport((SnapshotDigest.rule,), tuple(SnapshotDigest().check(replay)))
     rules = constraints(plan.header.policy)
     findings = itertools.chain.from_iterable(_listed(constraint.rule, constraint.check(replay)) for constraint in rules)

@@ -15,15 +15,6 @@ MOVE_STATES: Final = ("done", "running", "failed")
 """``failed``: the VM is on its source, and nothing moves it."""
 HOST_STATES: Final = ("returned", "out")
 
-MOVES_SCHEMA: Final = {"migration_id": pl.String, "state": pl.Enum(MOVE_STATES), "end_s": pl.Int64}
-HOSTS_SCHEMA: Final = {
-    "host_id": pl.String,
-    "state": pl.Enum(HOST_STATES),
-    "drain_start_s": pl.Int64,
-    "drained_s": pl.Int64,
-    "return_s": pl.Int64,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -157,9 +148,7 @@ def _moves_at(
     ended_late = started.filter((pl.col("expected_s") != pl.col("end_s")) & (pl.col("end_s") <= at_s))
     if ended_late.height or started.filter(pl.col("expected_s") < pl.col("end_s")).height:
         name = (*ended_late["migration_id"], *late)[0]
-        fact = (
-            f"{name} cannot end at {late.get(name)} s: it is planned to end later, or has by {at_s} s"
-        )
+        fact = f"{name} cannot end at {late.get(name)} s: it is planned to end later, or has by {at_s} s"
         raise InputError("progress", fact, "Name migrations that run then, each with an end after the planned one")
     cannot = started.filter(pl.col("migration_id").is_in(list(failed)) & (pl.col("drained_s") <= at_s))
     if missing := sorted((set(failed) - set(started["migration_id"])) | set(cannot["migration_id"])):
@@ -212,3 +201,30 @@ def _replaced(key: str, late: Mapping[str, int], column: str) -> pl.Expr:
     if not late:
         return pl.col(column)
     return pl.col(key).replace_strict(dict(late), default=None, return_dtype=pl.Int64).fill_null(pl.col(column))
+
+
+def without_hosts(snapshot: FleetSnapshot, plan: Plan, progress: Progress, lost_hosts: Iterable[str]) -> Progress:
+    """Return the progress once hosts are lost as well: what was under way from or to them has failed.
+
+    Raises
+    ------
+    InputError
+        If the fleet does not have one of them.
+    """
+    lost = tuple(lost_hosts)
+    _check_names("fleet", snapshot.hosts["host_id"], lost)
+    ends = plan.migrations.select("migration_id", "source", "target")
+    broken = pl.col("source").is_in(list(lost)) | pl.col("target").is_in(list(lost))
+    failed = (pl.col("state") == "failed") | ((pl.col("state") == "running") & broken)
+    moves = progress.migrations.join(ends, on="migration_id", how="left", maintain_order="left").with_columns(
+        state=pl.when(failed)
+        .then(pl.lit("failed"))
+        .otherwise(pl.col("state").cast(pl.String))
+        .cast(pl.Enum(MOVE_STATES))
+    )
+    to_come = moves.filter(pl.col("state") == "failed")["source"].implode()
+    still_out = pl.col("host_id").is_in(to_come) & (pl.col("state") == "out")
+    hosts = progress.hosts.filter(~pl.col("host_id").is_in(list(lost))).with_columns(
+        drained_s=pl.when(~still_out).then("drained_s"), return_s=pl.when(~still_out).then("return_s")
+    )
+    return Progress(progress.at_s, moves.select(progress.migrations.columns), hosts)

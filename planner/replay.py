@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.plan import STRATEGIES, Plan
 from slacktide.planner.selection import due
@@ -113,6 +114,11 @@ class Replay:
         """Hosts that shares of the selected hosts are taken of."""
         revision = self.plan.header.revision
         return int(self.hosts.due.sum()) if revision is None else revision.selected_hosts
+
+    @cached_property
+    def snapshot_digest(self) -> str:
+        """The fingerprint of the snapshot's content."""
+        return digest(self.snapshot)
 
     @cached_property
     def datacenter(self) -> Datacenter:

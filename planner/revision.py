@@ -257,7 +257,7 @@ def promised_by(problem: Problem, parent: Plan, progress: Progress) -> Schedule:
         wave=hosts["wave"].cast(pl.Int64).to_numpy(),
         drain_start_s=hosts["drain_start_s"].to_numpy(),
         drained_s=hosts["drained_s"].to_numpy(),
-        return_s=hosts["return_s"].to_numpy(),
+        return_s=np.maximum(hosts["return_s"].to_numpy(), progress.at_s + 1),
         vm=vm[kept],
         source=source[kept],
         target=target[kept],

@@ -25,6 +25,7 @@ def revision_bounds(problem: Problem, schedule: Schedule, underway: Underway, ca
     ``canary_hosts`` if that is still to come, and share with it what is limited.
     """
     from_s = underway.from_s
+    underway = _planned(underway, schedule)
     back_s = _back_s(problem, underway)
     ahead = np.zeros(len(problem.hosts.ids), np.bool_)
     ahead[schedule.host] = True
@@ -43,6 +44,12 @@ def revision_bounds(problem: Problem, schedule: Schedule, underway: Underway, ca
     return Bounds(makespan, returns_s, exposure_s)
 
 
+def _planned(underway: Underway, schedule: Schedule) -> Underway:
+    """Return what is under way without hosts whose drain has been given up."""
+    kept = np.isin(underway.host, schedule.host)
+    return replace(underway, host=underway.host[kept], return_s=underway.return_s[kept])
+
+
 def _back_s(problem: Problem, underway: Underway) -> Floats:
     """Return when each host that is out is back: as expected, or as soon as it can be drained and patched."""
     leaving_s = np.full(len(problem.hosts.ids), underway.from_s, np.int64)
@@ -51,9 +58,7 @@ def _back_s(problem: Problem, underway: Underway) -> Floats:
     return np.where(underway.return_s >= 0, underway.return_s, soonest_s).astype(np.float64)
 
 
-def _rest(
-    problem: Problem, schedule: Schedule, ahead: NDArray[np.bool_], from_s: int, canary: Canary
-) -> Problem:
+def _rest(problem: Problem, schedule: Schedule, ahead: NDArray[np.bool_], from_s: int, canary: Canary) -> Problem:
     """Return the problem of the hosts that are still to leave, with the notices that have been given taken off.
 
     A reserve that the fleet is short of for a while is left out: it only lengthens a plan.
@@ -93,22 +98,16 @@ def _after_those_out(rest: Problem, underway: Underway, back_s: Floats) -> Itera
     if not len(needs.host):
         return
     known = underway.return_s >= 0
+    numbers = {":".join(dict.fromkeys(names)): number for number, names in enumerate(rest.out.names)}
+    groups = rest.out.group[underway.host]
     for demand in demands(rest, needs):
         kind, _, name = demand.name.partition(":")
         if kind == "hosts-out":
-            taken = _inside(rest, underway.host, name).astype(np.float64)
+            taken = (groups == numbers[name]).any(axis=1).astype(np.float64)
         else:
             taken = rest.hosts.capacity[underway.host, 0 if kind == "vcpus" else 1] * known.astype(np.float64)
         for area, limit in demand.areas:
             yield demand, enough_s(limit, taken, back_s, underway.from_s, float(area.sum()))
-
-
-def _inside(problem: Problem, hosts: Ints, name: str) -> NDArray[np.bool_]:
-    """Return which hosts are in the group that a bound is named after."""
-    for number, names in enumerate(problem.out.names):
-        if ":".join(dict.fromkeys(names)) == name:
-            return np.asarray((problem.out.group[hosts] == number).any(axis=1))
-    return np.zeros(len(hosts), np.bool_)
 
 
 def enough_s(limit: float, taken: Floats, until_s: Floats, from_s: int, needed: float) -> float:

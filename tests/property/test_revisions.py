@@ -20,7 +20,7 @@ from tests.tiny_fleets import heuristic, tiny_fleet, tiny_policy
 
 TIMES = ("host_id", "drain_start_s", "drained_s", "return_s")
 ROUTE = ("migration_id", "vm_id", "source", "target", "start_s", "end_s", "bandwidth_mbit_s", "wave", "notified_s")
-lenient = settings(max_examples=70, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+lenient = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 @st.composite
@@ -47,7 +47,9 @@ def facts_at(snapshot: FleetSnapshot, plan: Plan, at_s: int, rng: np.random.Gene
     of_draining = plan.migrations.filter(pl.col("source").is_in(draining.implode()) & (pl.col("start_s") < at_s))
     running = plan.migrations.filter((pl.col("start_s") < at_s) & (pl.col("end_s") > at_s))
     out = plan.hosts.filter((pl.col("drained_s") <= at_s) & (pl.col("return_s") > at_s))
-    late = {name: end_s + 40 for name, end_s in running.select("migration_id", "end_s").iter_rows() if rng.random() < 0.3}
+    late = {
+        name: end_s + 40 for name, end_s in running.select("migration_id", "end_s").iter_rows() if rng.random() < 0.3
+    }
     late |= {name: back_s + 200 for name, back_s in out.select("host_id", "return_s").iter_rows() if rng.random() < 0.3}
     failed = [name for name in of_draining["migration_id"] if rng.random() < 0.3 and name not in late]
     lost = [name for name in snapshot.hosts["host_id"] if rng.random() < 0.1]
