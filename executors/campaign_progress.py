@@ -68,6 +68,7 @@ def _moves(plan: Plan, state: CampaignState, at_s: int) -> pl.DataFrame:
     return known.join(lasts_s, on="migration_id", how="left", maintain_order="left").select(
         "migration_id",
         state=pl.col("state").cast(pl.Enum(MOVE_STATES)),
+        start_s=pl.col("begun_s").floor().cast(pl.Int64),
         end_s=pl.when(pl.col("state") == "running").then(ends).otherwise(done),
     )
 

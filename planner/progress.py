@@ -22,7 +22,8 @@ class Progress:
 
     at_s: int
     migrations: pl.DataFrame
-    """``migration_id``, ``state`` and ``end_s``, the end that is expected of those that are running."""
+    """``migration_id``, ``state``, ``start_s`` and ``end_s``: when they did start, and the end that is expected of those
+    that are running."""
     hosts: pl.DataFrame
     """``host_id``, ``state``, ``drain_start_s``, and ``drained_s`` and ``return_s`` as expected; null while VMs on it
     have not started to leave."""
@@ -163,14 +164,14 @@ def _moves_at(
         .then(pl.lit("running"))
         .otherwise(pl.lit("done"))
     )
-    return started.select("migration_id", state=state.cast(pl.Enum(MOVE_STATES)), end_s="expected_s")
+    return started.select("migration_id", "start_s", state=state.cast(pl.Enum(MOVE_STATES)), end_s="expected_s")
 
 
 def _hosts_at(
     plan: Plan, at_s: int, late: Mapping[str, int], moves: pl.DataFrame, lost: tuple[str, ...]
 ) -> pl.DataFrame:
     """Return the hosts that have begun to drain by ``at_s``, with what has become of them."""
-    sources = plan.migrations.select("migration_id", "source", "start_s", planned_s="end_s")
+    sources = plan.migrations.select("migration_id", "source", planned_s="end_s")
     states = sources.join(moves, on="migration_id", how="left").with_columns(
         to_come=pl.col("state").is_null() | (pl.col("state") == "failed")
     )

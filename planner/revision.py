@@ -177,7 +177,9 @@ def with_hosts_out(problem: Problem, situation: Situation) -> tuple[Problem, Und
     problem.hosts.due[host] = True
     problem = replace(problem, deferred=tuple(row for row in problem.deferred if row[0] not in set(host.tolist())))
     rows = parent.migrations.join(
-        progress.migrations.filter(pl.col("state") == "running").select("migration_id", expected_s="end_s"),
+        progress.migrations.filter(pl.col("state") == "running").select(
+            "migration_id", begun_s="start_s", expected_s="end_s"
+        ),
         on="migration_id",
         maintain_order="left",
     )
@@ -195,7 +197,7 @@ def with_hosts_out(problem: Problem, situation: Situation) -> tuple[Problem, Und
         vm=_known(positions(rows["vm_id"], problem.vms.ids), rows["vm_id"]),
         source=positions(rows["source"], problem.hosts.ids),
         target=positions(rows["target"], problem.hosts.ids),
-        start_s=rows["start_s"].to_numpy(),
+        start_s=rows["begun_s"].to_numpy(),
         end_s=rows["expected_s"].to_numpy(),
         rate=np.minimum(at, len(rates) - 1).astype(np.int64),
         waves=waves,

@@ -60,14 +60,16 @@ def _most_hosts(problem: Problem, selected: int) -> int:
 def named_as_before(frame: pl.DataFrame, parent: Plan, progress: Progress, first_new_id: int) -> pl.DataFrame:
     """Return a revision's migrations with the parent's ids where they are the parent's, and new ones elsewhere.
 
-    Of those under way all but the expected end is as the parent says.
+    Of those under way all but their times is as the parent says.
     """
     running = progress.migrations.filter(pl.col("state") == "running").select("migration_id")
     facts = parent.migrations.join(running, on="migration_id", how="semi")
     ahead = parent.migrations.join(progress.migrations, on="migration_id", how="anti")
     under_way = frame.filter(pl.col("start_s") < progress.at_s)
-    kept_columns = [name for name in facts.columns if name not in ("wave", "end_s", "after")]
-    under_way = under_way.select("vm_id", "wave", "end_s").join(facts.select(kept_columns), on="vm_id", how="left")
+    kept_columns = [name for name in facts.columns if name not in ("wave", "start_s", "end_s", "after")]
+    under_way = under_way.select("vm_id", "wave", "start_s", "end_s").join(
+        facts.select(kept_columns), on="vm_id", how="left"
+    )
     later = frame.filter(pl.col("start_s") >= progress.at_s).drop("migration_id")
     later = later.join(ahead.select("migration_id", *SAME_MOVE), on=SAME_MOVE, how="left", maintain_order="left")
     fresh = later["migration_id"].is_null()

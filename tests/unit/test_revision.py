@@ -48,7 +48,7 @@ def changes(child: Plan) -> dict[str, int]:
 
 
 def test_a_lost_host_is_deferred_and_its_guests_are_counted() -> None:
-    snapshot, plan = parent()
+    plan = parent()[1]
     waiting = plan.hosts.filter(pl.col("drain_start_s") > half_way())["host_id"][0]
     now, child = revised(half_way(), lost_hosts=[waiting])
     there = now.vms.filter(pl.col("host_id") == waiting).height
@@ -59,7 +59,7 @@ def test_a_lost_host_is_deferred_and_its_guests_are_counted() -> None:
 
 
 def test_a_late_return_changes_only_what_needed_the_host() -> None:
-    snapshot, plan = parent()
+    plan = parent()[1]
     out = plan.hosts.filter((pl.col("drained_s") <= half_way()) & (pl.col("return_s") > half_way()))
     host, back_s = out.sort("return_s").select("host_id", "return_s").row(0)
     _, child = revised(half_way(), late={host: back_s + 300})
