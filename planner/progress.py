@@ -22,8 +22,7 @@ class Progress:
 
     at_s: int
     migrations: pl.DataFrame
-    """``migration_id``, ``state``, ``start_s`` and ``end_s``: when they did start, and the end that is expected of those
-    that are running."""
+    """``migration_id``, ``state``, ``start_s`` and ``end_s``: when each did start, and is expected to end."""
     hosts: pl.DataFrame
     """``host_id``, ``state``, ``drain_start_s``, and ``drained_s`` and ``return_s`` as expected; null while VMs on it
     have not started to leave."""

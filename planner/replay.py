@@ -96,8 +96,9 @@ class Moves:
 class Replay:
     """A plan over its snapshot."""
 
-    def __init__(self, snapshot: FleetSnapshot, plan: Plan) -> None:
+    def __init__(self, snapshot: FleetSnapshot, plan: Plan, fingerprint: str | None = None) -> None:
         self.snapshot = snapshot
+        self._fingerprint = fingerprint
         self.plan = plan
         self.policy = plan.header.policy
         self.hosts = _hosts(snapshot, plan)
@@ -118,7 +119,7 @@ class Replay:
     @cached_property
     def snapshot_digest(self) -> str:
         """The fingerprint of the snapshot's content."""
-        return digest(self.snapshot)
+        return self._fingerprint or digest(self.snapshot)
 
     @cached_property
     def datacenter(self) -> Datacenter:

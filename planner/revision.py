@@ -314,11 +314,12 @@ def assemble(
         first_new_id=situation.first_new_id,
         changes=changes_of(parent, progress, tables, snapshot),
     )
+    fingerprint = digest(snapshot)
     header = PlanHeader(
         id="",
         parent=parent.header.id,
         revision=revision,
-        snapshot_digest=digest(snapshot),
+        snapshot_digest=fingerprint,
         policy_digest=policy_digest(problem.policy),
         policy=problem.policy,
         seed=parent.header.seed,
@@ -326,7 +327,7 @@ def assemble(
         summary=figures(problem, schedule, bounds, tables, 0.0),
     )
     plan = Plan(header=header, **tables)
-    report = audit(snapshot, plan)
+    report = audit(snapshot, plan, fingerprint)
     checked = AuditSummary(
         checked_rules=report.checked_rules, findings=tuple(finding.as_dict() for finding in report.findings)
     )

@@ -217,9 +217,10 @@ def assemble(snapshot: FleetSnapshot, problem: Problem, schedule: Schedule, seed
         "waves": wave_frame(problem, hosts, migrations),
         "deferred": deferred_frame(problem, schedule),
     }
+    fingerprint = digest(snapshot)
     header = PlanHeader(
         id="",
-        snapshot_digest=digest(snapshot),
+        snapshot_digest=fingerprint,
         policy_digest=policy_digest(problem.policy),
         policy=problem.policy,
         seed=seed,
@@ -227,7 +228,7 @@ def assemble(snapshot: FleetSnapshot, problem: Problem, schedule: Schedule, seed
         summary=figures(problem, schedule, bounds, tables, 0.0),
     )
     plan = Plan(header=header, **tables)
-    report = audit(snapshot, plan)
+    report = audit(snapshot, plan, fingerprint)
     checked = AuditSummary(
         checked_rules=report.checked_rules, findings=tuple(finding.as_dict() for finding in report.findings)
     )
