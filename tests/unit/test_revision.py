@@ -1,5 +1,6 @@
 """Revisions of small plans: what is kept, what changes, and what is refused."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -105,6 +106,47 @@ def test_a_revision_is_read_as_it_was_written(tmp_path) -> None:
     _, child = revised(half_way())
     write_plan(child, tmp_path / "child")
     assert read_plan(tmp_path / "child").header == child.header
+
+
+def with_revision(child: Plan, **values: Any) -> Plan:
+    revision = child.header.revision
+    assert revision is not None
+    changed = revision.model_copy(update=values)
+    return replace(child, header=child.header.model_copy(update={"revision": changed}))
+
+
+def rules_broken(now: FleetSnapshot, child: Plan) -> set[str]:
+    return {finding.rule for finding in audit(now, child).errors}
+
+
+def test_notices_before_a_revision_are_its_parents_alone() -> None:
+    now, child = revised(half_way())
+    told = child.migrations.filter((pl.col("notified_s") < half_way()) & (pl.col("start_s") >= half_way()))
+    assert told.height > 0
+    assert rules_broken(now, with_revision(child, first_new_id=0)) == {"notice"}
+
+
+def test_no_wave_starts_before_what_has_returned_has_baked() -> None:
+    now, child = revised(half_way())
+    last_s = child.waves.filter(pl.col("start_s") >= half_way())["start_s"].to_numpy().max()
+    assert "waves-and-gates" in rules_broken(now, with_revision(child, gate_s=int(last_s) + 1))
+
+
+def test_a_canary_that_has_passed_is_asked_for_once() -> None:
+    now, child = revised(half_way())
+    assert child.header.revision is not None
+    assert child.header.revision.canary_passed
+    assert "waves-and-gates" in rules_broken(now, with_revision(child, canary_passed=False))
+
+
+def test_hosts_that_were_out_before_may_be_too_many_and_no_others() -> None:
+    tight = POLICY.model_copy(update={"max_out": {"fleet": 2}})
+    now, child = revised(half_way(), tight)
+    assert changes(child)["hosts_under_way"] > 2
+    first = child.hosts.filter(pl.col("drain_start_s") >= half_way()).sort("drain_start_s")["host_id"][0]
+    early = pl.when(pl.col("host_id") == first).then(half_way()).otherwise("drain_start_s")
+    broken = replace(child, hosts=child.hosts.with_columns(drain_start_s=early))
+    assert "hosts-out" in rules_broken(now, broken)
 
 
 @pytest.mark.parametrize(
