@@ -46,7 +46,8 @@ def facts_at(snapshot: FleetSnapshot, plan: Plan, at_s: int, rng: np.random.Gene
     draining = plan.hosts.filter((pl.col("drain_start_s") < at_s) & (pl.col("drained_s") > at_s))["host_id"]
     of_draining = plan.migrations.filter(pl.col("source").is_in(draining.implode()) & (pl.col("start_s") < at_s))
     running = plan.migrations.filter((pl.col("start_s") < at_s) & (pl.col("end_s") > at_s))
-    out = plan.hosts.filter((pl.col("drained_s") <= at_s) & (pl.col("return_s") > at_s))
+    begun = pl.col("drain_start_s") < at_s
+    out = plan.hosts.filter(begun & (pl.col("drained_s") <= at_s) & (pl.col("return_s") > at_s))
     late = {
         name: end_s + 40 for name, end_s in running.select("migration_id", "end_s").iter_rows() if rng.random() < 0.3
     }
