@@ -23,11 +23,11 @@ from slacktide.planner.assembly import (
     wave_frame,
 )
 from slacktide.planner.audit import audit
-from slacktide.planner.bounds import Needs, host_needs
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance, list_schedule
+from slacktide.planner.needs import Needs, host_needs
 from slacktide.planner.orders import first_order
 from slacktide.planner.plan import AuditSummary, Plan, PlanHeader, Revision
 from slacktide.planner.plan_files import plan_id

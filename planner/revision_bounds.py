@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.planner.bounds import Bounds, Demand, compute_bounds, demands, host_needs
+from slacktide.planner.bounds import Bounds, compute_bounds
 from slacktide.planner.listing.decisions import Schedule, Underway
+from slacktide.planner.needs import Demand, demands, host_needs
 from slacktide.planner.policy import Canary, Reserve
 from slacktide.planner.problem import Problem
 

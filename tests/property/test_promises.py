@@ -11,9 +11,9 @@ from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner import solve
 from slacktide.planner.audit import audit
-from slacktide.planner.bounds import host_needs
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.schedule import build_instance, list_schedule
+from slacktide.planner.needs import host_needs
 from slacktide.planner.orders import first_order
 from slacktide.planner.policy import Gates, Policy, Reserve
 from slacktide.planner.problem import Problem, build_problem
