@@ -16,7 +16,8 @@ from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.joint import Solved, scores, solve_joint
-from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.needs import host_needs
 from slacktide.planner.orders import canary_first
 from slacktide.planner.policy import Assumptions, Policy, Reserve

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from slacktide.planner.bounds import Bounds
 from slacktide.planner.deferral import REMEDIES, Reason
 from slacktide.planner.limits import resolved
-from slacktide.planner.listing.schedule import Schedule
+from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.plan import (
     STRATEGIES,
     AuditSummary,
@@ -25,6 +25,9 @@ from slacktide.planner.problem import Problem
 from slacktide.units import SECONDS_PER_HOUR
 
 Ints = NDArray[np.int64]
+
+NO_WAVE = 2**31
+"""Above every wave.  A VM that is under way from a host that is no longer to be drained counts to the first wave."""
 
 
 def wave_numbers(problem: Problem, schedule: Schedule) -> Ints:
@@ -75,15 +78,20 @@ def host_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame
 
 def migration_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
     """Return the plan's migrations, numbered by start, with what the pre-copy model predicts of each."""
+    return in_order(unordered_migrations(problem, schedule, wave))
+
+
+def unordered_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
+    """Return the plan's migrations without what each comes after."""
     hosts, vms = problem.hosts, problem.vms
     host_names = pl.Series(hosts.ids, dtype=pl.String)
-    of_host = np.zeros(len(hosts.ids), np.int64)
+    of_host = np.full(len(hosts.ids), wave.min(initial=NO_WAVE) % NO_WAVE)
     of_host[schedule.host] = wave
     order = np.lexsort((schedule.vm, schedule.start_s))
     vm, rate = schedule.vm[order], schedule.rate[order]
     model = predictions(problem, vm, vms.rates_mbit_s[rate])
     width = max(6, len(str(len(order))))
-    frame = pl.DataFrame(
+    return pl.DataFrame(
         {
             "migration_id": pl.Series([f"m{number:0{width}d}" for number in range(1, len(order) + 1)], dtype=pl.String),
             "vm_id": pl.Series(vms.ids, dtype=pl.String).gather(vm),
@@ -100,6 +108,10 @@ def migration_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.Data
             "strategy": pl.Series(STRATEGIES).gather(model.strategy),
         }
     )
+
+
+def in_order(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return migrations with those that each comes after."""
     return PlannedMigrationTable.validate(frame.with_columns(after=_predecessors(frame)), cast=True)
 
 
@@ -127,22 +139,31 @@ def predictions(problem: Problem, vm: Ints, bandwidth_mbit_s: Ints) -> Migration
 
 
 def _predecessors(frame: pl.DataFrame) -> pl.Series:
-    """Return for each migration those that free its VM, its source's NIC and its target's NIC last before its start."""
-    ends = frame.select("end_s", "vm_id", "source", "target", before="migration_id").sort("end_s", "before")
-    starts = frame.select("start_s", "vm_id", "source", "target", "migration_id").sort("start_s")
-    for column in ("vm_id", "source", "target"):
-        found = ends.select("end_s", column, pl.col("before").alias(f"before_{column}"))
-        starts = starts.join_asof(
-            found, left_on="start_s", right_on="end_s", by=column, strategy="backward", check_sortedness=False
-        ).drop("end_s", strict=False)
-    lists = starts.select(
-        "migration_id",
-        after=pl.concat_list("before_vm_id", "before_source", "before_target")
-        .list.drop_nulls()
-        .list.unique()
-        .list.sort(),
-    )
-    return frame.join(lists, on="migration_id", how="left", maintain_order="left")["after"]
+    """Return for each migration those that free its VM, its source's NIC and its target's NIC last before its start.
+
+    Of several that end at once the one with the last id.
+    """
+    ids = frame["migration_id"].rank("ordinal").cast(pl.Int64).to_numpy()
+    starts_s, ends_s = (frame[name].cast(pl.Int64).to_numpy() for name in ("start_s", "end_s"))
+    by_id = np.argsort(ids)
+    columns = ("vm_id", "source", "target")
+    before = np.stack([_last_before(frame[column], ids, starts_s, ends_s) for column in columns], axis=1)
+    rank = np.sort(np.where(before < 0, len(ids), ids[before] - 1 if len(ids) else before), axis=1)
+    rank[:, 1:][rank[:, 1:] == rank[:, :-1]] = len(ids)
+    names = frame["migration_id"].gather(by_id).extend_constant(None, 1)
+    found = pl.DataFrame({f"{place}": names.gather(rank[:, place]) for place in range(len(columns))})
+    return found.select(after=pl.concat_list(pl.all()).list.drop_nulls())["after"]
+
+
+def _last_before(key: pl.Series, ids: Ints, starts_s: Ints, ends_s: Ints) -> Ints:
+    """Return for each row the row of the same key that ends last by its start, -1: none."""
+    number = key.rank("dense").cast(pl.Int64).to_numpy()
+    span_s = int(ends_s.max(initial=0)) + 1
+    ended, wanted = number * span_s + ends_s, number * span_s + np.minimum(starts_s, span_s - 1)
+    order = np.lexsort((ids, ended))
+    at = np.searchsorted(ended[order], wanted, side="right") - 1
+    row = np.append(order, -1)[at]
+    return np.where((row >= 0) & (number[row] == number), row, -1) if len(order) else row
 
 
 def wave_frame(problem: Problem, hosts: pl.DataFrame, migrations: pl.DataFrame) -> pl.DataFrame:

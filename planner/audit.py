@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.findings import Finding, Severity, errors_in
 from slacktide.planner.constraints.after_order import AfterOrder
@@ -83,14 +82,15 @@ def constraints(policy: Policy) -> tuple[Constraint, ...]:
     )
 
 
-def audit(snapshot: FleetSnapshot, plan: Plan) -> AuditReport:
+def audit(snapshot: FleetSnapshot, plan: Plan, fingerprint: str | None = None) -> AuditReport:
     """Return every rule that was checked, and what in ``plan`` breaks it.
 
     ``snapshot`` is valid (:mod:`slacktide.datasets.validation`), ``plan`` has valid tables; everything that they say is
     checked, and nothing is believed.  Of a plan for another snapshot only that is said: all else would follow from it.
+    Whoever has just worked out the snapshot's digest may give it as ``fingerprint``.
     """
-    replay = Replay(snapshot, plan)
-    if digest(snapshot) != plan.header.snapshot_digest:
+    replay = Replay(snapshot, plan, fingerprint)
+    if replay.snapshot_digest != plan.header.snapshot_digest:
         return AuditReport((SnapshotDigest.rule,), tuple(SnapshotDigest().check(replay)))
     rules = constraints(plan.header.policy)
     findings = itertools.chain.from_iterable(_listed(constraint.rule, constraint.check(replay)) for constraint in rules)

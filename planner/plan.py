@@ -121,6 +121,46 @@ class PlanSummary(_Part):
     planning_s: float
 
 
+class Changes(_Part):
+    """What a revision keeps of its parent, and what it changes; counts."""
+
+    moves_under_way: int
+    moves_kept: int
+    """To the second, target and rate included."""
+    moves_led_elsewhere: int
+    """To another target."""
+    moves_rescheduled: int
+    """To the same target, at another time or rate."""
+    moves_new: int
+    """Of VMs that the parent left where they are, or moved already without success."""
+    moves_dropped: int
+    hosts_under_way: int
+    hosts_kept: int
+    """Leave and return as in the parent."""
+    hosts_changed: int
+    hosts_new: int
+    hosts_deferred: int
+    """Planned by the parent, and now left alone."""
+    stranded_vms: int
+    """VMs on hosts that are down or quarantined: no plan moves them."""
+
+
+class Revision(_Part):
+    """What a revision takes over from its parent and from what has happened."""
+
+    from_s: int
+    """Nothing new starts before; on the parent's clock, like all times."""
+    canary_passed: bool
+    """The canary has returned: no wave of this plan has to be it."""
+    gate_s: int
+    """When all that had returned by ``from_s`` and that waves wait for has baked."""
+    selected_hosts: int
+    """Hosts that the first plan of the campaign selected: what shares of the selected hosts are taken of."""
+    first_new_id: int
+    """Migrations numbered below are the parent's; no plan before has used this number or a higher one."""
+    changes: Changes
+
+
 class PlanHeader(_Part):
     """What ``plan.json`` holds."""
 
@@ -128,6 +168,8 @@ class PlanHeader(_Part):
     id: str
     """First 16 hex digits of the SHA-256 of everything in the plan but ``planning_s``."""
     parent: str | None = None
+    """Id of the plan that this one is a revision of."""
+    revision: Revision | None = None
     snapshot_digest: str
     policy_digest: str
     policy: Policy

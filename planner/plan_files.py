@@ -98,6 +98,8 @@ def plan_id(plan: Plan) -> str:
     """Return the id that belongs to the plan's content: everything but the id itself and ``planning_s``."""
     header = plan.header.model_dump(mode="json")
     del header["id"], header["summary"]["planning_s"]
+    if plan.header.revision is None:
+        del header["revision"]
     state = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name, schema in TABLES.items():
         table: pl.DataFrame = getattr(plan, name)

@@ -13,9 +13,13 @@ LISTED: Final = 100
 
 
 def reference_findings(plan: Plan) -> Iterator[Finding]:
-    """Yield what in one table contradicts another, or a row itself."""
+    """Yield what in one table contradicts another, or a row itself.
+
+    What is under way when a revision begins may have left a host that is no longer to be drained, and has no wave.
+    """
     waves = plan.waves["wave"].implode()
     migrations = plan.migrations["migration_id"]
+    from_s = 0 if plan.header.revision is None else plan.header.revision.from_s
     after = plan.migrations.select("migration_id", "after").explode("after", empty_as_null=False).drop_nulls()
     checks = (
         ("hosts", plan.hosts, ~pl.col("wave").is_in(waves), "host_id", "wave-unknown", "its wave is not in waves"),
@@ -30,7 +34,7 @@ def reference_findings(plan: Plan) -> Iterator[Finding]:
         (
             "migrations",
             plan.migrations,
-            ~pl.col("wave").is_in(waves),
+            ~pl.col("wave").is_in(waves) & (pl.col("start_s") >= from_s),
             "migration_id",
             "wave-unknown",
             "its wave is not in waves",

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slacktide.planner.bounds import Bounds
+from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.rehearsal import Cast, polish
-from slacktide.planner.listing.schedule import Schedule
 from slacktide.planner.needs import RESOURCES, Needs, canary_gate, demands
 from slacktide.planner.orders import Profile, expected_out_s, order_of, planned_starts
 from slacktide.planner.problem import Problem

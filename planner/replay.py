@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.plan import STRATEGIES, Plan
 from slacktide.planner.selection import due
@@ -95,13 +96,30 @@ class Moves:
 class Replay:
     """A plan over its snapshot."""
 
-    def __init__(self, snapshot: FleetSnapshot, plan: Plan) -> None:
+    def __init__(self, snapshot: FleetSnapshot, plan: Plan, fingerprint: str | None = None) -> None:
         self.snapshot = snapshot
+        self._fingerprint = fingerprint
         self.plan = plan
         self.policy = plan.header.policy
         self.hosts = _hosts(snapshot, plan)
         self.vms = _vms(snapshot)
         self.moves = self._moves()
+
+    @property
+    def from_s(self) -> int:
+        """When the plan begins: 0, or the moment from which it revises its parent; nothing new starts before."""
+        return 0 if self.plan.header.revision is None else self.plan.header.revision.from_s
+
+    @property
+    def selected(self) -> int:
+        """Hosts that shares of the selected hosts are taken of."""
+        revision = self.plan.header.revision
+        return int(self.hosts.due.sum()) if revision is None else revision.selected_hosts
+
+    @cached_property
+    def snapshot_digest(self) -> str:
+        """The fingerprint of the snapshot's content."""
+        return self._fingerprint or digest(self.snapshot)
 
     @cached_property
     def datacenter(self) -> Datacenter:

@@ -14,8 +14,9 @@ from slacktide.planner.assembly import exposure_s, predictions
 from slacktide.planner.bounds import Bounds
 from slacktide.planner.joint import Solved, declined, solve_joint
 from slacktide.planner.listing.arrays import Instance
-from slacktide.planner.listing.schedule import Schedule, list_schedule, new_halt
-from slacktide.planner.listing.sweep import Terms
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.gating import Terms
+from slacktide.planner.listing.schedule import list_schedule, new_halt
 from slacktide.planner.problem import Problem
 from slacktide.planner.rehearsing import Rehearsals
 from slacktide.planner.stopping import Progress, Stop

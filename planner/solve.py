@@ -11,8 +11,9 @@ from slacktide.planner.assembly import deferred_frame, figures, host_frame, migr
 from slacktide.planner.audit import audit
 from slacktide.planner.bounds import Bounds, compute_bounds
 from slacktide.planner.limits import resolved
-from slacktide.planner.listing.schedule import Schedule, build_instance
-from slacktide.planner.listing.sweep import Terms
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.gating import Terms
+from slacktide.planner.listing.schedule import build_instance
 from slacktide.planner.needs import Needs, host_needs
 from slacktide.planner.orders import FIRST_PROFILE, expected_out_s, order_of, planned_starts
 from slacktide.planner.plan import AuditSummary, Plan, PlanHeader
@@ -111,9 +112,10 @@ def assemble(
         "waves": wave_frame(problem, hosts, migrations),
         "deferred": deferred_frame(problem, schedule),
     }
+    fingerprint = digest(snapshot)
     header = PlanHeader(
         id="",
-        snapshot_digest=digest(snapshot),
+        snapshot_digest=fingerprint,
         policy_digest=policy_digest(problem.policy),
         policy=problem.policy,
         seed=seed,
@@ -121,7 +123,7 @@ def assemble(
         summary=figures(problem, schedule, bounds, tables, 0.0),
     )
     plan = Plan(header=header, **tables)
-    report = audit(snapshot, plan)
+    report = audit(snapshot, plan, fingerprint)
     checked = AuditSummary(
         checked_rules=report.checked_rules, findings=tuple(finding.as_dict() for finding in report.findings)
     )
@@ -141,12 +143,13 @@ def terms_of(problem: Problem, needs: Needs, bounds: Bounds) -> Terms:
         bake_s=policy.gates.bake_s,
         wave_hosts=most,
         reach=REACH,
-        pace_s=_pace_s(needs),
+        pace_s=pace_s(needs),
         scatter_until_s=int(min(bounds.best_s, NO_LIMIT) / 2),
     )
 
 
-def _pace_s(needs: Needs) -> int:
+def pace_s(needs: Needs) -> int:
+    """Return the least time between two moments at which waiting hosts are tried."""
     if len(needs.host) <= MANY_HOSTS:
         return 1
     return max(1, round(PACE * float(np.median(needs.drain_s + needs.patch_s))))

@@ -42,7 +42,7 @@ def levels(key: Ints, at_s: Ints, change: Numbers, base: Numbers) -> Levels:
         times, moment = np.unique(at_s, return_inverse=True)
         moments = len(times)
     code = key * moments + moment
-    order = np.argsort(code, kind="stable")
+    order = np.argsort(code)
     ordered = code[order]
     first = starts(ordered)
     rows = order[first]

@@ -16,6 +16,7 @@ from slacktide.service.commands.campaign import report, run
 from slacktide.service.commands.fleet import fleet
 from slacktide.service.commands.plan import audit, explain, plan
 from slacktide.service.commands.policy import policy
+from slacktide.service.commands.revise import revise
 from slacktide.service.console import document
 from slacktide.service.failures import OK, USAGE, complain, error_document, guarded
 
@@ -40,6 +41,7 @@ app.command(audit, sort_key=4, help_epilogue="")
 app.command(explain, sort_key=5, help_epilogue="")
 app.command(run, sort_key=6, help_epilogue="")
 app.command(report, sort_key=7, help_epilogue="")
+app.command(revise, sort_key=8, help_epilogue="")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

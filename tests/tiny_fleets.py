@@ -9,7 +9,8 @@ from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.bounds import compute_bounds
-from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.needs import host_needs
 from slacktide.planner.orders import canary_first
 from slacktide.planner.policy import Assumptions, Canary, Policy, Reserve

@@ -29,6 +29,7 @@ class Convergence:
     """Each migration has an allowed strategy, which keeps the blackout limit at its bandwidth within its time.
 
     What the snapshot does not know of a VM is taken from ``assume``; the model is :mod:`slacktide.planner.precopy`.
+    Migrations that are under way when a revision begins are its parent's, under the policy of then.
     """
 
     rules: MigrationRules
@@ -38,7 +39,7 @@ class Convergence:
     def check(self, replay: Replay) -> Iterator[Finding]:
         """Yield migrations that do not converge, take longer than planned, or are not as predicted."""
         for strategy in range(len(STRATEGIES)):
-            rows = np.flatnonzero(replay.moves.strategy == strategy)
+            rows = np.flatnonzero((replay.moves.strategy == strategy) & (replay.moves.start_s >= replay.from_s))
             if len(rows):
                 yield from self._of_strategy(replay, strategy, rows)
 

@@ -9,7 +9,7 @@ import numpy as np
 from slacktide.findings import Finding
 from slacktide.planner.limits import resolved
 from slacktide.planner.replay import Ints, Replay
-from slacktide.planner.sweep import excess, levels
+from slacktide.planner.sweep import Excess, Levels, excess, levels
 
 if TYPE_CHECKING:
     from slacktide.planner.encoding import Encoding
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HostsOut:
-    """At most so many hosts drain or are patched at once, in the fleet and in each domain of each kind."""
+    """At most so many hosts drain or are patched at once, in the fleet and in each domain of each kind.
+
+    Where more are out when a revision begins, no other host leaves until they are few enough.
+    """
 
     max_out: Mapping[str, int | str]
     rule: ClassVar[str] = "hosts-out"
@@ -46,8 +49,7 @@ class HostsOut:
             most = np.array([resolved(limit, size) for size in sizes.tolist()], dtype=np.int64)
             host, at_s, change = replay.out_changes
             inside = group[host] >= 0
-            base = np.zeros(len(names), dtype=np.int64)
-            over = excess(levels(group[host][inside], at_s[inside], change[inside], base), most)
+            over = _too_many(replay, group[host][inside], at_s[inside], change[inside], host[inside], most)
             for key, moment, peak in zip(over.key.tolist(), over.at_s.tolist(), over.peak.tolist(), strict=True):
                 where = names[key] if kind == "fleet" else f"{kind} {names[key]}"
                 yield Finding(
@@ -63,3 +65,11 @@ def _groups(replay: Replay, kind: str) -> tuple[Ints, tuple[str, ...]] | None:
     if kind == "fleet":
         return np.zeros(len(replay.hosts.ids), dtype=np.int64), ("fleet",)
     return replay.domain_of(kind)
+
+
+def _too_many(replay: Replay, group: Ints, at_s: Ints, change: Ints, host: Ints, most: Ints) -> Excess:
+    """Return the groups with too many hosts out, but for those that were out before the plan began."""
+    begun = np.where(replay.hosts.drain_start_s[host] < replay.from_s, change, 0)
+    swept = levels(group, at_s, np.column_stack([change, begun]), np.zeros((len(most), 2), dtype=np.int64))
+    out, before = swept.level[:, 0], swept.level[:, 1]
+    return excess(Levels(swept.key, swept.at_s, np.where(out > before, out, 0)), most)

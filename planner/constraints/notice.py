@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import polars as pl
 
 from slacktide.findings import Finding
 from slacktide.planner.replay import Replay, ints
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A guest is notified ``notice_s`` before its migration starts, and not before the one before has ended."""
+    """A guest is notified ``notice_s`` before its migration starts, and not before the one before has ended.
+
+    In a revision, those migrations that are the parent's may have been notified before it begins; no other.
+    """
 
     rule: ClassVar[str] = "notice"
 
@@ -31,7 +35,7 @@ class Notice:
         moves = replay.moves
         needed_s = ints(replay.snapshot.vms["notice_s"])[moves.vm]
         given_s = moves.start_s - moves.notified_s
-        earliest_s = np.where(moves.again, np.roll(moves.end_s, 1), 0)
+        earliest_s = np.where(moves.again, np.roll(moves.end_s, 1), np.where(_of_parent(replay), 0, replay.from_s))
         for wrong, fact in (
             (given_s < needed_s, "has {given} s of notice; it needs {needed} s"),
             (moves.notified_s < earliest_s, "is notified at {notified} s, before {earliest} s, when it last moved"),
@@ -52,3 +56,12 @@ class Notice:
                     subjects=(name, vm),
                     at_s=int(moves.notified_s[move]),
                 )
+
+
+def _of_parent(replay: Replay) -> np.ndarray:
+    """Return which migrations have an id of a revision's parent."""
+    revision = replay.plan.header.revision
+    ids = replay.plan.migrations["migration_id"].gather(replay.moves.row)
+    numbers = ids.str.slice(1).cast(pl.Int64, strict=False)
+    first = 0 if revision is None else revision.first_new_id
+    return (numbers < first).fill_null(False).to_numpy()

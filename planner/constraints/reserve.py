@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class ReserveKept:
     """Hosts in service keep free what the policy reserves; a fleet short of it at the start never gets shorter.
 
+    A revision starts with the hosts out that are out when it begins.
+
     ``share`` of what all hosts sell that are neither down nor quarantined, in the whole fleet; and as much as the
     ``hosts`` largest hosts in service sell, in each domain of kind ``per`` (null: the fleet).
     """
@@ -66,16 +68,17 @@ class ReserveKept:
         needed = np.ceil(self.reserve.share * sold - 1e-6).astype(np.int64)
         for quantity in (VCPUS, MEMORY):
             everywhere = np.full(len(free.key), needed[quantity])
-            yield from self._short(free, at_start, everywhere, needed[quantity : quantity + 1], quantity, names)
+            yield from self._short(replay, free, at_start, everywhere, needed[quantity : quantity + 1], quantity, names)
 
     def _largest(self, replay: Replay, domain: Ints, names: tuple[str, ...]) -> Iterator[Finding]:
         free, at_start = free_capacity(replay, domain, len(names))
         for quantity in (VCPUS, MEMORY):
             needed, needed_at_start = largest_in_service(replay, domain, free, self.reserve.hosts, quantity, len(names))
-            yield from self._short(free, at_start, needed, needed_at_start, quantity, names)
+            yield from self._short(replay, free, at_start, needed, needed_at_start, quantity, names)
 
     def _short(
         self,
+        replay: Replay,
         free: Levels,
         free_at_start: Ints,
         needed: Ints,
@@ -86,6 +89,8 @@ class ReserveKept:
         """Yield domains whose slack falls below 0 and below what it was at the start."""
         slack = free.level[:, quantity] - needed
         allowed = np.minimum(0, free_at_start[:, quantity] - needed_at_start)
+        begun = np.flatnonzero(free.at_s < replay.from_s)
+        allowed[free.key[begun]] = np.minimum(0, slack[begun])
         short = np.flatnonzero(slack < allowed[free.key])
         first = short[starts(free.key[short])]
         unit = "vCPUs" if quantity == VCPUS else "MiB"

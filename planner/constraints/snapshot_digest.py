@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from slacktide.datasets.digest import digest
 from slacktide.findings import Finding
 from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.replay import Replay
@@ -19,7 +18,7 @@ class SnapshotDigest:
     def check(self, replay: Replay) -> Iterator[Finding]:
         """Yield a finding for a digest that differs."""
         header = replay.plan.header
-        found = digest(replay.snapshot)
+        found = replay.snapshot_digest
         if found != header.snapshot_digest:
             yield Finding(
                 self.rule,

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class WavesAndGates:
     """The canary is small, alone and baked; later waves wait as the policy's gates say, and are not too large.
 
-    Shares (``canary.hosts``, ``max_wave_hosts``) are of the hosts that the policy selects.
+    Shares (``canary.hosts``, ``max_wave_hosts``) are of the hosts that the policy selects.  A revision has its parent's
+    numbers of waves, those left out that have returned; no wave of it starts before what has returned has baked.
     """
 
     canary: Canary
@@ -52,10 +53,15 @@ class WavesAndGates:
         """Yield waves that are too large, too early, or not as stated."""
         waves = _counted(replay)
         yield from self._table(replay, waves)
-        selected = int(replay.hosts.due.sum())
-        canary_hosts = resolved(self.canary.hosts, selected)
+        revision, selected = replay.plan.header.revision, replay.selected
+        passed = revision is not None and revision.canary_passed
+        canary_hosts = 0 if passed else resolved(self.canary.hosts, selected)
         yield from self._sizes(waves, canary_hosts, selected)
         drained = waves.drop_nulls("first_s").rows(named=True)
+        if revision is not None:
+            for row in drained:
+                if revision.from_s <= row["first_s"] < revision.gate_s:
+                    yield self._early(row, revision.gate_s, "what has returned has baked")
         for before, row in itertools.pairwise(drained):
             if canary_hosts > 0:
                 allowed_s = drained[0]["last_s"] + self.canary.bake_s
@@ -69,10 +75,12 @@ class WavesAndGates:
     def _table(self, replay: Replay, waves: pl.DataFrame) -> Iterator[Finding]:
         """Yield where the table of waves differs from hosts and migrations."""
         numbers = waves["wave"].to_list()
-        if numbers != list(range(len(numbers))):
+        if replay.plan.header.revision is None and numbers != list(range(len(numbers))):
             yield Finding(self.rule, f"the waves are numbered {numbers}, not from 0 without gaps", "Plan again")
         for row in waves.iter_rows(named=True):
-            wave, canary = row["wave"], resolved(self.canary.hosts, int(replay.hosts.due.sum())) > 0
+            if replay.plan.header.revision is not None and row["true_hosts"] == 0:
+                continue
+            wave, canary = row["wave"], resolved(self.canary.hosts, replay.selected) > 0
             gate = "start" if wave == 0 else "canary" if wave == 1 and canary else self.gates.kind
             for column, true in (
                 ("gate", gate),

@@ -12,8 +12,8 @@ from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.bounds import compute_bounds, fluid_exposure_s
 from slacktide.planner.limits import resolved
+from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance, list_schedule
-from slacktide.planner.listing.sweep import Terms
 from slacktide.planner.needs import host_needs
 from slacktide.planner.orders import canary_first
 from slacktide.planner.policy import Assumptions, Canary, Gates, MigrationRules, Policy, Reserve

@@ -1,0 +1,126 @@
+"""``slacktide revise``: from a plan, and what has happened of it, to a plan for the rest."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from slacktide.errors import UsageError
+from slacktide.service.commands.options import Amount, AsJson, FleetPath, Output, PlanPath
+from slacktide.service.commands.plan import read_both
+from slacktide.service.console import document, figures, progress, show
+from slacktide.service.destinations import check_directory
+from slacktide.service.failures import OK, REFUSED
+
+if TYPE_CHECKING:
+    from slacktide.datasets.snapshot import FleetSnapshot
+    from slacktide.planner.plan import Plan
+    from slacktide.planner.progress import Progress
+
+Names = Annotated[tuple[str, ...], Parameter(negative="")]
+
+
+def revise(
+    path: FleetPath,
+    plan_path: PlanPath,
+    /,
+    *,
+    output: Output,
+    campaign: Path | None = None,
+    at: Amount | None = None,
+    policy: Path | None = None,
+    lost_host: Names = (),
+    failed: Names = (),
+    fleet_now: Path | None = None,
+    as_json: AsJson = False,
+) -> int:
+    """Plan the rest of a plan anew: from a campaign's journal, or as if all had gone as planned until a moment.
+
+    Hosts and migrations that still keep every limit stay as they are, to the second. The revision is on its parent's
+    clock. Audit it with the fleet as it is then, which is written too. The exit code is 1 if the audit finds an error.
+    With --json prints what has changed and the summary.
+
+    Parameters
+    ----------
+    output
+        Directory to write the revision to; a plan that is there is replaced.
+    campaign
+        Directory of a campaign of this plan; the revision begins after the last event in its journal.
+    at
+        Seconds from the plan's origin, instead of --campaign: what if this had happened by then?
+    policy
+        YAML or JSON file with other limits. [default: the plan's policy]
+    lost_host
+        Host that is down; may be given several times.
+    failed
+        With --at: migration that has failed, its VM still on its source; may be given several times.
+    fleet_now
+        Directory to write the fleet as it is then. [default: beside the revision, its name and "-fleet"]
+    """
+    from slacktide.datasets.files import FILE_NAMES as FLEET_FILES
+    from slacktide.planner.plan_files import FILE_NAMES
+
+    if (campaign is None) == (at is None):
+        raise UsageError("--campaign and --at", "one of them is needed, and only one", "Say from when on to plan anew")
+    if campaign is not None and failed:
+        raise UsageError("--failed", "is for --at: a campaign's journal says what has failed", "Leave it out")
+    fleet_path = fleet_now or output.resolve().with_name(f"{output.resolve().name}-fleet")
+    check_directory(output, FILE_NAMES)
+    check_directory(fleet_path, FLEET_FILES)
+    with progress("Reading fleet and plan"):
+        snapshot, parent = read_both(path, plan_path)
+    now, so_far = _so_far(snapshot, parent, campaign, at or 0, lost_host, failed)
+    with progress("Planning the rest"):
+        from slacktide.planner.policy_files import read_policy
+        from slacktide.planner.revision import revise as revised
+
+        child = revised(now, parent.header.policy if policy is None else read_policy(policy), parent, so_far)
+    with progress("Writing the revision"):
+        from slacktide.datasets.files import write_snapshot
+        from slacktide.planner.plan_files import write_plan
+
+        write_snapshot(now, fleet_path)
+        write_plan(child, output)
+    _show(child, output, fleet_path, as_json=as_json)
+    broken = any(finding.get("severity") == "error" for finding in child.header.summary.audit.findings)
+    return REFUSED if broken else OK
+
+
+def _so_far(
+    snapshot: "FleetSnapshot",
+    parent: "Plan",
+    campaign: Path | None,
+    at_s: int,
+    lost: tuple[str, ...],
+    failed: tuple[str, ...],
+) -> "tuple[FleetSnapshot, Progress]":
+    """Return the fleet as it is now, and how far the plan has been carried out."""
+    from slacktide.planner.progress import fleet_at, progress_at, without_hosts
+
+    if campaign is None:
+        return progress_at(snapshot, parent, at_s, lost_hosts=lost, failed=failed)
+    from slacktide.executors.campaign_progress import journaled_state, progress_of
+    from slacktide.executors.run import JOURNAL_FILE
+
+    if not (campaign / JOURNAL_FILE).is_file():
+        raise UsageError(str(campaign), "holds no campaign", "Give the directory that `slacktide run -o` made")
+    with progress("Reading the journal"):
+        so_far, missing = progress_of(snapshot, parent, journaled_state(snapshot, parent, campaign / JOURNAL_FILE))
+    gone = (*missing, *lost)
+    so_far = without_hosts(snapshot, parent, so_far, gone)
+    return fleet_at(snapshot, parent, so_far, lost_hosts=gone), so_far
+
+
+def _show(child: "Plan", output: Path, fleet_path: Path, *, as_json: bool) -> None:
+    from slacktide.service.plan_text import deferred_text, plan_rows
+    from slacktide.service.revision_text import revision_rows, revision_title
+
+    if as_json:
+        header = child.header.model_dump(mode="json")
+        document({key: header[key] for key in ("id", "parent", "revision", "summary")})
+        return
+    show(revision_title(child))
+    rows = [*revision_rows(child), *plan_rows(child), ("plan", str(output)), ("fleet", str(fleet_path))]
+    show(figures(rows))
+    if child.deferred.height:
+        show(deferred_text(child))

@@ -1,0 +1,44 @@
+"""What a revision keeps and changes, as people read it."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from slacktide.executors.readable import count, duration
+from slacktide.service.words import counted, plain
+
+if TYPE_CHECKING:
+    from slacktide.planner.plan import Plan
+
+
+def revision_title(child: "Plan") -> str | Text:
+    """Return one line that says what is revised, from when on, and when all is done."""
+    header, revision = child.header, child.header.revision
+    assert revision is not None, "only revisions are shown as such"
+    end = duration(header.summary.makespan_s)
+    from_s = duration(revision.from_s)
+    return plain(f"Plan {header.id}, revises {header.parent} from {from_s} on: the last host returns after {end}")
+
+
+def revision_rows(child: "Plan") -> Iterator[tuple[str, ...]]:
+    """Yield label, value and what belongs beside it."""
+    assert child.header.revision is not None, "only revisions are shown as such"
+    changes = child.header.revision.changes
+    yield "under way", counted(changes.hosts_under_way, "host"), f"out, {counted(changes.moves_under_way, 'migration')}"
+    yield (
+        "kept",
+        counted(changes.hosts_kept, "host"),
+        f"to the second, {counted(changes.moves_kept, 'migration')}",
+    )
+    others = (
+        f"{count(changes.moves_led_elsewhere)} to another target, {count(changes.moves_rescheduled)} at another time, "
+        f"{count(changes.moves_new)} new, {count(changes.moves_dropped)} dropped"
+    )
+    yield "changed", counted(changes.hosts_changed, "host"), f"at another time; migrations: {others}"
+    if changes.hosts_new:
+        yield "new", counted(changes.hosts_new, "host"), "that the parent left alone"
+    if changes.hosts_deferred:
+        yield "left alone", counted(changes.hosts_deferred, "host"), "that the parent planned; reasons below"
+    if changes.stranded_vms:
+        yield "stranded", counted(changes.stranded_vms, "VM"), "on hosts that are down: restart them elsewhere"
