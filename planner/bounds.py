@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from slacktide.planner.needs import TOLERANCE, Demand, Needs, canary_gate, demands, host_needs
 from slacktide.planner.problem import Problem
+from slacktide.planner.weights import THOUSANDTHS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -42,6 +43,8 @@ class Bounds:
     """On when the first, second, ... of the plannable hosts is back, shape (hosts,)."""
     exposure_s: float
     """On the sum of the due hosts' return times; hosts left alone count until the makespan."""
+    weighted_exposure_s: float
+    """The same, each host's time times its weight; equal to ``exposure_s`` where the policy has no weights."""
 
     @property
     def binding_resource(self) -> str:
@@ -58,7 +61,7 @@ def compute_bounds(problem: Problem) -> Bounds:
     """Return the bounds on every plan of ``problem`` that patches all its plannable hosts."""
     needs = host_needs(problem)
     if len(needs.host) == 0:
-        return Bounds({"chain": 0.0}, np.empty(0), 0.0)
+        return Bounds({"chain": 0.0}, np.empty(0), 0.0, 0.0)
     canary, gate_s = canary_gate(problem, needs)
     makespan = {"chain": _chain(needs, gate_s, canary)}
     exposure = np.sort(needs.earliest_s).astype(np.float64)
@@ -71,7 +74,18 @@ def compute_bounds(problem: Problem) -> Bounds:
             exposure[canary:] = np.maximum(exposure[canary:], gate_s + completions[: len(exposure) - canary])
     left_alone = int(problem.selected.sum()) - len(needs.host)
     behind_s = left_alone * max(makespan.values()) if left_alone else 0.0
-    return Bounds(makespan, exposure, float(exposure.sum()) + behind_s)
+    exposure_s = float(exposure.sum()) + behind_s
+    return Bounds(makespan, exposure, exposure_s, _weighted_s(problem, needs, exposure, max(makespan.values())))
+
+
+def _weighted_s(problem: Problem, needs: Needs, returns_s: Floats, makespan_s: float) -> float:
+    """Return the bound on the weighted exposure: the heaviest first, or every host at its earliest."""
+    weight = problem.hosts.weight / THOUSANDTHS
+    left_alone = problem.selected & ~problem.hosts.due
+    behind_s = float(weight[left_alone].sum()) * makespan_s if left_alone.any() else 0.0
+    due = weight[needs.host]
+    in_order_s = float(np.dot(-np.sort(-due), returns_s))
+    return max(in_order_s, float(np.dot(due, needs.earliest_s))) + behind_s
 
 
 def _chain(needs: Needs, gate_s: int, canary: int) -> float:

@@ -42,8 +42,15 @@ def first_order(problem: Problem, needs: Needs, noise: Floats | None = None, pre
         pressing = pressing * (1 - SHUFFLE / 2 + SHUFFLE * noise[::-1])
     if press is not None:
         pressing = pressing * press
-    order = np.lexsort((light_first, -pressing))
+    order = np.lexsort((light_first, -pressing, -weight_of(problem)[needs.host]))
     return needs.host[_canary_first(problem, needs, order)]
+
+
+def weight_of(problem: Problem) -> Ints:
+    """Return what hosts count in the order, shape (N,): their weights where exposure comes first, else all alike."""
+    if problem.policy.objective[0] != "exposure":
+        return np.ones_like(problem.hosts.weight)
+    return problem.hosts.weight
 
 
 def _groups(problem: Problem, needs: Needs, span_s: Floats) -> list[tuple[Ints, Floats]]:

@@ -21,6 +21,7 @@ from slacktide.planner.assembly import (
     predictions,
     wave_frame,
     wave_numbers,
+    weighted_exposure_s,
 )
 from slacktide.planner.audit import audit
 from slacktide.planner.bounds import Bounds, compute_bounds
@@ -238,7 +239,7 @@ def assemble(snapshot: FleetSnapshot, problem: Problem, schedule: Schedule, seed
 def score_of(problem: Problem, schedule: Schedule) -> Score:
     """Return what is to be made small, in the order of importance: hosts left alone, then the policy's objective."""
     values: dict[str, Callable[[], float]] = {
-        "exposure": lambda: exposure_s(problem, schedule),
+        "exposure": lambda: (weighted_exposure_s if problem.policy.weights else exposure_s)(problem, schedule),
         "makespan": lambda: schedule.makespan_s,
         "moves": lambda: len(schedule.vm),
         "blackout": lambda: round(
@@ -257,7 +258,7 @@ def rank_of(score: Score) -> Score:
 
 def _bound(search: Search) -> float:
     """Return the bound on the first objective, 0 where there is none."""
-    known = {"exposure": search.bounds.exposure_s, "makespan": search.bounds.best_s}
+    known = {"exposure": search.bounds.weighted_exposure_s, "makespan": search.bounds.best_s}
     bound = known.get(search.problem.policy.objective[0], 0.0)
     return bound if math.isfinite(bound) else 0.0
 
