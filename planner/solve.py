@@ -138,6 +138,22 @@ def make_plan(
     report = progress or (lambda _: None)
     report(Progress("reading the fleet", 0, None, None, None, 0.0, None))
     problem = build_problem(snapshot, policy)
+    return plan_problem(snapshot, problem, seed=seed, stop=stop, workers=workers, progress=report, origin_s=origin_s)
+
+
+def plan_problem(
+    snapshot: FleetSnapshot,
+    problem: Problem,
+    *,
+    seed: int = 0,
+    stop: Stop | None = None,
+    workers: int = 1,
+    progress: Report | None = None,
+    origin_s: float | None = None,
+) -> Plan:
+    """Return an audited plan for ``problem``, which is what ``snapshot`` poses; see :func:`make_plan`."""
+    origin_s = time.monotonic() if origin_s is None else origin_s
+    report = progress or (lambda _: None)
     needs, instance = host_needs(problem), build_instance(problem)
     terms = terms_of(problem, needs)
     report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))

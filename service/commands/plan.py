@@ -70,14 +70,14 @@ def plan(
     check_directory(output, FILE_NAMES)
     if html is not None:
         check_file(html)
-    terms = _terms(preset, policy)
+    asked = terms(preset, policy)
     with progress("Reading the fleet"):
         from slacktide.datasets.files import read_snapshot
 
         snapshot = read_snapshot(path)
     with remembered_interrupts() as interruption:
         try:
-            made = _planned(snapshot, terms, _stop(time_limit, iterations), seed=seed, workers=workers)
+            made = _planned(snapshot, asked, _stop(time_limit, iterations), seed=seed, workers=workers)
             _write(made, snapshot, output, html)
         except KeyboardInterrupt:
             tell("interrupted before there was an audited plan; nothing is written")
@@ -132,7 +132,8 @@ def read_both(path: Path, plan_path: Path) -> "tuple[FleetSnapshot, Plan]":
     return read_snapshot(path), read_plan(plan_path)
 
 
-def _terms(preset: PresetName | None, path: Path | None) -> "Policy":
+def terms(preset: PresetName | None, path: Path | None) -> "Policy":
+    """Return the policy of a command line, from a preset or a file."""
     from slacktide.planner.policy import PRESETS
     from slacktide.planner.policy_files import read_policy
 

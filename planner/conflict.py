@@ -1,0 +1,91 @@
+"""The smallest set of limits in conflict: together they rule a goal out, and without any one of them they do not.
+
+Deletion: limits are given up one after the other, as far as they go; where the goal stays out of reach the limit is no
+part of the conflict and stays given up, otherwise it is part and is put back.  What is left rules the goal out.  Giving
+up any one of it makes room for the plan that was found when it was tried, with at least as many limits in force.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from slacktide.planner.levers import Lever
+from slacktide.planner.reach import Ground, Levels, Oracle
+
+
+@dataclass(frozen=True)
+class Member:
+    """One limit of a conflict."""
+
+    limit: str
+    value: str
+    without_s: float
+    """If it alone of the conflict were given up: makespan of a plan, or the bound where none was looked for."""
+    plan_id: str | None
+    """The audited plan then; null: bounds no longer exclude one, no more is known."""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Limits that together rule a goal out."""
+
+    members: tuple[Member, ...]
+    """Empty: no limit keeps the goal out of reach but the fleet itself."""
+    ground: Ground
+    """What says that they rule it out; ``search``: no plan was found, which is no proof."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether it is proven that no plan keeps them all."""
+        return self.ground != "search"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the conflict as plain data for JSON."""
+        return {**asdict(self), "proven": self.proven}
+
+    def text(self) -> str:
+        """Return the conflict in a sentence."""
+        how = {"bounds": "proven", "joint model": "proven with the joint model", "search": "not proven: no plan found"}
+        said = how[self.ground]
+        if not self.members:
+            return f"No limit of the policy stands in the way, but the fleet itself ({said})"
+        named = ", ".join(f"{one.limit} {one.value}" for one in self.members)
+        if len(self.members) == 1:
+            return f"This limit alone is in conflict: {named} ({said}); {_without(self.members)}"
+        return f"These limits together are in conflict: {named} ({said}); drop any one and {_outcome(self.members)}"
+
+
+def smallest_conflict(oracle: Oracle, levers: Sequence[Lever]) -> Conflict | None:
+    """Return a smallest set of limits that keep the oracle's goal out of reach, None: as far as is known none do.
+
+    Smallest by inclusion: without any one of them the goal is reached by a plan, or, for an oracle without plans, no
+    longer excluded.  The limits that cost most to give up are tried first, so that they are kept out where others do.
+
+    Raises
+    ------
+    TimeIsOver
+        If the oracle's time ended before the set was smallest.
+    """
+    present = oracle.answer()
+    if present.ground is None:
+        return None
+    ground, given_up, members = present.ground, list[tuple[Lever, int]](), list[Member]()
+    for number, lever in enumerate(reversed(levers)):
+        oracle.effort.report(number / len(levers), f"without {lever.limit}")
+        tried: Levels = [*given_up, (lever, lever.most)]
+        answer = oracle.answer(tried)
+        if answer.ground is not None:
+            ground, given_up = answer.ground, [*given_up, (lever, lever.most)]
+            continue
+        plan = answer.plan
+        without_s = oracle.bound_s(tried) if plan is None else float(plan.header.summary.makespan_s)
+        members.append(Member(lever.limit, lever.before, without_s, None if plan is None else plan.header.id))
+    return Conflict(tuple(reversed(members)), ground)
+
+
+def _without(members: Sequence[Member]) -> str:
+    return f"without it {_outcome(members)}"
+
+
+def _outcome(members: Sequence[Member]) -> str:
+    return "a plan exists" if all(one.plan_id for one in members) else "a plan may exist"
