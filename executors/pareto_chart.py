@@ -13,6 +13,10 @@ WIDTH_PX: Final = 640
 HEIGHT_PX: Final = 220
 SCALE: Final = 2.0
 """Pixels of the PNG for one of the chart: sharp on dense screens."""
+MARGIN: Final = 1.08
+"""Factor by which the time axis goes beyond the first bound and the last plan."""
+ROOM: Final = 0.08
+"""Share of a vertical axis above and below the plans."""
 SHAPES: Final = {"exposure": "circle", "makespan": "triangle-up", "moves": "square", "blackout": "diamond"}
 
 
@@ -21,13 +25,18 @@ def pareto_chart(points: pl.DataFrame) -> alt.VConcatChart:
 
     The thin line to the left of a plan ends at its bound: no plan under the same policy is further left.
     """
-    unit = time_unit(float(points["makespan_s"].max() or 0))  # type: ignore[arg-type]
+    last_s = float(points["makespan_s"].to_numpy().max())
+    unit = time_unit(last_s)
     data = points.with_columns(
         makespan=pl.col("makespan_s") / unit.seconds, bound=pl.col("makespan_bound_s") / unit.seconds
     )
+    first = max(float(data["bound"].to_numpy().min()), 1 / unit.seconds)
+    scale = alt.Scale(type="log", domain=[first / MARGIN, last_s / unit.seconds * MARGIN], nice=False)
+    axis = alt.Axis(title=f"makespan and its bound, {unit.name}", format="~g", tickCount=8)
+    x = alt.X("makespan:Q", axis=axis, scale=scale)
     plots = [
-        _plot(data, "hosts_out", "hosts out at once, at most", f"makespan and its bound, {unit.name}", ",d"),
-        _plot(data, "moves_per_vm", "moves per VM", f"makespan and its bound, {unit.name}", ".3f"),
+        _plot(data, x, "hosts_out", "most hosts out at once", ",d"),
+        _plot(data, x, "moves_per_vm", "moves per VM", ".3f"),
     ]
     stacked: alt.VConcatChart = alt.vconcat(*plots, spacing=14).resolve_legend(shape="shared")
     return stacked
@@ -42,30 +51,27 @@ def pareto_files(points: pl.DataFrame) -> dict[str, bytes]:
     return {"front.png": png, "front.svg": svg.encode()}
 
 
-def _plot(data: pl.DataFrame, column: str, title: str, time_title: str, form: str) -> Chart:
+def _plot(data: pl.DataFrame, x: alt.X, column: str, title: str, form: str) -> Chart:
+    low, high = (float(end) for end in (data[column].to_numpy().min(), data[column].to_numpy().max()))
+    room = ROOM * (high - low) or 0.1 * high
     y = alt.Y(
-        f"{column}:Q", title=title, axis=alt.Axis(format=form, tickCount=5), scale=alt.Scale(zero=False, nice=True)
+        f"{column}:Q",
+        axis=alt.Axis(title=title, format=form, tickCount=5),
+        scale=alt.Scale(domain=[low - room, high + room], nice=False),
     )
-    scale = alt.Scale(zero=False, nice=True, padding=12)
-    base = alt.Chart(data)
     names = [name for name in SHAPES if name in data["first_objective"].unique().to_list()]
     shape = alt.Shape(
         "first_objective:N",
         title="first objective",
         scale=alt.Scale(domain=names, range=[SHAPES[name] for name in names]),
     )
-    x = alt.X("makespan:Q", title=time_title, scale=scale)
-    gaps = base.mark_rule(color=TONES["limit"], strokeWidth=1.2).encode(
-        alt.X("bound:Q", scale=scale), alt.X2("makespan:Q"), y
-    )
-    ends = base.mark_tick(color=TONES["limit"], thickness=1.6, size=9, orient="vertical").encode(alt.X("bound:Q"), y)
+    base, bound = alt.Chart(data), alt.X("bound:Q")
+    limit, size, ring = TONES["limit"], (WIDTH_PX, HEIGHT_PX), TONES["ink"]
+    gaps = base.mark_rule(color=limit, strokeWidth=1.2).encode(bound, alt.X2("makespan:Q"), y)
+    ends = base.mark_tick(color=limit, thickness=1.6, size=9, orient="vertical").encode(bound, y)
     marks = base.mark_point(filled=True, size=62, opacity=1, color=TONES["planned"]).encode(x, y, shape)
-    present = (
-        alt.Chart(data.filter(pl.col("present")))
-        .mark_point(size=190, color=TONES["ink"], shape="circle", strokeWidth=1.3)
-        .encode(x, y)
-    )
-    return alt.layer(gaps, ends, marks, present, width=WIDTH_PX, height=HEIGHT_PX)
+    present = alt.Chart(data.filter(pl.col("present"))).mark_point(size=190, color=ring, shape="circle").encode(x, y)
+    return alt.layer(gaps, ends, marks, present, width=size[0], height=size[1])
 
 
 def _themed(chart: alt.VConcatChart) -> alt.VConcatChart:

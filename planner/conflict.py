@@ -1,8 +1,9 @@
 """The smallest set of limits in conflict: together they rule a goal out, and without any one of them they do not.
 
 Deletion: limits are given up one after the other, as far as they go; where the goal stays out of reach the limit is no
-part of the conflict and stays given up, otherwise it is part and is put back.  What is left rules the goal out.  Giving
-up any one of it makes room for the plan that was found when it was tried, with at least as many limits in force.
+part of the conflict and stays given up, otherwise it is part and is put back.  What is left rules the goal out.  What
+was found when a limit was tried, a plan or that bounds no longer exclude one, holds for the final set without it too:
+more limits were in force then.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ class Member:
     without_s: float
     """If it alone of the conflict were given up: makespan of a plan, or the bound where none was looked for."""
     plan_id: str | None
-    """The audited plan then; null: bounds no longer exclude one, no more is known."""
+    """The audited plan then; null: it is no longer proven that there is none, but none is known."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ class Conflict:
 def smallest_conflict(oracle: Oracle, levers: Sequence[Lever]) -> Conflict | None:
     """Return a smallest set of limits that keep the oracle's goal out of reach, None: as far as is known none do.
 
-    Smallest by inclusion: without any one of them the goal is reached by a plan, or, for an oracle without plans, no
-    longer excluded.  The limits that cost most to give up are tried first, so that they are kept out where others do.
+    Where it is proven that all limits together do, the set is one of which that is proven, and without any one of its
+    limits it no longer is; otherwise it is one for which no plan is found, and without any one limit there is a plan.
+    The limits that cost most to give up are tried first, so that they are kept out where others do.
 
     Raises
     ------
@@ -69,12 +71,13 @@ def smallest_conflict(oracle: Oracle, levers: Sequence[Lever]) -> Conflict | Non
     present = oracle.answer()
     if present.ground is None:
         return None
+    proof = present.proven
     ground, given_up, members = present.ground, list[tuple[Lever, int]](), list[Member]()
     for number, lever in enumerate(reversed(levers)):
         oracle.effort.report(number / len(levers), f"without {lever.limit}")
         tried: Levels = [*given_up, (lever, lever.most)]
         answer = oracle.answer(tried)
-        if answer.ground is not None:
+        if answer.ground is not None and (answer.proven or not proof):
             ground, given_up = answer.ground, [*given_up, (lever, lever.most)]
             continue
         plan = answer.plan

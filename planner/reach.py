@@ -10,11 +10,12 @@ from typing import Final, Literal
 
 import numpy as np
 
-from slacktide.planner.bounds import compute_bounds, demands, host_needs
+from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.deferral import Reason
 from slacktide.planner.joint import Infeasible, Solved, declined, solve_joint
 from slacktide.planner.levers import Lever, loosened
 from slacktide.planner.loosening import Bools, Case
+from slacktide.planner.needs import demands, host_needs
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Objective, Policy
 from slacktide.planner.problem import Problem

@@ -1,10 +1,14 @@
 """A what-if as a whole: questions in the order of their weight, plans kept as they are made, stopped at any time."""
 
+import json
+import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
+
+import polars as pl
 
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import UsageError
@@ -119,6 +123,21 @@ def plan_keeper(folder: Path) -> Callable[[Plan], None]:
             write_plan(plan, folder / plan.header.id)
 
     return keep
+
+
+def write_what_if(found: "WhatIf", folder: Path) -> None:
+    """Write what was found as JSON, the table also as Parquet, and remove the plans that no figure rests on."""
+    (folder / "what-if.json").write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf-8")
+    rows = []
+    for one in found.purchases:
+        row = one.as_dict()
+        plan = row.pop("plan")
+        rows.append({**row, **{f"plan_{name.removeprefix('plan_')}": value for name, value in plan.items()}})
+    pl.DataFrame(rows, infer_schema_length=None).write_parquet(folder / "what-if.parquet")
+    kept = found.plan_ids()
+    for plan_folder in sorted((folder / PLANS).iterdir()):
+        if plan_folder.name not in kept:
+            shutil.rmtree(plan_folder)
 
 
 def ask(

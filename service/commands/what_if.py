@@ -91,7 +91,7 @@ def what_if(
     workers
         Processors to search with.
     """
-    _check_output(output, WHAT_IF_FILES)
+    check_output(output, WHAT_IF_FILES)
     if by is not None and deadline is not None:
         raise UsageError("--by and --deadline", "say the same twice", "Give one of them")
     asked = terms(preset, policy)
@@ -103,38 +103,40 @@ def what_if(
         case = case_of(read_snapshot(path), asked)
     by_s = next((time_s for time_s in (by, deadline, asked.deadline_s) if time_s is not None), None)
     question = Question(by_s, relax, time_limit, iterations or TRIES, seed, workers)
-    return answered(case, question, output, as_json=as_json)
+    found, interrupted = answered(case, question, output)
+    if found is None:
+        return INTERRUPTED
+    if as_json:
+        document(found.as_dict())
+    else:
+        show_what_if(found, output)
+    if interrupted:
+        tell("interrupted: this is what was known until then")
+        return INTERRUPTED
+    return OK if found.present.hosts or not found.present.deferred else REFUSED
 
 
-def answered(case: "Case", question: "Question", output: Path, *, as_json: bool, present: "Plan | None" = None) -> int:
-    """Answer a question, write what was found and show it; return the exit code."""
-    import json
-    import shutil
-
+def answered(
+    case: "Case", question: "Question", output: Path, present: "Plan | None" = None
+) -> "tuple[WhatIf | None, bool]":
+    """Return what was found and written, None: nothing; and whether there was an interrupt."""
     from slacktide import atomic
     from slacktide.planner.reach import Effort
-    from slacktide.service.what_if_run import PLANS, ask, chosen_levers, plan_keeper, time_is_over
+    from slacktide.service.what_if_run import PLANS, ask, chosen_levers, plan_keeper, time_is_over, write_what_if
 
     among = chosen_levers(case, question.limits)
     with remembered_interrupts() as interruption:
         try:
             with atomic.staged_directory(output, WHAT_IF_FILES) as folder, progress("What if") as told:
                 over = time_is_over(question.time_limit_s, lambda: interruption.happened)
-                effort = Effort(question.tries, question.seed, question.workers, over, keep=plan_keeper(folder / PLANS))
+                keep = plan_keeper(folder / PLANS)
+                effort = Effort(question.tries, question.seed, question.workers, over, keep=keep)
                 found = ask(case, question, among, effort, told, present)
-                (folder / "what-if.json").write_text(json.dumps(found.as_dict(), indent=2) + "\n", encoding="utf-8")
-                _purchase_table(found, folder / "what-if.parquet")
-                for kept in (folder / PLANS).iterdir():
-                    if kept.name not in found.plan_ids():
-                        shutil.rmtree(kept)
+                write_what_if(found, folder)
         except KeyboardInterrupt:
             tell("interrupted before there was an audited plan; nothing is written")
-            return INTERRUPTED
-    _show_what_if(found, output, as_json=as_json)
-    if interruption.happened:
-        tell("interrupted: this is what was known until then")
-        return INTERRUPTED
-    return OK if found.present.hosts or not found.present.deferred else REFUSED
+            return None, True
+        return found, interruption.happened
 
 
 def pareto(
@@ -176,7 +178,7 @@ def pareto(
     workers
         Processors to search with.
     """
-    _check_output(output, PARETO_FILES)
+    check_output(output, PARETO_FILES)
     asked = terms(preset, policy)
     with progress("Reading the fleet"):
         from slacktide.datasets.files import read_snapshot
@@ -212,13 +214,11 @@ def _fronted(case: "Case", question: "Question", points: int, output: Path, *, a
     return OK if found.points else REFUSED
 
 
-def _show_what_if(found: "WhatIf", output: Path, *, as_json: bool) -> None:
+def show_what_if(found: "WhatIf", output: Path) -> None:
+    """Print what was found, for people."""
     from slacktide.service.what_if_text import conflict_lines, deadline_lines, purchase_rows, what_if_title
     from slacktide.service.words import plain
 
-    if as_json:
-        document(found.as_dict())
-        return
     show(what_if_title(found))
     if found.deadline is not None:
         show(plain("\n".join(deadline_lines(found.deadline))))
@@ -231,17 +231,6 @@ def _show_what_if(found: "WhatIf", output: Path, *, as_json: bool) -> None:
     show(figures([("what-if", str(output))]))
 
 
-def _purchase_table(found: "WhatIf", path: Path) -> None:
-    import polars as pl
-
-    rows = []
-    for one in found.purchases:
-        row = one.as_dict()
-        plan = row.pop("plan")
-        rows.append({**row, **{f"plan_{name.removeprefix('plan_')}": value for name, value in plan.items()}})
-    pl.DataFrame(rows, infer_schema_length=None).write_parquet(path)
-
-
-def _check_output(output: Path, files: Sequence[str]) -> None:
+def check_output(output: Path, files: Sequence[str]) -> None:
     """Check that the output is new or an older one of the same kind, known by its JSON."""
     check_directory(output, files if (output / files[0]).is_file() else ())
