@@ -211,6 +211,7 @@ class _Search:
     def _solve(self, goal: str, share: float) -> bool:
         """Solve for the present objective; return whether there is a solution, and keep it as the next hint."""
         solver = CpSolver()
+        solver.parameters.catch_sigint_signal = False  # its handler would leave none behind, and Ctrl-C end us at once
         solver.parameters.num_workers = self._workers
         solver.parameters.random_seed = self._seed
         solver.parameters.max_deterministic_time = max(0.0, share * self._effort)

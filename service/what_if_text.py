@@ -61,7 +61,7 @@ def _ways(answer: DeadlineAnswer) -> Iterator[str]:
     elif answer.together is not None:
         yield "No limit alone suffices; together:"
         yield f"  {_way(answer.together)}"
-    elif answer.whole:
+    elif answer.whole and (answer.conflict is None or not answer.conflict.proven or answer.conflict.members):
         yield "No plan was found even with all of these limits given up"
 
 
@@ -121,7 +121,13 @@ def _per_unit(one: Purchase) -> str:
     if one.unit == "limit" or one.present:
         return ""
     hours, host_h = one.gain_h_per_unit, one.exposure_gain_host_h_per_unit
-    return f"{-hours:+.3f} h, {-host_h:+,.1f} host-h per {one.unit}".replace("-0.000", "0").replace("-0.0 ", "0 ")
+    return f"{_signed(-hours, 3)} h, {_signed(-host_h, 1 if abs(host_h) >= 10 else 2)} host-h per {one.unit}"
+
+
+def _signed(value: float, decimals: int) -> str:
+    """Return a value with its sign, 0 for what would be shown as none."""
+    rounded = round(value, decimals)
+    return f"{rounded:+,.{decimals}f}" if rounded else "0"
 
 
 def _promise(one: Purchase) -> str:

@@ -9,7 +9,7 @@ from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from slacktide.errors import UsageError
-from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed
+from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed, Whole
 from slacktide.service.commands.plan import terms
 from slacktide.service.commands.policy import PresetName
 from slacktide.service.console import document, figures, progress, show, tell
@@ -43,7 +43,7 @@ PARETO_FILES = ("front.json", "front.parquet", "front.csv", "front.png", "front.
 
 ByOption = Annotated[int | None, Parameter(name="--by", converter=_duration_s, accepts_keys=False)]
 TimeLimit = Annotated[float | None, Parameter(validator=Number(gte=0))]
-Deadline = Annotated[int | None, Parameter(validator=Number(gte=1))]
+Deadline = Annotated[Whole, Parameter(validator=Number(gte=1))]
 
 
 def what_if(
@@ -54,7 +54,7 @@ def what_if(
     preset: PresetName | None = None,
     policy: Path | None = None,
     by: ByOption = None,
-    deadline: Deadline = None,
+    deadline: Deadline | None = None,
     relax: tuple[str, ...] = (),
     time_limit: TimeLimit = None,
     iterations: Count | None = None,
