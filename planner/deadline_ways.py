@@ -166,9 +166,10 @@ class DeadlineSearch:
         least = first_above(excluded, 0, lever.most)
         level = least
         if missed(least):
-            if missed(lever.most):
+            done = next((level for level in _quarters(least, lever.most) if not missed(level)), None)
+            if done is None:
                 return None
-            level = first_above(missed, least, lever.most)
+            level = first_above(missed, least, done)
         plan = self.oracle.answer([*others, (lever, level)]).plan
         assert plan is not None
         return level, plan, excluded(level - 1)
@@ -183,6 +184,11 @@ def first_above(fails: Callable[[int], bool], low: int, high: int) -> int:
         else:
             high = middle
     return high
+
+
+def _quarters(low: int, high: int) -> list[int]:
+    """Return levels to look for a plan at, the loosest first: a search may do worse where it has more freedom."""
+    return sorted({low + -(-(high - low) * part // 4) for part in range(1, 5)} - {low}, reverse=True)
 
 
 def _one_less(levels: Levels, which: Lever) -> Levels:

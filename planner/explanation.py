@@ -16,10 +16,10 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError
 from slacktide.planner.bounds import Bounds, compute_bounds
 from slacktide.planner.bounds_in_words import obstacles, words
-from slacktide.planner.needs import Needs, canary_gate, demands, host_needs
 from slacktide.planner.conflict import Conflict, smallest_conflict
 from slacktide.planner.levers import levers
 from slacktide.planner.loosening import Case
+from slacktide.planner.needs import Needs, canary_gate, demands, host_needs
 from slacktide.planner.plan import Plan
 from slacktide.planner.problem import Problem, build_problem, positions
 from slacktide.planner.reach import Oracle, everything

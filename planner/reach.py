@@ -174,7 +174,9 @@ class Oracle:
         """
         key = tuple(sorted((lever.limit, level) for lever, level in levels if level > 0))
         if key not in self._answers:
-            if self.impossible(levels):
+            if (known := self._stricter(dict(key))) is not None:
+                self._answers[key] = known
+            elif self.impossible(levels):
                 self._answers[key] = Answer(None, "bounds")
             elif not self.plans:
                 self._answers[key] = Answer(None, None)
@@ -183,6 +185,13 @@ class Oracle:
             else:
                 self._answers[key] = self._searched(self._loosened(levels))
         return self._answers[key]
+
+    def _stricter(self, levels: dict[str, int]) -> Answer | None:
+        """Return an answer with a plan that was found under limits no looser: the plan keeps these as well."""
+        for key, answer in self._answers.items():
+            if answer.reached and all(level <= levels.get(limit, 0) for limit, level in key):
+                return answer
+        return None
 
     def _loosened(self, levels: Levels) -> Case:
         return soonest(loosened(self.case, levels))

@@ -10,13 +10,23 @@ from hypothesis import strategies as st
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.planner.assembly import weighted_exposure_s
 from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.listing.sweep import Terms
 from slacktide.planner.needs import host_needs
 from slacktide.planner.orders import first_order
-from slacktide.planner.policy import Assumptions, Canary, Gates, MigrationRules, Policy, Reserve
+from slacktide.planner.policy import (
+    Assumptions,
+    Canary,
+    DomainName,
+    Gates,
+    MigrationRules,
+    Policy,
+    Reserve,
+    WeightRule,
+)
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
 
 ROUNDING = 1e-9
@@ -45,12 +55,23 @@ def fleets(draw: st.DrawFn) -> FleetSnapshot:
 
 
 @st.composite
+def weights(draw: st.DrawFn) -> tuple[WeightRule, ...]:
+    """Return rules for what every fleet here has."""
+    weight = st.floats(1, 1000).map(lambda value: round(value, 3))
+    hosts = WeightRule(hosts=("host-000000", "host-000002"), weight=draw(weight))
+    rack = WeightRule(domain=DomainName(kind="rack", id="rack-00000"), weight=draw(weight))
+    return draw(st.sampled_from([(), (hosts,), (rack,), (hosts, rack)]))
+
+
+@st.composite
 def policies(draw: st.DrawFn) -> Policy:
     max_out: dict[str, int | str] = {"fleet": draw(limits)}
     for kind in ("rack", "power"):
         if draw(st.booleans()):
             max_out[kind] = draw(limits)
     return Policy(
+        objective=draw(st.sampled_from([("exposure",), ("makespan", "moves")])),
+        weights=draw(weights()),
         reserve=Reserve(share=draw(st.sampled_from([0.0, 0.03, 0.07, 0.2]))),
         max_out=max_out,
         link_share=draw(st.sampled_from([0.05, 0.3, 0.5, 1.0])),
@@ -96,6 +117,7 @@ def test_every_schedule_respects_every_bound(fleet: FleetSnapshot, policy: Polic
     assert np.all(bounds.returns_s <= returns_s * (1 + ROUNDING))
     left_alone = int(problem.selected.sum()) - len(schedule.host)
     assert bounds.exposure_s <= (returns_s.sum() + left_alone * schedule.makespan_s) * (1 + ROUNDING)
+    assert bounds.weighted_exposure_s <= weighted_exposure_s(problem, schedule) * (1 + ROUNDING)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])

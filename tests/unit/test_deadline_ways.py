@@ -9,7 +9,7 @@ from slacktide.planner.loosening import Case
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Canary, Policy, Reserve
 from slacktide.planner.problem import build_problem
-from slacktide.planner.reach import Effort, Oracle, everything
+from slacktide.planner.reach import Answer, Effort, Oracle, everything
 
 ONE_OUT = POLICY.model_copy(
     update={"canary": Canary(), "reserve": Reserve(), "max_out": {"fleet": 1, "rack": 2}, "deadline_s": None}
@@ -107,6 +107,30 @@ def test_every_way_is_a_plan_in_time() -> None:
     makespans = {plan.header.id: plan.header.summary.makespan_s for plan in kept}
     for one in answer.alone:
         assert makespans[one.plan.plan_id] == one.plan.makespan_s <= 1400
+
+
+def test_a_plan_under_stricter_limits_answers_for_looser_ones() -> None:
+    oracle = search_of(1400).oracle
+    (fleet,) = (lever for lever in levers(oracle.case) if lever.limit == "max_out.fleet")
+    (rack,) = (lever for lever in levers(oracle.case) if lever.limit == "link_share")
+    stricter = oracle.answer([(fleet, 1)])
+    assert stricter.reached
+    assert oracle.answer([(fleet, 2)]) is stricter
+    assert oracle.answer([(rack, 1), (fleet, 1)]) is stricter
+    assert not oracle.answer([(rack, 1)]).reached
+
+
+def test_a_search_that_fails_where_it_has_most_freedom_is_helped(monkeypatch) -> None:
+    search = search_of(1000, only=("patch time of every host",))
+    searched = Oracle._searched
+
+    def clumsy(self: Oracle, case: Case) -> Answer:
+        loosest = int(case.problem.hosts.maintenance_s[0]) < 200
+        return Answer(None, "search") if loosest else searched(self, case)
+
+    monkeypatch.setattr(Oracle, "_searched", clumsy)
+    (found,) = search.run().alone
+    assert found.plan.makespan_s <= 1000
 
 
 @pytest.mark.parametrize("least", range(1, 9))

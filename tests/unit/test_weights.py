@@ -237,8 +237,8 @@ def exposed_s(order: tuple[str, ...], patch_s: dict[str, int], weight: dict[str,
 
 def in_order(problem, order):
     from slacktide.planner import solve
-    from slacktide.planner.bounds import host_needs
     from slacktide.planner.listing.schedule import build_instance, list_schedule
+    from slacktide.planner.needs import host_needs
 
     terms = solve.terms_of(problem, host_needs(problem))
     return list_schedule(problem, build_instance(problem), np.array(order, np.int64), terms)
