@@ -6,7 +6,7 @@ was found when a limit was tried, a plan or that bounds no longer exclude one, h
 more limits were in force then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -54,6 +54,14 @@ class Conflict:
         if len(self.members) == 1:
             return f"This limit alone is in conflict: {named} ({said}); {_without(self.members)}"
         return f"These limits together are in conflict: {named} ({said}); drop any one and {_outcome(self.members)}"
+
+    def lines(self, said: Callable[[float], str]) -> Iterator[str]:
+        """Yield what there is without each limit, the others kept; times as ``said``."""
+        for one in self.members:
+            if one.plan_id is None:
+                yield f"without {one.limit}: no plan is known; the bound is {said(one.without_s)}"
+            else:
+                yield f"without {one.limit}: {said(one.without_s)} (plan {one.plan_id})"
 
 
 def smallest_conflict(oracle: Oracle, levers: Sequence[Lever]) -> Conflict | None:

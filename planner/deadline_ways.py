@@ -1,7 +1,8 @@
 """Everything by T: which limits have to give, and how far.
 
 For each limit alone the least level that suffices, found by bisection: bounds exclude the levels that cannot do, a plan
-confirms the one that can.  Where no limit alone does, a smallest set of limits, each given up no further than needed.
+confirms the one that can.  Where no limit of the policy does alone, a smallest set of them, each given up no further
+than needed; and where not even all of them do, one with facts of the fleet among them.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,7 +63,7 @@ class DeadlineAnswer:
     alone: tuple[Way, ...] = ()
     not_alone: tuple[NoWay, ...] = ()
     together: Way | None = None
-    """A smallest set of limits, where none alone does."""
+    """A smallest set of limits, where none of the policy does alone."""
     conflict: Conflict | None = None
     """The smallest set of limits that rule T out together."""
     whole: bool = True
@@ -98,8 +99,7 @@ class DeadlineSearch:
             self._present()
             if self.answer.verdict != "reached":
                 self._alone()
-                if not self.answer.alone:
-                    self._learnt(together=self._together())
+                self._learnt(together=self._together())
                 self._learnt(conflict=smallest_conflict(self.oracle, self.levers))
             self._learnt(whole=True)
         except TimeIsOver:
@@ -132,12 +132,20 @@ class DeadlineSearch:
                 self._learnt(alone=(*self.answer.alone, _way([(lever, level)], plan, least=least)))
 
     def _together(self) -> Way | None:
-        """Return a smallest set of limits given up no further than needed, None: no plan even without all of them."""
-        everything: list[tuple[Lever, int]] = [(lever, lever.most) for lever in self.levers]
-        if not self.oracle.answer(everything).reached:
+        """Return the way of several limits, None: one of the policy suffices alone, or no plan is found without all."""
+        alone = {way.changes[0].limit for way in self.answer.alone}
+        policy = [lever for lever in self.levers if not lever.of_fleet]
+        if any(lever.limit in alone for lever in policy):
             return None
-        kept = everything
-        for lever in reversed(self.levers):
+        found = self._smallest(policy)
+        return found if found is not None or alone else self._smallest(self.levers)
+
+    def _smallest(self, among: Sequence[Lever]) -> Way | None:
+        """Return a smallest set of limits, given up no further than needed, None: no plan even without all of them."""
+        kept: list[tuple[Lever, int]] = [(lever, lever.most) for lever in among]
+        if not self.oracle.answer(kept).reached:
+            return None
+        for lever in reversed(among):
             self.oracle.effort.report(None, f"together, with {lever.limit} as it is")
             fewer = [(other, level) for other, level in kept if other is not lever]
             if self.oracle.answer(fewer).reached:

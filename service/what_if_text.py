@@ -39,6 +39,7 @@ def deadline_lines(answer: DeadlineAnswer) -> Iterator[str]:
         yield f"Alone no plan found, however loose: {', '.join(unsure)}"
     if answer.conflict is not None:
         yield answer.conflict.text()
+        yield from _indented(answer.conflict)
     if not answer.whole:
         yield "The time ended before every question was answered"
 
@@ -58,19 +59,25 @@ def _ways(answer: DeadlineAnswer) -> Iterator[str]:
     if answer.alone:
         yield "What suffices alone:"
         yield from (f"  {_way(way)}" for way in answer.alone)
-    elif answer.together is not None:
-        yield "No limit alone suffices; together:"
+    if answer.together is not None:
+        yield f"No limit{' of the policy' if answer.alone else ''} suffices alone; together:"
         yield f"  {_way(answer.together)}"
-    elif answer.whole and (answer.conflict is None or not answer.conflict.proven or answer.conflict.members):
+    elif (
+        not answer.alone
+        and answer.whole
+        and (answer.conflict is None or not answer.conflict.proven or answer.conflict.members)
+    ):
         yield "No plan was found even with all of these limits given up"
 
 
 def conflict_lines(conflict: Conflict) -> Iterator[str]:
     """Yield why hosts are left alone."""
     yield f"Why hosts are left alone: {conflict.text()}"
-    for one in conflict.members:
-        if one.plan_id is not None:
-            yield f"  without {one.limit}: {duration(one.without_s)} (plan {one.plan_id})"
+    yield from _indented(conflict)
+
+
+def _indented(conflict: Conflict) -> Iterator[str]:
+    yield from (f"  {line}" for line in conflict.lines(duration))
 
 
 def purchase_rows(bought: list[Purchase]) -> Iterator[tuple[str, ...]]:
