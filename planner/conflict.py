@@ -1,9 +1,9 @@
 """The smallest set of limits in conflict: together they rule a goal out, and without any one of them they do not.
 
 Deletion: limits are given up one after the other, as far as they go; where the goal stays out of reach the limit is no
-part of the conflict and stays given up, otherwise it is part and is put back.  What is left rules the goal out.  What
-was found when a limit was tried, a plan or that bounds no longer exclude one, holds for the final set without it too:
-more limits were in force then.
+part of the conflict and stays given up, otherwise it is part and is put back.  What is left rules the goal out.  A last
+round asks the same of every limit that is left, with all others of them in force, since a bound may rise a little where
+a limit is loosened.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from slacktide.planner.levers import Lever
-from slacktide.planner.reach import Ground, Levels, Oracle
+from slacktide.planner.reach import Answer, Ground, Levels, Oracle
 
 
 @dataclass(frozen=True)
@@ -79,19 +79,28 @@ def smallest_conflict(oracle: Oracle, levers: Sequence[Lever]) -> Conflict | Non
     present = oracle.answer()
     if present.ground is None:
         return None
-    proof = present.proven
-    ground, given_up, members = present.ground, list[tuple[Lever, int]](), list[Member]()
-    for number, lever in enumerate(reversed(levers)):
-        oracle.effort.report(number / len(levers), f"without {lever.limit}")
-        tried: Levels = [*given_up, (lever, lever.most)]
-        answer = oracle.answer(tried)
-        if answer.ground is not None and (answer.proven or not proof):
-            ground, given_up = answer.ground, [*given_up, (lever, lever.most)]
-            continue
-        plan = answer.plan
-        without_s = oracle.bound_s(tried) if plan is None else float(plan.header.summary.makespan_s)
-        members.append(Member(lever.limit, lever.before, without_s, None if plan is None else plan.header.id))
-    return Conflict(tuple(reversed(members)), ground)
+    proof, ground, given_up = present.proven, present.ground, list[tuple[Lever, int]]()
+    while True:
+        members, before = list[Member](), len(given_up)
+        for number, lever in enumerate(reversed(levers)):
+            if any(lever is other for other, _ in given_up):
+                continue
+            oracle.effort.report(number / len(levers), f"without {lever.limit}")
+            tried: Levels = [*given_up, (lever, lever.most)]
+            answer = oracle.answer(tried)
+            if answer.ground is not None and (answer.proven or not proof):
+                ground, given_up = answer.ground, [*tried]
+            else:
+                members.append(_member(lever, answer, oracle.bound_s(tried)))
+        if len(given_up) == before:
+            return Conflict(tuple(reversed(members)), ground)
+
+
+def _member(lever: Lever, answer: Answer, bound_s: float) -> Member:
+    if answer.plan is None:
+        return Member(lever.limit, lever.before, bound_s, None)
+    header = answer.plan.header
+    return Member(lever.limit, lever.before, float(header.summary.makespan_s), header.id)
 
 
 def _without(members: Sequence[Member]) -> str:
