@@ -211,7 +211,7 @@ def _fronted(case: "Case", question: "Question", points: int, output: Path, *, a
     if interruption.happened:
         tell("interrupted: this is the front of the plans until then")
         return INTERRUPTED
-    return OK if found.points else REFUSED
+    return OK if found.points or not case.problem.selected.any() else REFUSED
 
 
 def show_what_if(found: "WhatIf", output: Path) -> None:

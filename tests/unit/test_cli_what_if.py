@@ -211,6 +211,17 @@ def test_pareto_without_a_plan_is_exit_code_1(capsys, work: Path) -> None:
     assert "0 of 0 plans" in capsys.readouterr().out
 
 
+def test_nothing_due_is_exit_code_0(capsys, work: Path) -> None:
+    nothing = BASE.model_copy(update={"selection": BASE.selection.model_copy(update={"hosts": ()})})
+    write_policy(nothing, work / "policy.yaml")
+    assert call(work, "what-if", "--by", "1h", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["deadline"]["verdict"] == "reached"
+    assert all(one["gain_s"] == 0 for one in found["purchases"])
+    assert call(work, "pareto", output="front") == 0
+    assert "0 of 0 plans" in capsys.readouterr().out
+
+
 def test_pareto_needs_two_points(capsys) -> None:
     assert "--points" in refused(capsys, "pareto", "fleet", "-o", "front", "--points", "1")
 
