@@ -39,18 +39,27 @@ ALL = Slack()
 
 
 def classes_of(
-    problem: Problem, needs: Needs, out_s: Floats, bins: int, *, expected: bool = False, slack: Slack = ALL
+    problem: Problem,
+    needs: Needs,
+    out_s: Floats,
+    bins: int,
+    *,
+    weight: Floats,
+    expected: bool = False,
+    slack: Slack = ALL,
 ) -> tuple[Classes, Ints]:
     """Return the classes and the class of each due host, shape (due hosts,).
 
-    ``out_s`` is how long each host is out; hosts of one kind are told apart by it in ``bins`` bins.  A class takes the
-    least of what its hosts take, so that what is proven of it holds for them, or with ``expected`` the mean.
+    ``out_s`` is how long each host is out and ``weight`` what it counts, shape (due hosts,); hosts of one kind are told
+    apart by their times out in ``bins`` bins.  A class takes the least of what its hosts take, so that what is proven
+    of it holds for them, or with ``expected`` the mean.
     """
     clusters = [_clusters(problem, needs, out_s, kind) for kind in range(1, problem.out.group.shape[1])]
+    rank = np.unique(weight, return_inverse=True)[1].reshape(-1)
     if expected:
-        kind = label = _kinds(problem, needs, [np.floor(np.log(out_s) / np.log1p(ALIKE)).astype(np.int64)])
+        kind = label = _kinds(problem, needs, [rank, np.floor(np.log(out_s) / np.log1p(ALIKE)).astype(np.int64)])
     else:
-        kind = _kinds(problem, needs, clusters)
+        kind = _kinds(problem, needs, [rank, *clusters])
         label = _binned(kind, out_s, bins)
     order = np.argsort(label, kind="stable")
     first = np.flatnonzero(np.append(True, np.diff(label[order]) > 0))
@@ -70,7 +79,7 @@ def classes_of(
         out_s=of_class(out_s),
         patch_s=of_class(needs.patch_s),
         earliest_s=of_class(needs.earliest_s),
-        weight=np.ones(len(hosts)),
+        weight=of_class(weight),
         amounts=np.stack([of_class(capacity[:, resource]) for resource in range(2)], axis=1),
         member=member,
         most_out=most_out,

@@ -22,6 +22,7 @@ from slacktide.planner.plan import (
 )
 from slacktide.planner.precopy import MigrationEstimate, estimate, estimate_restart
 from slacktide.planner.problem import Problem
+from slacktide.planner.weights import THOUSANDTHS
 from slacktide.units import SECONDS_PER_HOUR
 
 Ints = NDArray[np.int64]
@@ -238,6 +239,7 @@ def figures(
         makespan_gap=_gap(schedule.makespan_s, bounds.best_s),
         exposure_bound_host_h=exposure_bound_h,
         exposure_gap=_gap(exposure_h, exposure_bound_h),
+        **_weighted(problem, schedule, bounds),
         binding_resource=bounds.binding_resource,
         predicted_blackout_ms=BlackoutSummary(
             p50=_quantile(blackout, 0.5), p99=_quantile(blackout, 0.99), max=_quantile(blackout, 1.0)
@@ -252,6 +254,28 @@ def exposure_s(problem: Problem, schedule: Schedule) -> int:
     """Return unpatched host-seconds: return times, and the makespan for each host left alone."""
     left_alone = int(problem.selected.sum()) - len(schedule.host)
     return int(schedule.return_s.sum()) + left_alone * schedule.makespan_s
+
+
+def weighted_exposure_s(problem: Problem, schedule: Schedule) -> float:
+    """Return unpatched host-seconds, each host's times its weight; whole thousandths."""
+    planned = np.zeros(len(problem.hosts.ids), bool)
+    planned[schedule.host] = True
+    left_alone = int(problem.hosts.weight[problem.selected & ~planned].sum())
+    returned = int(np.dot(problem.hosts.weight[schedule.host], schedule.return_s))
+    return (returned + left_alone * schedule.makespan_s) / THOUSANDTHS
+
+
+def _weighted(problem: Problem, schedule: Schedule, bounds: Bounds) -> dict[str, float]:
+    """Return the figures that only a policy with weights has."""
+    if not problem.policy.weights:
+        return {}
+    value_h = weighted_exposure_s(problem, schedule) / SECONDS_PER_HOUR
+    bound_h = bounds.weighted_exposure_s / SECONDS_PER_HOUR
+    return {
+        "weighted_exposure_host_h": value_h,
+        "weighted_exposure_bound_host_h": bound_h,
+        "weighted_exposure_gap": _gap(value_h, bound_h),
+    }
 
 
 def _gap(value: float, bound: float) -> float:

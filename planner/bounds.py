@@ -22,6 +22,7 @@ from slacktide.planner.alike import classes_of
 from slacktide.planner.fluid import slot_length_s, solve_flow
 from slacktide.planner.needs import TOLERANCE, Demand, Needs, canary_gate, demands, host_needs
 from slacktide.planner.problem import Problem
+from slacktide.planner.weights import THOUSANDTHS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -50,6 +51,8 @@ class Bounds:
     """On when the first, second, ... of the plannable hosts is back, shape (hosts,)."""
     exposure_s: float
     """On the sum of the due hosts' return times; hosts left alone count until the makespan."""
+    weighted_exposure_s: float
+    """The same, each host's time times its weight; equal to ``exposure_s`` where the policy has no weights."""
 
     @property
     def binding_resource(self) -> str:
@@ -69,7 +72,7 @@ def compute_bounds(problem: Problem, *, fluid: bool = True) -> Bounds:
     """
     needs = host_needs(problem)
     if len(needs.host) == 0:
-        return Bounds({"chain": 0.0}, np.empty(0), 0.0)
+        return Bounds({"chain": 0.0}, np.empty(0), 0.0, 0.0)
     canary, gate_s = canary_gate(problem, needs)
     makespan = {"chain": _chain(needs, gate_s, canary)}
     exposure = np.sort(needs.earliest_s).astype(np.float64)
@@ -81,25 +84,43 @@ def compute_bounds(problem: Problem, *, fluid: bool = True) -> Bounds:
             exposure = np.maximum(exposure, completions)
             exposure[canary:] = np.maximum(exposure[canary:], gate_s + completions[: len(exposure) - canary])
     left_alone = int(problem.selected.sum()) - len(needs.host)
-    behind_s = left_alone * max(makespan.values()) if left_alone else 0.0
-    returns_s = float(exposure.sum())
-    if fluid and len(needs.host) >= FEWEST_HOSTS and np.isfinite(returns_s):
-        returns_s = max(returns_s, fluid_exposure_s(problem, needs, max(makespan.values())))
-    return Bounds(makespan, exposure, returns_s + behind_s)
+    returns_s, behind_s = float(exposure.sum()), left_alone * max(makespan.values()) if left_alone else 0.0
+    alike = np.ones(len(needs.host))
+    if fluid:
+        returns_s = max(returns_s, fluid_exposure_s(problem, needs, alike, max(makespan.values())))
+    exposure_s = returns_s + behind_s
+    if not problem.policy.weights:
+        return Bounds(makespan, exposure, exposure_s, exposure_s)
+    return Bounds(makespan, exposure, exposure_s, _weighted_s(problem, needs, exposure, max(makespan.values()), fluid))
 
 
-def fluid_exposure_s(problem: Problem, needs: Needs, makespan_s: float) -> float:
-    """Return the bound on the sum of return times that the fluid program gives; ``makespan_s`` is a known bound.
+def fluid_exposure_s(
+    problem: Problem, needs: Needs, weight: Floats, makespan_s: float, fewest_hosts: int = FEWEST_HOSTS
+) -> float:
+    """Return the bound that the fluid program gives on the sum of return times, each times its host's weight.
 
-    0 where the program gives none.
+    ``weight`` has shape (due hosts,); ``makespan_s`` is a known bound.  0 where the program gives none.
     """
+    if len(needs.host) < fewest_hosts or not np.isfinite(makespan_s):
+        return 0.0
     out_s = (needs.drain_s + needs.patch_s).astype(np.float64)
-    classes, _ = classes_of(problem, needs, out_s, BINS)
+    classes, _ = classes_of(problem, needs, out_s, BINS, weight=weight)
     if not (classes.room > 0).all():
         return 0.0
     horizon_s = HORIZON * makespan_s - classes.gate_s
     flow = solve_flow(classes, horizon_s, slot_length_s(classes, horizon_s))
     return 0.0 if flow is None else flow.bound_s
+
+
+def _weighted_s(problem: Problem, needs: Needs, returns_s: Floats, makespan_s: float, fluid: bool) -> float:
+    """Return the bound on the weighted exposure: the heaviest first, every host at its earliest, or the program's."""
+    weight = problem.hosts.weight / THOUSANDTHS
+    left_alone = problem.selected & ~problem.hosts.due
+    behind_s = float(weight[left_alone].sum()) * makespan_s if left_alone.any() else 0.0
+    due = weight[needs.host]
+    in_order_s = float(np.dot(-np.sort(-due), returns_s))
+    fluid_s = fluid_exposure_s(problem, needs, due, makespan_s) if fluid else 0.0
+    return max(in_order_s, float(np.dot(due, needs.earliest_s)), fluid_s) + behind_s
 
 
 def _chain(needs: Needs, gate_s: int, canary: int) -> float:

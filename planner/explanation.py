@@ -1,7 +1,7 @@
 """Why a plan is as long as it is: what binds, what is deferred, what a looser limit would buy.
 
 Everything here is computed from bounds, which take milliseconds, and not from further plans: what is said of a looser
-limit is how far its *bound* falls.  A plan need not follow.
+limit is how far its *bound* falls.  A plan need not follow; :mod:`slacktide.planner.whatif` makes the plans.
 """
 
 import math
@@ -16,9 +16,13 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError
 from slacktide.planner.bounds import Bounds, compute_bounds
 from slacktide.planner.bounds_in_words import obstacles, words
+from slacktide.planner.conflict import Conflict, smallest_conflict
+from slacktide.planner.levers import levers
+from slacktide.planner.loosening import Case
 from slacktide.planner.needs import Needs, canary_gate, demands, host_needs
 from slacktide.planner.plan import Plan
 from slacktide.planner.problem import Problem, build_problem, positions
+from slacktide.planner.reach import Oracle, everything
 from slacktide.planner.relaxation import Relaxation, narrowed, relaxations
 from slacktide.units import SECONDS_PER_HOUR
 
@@ -80,6 +84,9 @@ class Explanation:
     deferred: tuple[DeferredHosts, ...]
     obstacles: tuple[str, ...]
     """Limits that keep hosts from being patched in any plan."""
+    conflict: Conflict | None
+    """A smallest set of limits that rule out, by the bounds, that all hosts are patched or that the deadline is kept;
+    null where the plan does both, or bounds exclude neither."""
     longest_drains: tuple[CostlyHost, ...]
     longest_notices: tuple[CostlyHost, ...]
 
@@ -95,6 +102,7 @@ class Explanation:
             "relaxations": [_finite(asdict(one)) for one in self.relaxations],
             "deferred": [asdict(one) for one in self.deferred],
             "obstacles": list(self.obstacles),
+            "conflict": None if self.conflict is None else self.conflict.as_dict(),
             "longest_drains": [asdict(host) for host in self.longest_drains],
             "longest_notices": [asdict(host) for host in self.longest_notices],
         }
@@ -105,6 +113,7 @@ class Explanation:
             self._title(),
             *self._bound_lines(),
             *(f"in no plan: {fact}" for fact in self.obstacles),
+            *([] if self.conflict is None else [self.conflict.text()]),
             *self._relaxation_lines(),
             *self._deferred_lines(),
             *self._costly_lines(),
@@ -147,6 +156,7 @@ class Explanation:
                 lines.append(f"  {one.limit} {one.before} -> {one.after}: {_gain(one)}")
         if idle:
             lines.append(f"  nothing: {', '.join(idle)}")
+        lines.append("  `slacktide what-if` makes the plans behind such figures, and so does `explain --plans DIR`")
         return lines
 
     def _deferred_lines(self) -> list[str]:
@@ -190,7 +200,7 @@ def explain(snapshot: FleetSnapshot, plan: Plan) -> Explanation:
     planned = np.zeros(len(whole.hosts.ids), np.bool_)
     planned[places[places >= 0]] = True
     problem = narrowed(whole, planned) if planned.any() else whole
-    needs, bounds = host_needs(problem), compute_bounds(problem)
+    needs, bounds = host_needs(problem), compute_bounds(problem, fluid=False)
     canary, gate_s = canary_gate(problem, needs)
     return Explanation(
         plan_id=header.id,
@@ -202,9 +212,21 @@ def explain(snapshot: FleetSnapshot, plan: Plan) -> Explanation:
         relaxations=relaxations(snapshot, problem, bounds) if len(needs.host) else (),
         deferred=_deferred(plan),
         obstacles=obstacles(whole, whole.hosts.due & ~planned),
+        conflict=_conflict(snapshot, whole, plan),
         longest_drains=_longest(problem, needs, needs.drain_s),
         longest_notices=_longest(problem, needs, _notices(problem)[needs.host]),
     )
+
+
+def _conflict(snapshot: FleetSnapshot, whole: Problem, plan: Plan) -> Conflict | None:
+    """Return the limits that the plan fails to reach everything for, as far as bounds can tell."""
+    by_s = whole.policy.deadline_s
+    goal = everything(whole, by_s)
+    late = by_s is not None and plan.header.summary.makespan_s > by_s
+    if not late and plan.hosts.height >= int(goal.hosts.sum()):
+        return None
+    case = Case(snapshot, whole)
+    return smallest_conflict(Oracle(case, goal, plans=False), levers(case))
 
 
 def _bounds(problem: Problem, needs: Needs, bounds: Bounds, makespan_s: int | None) -> tuple[BoundInWords, ...]:

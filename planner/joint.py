@@ -4,6 +4,7 @@ The family of plans searched is that of :mod:`slacktide.planner.encoding`: the f
 moves of one VM than there given, VMs on hosts that are not due stay.  What is proven is proven within that family.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 from ortools.sat.python import cp_model
 from ortools.sat.python.cp_model import CpSolver, IntVar, LinearExprT
 
-from slacktide.planner.assembly import exposure_s, predictions
+from slacktide.planner.assembly import exposure_s, predictions, weighted_exposure_s
 from slacktide.planner.audit import constraints
 from slacktide.planner.constraints.constraint import Limit
 from slacktide.planner.deferral import Reason
@@ -20,6 +21,7 @@ from slacktide.planner.encoding import Encoding, fastest_rates
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.problem import NO_LIMIT, Problem
+from slacktide.planner.weights import THOUSANDTHS
 
 MOST_DUE_HOSTS = 8
 """Due hosts at most: at eight, half a minute improves on list scheduling by 1 %, and proves nothing.
@@ -48,7 +50,8 @@ class Solved:
     bound: float
     """Lower limit on the policy's first objective in the family, if as many hosts are patched.
 
-    Host-seconds for ``exposure``, seconds for ``makespan``, migrations for ``moves``, milliseconds for ``blackout``.
+    Host-seconds for ``exposure``, weighted where the policy has weights, seconds for ``makespan``, migrations for
+    ``moves``, milliseconds for ``blackout``.
     """
 
 
@@ -133,7 +136,7 @@ def scores(problem: Problem, schedule: Schedule) -> tuple[float, ...]:
     rates_mbit_s = problem.vms.rates_mbit_s[schedule.rate]
     blackout_ms = predictions(problem, schedule.vm, rates_mbit_s).blackout_ms if len(schedule.vm) else np.zeros(0)
     values = {
-        "exposure": float(exposure_s(problem, schedule)),
+        "exposure": float((weighted_exposure_s if problem.policy.weights else exposure_s)(problem, schedule)),
         "makespan": float(schedule.makespan_s),
         "moves": float(len(schedule.vm)),
         "blackout": float(np.round(blackout_ms * MICROSECONDS_PER_MS).sum() / MICROSECONDS_PER_MS),
@@ -191,7 +194,7 @@ class _Search:
         self._goals_left -= 1
         value = self._expression(goal)
         self.model.minimize(value)
-        unit = MICROSECONDS_PER_MS if goal == "blackout" else 1
+        unit = {"blackout": MICROSECONDS_PER_MS, "exposure": self._weight_unit()}.get(goal, 1)
         if not self._solve(goal, 1.0 if self._goals_left == 0 else FIRST_SHARE):
             return 0.0
         self.model.clear_objective()  # type: ignore[no-untyped-call]
@@ -208,6 +211,7 @@ class _Search:
     def _solve(self, goal: str, share: float) -> bool:
         """Solve for the present objective; return whether there is a solution, and keep it as the next hint."""
         solver = CpSolver()
+        solver.parameters.catch_sigint_signal = False  # its handler would leave none behind, and Ctrl-C end us at once
         solver.parameters.num_workers = self._workers
         solver.parameters.random_seed = self._seed
         solver.parameters.max_deterministic_time = max(0.0, share * self._effort)
@@ -234,8 +238,7 @@ class _Search:
         if goal == "makespan":
             return self._makespan_s
         if goal == "exposure":
-            left_alone = int(self.problem.selected.sum()) - self.patched
-            return sum(out.return_s for out in encoding.outs.values()) + left_alone * self._makespan_s
+            return self._weighted_exposure() if self.problem.policy.weights else self._exposure()
         if goal == "moves":
             return sum(move.present for move in encoding.moves.values())
         legs = list(encoding.legs.values())
@@ -243,6 +246,31 @@ class _Search:
         blackout_ms = predictions(self.problem, vm, self.problem.vms.rates_mbit_s[rate]).blackout_ms
         blackout_us = np.round(blackout_ms * MICROSECONDS_PER_MS).astype(np.int64).tolist()
         return cp_model.LinearExpr.weighted_sum([leg.present for leg in legs], blackout_us)
+
+    def _exposure(self) -> LinearExprT:
+        left_alone = int(self.problem.selected.sum()) - self.patched
+        return sum(out.return_s for out in self.encoding.outs.values()) + left_alone * self._makespan_s
+
+    def _weight_unit(self) -> int:
+        """Return how many of a weight's units there are in 1: as few as give whole numbers."""
+        if not self.problem.policy.weights:
+            return 1
+        return THOUSANDTHS // int(np.gcd.reduce(self.problem.hosts.weight, initial=THOUSANDTHS))
+
+    def _weighted_exposure(self) -> LinearExprT:
+        """Return the weighted exposure: hosts that are left alone are exposed until the makespan."""
+        hosts, encoding = self.problem.hosts, self.encoding
+        weight = (hosts.weight * self._weight_unit() // THOUSANDTHS).tolist()
+        deferred = sum(weight[host] for host in np.flatnonzero(self.problem.selected & ~hosts.due).tolist())
+        exposed: list[LinearExprT] = [deferred * self._makespan_s]
+        for host, out in encoding.outs.items():
+            until_s = out.return_s
+            if self.patched < len(encoding.outs):
+                until_s = encoding.time(f"{hosts.ids[host]} is exposed")
+                encoding.equal(until_s, out.return_s, out.patched)
+                encoding.at_least(until_s, self._makespan_s, ~out.patched)
+            exposed.append(weight[host] * until_s)
+        return sum(exposed)
 
 
 def add_hint(encoding: Encoding, hint: Schedule) -> None:
@@ -322,9 +350,9 @@ def _horizon_s(problem: Problem, hint: Schedule | None) -> int:
         rates = {rate for source in due for _, rate in fastest_rates(problem, vm, source)}
         longest_s = max((int(vms.duration_s[vm, rate]) for rate in sorted(rates)), default=0)
         total_s += _most_legs(hint) * (longest_s + int(vms.notice_s[vm]))
-    if hint is not None and len(hint.host) == len(due):
-        known = {"makespan": hint.makespan_s, "exposure": exposure_s(problem, hint)}
-        total_s = min(total_s, known.get(problem.policy.objective[0], total_s))
+    timed = problem.policy.objective[0] in ("makespan", "exposure")
+    if timed and hint is not None and len(hint.host) == len(due):
+        total_s = min(total_s, math.ceil(scores(problem, hint)[1]))
     return max(total_s, 0 if hint is None else hint.makespan_s)
 
 

@@ -16,6 +16,7 @@ from slacktide.planner.fluid import solve_flow
 from slacktide.planner.limits import resolved
 from slacktide.planner.needs import Needs, canary_gate
 from slacktide.planner.problem import Problem
+from slacktide.planner.weights import weight_of
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -57,8 +58,8 @@ def planned_starts(problem: Problem, needs: Needs, out_s: Floats, end_s: float, 
         return np.zeros(len(needs.host))
     _, gate_s = canary_gate(problem, needs)
     horizon_s = max(end_s * profile.stretch - gate_s, float(out_s.max()))
-    slack = Slack(profile.domains, profile.room)
-    classes, label = classes_of(problem, needs, out_s, 1, expected=True, slack=slack)
+    slack, weight = Slack(profile.domains, profile.room), weight_of(problem)[needs.host]
+    classes, label = classes_of(problem, needs, out_s, 1, weight=weight, expected=True, slack=slack)
     flow = solve_flow(classes, horizon_s, horizon_s / PROFILE_SLOTS, expected=True)
     if flow is None:
         return np.zeros(len(label))

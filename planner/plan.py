@@ -114,6 +114,10 @@ class PlanSummary(_Part):
     makespan_gap: float
     exposure_bound_host_h: float
     exposure_gap: float
+    weighted_exposure_host_h: float | None = None
+    """The same, each host times its weight; null, with the next two, where the policy has no weights."""
+    weighted_exposure_bound_host_h: float | None = None
+    weighted_exposure_gap: float | None = None
     binding_resource: str
     predicted_blackout_ms: BlackoutSummary
     deferred: dict[str, int]

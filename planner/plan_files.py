@@ -26,6 +26,7 @@ from slacktide.planner.plan import (
     WaveTable,
 )
 from slacktide.planner.plan_references import reference_findings
+from slacktide.planner.policy_files import meaning
 
 HEADER_FILE: Final = "plan.json"
 TABLES: Final[dict[str, type[dy.Schema]]] = {
@@ -97,6 +98,11 @@ def read_plan(path: Path) -> Plan:
 def plan_id(plan: Plan) -> str:
     """Return the id that belongs to the plan's content: everything but the id itself and ``planning_s``."""
     header = plan.header.model_dump(mode="json")
+    summary = header["summary"]
+    header["policy"] = meaning(header["policy"])
+    header["summary"] = {
+        name: value for name, value in summary.items() if value is not None or not name.startswith("weighted_")
+    }
     del header["id"], header["summary"]["planning_s"]
     if plan.header.revision is None:
         del header["revision"]

@@ -4,6 +4,7 @@ A policy is YAML or JSON; every field has a name, a unit and a default.  Two pre
 ``urgent`` (everything patched as soon as it can safely be) and ``routine`` (as few moves as possible).
 """
 
+import math
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -32,6 +33,33 @@ class Selection(_Part):
     hosts: Literal["due", "all"] | tuple[str, ...] = "due"
     """``due``: those not at ``patch_level``; ``all``: every host; or ids."""
     exclude: tuple[str, ...] = ()
+
+
+class DomainName(_Part):
+    """One failure domain."""
+
+    kind: str
+    """`rack`, `power`, ..."""
+    id: str
+
+
+class WeightRule(_Part):
+    """Hosts that count more than others in the exposure, by one of three ways to name them."""
+
+    hosts: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Ids."""
+    machine_type: str | None = None
+    domain: DomainName | None = None
+    weight: float = Field(ge=1, le=1000)
+    """Of each of these hosts, in steps of 0.001; a host that no rule names has 1."""
+
+    @model_validator(mode="after")
+    def _one_name(self) -> "WeightRule":
+        if sum(named is not None for named in (self.hosts, self.machine_type, self.domain)) != 1:
+            raise ValueError("a weight needs one of `hosts`, `machine_type` and `domain`; name the hosts in one way")
+        if not math.isclose(self.weight * 1000, round(self.weight * 1000), rel_tol=1e-12):
+            raise ValueError("`weight` has more than three decimals; round it")
+        return self
 
 
 class Reserve(_Part):
@@ -113,6 +141,8 @@ class Policy(_Part):
     """The campaign should end by then; a plan that does not is a finding of severity warning."""
     objective: tuple[Objective, ...] = Field(default=("makespan", "moves"), min_length=1)
     """Lexicographic: a later one only decides between plans equal in the earlier ones."""
+    weights: tuple[WeightRule, ...] = ()
+    """Critical hosts first: what hosts count in the exposure; of several rules for a host the first holds."""
     reserve: Reserve = Reserve(share=0.05)
     max_out: dict[str, CountOrShare] = Field(default_factory=_default_max_out)
     """Hosts draining or being patched at once: in the `fleet`, and in each domain of a kind (`rack`, `power`, ...)."""

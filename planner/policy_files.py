@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -68,8 +68,13 @@ def write_policy(policy: Policy, path: Path) -> None:
 
 def policy_digest(policy: Policy) -> str:
     """Return the SHA-256 of the policy's meaning: every field by name, however the file was written."""
-    canonical = json.dumps(policy.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(meaning(policy.model_dump(mode="json")), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def meaning(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a policy's fields without those of later versions that are not set: digests from before stay true."""
+    return {name: value for name, value in fields.items() if name != "weights" or value}
 
 
 class _Loader(yaml.SafeLoader):
@@ -143,17 +148,23 @@ def _field(location: tuple[int | str, ...]) -> tuple[str, tuple[str, ...]]:
     parts: list[str] = []
     siblings: tuple[str, ...] = ()
     for part in location:
-        if isinstance(model, type) and issubclass(model, BaseModel):
+        if isinstance(part, int):
+            parts.append(str(part))
+        elif isinstance(model, type) and issubclass(model, BaseModel):
             siblings = tuple(model.model_fields)
             field = model.model_fields.get(str(part))
-            model = field.annotation if field else None
+            model = _innermost(field.annotation) if field else None
             parts.append(str(part))
         elif model is dict or getattr(model, "__origin__", None) is dict:
             parts.append(str(part))
             model = None
-        elif isinstance(part, int):
-            parts.append(str(part))
     return ".".join(parts), siblings
+
+
+def _innermost(annotation: Any) -> Any:  # noqa: ANN401  (whatever a field may be annotated with)
+    """Return the part of a policy in an annotation such as ``tuple[Part, ...]`` or ``Part | None``, or all of it."""
+    parts = [kind for kind in get_args(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return parts[0] if parts else annotation
 
 
 def _nearest(name: str, siblings: Sequence[str]) -> str:

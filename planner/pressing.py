@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from slacktide.planner.needs import Needs
 from slacktide.planner.orders import canary_first
 from slacktide.planner.problem import Problem
+from slacktide.planner.weights import weight_of
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,7 +31,9 @@ def pressing_order(problem: Problem, needs: Needs) -> Ints:
     pressing = span_s.copy()
     for group, limit in _groups(problem, needs, span_s):
         pressing = np.maximum(pressing, _still_needed(group, limit, span_s, light_first))
-    return needs.host[canary_first(problem, needs, np.lexsort((light_first, -pressing)))]
+    return needs.host[
+        canary_first(problem, needs, np.lexsort((light_first, -pressing, -weight_of(problem)[needs.host])))
+    ]
 
 
 def _groups(problem: Problem, needs: Needs, span_s: Floats) -> list[tuple[Ints, Floats]]:

@@ -19,6 +19,7 @@ from slacktide.planner.network import Network, build_network
 from slacktide.planner.policy import Policy
 from slacktide.planner.precopy import estimate, estimate_restart
 from slacktide.planner.selection import due, unknown
+from slacktide.planner.weights import check_weights, host_weights
 from slacktide.topology.datacenter import Datacenter
 from slacktide.topology.domains import FailureDomains
 
@@ -46,6 +47,8 @@ class Hosts:
     due: Bools
     """To be patched by this plan; deferred hosts are not."""
     rack: Ints
+    weight: Ints
+    """What each counts in the exposure, in thousandths, shape (N,); 1000 where the policy has no weights."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def build_problem(snapshot: FleetSnapshot, policy: Policy) -> Problem:
     Raises
     ------
     InputError
-        If the policy names a host or a kind of failure domain that the snapshot does not have.
+        If the policy names a host, a machine type or a failure domain that the snapshot does not have.
     """
     if strangers := unknown(snapshot.hosts, policy):
         raise InputError(
@@ -138,6 +141,7 @@ def build_problem(snapshot: FleetSnapshot, policy: Policy) -> Problem:
             f"`selection` names {len(strangers)} hosts that the fleet does not have, the first is {strangers[0]!r}",
             "Name hosts as in hosts.parquet",
         )
+    check_weights(snapshot, policy)
     host_ids = tuple(snapshot.hosts["host_id"].to_list())
     datacenter = Datacenter.from_tables(host_ids, snapshot.links, snapshot.domains)
     network = build_network(datacenter, snapshot.hosts, policy.link_share)
@@ -180,6 +184,7 @@ def _hosts(snapshot: FleetSnapshot, policy: Policy, selected: Bools, domains: Fa
         patched=(frame["patch_level"] == policy.patch_level).to_numpy(),
         due=selected.copy(),
         rack=positions(frame["rack_id"], racks),
+        weight=host_weights(snapshot, policy),
     )
 
 

@@ -11,6 +11,7 @@ from slacktide.planner.listing.rehearsal import Cast, polish
 from slacktide.planner.needs import RESOURCES, Needs, canary_gate, demands
 from slacktide.planner.orders import Profile, expected_out_s, order_of, planned_starts
 from slacktide.planner.problem import Problem
+from slacktide.planner.weights import weight_of
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -82,10 +83,10 @@ class Rehearsals:
             groups=np.ascontiguousarray(problem.out.group[host]),
             limit=problem.out.limit,
             amount=problem.hosts.capacity[host] / there,
-            weight=np.ones(len(host)),
+            weight=weight_of(problem)[host],
             gate_s=canary_gate(problem, self.needs)[1],
             makespan_s=_measure(self.bounds.best_s),
-            exposure_s=_measure(self.bounds.exposure_s),
+            exposure_s=_measure(self.bounds.weighted_exposure_s),
             exposure_counts=1.0 if goals[:1] == ["exposure"] else MINOR,
         )
 

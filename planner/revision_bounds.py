@@ -11,6 +11,7 @@ from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.needs import Demand, demands, host_needs
 from slacktide.planner.policy import Canary, Reserve
 from slacktide.planner.problem import Problem
+from slacktide.planner.weights import THOUSANDTHS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -33,7 +34,7 @@ def revision_bounds(problem: Problem, schedule: Schedule, underway: Underway, ca
     ahead[underway.host] = False
     canary = problem.policy.canary.model_copy(update={"hosts": canary_hosts}) if not underway.waves else Canary()
     rest = _rest(problem, schedule, ahead, from_s, canary)
-    own = compute_bounds(rest)
+    own = compute_bounds(rest, fluid=False)
     makespan = {name: from_s + bound_s for name, bound_s in own.makespan_s.items()}
     makespan = makespan if ahead.any() else {}
     makespan[UNDER_WAY] = float(back_s.max(initial=0))
@@ -42,7 +43,15 @@ def revision_bounds(problem: Problem, schedule: Schedule, underway: Underway, ca
     returns_s = np.sort(np.concatenate([from_s + own.returns_s, back_s]))
     left_alone = int(problem.selected.sum()) - len(schedule.host)
     exposure_s = float(returns_s.sum()) + (left_alone * max(makespan.values()) if left_alone else 0.0)
-    return Bounds(makespan, returns_s, exposure_s)
+    return Bounds(makespan, returns_s, exposure_s, _weighted_s(problem, schedule, returns_s, max(makespan.values())))
+
+
+def _weighted_s(problem: Problem, schedule: Schedule, returns_s: Floats, makespan_s: float) -> float:
+    """Return the bound on the weighted exposure: the heaviest hosts are back first, the deferred ones at the end."""
+    weight = problem.hosts.weight / THOUSANDTHS
+    deferred = problem.selected.copy()
+    deferred[schedule.host] = False
+    return float(-np.sort(-weight[schedule.host]) @ returns_s + weight[deferred].sum() * makespan_s)
 
 
 def _planned(underway: Underway, schedule: Schedule) -> Underway:

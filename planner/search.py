@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.planner.assembly import exposure_s, predictions
+from slacktide.planner.assembly import exposure_s, predictions, weighted_exposure_s
 from slacktide.planner.bounds import Bounds
 from slacktide.planner.joint import Solved, declined, solve_joint
 from slacktide.planner.listing.arrays import Instance
@@ -81,7 +81,7 @@ class Search:
     def excess(self) -> float:
         """Return the mean of the goals' values over their bounds, 1: nothing is left to gain."""
         vms = int(np.isin(self.problem.vms.host, self.best.host).sum())
-        known = {"exposure": self.bounds.exposure_s, "makespan": self.bounds.best_s, "moves": float(vms)}
+        known = {"exposure": self.bounds.weighted_exposure_s, "makespan": self.bounds.best_s, "moves": float(vms)}
         ratios = [
             value / known[goal]
             for goal, value in zip(self.problem.policy.objective, self.score[1:], strict=True)
@@ -154,7 +154,7 @@ def passes(
 def score_of(problem: Problem, schedule: Schedule) -> Score:
     """Return what is to be made small, in the order of importance: hosts left alone, then the policy's objective."""
     values: dict[str, Callable[[], float]] = {
-        "exposure": lambda: exposure_s(problem, schedule),
+        "exposure": lambda: (weighted_exposure_s if problem.policy.weights else exposure_s)(problem, schedule),
         "makespan": lambda: schedule.makespan_s,
         "moves": lambda: len(schedule.vm),
         "blackout": lambda: round(

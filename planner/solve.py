@@ -70,18 +70,34 @@ def make_plan(
     report = progress or (lambda _: None)
     report(Progress("reading the fleet", 0, None, None, None, 0.0, None))
     problem = build_problem(snapshot, policy)
+    return plan_problem(snapshot, problem, seed=seed, stop=stop, workers=workers, progress=report, origin_s=origin_s)
+
+
+def plan_problem(
+    snapshot: FleetSnapshot,
+    problem: Problem,
+    *,
+    seed: int = 0,
+    stop: Stop | None = None,
+    workers: int = 1,
+    progress: Report | None = None,
+    origin_s: float | None = None,
+) -> Plan:
+    """Return an audited plan for ``problem``, which is what ``snapshot`` poses; see :func:`make_plan`."""
+    origin_s = time.monotonic() if origin_s is None else origin_s
+    report = progress or (lambda _: None)
     needs, instance, bounds = host_needs(problem), build_instance(problem), compute_bounds(problem)
     terms = terms_of(problem, needs, bounds)
     report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
     firsts = passes(problem, instance, terms, first_orders(problem, needs, bounds), workers=workers)
-    best = min(firsts, key=lambda schedule: rank_of(score_of(problem, schedule), policy.objective))
+    best = min(firsts, key=lambda schedule: rank_of(score_of(problem, schedule), problem.policy.objective))
     search = Search(problem, bounds, report, origin_s, best, score_of(problem, best), seed=seed)
     with until_interrupted():
         join(search)
         improve(search, instance, Rehearsals(problem, needs, bounds), terms, stop or NoImprovement(), workers)
     search.phase = "auditing"
     search.tell()
-    return assemble(snapshot, problem, bounds, search.best, seed, origin_s)
+    return assemble(snapshot, problem, search.best, seed, origin_s, bounds)
 
 
 def first_orders(problem: Problem, needs: Needs, bounds: Bounds) -> list[Order]:
@@ -97,12 +113,17 @@ def first_orders(problem: Problem, needs: Needs, bounds: Bounds) -> list[Order]:
 
 
 def assemble(
-    snapshot: FleetSnapshot, problem: Problem, bounds: Bounds, schedule: Schedule, seed: int, origin_s: float
+    snapshot: FleetSnapshot,
+    problem: Problem,
+    schedule: Schedule,
+    seed: int,
+    origin_s: float,
+    bounds: Bounds | None = None,
 ) -> Plan:
     """Return the schedule as a plan with its figures, bounds and audit; ``bounds`` are those for all due hosts."""
     planned = np.zeros(len(problem.hosts.ids), bool)
     planned[schedule.host] = True
-    if not np.array_equal(planned, problem.hosts.due):
+    if bounds is None or not np.array_equal(planned, problem.hosts.due):
         bounds = compute_bounds(replace(problem, hosts=replace(problem.hosts, due=planned)))
     wave = wave_numbers(problem, schedule)
     hosts, migrations = host_frame(problem, schedule, wave), migration_frame(problem, schedule, wave)

@@ -17,6 +17,7 @@ from slacktide.service.commands.fleet import fleet
 from slacktide.service.commands.plan import audit, explain, plan
 from slacktide.service.commands.policy import policy
 from slacktide.service.commands.revise import revise
+from slacktide.service.commands.what_if import pareto, what_if
 from slacktide.service.console import document
 from slacktide.service.failures import OK, USAGE, complain, error_document, guarded
 
@@ -39,9 +40,11 @@ app.command(policy)
 app.command(plan, sort_key=3, help_epilogue="")
 app.command(audit, sort_key=4, help_epilogue="")
 app.command(explain, sort_key=5, help_epilogue="")
-app.command(run, sort_key=6, help_epilogue="")
-app.command(report, sort_key=7, help_epilogue="")
-app.command(revise, sort_key=8, help_epilogue="")
+app.command(what_if, sort_key=6, help_epilogue="")
+app.command(pareto, sort_key=7, help_epilogue="")
+app.command(run, sort_key=8, help_epilogue="")
+app.command(report, sort_key=9, help_epilogue="")
+app.command(revise, sort_key=10, help_epilogue="")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -57,6 +57,14 @@ def _schedule_rows(summary: "PlanSummary") -> Iterator[tuple[str, ...]]:
         host_hours(summary.exposure_host_h),
         _beside(host_hours(summary.exposure_bound_host_h), summary.exposure_gap),
     )
+    weighted_h, bound_h, gap = (
+        summary.weighted_exposure_host_h,
+        summary.weighted_exposure_bound_host_h,
+        summary.weighted_exposure_gap,
+    )
+    if weighted_h is not None and bound_h is not None and gap is not None:
+        beside = _beside(host_hours(bound_h), gap)
+        yield "weighted", host_hours(weighted_h), f"{beside}; exposure, each host times its weight"
     yield "bound by", resource(summary.binding_resource)
 
 

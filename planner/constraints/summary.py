@@ -10,6 +10,7 @@ import numpy as np
 from slacktide.findings import Finding
 from slacktide.planner.plan import PlanSummary
 from slacktide.planner.replay import Replay
+from slacktide.planner.weights import THOUSANDTHS, host_weights
 from slacktide.units import SECONDS_PER_HOUR
 
 AGREEMENT: Final = 1e-9
@@ -27,8 +28,9 @@ class SummaryTrue:
         summary = replay.plan.header.summary
         for name, true in self._figures(replay).items():
             said = getattr(summary, name)
-            if not math.isclose(said, true, rel_tol=AGREEMENT, abs_tol=AGREEMENT):
-                yield Finding(self.rule, f"{name} is stated as {said:,}, but it is {true:,}", "Plan again")
+            if said is None or not math.isclose(said, true, rel_tol=AGREEMENT, abs_tol=AGREEMENT):
+                stated = "is missing" if said is None else f"is stated as {said:,}"
+                yield Finding(self.rule, f"{name} {stated}, but it is {true:,}", "Plan again")
         header = replay.plan.header
         if header.objective != header.policy.objective:
             fact = f"objective is stated as {', '.join(header.objective)}, but the policy's is another"
@@ -44,20 +46,26 @@ class SummaryTrue:
         """
         hosts, plan = replay.hosts, replay.plan
         makespan_s = int(hosts.return_s[hosts.planned].max(initial=0))
-        exposed_s = np.where(hosts.planned, np.minimum(hosts.return_s, makespan_s), makespan_s)[hosts.due].sum()
+        exposed_s = np.where(hosts.planned, np.minimum(hosts.return_s, makespan_s), makespan_s)[hosts.due]
         vms = int(hosts.planned[replay.vms.host].sum())
-        return {
+        figures = {
             "hosts": plan.hosts.height,
             "vms": vms,
             "waves": plan.waves.height,
             "migrations": plan.migrations.height,
             "moves_per_vm": plan.migrations.height / vms if vms else 0.0,
             "makespan_s": makespan_s,
-            "exposure_host_h": int(exposed_s) / SECONDS_PER_HOUR,
+            "exposure_host_h": int(exposed_s.sum()) / SECONDS_PER_HOUR,
         }
+        if replay.policy.weights:
+            weight = host_weights(replay.snapshot, replay.policy)[hosts.due]
+            figures["weighted_exposure_host_h"] = int((weight * exposed_s).sum()) / THOUSANDTHS / SECONDS_PER_HOUR
+        return figures
 
     def _others(self, replay: Replay) -> Iterator[Finding]:
         summary = replay.plan.header.summary
+        if summary.weighted_exposure_host_h is not None and not replay.policy.weights:
+            yield Finding(self.rule, "weighted_exposure_host_h is stated, but the policy has no weights", "Plan again")
         reasons = replay.plan.deferred["reason"].value_counts(sort=False)
         true = dict(sorted(reasons.iter_rows()))
         if summary.deferred != true:
@@ -77,8 +85,14 @@ class SummaryTrue:
         for value_name, bound_name, gap_name in (
             ("makespan_s", "makespan_bound_s", "makespan_gap"),
             ("exposure_host_h", "exposure_bound_host_h", "exposure_gap"),
+            ("weighted_exposure_host_h", "weighted_exposure_bound_host_h", "weighted_exposure_gap"),
         ):
             value, bound, gap = (getattr(summary, name) for name in (value_name, bound_name, gap_name))
+            if value is None and bound is None and gap is None:
+                continue
+            if value is None or bound is None or gap is None:
+                yield Finding(self.rule, f"{value_name} is without its bound or gap, or they without it", "Plan again")
+                continue
             if not math.isfinite(bound) or bound < 0 or (bound == 0 < value):
                 yield Finding(self.rule, f"{bound_name} is stated as {bound}, which bounds nothing", "Plan again")
                 continue

@@ -18,6 +18,7 @@ from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
+    from slacktide.planner.explanation import Explanation
     from slacktide.planner.plan import Plan
     from slacktide.planner.policy import Policy
     from slacktide.planner.stopping import Progress, Stop
@@ -70,14 +71,14 @@ def plan(
     check_directory(output, FILE_NAMES)
     if html is not None:
         check_file(html)
-    terms = _terms(preset, policy)
+    asked = terms(preset, policy)
     with progress("Reading the fleet"):
         from slacktide.datasets.files import read_snapshot
 
         snapshot = read_snapshot(path)
     with remembered_interrupts() as interruption:
         try:
-            made = _planned(snapshot, terms, _stop(time_limit, iterations), seed=seed, workers=workers)
+            made = _planned(snapshot, asked, _stop(time_limit, iterations), seed=seed, workers=workers)
             _write(made, snapshot, output, html)
         except KeyboardInterrupt:
             tell("interrupted before there was an audited plan; nothing is written")
@@ -110,18 +111,52 @@ def audit(path: FleetPath, plan_path: PlanPath, /, *, as_json: AsJson = False) -
     return REFUSED if found.errors else OK
 
 
-def explain(path: FleetPath, plan_path: PlanPath, /, *, as_json: AsJson = False) -> int:
-    """Say what limits a plan, why hosts are deferred, and what each relaxation would buy."""
+def explain(path: FleetPath, plan_path: PlanPath, /, *, plans: Path | None = None, as_json: AsJson = False) -> int:
+    """Say what limits a plan, why hosts are deferred, and what each relaxation would buy.
+
+    Figures are those of bounds, which takes no time. With --plans every relaxation is planned for real, as by
+    `slacktide what-if`, and --json prints both: the explanation, and beneath `what_if` what the plans say.
+
+    Parameters
+    ----------
+    plans
+        Directory to write the plans behind the figures to.
+    """
+    from slacktide.service.commands.what_if import WHAT_IF_FILES, check_output
+
+    if plans is not None:
+        check_output(plans, WHAT_IF_FILES)
     with progress("Explaining the plan"):
         from slacktide.planner.explanation import explain as explained
 
         snapshot, made = read_both(path, plan_path)
         explanation = explained(snapshot, made)
+    if plans is not None:
+        return _with_plans(explanation, snapshot, made, plans, as_json=as_json)
     if as_json:
         document(explanation.as_dict())
     else:
         show(explanation.text())
     return OK
+
+
+def _with_plans(
+    explanation: "Explanation", snapshot: "FleetSnapshot", made: "Plan", output: Path, *, as_json: bool
+) -> int:
+    from slacktide.planner.reach import TRIES
+    from slacktide.service.commands.what_if import answered, show_what_if
+    from slacktide.service.what_if_run import Question, case_of
+
+    policy = made.header.policy
+    question = Question(policy.deadline_s, (), None, TRIES, made.header.seed, 1)
+    if not as_json:
+        show(explanation.text())
+    found, interrupted = answered(case_of(snapshot, policy), question, output, made)
+    if as_json:
+        document({**explanation.as_dict(), "what_if": None if found is None else found.as_dict()})
+    elif found is not None:
+        show_what_if(found, output)
+    return INTERRUPTED if interrupted else OK
 
 
 def read_both(path: Path, plan_path: Path) -> "tuple[FleetSnapshot, Plan]":
@@ -132,7 +167,8 @@ def read_both(path: Path, plan_path: Path) -> "tuple[FleetSnapshot, Plan]":
     return read_snapshot(path), read_plan(plan_path)
 
 
-def _terms(preset: PresetName | None, path: Path | None) -> "Policy":
+def terms(preset: PresetName | None, path: Path | None) -> "Policy":
+    """Return the policy of a command line, from a preset or a file."""
     from slacktide.planner.policy import PRESETS
     from slacktide.planner.policy_files import read_policy
 

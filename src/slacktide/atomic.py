@@ -59,6 +59,31 @@ def write_directory(path: Path, contents: Mapping[str, bytes], known: Collection
             shutil.rmtree(beside, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def staged_directory(path: Path, known: Collection[str] = ()) -> Iterator[Path]:
+    """Yield an empty folder to fill, which takes the place of ``path`` at the end of the block, or never was.
+
+    What is at ``path`` is replaced as by :func:`write_directory`.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; a directory that was there is untouched.
+    """
+    destination = path.resolve()
+    beside = _beside(destination)
+    with _output(path):
+        _refuse_others(path, destination, known)
+        try:
+            beside.mkdir()
+            yield beside
+            _sync(beside)
+            _exchange(beside, destination)
+            _sync(destination.parent)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
 def _beside(destination: Path) -> Path:
     """Return a name in the same folder, so that a rename stays within one file system."""
     return destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.partial")

@@ -199,6 +199,35 @@ def test_ctrl_c_while_planning_keeps_the_best_plan(work, monkeypatch):
     assert read_plan(work / "interrupted").header.summary.audit.findings == ()
 
 
+def test_ctrl_c_during_a_what_if_keeps_the_table_so_far(work, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    arguments = ["what-if", str(work / "fleet"), "--preset", "urgent", "-o", str(work / "what-if")]
+    code, shown = interrupted([*arguments, "--iterations", "60"], "max_out.fleet 20%")
+    assert code == 130, shown
+    assert "Traceback" not in shown
+    assert "this is what was known until then" in shown
+    found = json.loads((work / "what-if" / "what-if.json").read_text())
+    assert not found["whole"]
+    assert found["not_planned"]
+    plans = sorted((work / "what-if" / "plans").iterdir())
+    assert found["present"]["plan_id"] in {folder.name for folder in plans}
+    assert all(read_plan(folder).header.summary.audit.findings == () for folder in plans)
+
+
+def test_ctrl_c_keeps_the_front_so_far(work, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    arguments = ["pareto", str(work / "fleet"), "--preset", "urgent", "-o", str(work / "front"), "--iterations", "60"]
+    code, shown = interrupted(arguments, "hosts out, makespan first")
+    assert code == 130, shown
+    assert "Traceback" not in shown
+    found = json.loads((work / "front" / "front.json").read_text())
+    assert found["front"]
+    assert found["not_planned"] > 0
+    assert (work / "front" / "front.png").stat().st_size > 1000
+
+
 def test_ctrl_c_while_running_goes_on_with_the_same_command(work, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     arguments = ["run", str(work / "fleet"), str(work / "plan"), "--no-ray", "-o", str(work / "resumed")]

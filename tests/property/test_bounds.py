@@ -10,14 +10,25 @@ from hypothesis import strategies as st
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.planner.assembly import weighted_exposure_s
 from slacktide.planner.bounds import compute_bounds, fluid_exposure_s
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.needs import host_needs
 from slacktide.planner.orders import canary_first
-from slacktide.planner.policy import Assumptions, Canary, Gates, MigrationRules, Policy, Reserve
+from slacktide.planner.policy import (
+    Assumptions,
+    Canary,
+    DomainName,
+    Gates,
+    MigrationRules,
+    Policy,
+    Reserve,
+    WeightRule,
+)
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
+from slacktide.planner.weights import THOUSANDTHS
 
 ROUNDING = 1e-9
 
@@ -45,12 +56,23 @@ def fleets(draw: st.DrawFn) -> FleetSnapshot:
 
 
 @st.composite
+def weights(draw: st.DrawFn) -> tuple[WeightRule, ...]:
+    """Return rules for what every fleet here has."""
+    weight = st.floats(1, 1000).map(lambda value: round(value, 3))
+    hosts = WeightRule(hosts=("host-000000", "host-000002"), weight=draw(weight))
+    rack = WeightRule(domain=DomainName(kind="rack", id="rack-00000"), weight=draw(weight))
+    return draw(st.sampled_from([(), (hosts,), (rack,), (hosts, rack)]))
+
+
+@st.composite
 def policies(draw: st.DrawFn) -> Policy:
     max_out: dict[str, int | str] = {"fleet": draw(limits)}
     for kind in ("rack", "power"):
         if draw(st.booleans()):
             max_out[kind] = draw(limits)
     return Policy(
+        objective=draw(st.sampled_from([("exposure",), ("makespan", "moves")])),
+        weights=draw(weights()),
         reserve=Reserve(share=draw(st.sampled_from([0.0, 0.03, 0.07, 0.2]))),
         max_out=max_out,
         link_share=draw(st.sampled_from([0.05, 0.3, 0.5, 1.0])),
@@ -95,10 +117,15 @@ def test_every_schedule_respects_every_bound(fleet: FleetSnapshot, policy: Polic
         assert bound_s <= schedule.makespan_s * (1 + ROUNDING), resource
     returns_s = np.sort(schedule.return_s)
     assert np.all(bounds.returns_s <= returns_s * (1 + ROUNDING))
-    if len(planned_needs.host) and np.isfinite(bounds.best_s):
-        assert fluid_exposure_s(narrowed, planned_needs, bounds.best_s) <= returns_s.sum() * (1 + ROUNDING)
+    if len(planned_needs.host):
+        weight = problem.hosts.weight[planned_needs.host] / THOUSANDTHS
+        fluid_s = fluid_exposure_s(narrowed, planned_needs, weight, bounds.best_s, fewest_hosts=1)
+        return_of = dict(zip(schedule.host.tolist(), schedule.return_s.tolist(), strict=True))
+        weighted_s = sum(each * return_of[host] for each, host in zip(weight, planned_needs.host.tolist(), strict=True))
+        assert fluid_s <= weighted_s * (1 + ROUNDING)
     left_alone = int(problem.selected.sum()) - len(schedule.host)
     assert bounds.exposure_s <= (returns_s.sum() + left_alone * schedule.makespan_s) * (1 + ROUNDING)
+    assert bounds.weighted_exposure_s <= weighted_exposure_s(problem, schedule) * (1 + ROUNDING)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])

@@ -77,3 +77,32 @@ def test_a_folder_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file"):
         atomic.write_directory(tmp_path / "missing" / "plan", {"a": b""})
     assert names(tmp_path) == []
+
+
+def test_a_staged_directory_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "front"
+    with atomic.staged_directory(path) as folder:
+        (folder / "plans").mkdir()
+        (folder / "plans" / "a").write_text("1")
+        assert not path.exists()
+    with atomic.staged_directory(path, known=("plans",)) as folder:
+        (folder / "front.json").write_text("2")
+    assert names(path) == ["front.json"]
+    assert names(tmp_path) == ["front"]
+
+
+def test_a_staged_directory_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "front"
+    atomic.write_directory(path, {"a": b"old"})
+
+    def interrupted() -> None:
+        with atomic.staged_directory(path, known=("a",)) as folder:
+            (folder / "a").write_text("new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with pytest.raises(OutputError, match="such as a"):
+        atomic.staged_directory(path).__enter__()
+    assert (path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["front"]

@@ -139,7 +139,7 @@ def test_restarted_vms_need_no_second_place_while_others_leave() -> None:
     vms = [{"host_id": f"h{number}", **kind} for number in range(1, count + 1) for kind in kinds]
     snapshot = row_fleet(count, vms, spare_mib=1100, migration_mbit_s=8)
     problem = build_problem(snapshot, UNLIMITED)
-    plan = assemble(snapshot, problem, compute_bounds(problem), relay(problem, count), 0, 0.0)
+    plan = assemble(snapshot, problem, relay(problem, count), 0, 0.0)
     assert plan.header.summary.audit.findings == ()
     assert plan.header.summary.makespan_bound_s <= plan.header.summary.makespan_s
     assert plan.header.summary.bounds["memory"] > 0.6 * plan.header.summary.makespan_s

@@ -1,5 +1,6 @@
 """The joint model: what it declines, what it answers, that it repeats itself, and that it agrees with brute force."""
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +37,12 @@ def test_the_same_effort_and_seed_give_the_same_schedule() -> None:
     if isinstance(first, Solved) and isinstance(second, Solved):
         for name in Schedule.__dataclass_fields__:
             np.testing.assert_array_equal(getattr(first.schedule, name), getattr(second.schedule, name))
+
+
+def test_ctrl_c_is_pythons_own_after_a_solution() -> None:
+    solve_joint(build_problem(small_fleet(), POLICY), None, effort=0.5)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_without_effort_the_hint_comes_back() -> None:

@@ -1,0 +1,236 @@
+"""``slacktide what-if`` and ``pareto``: what must give, what it buys, and what can be had at all."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter, Token
+from cyclopts.validators import Number
+
+from slacktide.errors import UsageError
+from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed, Whole
+from slacktide.service.commands.plan import terms
+from slacktide.service.commands.policy import PresetName
+from slacktide.service.console import document, figures, progress, show, tell
+from slacktide.service.destinations import check_directory
+from slacktide.service.failures import INTERRUPTED, OK, REFUSED
+from slacktide.service.interrupts import remembered_interrupts
+
+if TYPE_CHECKING:
+    from slacktide.planner.loosening import Case
+    from slacktide.planner.plan import Plan
+    from slacktide.service.what_if_run import Question, WhatIf
+
+_UNITS_S = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)min)?(?:(\d+)s)?")
+
+
+def _duration_s(_kind: type, tokens: Sequence[Token]) -> int:
+    """Return the seconds of a duration such as ``4h``, ``3h30min`` or ``90min``."""
+    text = tokens[0].value
+    found = _DURATION.fullmatch(text.replace(" ", ""))
+    if found is None or not any(found.groups()):
+        raise ValueError(f'"{text}" is no duration such as 4h, 3h30min or 90min.')
+    seconds = sum(int(number or 0) * unit for number, unit in zip(found.groups(), _UNITS_S.values(), strict=True))
+    if seconds == 0:
+        raise ValueError(f'"{text}" is no time at all.')
+    return seconds
+
+
+WHAT_IF_FILES = ("what-if.json", "what-if.parquet", "plans")
+PARETO_FILES = ("front.json", "front.parquet", "front.csv", "front.png", "front.svg", "plans")
+
+ByOption = Annotated[int | None, Parameter(name="--by", converter=_duration_s, accepts_keys=False)]
+TimeLimit = Annotated[float | None, Parameter(validator=Number(gte=0))]
+Deadline = Annotated[Whole, Parameter(validator=Number(gte=1))]
+
+
+def what_if(
+    path: FleetPath,
+    /,
+    *,
+    output: Output,
+    preset: PresetName | None = None,
+    policy: Path | None = None,
+    by: ByOption = None,
+    deadline: Deadline | None = None,
+    relax: tuple[str, ...] = (),
+    time_limit: TimeLimit = None,
+    iterations: Count | None = None,
+    seed: Seed = 0,
+    workers: Count = 1,
+    as_json: AsJson = False,
+) -> int:
+    """Say which limits have to give for everything to be done by a time, and what each limit buys.
+
+    Every figure has an audited plan behind it, in the folder `plans` of the output, beside what the bound promises.
+    Ctrl-C, or the time limit, ends the work with the table as far as it is. The exit code is 1 if nothing can be
+    planned.
+
+    Parameters
+    ----------
+    output
+        Directory to write; an older what-if that is there is replaced.
+    preset
+        A ready policy, urgent or routine; not together with --policy. [default: routine]
+    policy
+        YAML or JSON file.
+    by
+        Everything is to be done by then, such as 4h or 3h30min. [default: the policy's `deadline_s`]
+    deadline
+        The same in seconds; not together with --by.
+    relax
+        Limits that may be loosened, such as max_out.rack or reserve.share; repeat it for more. [default: all]
+    time_limit
+        Seconds that the work may take; a plan that has begun is finished.
+    iterations
+        Tries for each plan. [default: 4]
+    seed
+        Decides the random choices of the searches.
+    workers
+        Processors to search with.
+    """
+    check_output(output, WHAT_IF_FILES)
+    if by is not None and deadline is not None:
+        raise UsageError("--by and --deadline", "say the same twice", "Give one of them")
+    asked = terms(preset, policy)
+    with progress("Reading the fleet"):
+        from slacktide.datasets.files import read_snapshot
+        from slacktide.planner.reach import TRIES
+        from slacktide.service.what_if_run import Question, case_of
+
+        case = case_of(read_snapshot(path), asked)
+    by_s = next((time_s for time_s in (by, deadline, asked.deadline_s) if time_s is not None), None)
+    question = Question(by_s, relax, time_limit, iterations or TRIES, seed, workers)
+    found, interrupted = answered(case, question, output)
+    if found is None:
+        return INTERRUPTED
+    if as_json:
+        document(found.as_dict())
+    else:
+        show_what_if(found, output)
+    if interrupted:
+        tell("interrupted: this is what was known until then")
+        return INTERRUPTED
+    return OK if found.present.hosts or not found.present.deferred else REFUSED
+
+
+def answered(
+    case: "Case", question: "Question", output: Path, present: "Plan | None" = None
+) -> "tuple[WhatIf | None, bool]":
+    """Return what was found and written, None: nothing; and whether there was an interrupt."""
+    from slacktide import atomic
+    from slacktide.planner.reach import Effort
+    from slacktide.service.what_if_run import PLANS, ask, chosen_levers, plan_keeper, time_is_over, write_what_if
+
+    among = chosen_levers(case, question.limits)
+    with remembered_interrupts() as interruption:
+        try:
+            with atomic.staged_directory(output, WHAT_IF_FILES) as folder, progress("What if") as told:
+                over = time_is_over(question.time_limit_s, lambda: interruption.happened)
+                keep = plan_keeper(folder / PLANS)
+                effort = Effort(question.tries, question.seed, question.workers, over, keep=keep)
+                found = ask(case, question, among, effort, told, present)
+                write_what_if(found, folder)
+        except KeyboardInterrupt:
+            tell("interrupted before there was an audited plan; nothing is written")
+            return None, True
+        return found, interruption.happened
+
+
+def pareto(
+    path: FleetPath,
+    /,
+    *,
+    output: Output,
+    preset: PresetName | None = None,
+    policy: Path | None = None,
+    points: Annotated[int, Parameter(validator=Number(gte=2, lte=100))] = 8,
+    time_limit: TimeLimit = None,
+    iterations: Count | None = None,
+    seed: Seed = 0,
+    workers: Count = 1,
+    as_json: AsJson = False,
+) -> int:
+    """Plan under many limits on hosts out; list the plans that none beats in makespan, moves and hosts out at once.
+
+    Writes the front as a table (JSON, Parquet, CSV) and a picture (PNG, SVG), with the audited plans in the folder
+    `plans`. Ctrl-C, or the time limit, ends the work with the front of the plans until then. The exit code is 1 if
+    nothing can be planned.
+
+    Parameters
+    ----------
+    output
+        Directory to write; an older front that is there is replaced.
+    preset
+        A ready policy, urgent or routine; not together with --policy. [default: routine]
+    policy
+        YAML or JSON file.
+    points
+        Limits on hosts out that are tried.
+    time_limit
+        Seconds that the work may take; a plan that has begun is finished.
+    iterations
+        Tries for each plan. [default: 4]
+    seed
+        Decides the random choices of the searches.
+    workers
+        Processors to search with.
+    """
+    check_output(output, PARETO_FILES)
+    asked = terms(preset, policy)
+    with progress("Reading the fleet"):
+        from slacktide.datasets.files import read_snapshot
+        from slacktide.planner.reach import TRIES
+        from slacktide.service.what_if_run import Question, case_of
+
+        case = case_of(read_snapshot(path), asked)
+    question = Question(None, (), time_limit, iterations or TRIES, seed, workers)
+    return _fronted(case, question, points, output, as_json=as_json)
+
+
+def _fronted(case: "Case", question: "Question", points: int, output: Path, *, as_json: bool) -> int:
+    from slacktide import atomic
+    from slacktide.service.front_run import found_front, front_document, write_front
+    from slacktide.service.what_if_text import front_rows
+
+    with (
+        remembered_interrupts() as interruption,
+        atomic.staged_directory(output, PARETO_FILES) as folder,
+        progress("Pareto front") as told,
+    ):
+        found = found_front(case, question, points, folder, told, lambda: interruption.happened)
+        write_front(found, folder)
+    if as_json:
+        document(front_document(found))
+    else:
+        show(f"{len(found.front)} of {len(found.points)} plans are on the front; * the present limit on hosts out")
+        show(figures(front_rows(found.front)))
+        show(figures([("front", str(output))]))
+    if interruption.happened:
+        tell("interrupted: this is the front of the plans until then")
+        return INTERRUPTED
+    return OK if found.points or not case.problem.selected.any() else REFUSED
+
+
+def show_what_if(found: "WhatIf", output: Path) -> None:
+    """Print what was found, for people."""
+    from slacktide.service.what_if_text import conflict_lines, deadline_lines, purchase_rows, what_if_title
+    from slacktide.service.words import plain
+
+    show(what_if_title(found))
+    if found.deadline is not None:
+        show(plain("\n".join(deadline_lines(found.deadline))))
+    if found.conflict is not None:
+        show(plain("\n".join(conflict_lines(found.conflict))))
+    if found.purchases:
+        show(figures(purchase_rows(found.purchases)))
+    if found.not_planned:
+        show(f"not planned, the time was over: {', '.join(found.not_planned)}")
+    show(figures([("what-if", str(output))]))
+
+
+def check_output(output: Path, files: Sequence[str]) -> None:
+    """Check that the output is new or an older one of the same kind, known by its JSON."""
+    check_directory(output, files if (output / files[0]).is_file() else ())

@@ -1,0 +1,149 @@
+"""What a what-if found, as people read it: every figure with its unit, plans beside bounds."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from slacktide.executors.readable import count, duration, host_hours, percent
+from slacktide.planner.conflict import Conflict
+from slacktide.planner.deadline_ways import DeadlineAnswer, Way
+from slacktide.planner.pareto import FrontPoint
+from slacktide.planner.whatif import PlanFigures, Purchase
+from slacktide.service.what_if_run import WhatIf
+from slacktide.service.words import counted, plain
+
+LEAST_HOST_H: Final = 0.05
+"""Host-hours below which one decimal would read 0.0."""
+
+
+def what_if_title(found: WhatIf) -> str:
+    """Return one line about the plan under the present limits."""
+    now = found.present
+    deferred = f", {count(now.deferred)} deferred" if now.deferred else ""
+    return plain(
+        f"Policy {found.policy}: {counted(now.hosts, 'host')} in {duration(now.makespan_s)}, exposure "
+        f"{host_hours(now.exposure_host_h)}{deferred} (plan {now.plan_id})"
+    )
+
+
+def deadline_lines(answer: DeadlineAnswer) -> Iterator[str]:
+    """Yield what must give for everything to be done by T."""
+    yield _verdict(answer)
+    if answer.verdict == "reached":
+        return
+    yield from _ways(answer)
+    sure = [one.limit for one in answer.not_alone if one.proven]
+    unsure = [one.limit for one in answer.not_alone if not one.proven]
+    if sure:
+        yield f"Alone proven not to suffice, however loose: {', '.join(sure)}"
+    if unsure:
+        yield f"Alone no plan found, however loose: {', '.join(unsure)}"
+    if answer.conflict is not None:
+        yield answer.conflict.text()
+        yield from _indented(answer.conflict)
+    if not answer.whole:
+        yield "The time ended before every question was answered"
+
+
+def _verdict(answer: DeadlineAnswer) -> str:
+    by, bound = duration(answer.by_s), "none" if answer.bound_s is None else duration(answer.bound_s)
+    if answer.verdict == "reached" and answer.present is not None:
+        plan = answer.present
+        return f"Everything by {by}: the present limits suffice, {_takes(plan)} (plan {plan.plan_id})"
+    if answer.verdict == "impossible":
+        why = "not all hosts can be patched" if answer.bound_s is None else f"the bound is {bound}"
+        return f"Everything by {by}: proven impossible under the present limits, {why}"
+    return f"Everything by {by}: no plan found under the present limits; the bound, {bound}, does not exclude one"
+
+
+def _ways(answer: DeadlineAnswer) -> Iterator[str]:
+    if answer.alone:
+        yield "What suffices alone:"
+        yield from (f"  {_way(way)}" for way in answer.alone)
+    if answer.together is not None:
+        yield f"No limit{' of the policy' if answer.alone else ''} suffices alone; together:"
+        yield f"  {_way(answer.together)}"
+    elif (
+        not answer.alone
+        and answer.whole
+        and (answer.conflict is None or not answer.conflict.proven or answer.conflict.members)
+    ):
+        yield "No plan was found even with all of these limits given up"
+
+
+def conflict_lines(conflict: Conflict) -> Iterator[str]:
+    """Yield why hosts are left alone."""
+    yield f"Why hosts are left alone: {conflict.text()}"
+    yield from _indented(conflict)
+
+
+def _indented(conflict: Conflict) -> Iterator[str]:
+    yield from (f"  {line}" for line in conflict.lines(duration))
+
+
+def purchase_rows(bought: list[Purchase]) -> Iterator[tuple[str, ...]]:
+    """Yield the table of what each limit buys, what buys most first, below a line of headings."""
+    yield "limit", "one step", "makespan", "exposure", "per unit", "what the bound promises"
+    for one in sorted(bought, key=lambda one: (-one.more_hosts, -one.exposure_gain_host_h, -one.gain_s, one.limit)):
+        yield (
+            one.limit,
+            f"{one.before} -> {one.after}",
+            _less(one.gain_s, 1, duration),
+            _less(one.exposure_gain_host_h, LEAST_HOST_H, host_hours),
+            _per_unit(one),
+            _promise(one),
+        )
+
+
+def front_rows(points: tuple[FrontPoint, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield the table of a front, below a line of headings."""
+    yield "hosts out", "makespan", "bound, gap", "moves per VM", "exposure", "bound, gap", "first objective, plan"
+    for one in points:
+        yield (
+            f"{count(one.hosts_out)} of {count(one.max_out_fleet)} allowed{' *' if one.present else ''}",
+            duration(one.makespan_s),
+            f"{duration(one.makespan_bound_s)}, {percent(one.makespan_gap)}",
+            f"{one.moves_per_vm:.3f}",
+            host_hours(one.exposure_host_h),
+            f"{host_hours(one.exposure_bound_host_h)}, {percent(one.exposure_gap)}",
+            f"{one.first_objective}, {one.plan_id}",
+        )
+
+
+def _way(way: Way) -> str:
+    changes = ", ".join(f"{one.limit} {one.before} -> {one.after}" for one in way.changes)
+    least = "proven least" if way.least else "least found"
+    return f"{changes}: {_takes(way.plan)} ({least}, plan {way.plan.plan_id})"
+
+
+def _takes(figures: PlanFigures) -> str:
+    return duration(figures.makespan_s)
+
+
+def _less(gain: float, least: float, said: Callable[[float], str]) -> str:
+    """Return a gain with its sign, a minus for what a figure falls by; 0 for less than would be seen."""
+    return "0" if abs(gain) < least else f"{'-' if gain > 0 else '+'}{said(abs(gain))}"
+
+
+def _per_unit(one: Purchase) -> str:
+    if one.unit == "limit" or one.present:
+        return ""
+    hours, host_h = one.gain_h_per_unit, one.exposure_gain_host_h_per_unit
+    return f"{_signed(-hours, 3)} h, {_signed(-host_h, 1 if abs(host_h) >= 10 else 2)} host-h per {one.unit}"
+
+
+def _signed(value: float, decimals: int) -> str:
+    """Return a value with its sign, 0 for what would be shown as none."""
+    rounded = round(value, decimals)
+    return f"{rounded:+,.{decimals}f}" if rounded else "0"
+
+
+def _promise(one: Purchase) -> str:
+    if one.bound_gain_s is None or one.exposure_bound_gain_host_h is None:
+        promised = "a plan becomes possible"
+    elif one.bound_gain_s < 1 and one.exposure_bound_gain_host_h < LEAST_HOST_H:
+        promised = "nothing"
+    else:
+        exposure = _less(one.exposure_bound_gain_host_h, LEAST_HOST_H, host_hours)
+        promised = f"{_less(one.bound_gain_s, 1, duration)}, {exposure}"
+    more = f"; {counted(one.more_hosts, 'host')} more patched" if one.more_hosts > 0 else ""
+    return promised + more + ("; no better plan found" if one.present else f"; plan {one.plan.plan_id}")
