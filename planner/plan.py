@@ -91,6 +91,8 @@ class AuditSummary(_Part):
 
     checked_rules: tuple[str, ...]
     findings: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...] = ()
+    """What was tried, where a rule is checked by trying."""
 
 
 class PlanSummary(_Part):

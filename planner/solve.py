@@ -24,6 +24,7 @@ from slacktide.planner.assembly import (
 )
 from slacktide.planner.audit import audit
 from slacktide.planner.bounds import Bounds, compute_bounds
+from slacktide.planner.hardening import hardened
 from slacktide.planner.joint import Solved, declined, solve_joint
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.arrays import Instance
@@ -122,8 +123,9 @@ def make_plan(
     """Return an audited plan for ``snapshot`` under ``policy``, the best found until ``stop``.
 
     The first pass gives a complete plan, however long it takes; further ones improve it.  An interrupt (Ctrl-C) during
-    the search ends it and returns the best plan so far; one before that is raised, for there is no plan yet.  Hosts
-    that cannot be planned are deferred, each with its reason and remedy.  The same snapshot, policy, seed and number of
+    the search ends it and returns the best plan so far; one before that is raised, for there is no plan yet.  Where
+    VMs of failing hosts would find no room, it is planned again (:mod:`slacktide.planner.hardening`).  Hosts that
+    cannot be planned are deferred, each with its reason and remedy.  The same snapshot, policy, seed and number of
     workers give the same plan if ``stop`` counts iterations.
 
     Raises
@@ -136,18 +138,21 @@ def make_plan(
     origin_s = time.monotonic()
     report = progress or (lambda _: None)
     report(Progress("reading the fleet", 0, None, None, None, 0.0, None))
-    problem = build_problem(snapshot, policy)
-    needs, instance = host_needs(problem), build_instance(problem)
-    terms = terms_of(problem, needs)
-    report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
-    (first,) = passes(problem, instance, terms, [first_order(problem, needs)])
-    search = Search(problem, compute_bounds(problem), report, origin_s, first, score_of(problem, first))
-    with _until_interrupted():
-        join(search, seed, workers)
-        improve(search, instance, needs, terms, stop or NoImprovement(), np.random.default_rng(seed), workers)
-    search.phase = "auditing"
-    search.tell()
-    return assemble(snapshot, problem, search.best, seed, origin_s)
+
+    def plan_of(problem: Problem) -> Plan:
+        needs, instance = host_needs(problem), build_instance(problem)
+        terms = terms_of(problem, needs)
+        report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
+        (first,) = passes(problem, instance, terms, [first_order(problem, needs)])
+        search = Search(problem, compute_bounds(problem), report, origin_s, first, score_of(problem, first))
+        with _until_interrupted():
+            join(search, seed, workers)
+            improve(search, instance, needs, terms, stop or NoImprovement(), np.random.default_rng(seed), workers)
+        search.phase = "auditing"
+        search.tell()
+        return assemble(snapshot, problem, search.best, seed, origin_s)
+
+    return hardened(snapshot, build_problem(snapshot, policy), plan_of)
 
 
 def join(search: Search, seed: int, workers: int) -> None:
@@ -228,7 +233,9 @@ def assemble(snapshot: FleetSnapshot, problem: Problem, schedule: Schedule, seed
     plan = Plan(header=header, **tables)
     report = audit(snapshot, plan)
     checked = AuditSummary(
-        checked_rules=report.checked_rules, findings=tuple(finding.as_dict() for finding in report.findings)
+        checked_rules=report.checked_rules,
+        findings=tuple(finding.as_dict() for finding in report.findings),
+        notes=report.notes,
     )
     summary = header.summary.model_copy(update={"audit": checked, "planning_s": time.monotonic() - origin_s})
     plan = replace(plan, header=header.model_copy(update={"summary": summary}))
