@@ -17,7 +17,7 @@ from slacktide.planner.sweep import levels, starts
 MOST_PARTS: Final = 32
 """Parts into which a plan's time is cut: with two moments each, the start and the end a domain has 66 at most."""
 LEAST_PARTS: Final = 2
-MOMENTS: Final = 4096
+MOMENTS: Final = 3000
 """Moments over all domains that are aimed at: with more the audit of 10,000 hosts would get a fifth slower."""
 LARGEST_VMS: Final = 32
 """Stays of the largest VMs of a domain that are looked at for one that is under way at the moment."""

@@ -232,7 +232,8 @@ class Trials:
         group, stay, where = group[there], stay[there], where[there]
         vm, host = self.stays.vm[stay], self.stays.host[stay]
         runs = ~(failed[of_group[group]] == host[:, None]).any(axis=1)
-        runs &= ~np.isin(of_group[group] * vms + vm, fallen[0] * vms + fallen[1])
+        down, mine_down = fallen[0] * vms + fallen[1], of_group[group] * vms + vm
+        runs &= down[np.searchsorted(down, mine_down) % len(down)] != mine_down
         order = np.lexsort((runs, vm, where, group))
         group, where, vm, runs = group[order], where[order], vm[order], runs[order]
         once = np.ones(len(group), dtype=np.bool_)
