@@ -37,24 +37,27 @@ class Shortage:
     times: int = 0
 
 
-def hardened(snapshot: FleetSnapshot, problem: Problem, plan_of: Callable[[Problem], Plan]) -> Plan:
+def hardened(snapshot: FleetSnapshot, problem: Problem, plan_of: Callable[[Problem, bool], Plan]) -> Plan:
     """Return a plan whose failures can be restarted: the first without such an error, else that with fewest errors.
 
-    Each round keeps more room together in the domains that were short.  An interrupt ends the rounds.
+    ``plan_of`` makes a plan, and searches for a better one where it is told to.  Each round keeps more room together in
+    the domains that were short, and makes a plan at once; that which does is searched on.  An interrupt ends the rounds.
     """
-    best = plan = plan_of(problem)
+    stronger = problem
+    best = plan = plan_of(problem, True)
     shortages: dict[int, Shortage] = {}
     try:
         for round_ in range(ROUNDS):
             short = _proven(snapshot, plan)
             if not short:
-                break
+                return min(plan_of(stronger, True), best, key=_errors) if shortages else best
             for each in short:
                 number = int(problem.reserves.group[each.hosts[0], -1])
                 shortage = shortages.setdefault(number, Shortage(-1))
                 shortage.types &= int(problem.vms.allowed_types[each.vm])
                 shortage.times = CLOSED if round_ >= PATIENT_ROUNDS else shortage.times + 1
-            plan = plan_of(reinforced(problem, shortages))
+            stronger = reinforced(problem, shortages)
+            plan = plan_of(stronger, False)
             best = min(best, plan, key=_errors)
     except KeyboardInterrupt:
         return best

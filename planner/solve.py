@@ -37,7 +37,7 @@ from slacktide.planner.plan_files import plan_id
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
-from slacktide.planner.stopping import NoImprovement, Progress, Stop
+from slacktide.planner.stopping import Iterations, NoImprovement, Progress, Stop
 
 REACH = 1024
 """Targets that are looked at for one VM, the fullest that fit first; a host that finds no room looks at more later.
@@ -139,7 +139,7 @@ def make_plan(
     report = progress or (lambda _: None)
     report(Progress("reading the fleet", 0, None, None, None, 0.0, None))
 
-    def plan_of(problem: Problem) -> Plan:
+    def plan_of(problem: Problem, thorough: bool) -> Plan:
         needs, instance = host_needs(problem), build_instance(problem)
         terms = terms_of(problem, needs)
         report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
@@ -147,7 +147,8 @@ def make_plan(
         search = Search(problem, compute_bounds(problem), report, origin_s, first, score_of(problem, first))
         with _until_interrupted():
             join(search, seed, workers)
-            improve(search, instance, needs, terms, stop or NoImprovement(), np.random.default_rng(seed), workers)
+            ends = (stop or NoImprovement()) if thorough else Iterations(0)
+            improve(search, instance, needs, terms, ends, np.random.default_rng(seed), workers)
         search.phase = "auditing"
         search.tell()
         return assemble(snapshot, problem, search.best, seed, origin_s)
