@@ -246,16 +246,19 @@ class Trials:
 
 
 def _spread(replay: Replay) -> tuple[Ints, Ints, NDArray[np.int64]]:
-    """Return what each service spreads over (-1: nothing), its limit, and the domain of each host for each kind."""
+    """Return what each service spreads over (-1: nothing), its limit, and the domain of each host for each kind.
+
+    The last one, which VMs without a service index, spreads over nothing.
+    """
     services = replay.snapshot.services
     over = services["spread_over"].cast(pl.String)
     bound = over.is_not_null() & services["max_per_domain"].is_not_null()
-    kind = np.full(services.height, -1, dtype=np.int64)
+    kind = np.full(services.height + 1, -1, dtype=np.int64)
     domains: list[Ints] = []
     for name in over.filter(bound).unique().sort().to_list():
         found = replay.domain_of(name)
         if found is not None:
-            kind[(bound & (over == name)).fill_null(value=False).to_numpy()] = len(domains)
+            kind[:-1][(bound & (over == name)).fill_null(value=False).to_numpy()] = len(domains)
             domains.append(found[0])
     most = ints(services["max_per_domain"].cast(pl.Int64).fill_null(NO_LIMIT))
     return kind, most, np.array(domains, dtype=np.int64).reshape(len(domains), len(replay.hosts.ids))

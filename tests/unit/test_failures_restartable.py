@@ -172,6 +172,14 @@ def test_a_fleet_without_vms_has_nothing_to_restart() -> None:
     assert FailuresRestartable(policy.reserve).examine(Replay(bare, small_plan())) == ((), "")
 
 
+def test_a_fleet_without_services() -> None:
+    snapshot = small_fleet(vms={"v1": {"service_id": None}, "v4": {"service_id": None}})
+    bare = replace(snapshot, services=snapshot.services.clear())
+    found, note = FailuresRestartable(Reserve(hosts=1)).examine(Replay(bare, small_plan()))
+    assert found == ()
+    assert note.endswith("all VMs restarted on paper")
+
+
 def hard_policy() -> Policy:
     return PRESETS["urgent"].model_copy(update={"reserve": Reserve(hosts=2)})
 
