@@ -208,6 +208,8 @@ def deferred_frame(problem: Problem, schedule: Schedule) -> pl.DataFrame:
             f"its {len(demand)} VMs ({size}) found no targets that keep the reserve, the services' spread and the "
             "links' shares"
         )
+        if not len(demand):
+            detail = "it has no VM; without it too little would be free for the reserve"
         rows.append((problem.hosts.ids[host], Reason.NO_ROOM, detail))
     frame = pl.DataFrame(
         [(host, str(reason), detail, REMEDIES[reason]) for host, reason, detail in sorted(rows)],

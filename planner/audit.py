@@ -8,11 +8,12 @@ from typing import Any, Final
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.findings import Finding, Severity, errors_in
 from slacktide.planner.constraints.after_order import AfterOrder
-from slacktide.planner.constraints.constraint import Constraint
+from slacktide.planner.constraints.constraint import Constraint, Tried
 from slacktide.planner.constraints.convergence import Convergence
 from slacktide.planner.constraints.deadline import Deadline
 from slacktide.planner.constraints.drained_host_empty import DrainedHostEmpty
 from slacktide.planner.constraints.eligibility import Eligibility
+from slacktide.planner.constraints.failures import FailuresRestartable
 from slacktide.planner.constraints.host_capacity import HostCapacity
 from slacktide.planner.constraints.hosts_out import HostsOut
 from slacktide.planner.constraints.link_share import LinkShare
@@ -42,6 +43,8 @@ class AuditReport:
 
     checked_rules: tuple[str, ...]
     findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    """What was tried, where a rule is checked by trying: how much, and what came of it."""
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -53,6 +56,7 @@ class AuditReport:
         return {
             "checked_rules": list(self.checked_rules),
             "findings": [finding.as_dict() for finding in self.findings],
+            "notes": list(self.notes),
         }
 
 
@@ -67,6 +71,7 @@ def constraints(policy: Policy) -> tuple[Constraint, ...]:
         MaintenanceTime(),
         HostCapacity(),
         ReserveKept(policy.reserve),
+        FailuresRestartable(policy.reserve),
         LinkShare(policy.link_share),
         HostsOut(policy.max_out),
         ServiceSpread(),
@@ -93,8 +98,16 @@ def audit(snapshot: FleetSnapshot, plan: Plan, fingerprint: str | None = None) -
     if replay.snapshot_digest != plan.header.snapshot_digest:
         return AuditReport((SnapshotDigest.rule,), tuple(SnapshotDigest().check(replay)))
     rules = constraints(plan.header.policy)
-    findings = itertools.chain.from_iterable(_listed(constraint.rule, constraint.check(replay)) for constraint in rules)
-    return AuditReport(tuple(constraint.rule for constraint in rules), tuple(findings))
+    findings: list[Finding] = []
+    notes = []
+    for constraint in rules:
+        if isinstance(constraint, Tried):
+            found, note = constraint.examine(replay)
+            notes += [note] if note else []
+            findings += _listed(constraint.rule, iter(found))
+        else:
+            findings += _listed(constraint.rule, constraint.check(replay))
+    return AuditReport(tuple(constraint.rule for constraint in rules), tuple(findings), tuple(notes))
 
 
 def _listed(rule: str, found: Iterator[Finding]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import dataframely as dy
 import polars as pl
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from slacktide.planner.policy import Policy
 
@@ -91,6 +91,8 @@ class AuditSummary(_Part):
 
     checked_rules: tuple[str, ...]
     findings: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...] = Field(default=(), exclude_if=lambda notes: not notes)
+    """What was tried, where a rule is checked by trying; not written where nothing was."""
 
 
 class PlanSummary(_Part):

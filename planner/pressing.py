@@ -31,9 +31,8 @@ def pressing_order(problem: Problem, needs: Needs) -> Ints:
     pressing = span_s.copy()
     for group, limit in _groups(problem, needs, span_s):
         pressing = np.maximum(pressing, _still_needed(group, limit, span_s, light_first))
-    return needs.host[
-        canary_first(problem, needs, np.lexsort((light_first, -pressing, -weight_of(problem)[needs.host])))
-    ]
+    order = np.lexsort((light_first, -pressing, -weight_of(problem)[needs.host]))
+    return needs.host[canary_first(problem, needs, order)]
 
 
 def _groups(problem: Problem, needs: Needs, span_s: Floats) -> list[tuple[Ints, Floats]]:

@@ -104,6 +104,8 @@ class Replay:
         self.hosts = _hosts(snapshot, plan)
         self.vms = _vms(snapshot)
         self.moves = self._moves()
+        self.free: dict[bytes, tuple[Levels, Ints]] = {}
+        """Free capacity by domain over time, kept from one rule for another (:mod:`.constraints.free_capacity`)."""
 
     @property
     def from_s(self) -> int:

@@ -10,6 +10,7 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.assembly import deferred_frame, figures, host_frame, migration_frame, wave_frame, wave_numbers
 from slacktide.planner.audit import audit
 from slacktide.planner.bounds import Bounds, compute_bounds
+from slacktide.planner.hardening import hardened
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.gating import Terms
@@ -24,7 +25,7 @@ from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
 from slacktide.planner.rehearsing import Rehearsals
 from slacktide.planner.search import Order, Report, Search, improve, join, passes, rank_of, score_of, until_interrupted
-from slacktide.planner.stopping import NoImprovement, Progress, Stop
+from slacktide.planner.stopping import Iterations, NoImprovement, Progress, Stop
 
 REACH = 1024
 """Targets that are looked at for one VM, the fullest that fit first; a host that finds no room looks at more later.
@@ -55,9 +56,10 @@ def make_plan(
     """Return an audited plan for ``snapshot`` under ``policy``, the best found until ``stop``.
 
     The first pass gives a complete plan, however long it takes; further ones improve it.  An interrupt (Ctrl-C) during
-    the search ends it and returns the best plan so far; one before that is raised, for there is no plan yet.  Hosts
-    that cannot be planned are deferred, each with its reason and remedy.  The same snapshot, policy and seed give the
-    same plan, with any number of workers, if ``stop`` counts iterations.
+    the search ends it and returns the best plan so far; one before that is raised, for there is no plan yet.  Where
+    VMs of failing hosts would find no room, it is planned again (:mod:`slacktide.planner.hardening`).  Hosts that
+    cannot be planned are deferred, each with its reason and remedy.  The same snapshot, policy and seed give the same
+    plan, with any number of workers, if ``stop`` counts iterations.
 
     Raises
     ------
@@ -69,8 +71,14 @@ def make_plan(
     origin_s = time.monotonic()
     report = progress or (lambda _: None)
     report(Progress("reading the fleet", 0, None, None, None, 0.0, None))
-    problem = build_problem(snapshot, policy)
-    return plan_problem(snapshot, problem, seed=seed, stop=stop, workers=workers, progress=report, origin_s=origin_s)
+
+    def plan_of(problem: Problem, thorough: bool) -> Plan:
+        ends = stop if thorough else Iterations(0)
+        return plan_problem(
+            snapshot, problem, seed=seed, stop=ends, workers=workers, progress=report, origin_s=origin_s
+        )
+
+    return hardened(snapshot, build_problem(snapshot, policy), plan_of)
 
 
 def plan_problem(
@@ -146,7 +154,9 @@ def assemble(
     plan = Plan(header=header, **tables)
     report = audit(snapshot, plan, fingerprint)
     checked = AuditSummary(
-        checked_rules=report.checked_rules, findings=tuple(finding.as_dict() for finding in report.findings)
+        checked_rules=report.checked_rules,
+        findings=tuple(finding.as_dict() for finding in report.findings),
+        notes=report.notes,
     )
     summary = header.summary.model_copy(update={"audit": checked, "planning_s": time.monotonic() - origin_s})
     plan = replace(plan, header=header.model_copy(update={"summary": summary}))

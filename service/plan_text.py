@@ -38,6 +38,8 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
         yield from _blackout_rows(plan)
     rules = counted(len(summary.audit.checked_rules), "rule")
     yield "audit", rules, _audit(summary)
+    for note in summary.audit.notes:
+        yield "tried", "", note
     for finding in summary.audit.findings:
         yield str(finding.get("severity")), "", f"{finding.get('message')} [{finding.get('rule')}]"
     yield "planning", seconds(summary.planning_s), f"seed {plan.header.seed}"

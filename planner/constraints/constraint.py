@@ -25,6 +25,15 @@ class Constraint(Protocol):
 
 
 @runtime_checkable
+class Tried(Constraint, Protocol):
+    """A constraint that is checked by trying, and says how much was tried."""
+
+    def examine(self, replay: Replay) -> tuple[tuple[Finding, ...], str]:
+        """Return what breaks the rule, and in words what was tried, empty: nothing."""
+        ...
+
+
+@runtime_checkable
 class Limit(Constraint, Protocol):
     """A constraint on the planner's choices, not only on how a plan is written down."""
 

@@ -12,6 +12,13 @@ def free_capacity(replay: Replay, domain: Ints, domains: int) -> tuple[Levels, I
     ``domain`` gives each host's domain, -1: none.  A host is in service unless it is out, down or quarantined.  The
     levels have a moment wherever a host of the domain goes out, returns, or changes its use.
     """
+    key = domain.tobytes()
+    if key not in replay.free:
+        replay.free[key] = _free_capacity(replay, domain, domains)
+    return replay.free[key]
+
+
+def _free_capacity(replay: Replay, domain: Ints, domains: int) -> tuple[Levels, Ints]:
     hosts = replay.hosts
     used_host, used_s, used = replay.use_changes
     out_host, out_s, out = replay.out_changes

@@ -105,6 +105,8 @@ def audit(path: FleetPath, plan_path: PlanPath, /, *, as_json: AsJson = False) -
     else:
         if found.findings:
             show(findings_text(found.findings))
+        for note in found.notes:
+            show(note)
         warnings = len(found.findings) - len(found.errors)
         outcome = f"{counted(len(found.errors), 'error')}, {counted(warnings, 'warning')}"
         show(f"Plan {made.header.id}: {counted(len(found.checked_rules), 'rule')} checked, {outcome}")

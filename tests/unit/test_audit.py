@@ -19,6 +19,8 @@ from slacktide.planner.policy import Canary, Gates, MigrationRules, Reserve, Sel
 from slacktide.topology.routing import Routing
 
 Changes = Mapping[str, Mapping[str, Any] | None]
+SHARED = {"reserve": Reserve(share=0.1)}
+"""Of hosts that fail nothing is asked."""
 
 
 def found(
@@ -35,6 +37,10 @@ def only(findings: list[Finding]) -> Finding:
     assert [str(finding) for finding in findings] == [str(findings[0])]
     assert findings[0].remedy
     return findings[0]
+
+
+def of_rule(rule: str, findings: list[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.rule == rule]
 
 
 def move(row: str, source: str, target: str, start_s: int, **values: Any) -> Changes:
@@ -55,7 +61,7 @@ def test_a_good_plan_has_no_finding() -> None:
     assert all(schema.is_valid(getattr(plan, name)) for name, schema in PLAN_TABLES.items())
     report = audit(snapshot, plan)
     assert report.findings == ()
-    assert len(set(report.checked_rules)) == len(report.checked_rules) == 20
+    assert len(set(report.checked_rules)) == len(report.checked_rules) == 21
 
 
 def test_an_empty_plan_of_a_patched_fleet_has_no_finding() -> None:
@@ -242,7 +248,7 @@ def test_a_share_that_does_not_stay_free() -> None:
 
 def test_the_largest_hosts_that_may_not_fail() -> None:
     assert found(policy={"reserve": Reserve(hosts=1)}) == []
-    finding = only(found(policy={"reserve": Reserve(hosts=2)}))
+    finding = only(of_rule("reserve", found(policy={"reserve": Reserve(hosts=2)})))
     assert (finding.rule, finding.subjects, finding.at_s) == ("reserve", ("fleet",), 900)
     assert "24 vCPUs are free on hosts in service; the reserve is 32 vCPUs" in finding.message
 
@@ -251,14 +257,14 @@ def test_the_largest_hosts_are_those_in_service() -> None:
     """h2 is the largest, and out from 800 s on: then 16 vCPUs are enough, before 20 are needed."""
     fleet = {"hosts": {"h2": {"vcpus": 25}, "h4": {"vcpus": 20}}}
     assert found(policy={"reserve": Reserve(hosts=1)}, fleet=fleet) == []
-    vcpus, memory = found(policy={"reserve": Reserve(hosts=3)}, fleet=fleet)
+    vcpus, memory = of_rule("reserve", found(policy={"reserve": Reserve(hosts=3)}, fleet=fleet))
     assert "24 vCPUs are free on hosts in service; the reserve is 48 vCPUs" in vcpus.message
     assert "the reserve is 196,608 MiB" in memory.message
 
 
 def test_a_reserve_in_each_domain() -> None:
     """With h4 out, rack r2 has h6 alone in service, which is half full; r1 keeps just enough."""
-    findings = found(policy={"reserve": Reserve(hosts=1, per="rack")})
+    findings = of_rule("reserve", found(policy={"reserve": Reserve(hosts=1, per="rack")}))
     assert [(finding.rule, finding.subjects, finding.at_s) for finding in findings] == [("reserve", ("r2",), 900)] * 2
     assert "in the rack r2 as little as 8 vCPUs are free on hosts in service; the reserve is 16" in findings[0].message
     assert "49,152 MiB are free on hosts in service; the reserve is 65,536 MiB" in findings[1].message
@@ -267,13 +273,28 @@ def test_a_reserve_in_each_domain() -> None:
 def test_a_fleet_short_at_the_start_may_stay_as_short() -> None:
     fleet = {"hosts": {"h3": {"vcpus": 4, "memory_mib": 8192}}}
     short = {"reserve": Reserve(hosts=1, per="host")}
-    rules = [finding.subjects for finding in found(policy=short, fleet=fleet)]
+    rules = [finding.subjects for finding in of_rule("reserve", found(policy=short, fleet=fleet))]
     assert ("h3",) not in rules
 
 
 def test_a_reserve_per_unknown_kind_reserves_nothing() -> None:
     finding = only(found(policy={"reserve": Reserve(hosts=1, per="row")}))
     assert (finding.rule, finding.severity) == ("reserve", "warning")
+
+
+# failures-restartable
+
+
+def test_a_reserve_that_is_scattered_over_hosts() -> None:
+    """From 900 s on 65,536 MiB and more are free on h1, h3 and h6, but v5 of h1 fits on neither of the others."""
+    sizes = {"v1": {"memory_mib": 14_000}, "v2": {"memory_mib": 14_000}, "v6": {"memory_mib": 28_000}}
+    anywhere = {"machine_types": None, "memory_mib": 37_536}
+    loose = {"migrations": {"m5": {"end_s": 1_100}}, "hosts": {"h4": {"drained_s": 1_100, "return_s": 1_700}}}
+    fits, scattered = ({"vms": sizes | {"v5": anywhere | {"memory_mib": mib}}} for mib in (37_536, 37_537))
+    assert of_rule("failures-restartable", found(fleet=fits, **loose)) == []
+    finding = only(of_rule("failures-restartable", found(fleet=scattered, **loose)))
+    assert (finding.severity, finding.subjects, finding.at_s) == ("error", ("fleet", "h1", "v5"), 900)
+    assert of_rule("reserve", found(fleet=scattered, **loose)) == []
 
 
 # link-share
@@ -406,7 +427,7 @@ def test_a_service_too_close_together() -> None:
 def test_a_service_that_was_as_close_at_the_start() -> None:
     rack = {"services": {"web": {"spread_over": "rack"}}}
     assert found(fleet=rack, migrations={"m1": {"target": "h3"}, "m2": {"target": "h3"}}) == []
-    finding = only(found(fleet=rack, migrations={"m4": {"target": "h6"}}))
+    finding = only(found(SHARED, fleet=rack, migrations={"m4": {"target": "h6"}}))
     assert finding.subjects == ("web", "r2")
 
 

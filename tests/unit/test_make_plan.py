@@ -53,7 +53,8 @@ def test_unknown_dirty_rates_defer_until_the_policy_assumes_something() -> None:
 def test_a_vm_that_may_run_nowhere_keeps_its_host() -> None:
     plan = make_plan(small_fleet(vms={"v1": {"machine_types": []}}), POLICY, stop=Iterations(0))
     assert dict(plan.deferred.select("host_id", "reason").iter_rows())["h1"] == "no-eligible-host"
-    assert [finding["rule"] for finding in plan.header.summary.audit.findings] == []
+    findings = plan.header.summary.audit.findings
+    assert [(finding["rule"], finding["severity"]) for finding in findings] == [("failures-restartable", "warning")]
 
 
 def test_links_that_carry_nothing_defer_all_but_silent_restarts() -> None:
