@@ -27,7 +27,8 @@ def test_version(capsys):
 def test_help_lists_the_commands_in_the_order_of_work(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    places = [text.index(f"│ {name} ") for name in ("fleet", "policy", "plan", "audit", "explain", "run", "report")]
+    commands = ("fleet", "policy", "plan", "audit", "explain", "compare", "run", "report")
+    places = [text.index(f"│ {name} ") for name in commands]
     assert places == sorted(places)
     assert "Exit codes: 0 done;" in text
 
@@ -44,6 +45,7 @@ def test_help_lists_the_commands_in_the_order_of_work(capsys):
         ["plan"],
         ["audit"],
         ["explain"],
+        ["compare"],
         ["run"],
         ["report"],
     ],
