@@ -1,6 +1,6 @@
 """How far list scheduling is from the proven optimum on random small fleets.
 
-    python benchmarks/joint.py [--fleets 100] [--hosts 3 4 5] [--effort 2] [--tries 20]
+    python benchmarks/joint.py [--fleets 3:150 4:20] [--effort 1] [--tries 20]
 
 Hosts sell 20 or 24 vCPUs, VMs take 4 to 8, memory is 60 % full, a fifth of the hosts is empty, all are due, two may be
 out at once.  For each goal alone the best of some tries of list scheduling stands beside the joint model's optimum;
@@ -10,7 +10,7 @@ only fleets count for which that is proven, and on which both patch equally many
 import argparse
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -106,9 +106,11 @@ def case_of(asked: tuple[Objective, int, int, int, float]) -> Case:
     return Case(goal, hosts, seed, more, best.proven, *values)
 
 
-def cases(fleets: int, hosts: Iterable[int], tries: int, effort: float, workers: int) -> Iterator[Case]:
-    """Yield every case, as they are done."""
-    asked = [(goal, size, seed, tries, effort) for seed in range(fleets) for size in hosts for goal in GOALS]
+def cases(fleets: Mapping[int, int], tries: int, effort: float, workers: int) -> Iterator[Case]:
+    """Yield every case, as they are done; ``fleets`` says how many there are of each number of hosts."""
+    asked = [
+        (goal, size, seed, tries, effort) for size, count in fleets.items() for seed in range(count) for goal in GOALS
+    ]
     if workers == 1:
         yield from map(case_of, asked)
         return
@@ -146,13 +148,13 @@ def main() -> None:
     from benchmarks.tables import markdown
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fleets", type=int, default=100)
-    parser.add_argument("--hosts", type=int, nargs="+", default=[3, 4, 5])
-    parser.add_argument("--effort", type=float, default=2.0)
+    parser.add_argument("--fleets", nargs="+", default=["3:150", "4:20"], help="hosts:fleets")
+    parser.add_argument("--effort", type=float, default=1.0)
     parser.add_argument("--tries", type=int, default=20)
     parser.add_argument("--workers", type=int, default=2)
     chosen = parser.parse_args()
-    found = list(cases(chosen.fleets, chosen.hosts, chosen.tries, chosen.effort, chosen.workers))
+    fleets = dict(tuple(map(int, each.split(":"))) for each in chosen.fleets)
+    found = list(cases(fleets, chosen.tries, chosen.effort, chosen.workers))
     print(markdown(HEADER, table(found)))
 
 

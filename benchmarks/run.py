@@ -30,6 +30,8 @@ from benchmarks.tables import markdown, rewrite, row_table
 PAGE = Path(__file__).parent / "README.md"
 PRESETS = ("urgent", "routine")
 SECTIONS = ("against", "hroller", "proxlb", "joint", "growth", "stages")
+PROXLB_LIMIT_S = 30.0
+"""Seconds that proxlb-solver asks of itself by default."""
 LONGEST_CALL_S = 3_600
 """A call that has not come back by then has died, most likely for want of memory."""
 Told = Callable[[str], None]
@@ -52,7 +54,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--proxlb", metavar="PYTHON", help="interpreter of an environment with proxlb-solver")
     parser.add_argument("--proxlb-cases", nargs="+", default=["10/1", "20/2", "50/5", "100/10"], help="hosts/drained")
     parser.add_argument("--other-limit", type=float, default=180.0, help="seconds after which other tools are ended")
-    parser.add_argument("--small-fleets", type=int, default=100, help="random small fleets of each size")
+    parser.add_argument("--small-fleets", type=int, default=150, help="random fleets of 3 hosts, a seventh of 4")
     sizes = [1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000]
     parser.add_argument("--growth", type=int, nargs="+", default=sizes)
     parser.add_argument("--stages-hosts", type=int, default=10_000)
@@ -115,8 +117,8 @@ def other_rows(chosen: argparse.Namespace, tell: Told, which: str) -> Iterator[R
     for case in chosen.proxlb_cases:
         hosts, drained = map(int, case.split("/"))
         tell(f"proxlb-solver, {drained} of {hosts} hosts")
-        limit_s = min(60.0, chosen.other_limit)
-        yield from alone(chosen, _proxlb, chosen.proxlb, hosts, drained, chosen.seed, chosen.time_limit, limit_s)
+        limit_s, ours_s = min(PROXLB_LIMIT_S, chosen.other_limit), min(PROXLB_LIMIT_S, chosen.time_limit)
+        yield from alone(chosen, _proxlb, chosen.proxlb, hosts, drained, chosen.seed, ours_s, limit_s)
 
 
 def joint_table(chosen: argparse.Namespace, tell: Told) -> str:
@@ -124,7 +126,8 @@ def joint_table(chosen: argparse.Namespace, tell: Told) -> str:
     found: list[joint.Case] = []
     workers = 1 if chosen.quick else os.cpu_count() or 1
     try:
-        for case in joint.cases(chosen.small_fleets, (3, 4, 5), tries=20, effort=1.0, workers=workers):
+        fleets = {3: chosen.small_fleets, 4: chosen.small_fleets // 7}
+        for case in joint.cases(fleets, tries=20, effort=1.0, workers=workers):
             found.append(case)
             if len(found) % 90 == 0:
                 tell(f"optimum, {len(found)} cases")
