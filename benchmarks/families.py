@@ -40,7 +40,11 @@ FAMILIES: Final = (
         "one machine type, VMs of an eighth to a half of a host",
         {"machine_types": ONE_TYPE, "vm_sizes": LARGE_SIZES, "fill_spread": 0.2},
     ),
-    Family("scarce uplinks", "racks of 40 behind 1:8", {"oversubscription": 8.0, "uplink_mbit_s": 10_000}),
+    Family(
+        "scarce uplinks",
+        "hosts at 10 Gbit/s in racks of 40 behind 1:8",
+        {"oversubscription": 8.0, "host_link_mbit_s": 10_000, "uplink_mbit_s": 10_000},
+    ),
     Family(
         "one host a rack",
         "every host is a rack, ten racks on a power feed",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.against import peak_mib
+from benchmarks.against import peak_mib, warm
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.planner import solve
@@ -26,6 +26,8 @@ class Grown:
     hosts: int
     vms: int
     seconds: float
+    processor_s: float
+    """Of all processors together: what a busy machine does not change."""
     fleet_mib: float
     """Peak memory with the fleet, before planning."""
     peak_mib: float
@@ -37,16 +39,16 @@ class Grown:
 def grown(hosts: int, preset: str, seed: int) -> Grown:
     """Return what a first audited plan of a generated fleet takes, compiling apart."""
     policy = PRESETS[preset]
-    solve.make_plan(generate_fleet(GeneratorSettings(hosts=12)), policy, stop=Iterations(0))
+    warm(policy)
     fleet = generate_fleet(GeneratorSettings(hosts=hosts, seed=seed))
     fleet_mib = peak_mib()
-    begun_s = time.monotonic()
+    begun_s, processor_s = time.monotonic(), time.process_time()
     plan = solve.make_plan(fleet, policy, seed=seed, stop=Iterations(0))
-    seconds = time.monotonic() - begun_s
+    seconds, processor_s = time.monotonic() - begun_s, time.process_time() - processor_s
     summary = plan.header.summary
     errors = sum(finding.get("severity") == "error" for finding in summary.audit.findings)
     gaps = summary.makespan_gap, summary.exposure_gap
-    return Grown(hosts, len(fleet.vms), seconds, fleet_mib, peak_mib(), *gaps, errors)
+    return Grown(hosts, len(fleet.vms), seconds, processor_s, fleet_mib, peak_mib(), *gaps, errors)
 
 
 def exponent(hosts: list[int], amounts: list[float]) -> float:
@@ -54,10 +56,61 @@ def exponent(hosts: list[int], amounts: list[float]) -> float:
     return float(np.polyfit(np.log(hosts), np.log(amounts), 1)[0])
 
 
+HEADER = [
+    "hosts",
+    "VMs",
+    "first audited plan s",
+    "processor s",
+    "x each doubling",
+    "MiB",
+    "of them the fleet",
+    "gap makespan",
+    "gap exposure",
+    "errors",
+]
+
+
+def table(sizes: list[Grown]) -> list[list[str]]:
+    """Return a row for each size, with the ratio of seconds to the size before, for each doubling of hosts."""
+    rows = []
+    for before, each in zip([None, *sizes], sizes, strict=False):
+        doublings = np.log2(each.hosts / before.hosts) if before else 0.0
+        ratio = f"{(each.seconds / before.seconds) ** (1 / doublings):.2f}" if before and doublings else ""
+        rows.append(
+            [
+                f"{each.hosts:,}",
+                f"{each.vms:,}",
+                f"{each.seconds:.1f}",
+                f"{each.processor_s:.1f}",
+                ratio,
+                f"{each.peak_mib:,.0f}",
+                f"{each.fleet_mib:,.0f}",
+                f"{100 * each.makespan_gap:.1f} %",
+                f"{100 * each.exposure_gap:.1f} %",
+                str(each.errors),
+            ]
+        )
+    return rows
+
+
+def fits(sizes: list[Grown]) -> str:
+    """Return in words how seconds and memory grow."""
+    if len(sizes) < 2:
+        return "One size alone does not say how they grow."
+    hosts = [each.hosts for each in sizes]
+    seconds, memory = (
+        exponent(hosts, amounts) for amounts in ([each.seconds for each in sizes], [each.peak_mib for each in sizes])
+    )
+    return (
+        f"Seconds grow as hosts^{seconds:.2f}, that is {2**seconds:.2f} for each doubling; "
+        f"memory as hosts^{memory:.2f}, {2**memory:.2f} for each doubling (least squares of the logarithms)."
+    )
+
+
 def stages(hosts: int, preset: str, seed: int) -> list[tuple[str, float]]:
     """Return the seconds of each stage of a first plan."""
     policy = PRESETS[preset]
-    solve.make_plan(generate_fleet(GeneratorSettings(hosts=12)), policy, stop=Iterations(0))
+    warm(policy)
     fleet = generate_fleet(GeneratorSettings(hosts=hosts, seed=seed))
     laps: list[tuple[str, float]] = []
     last_s = time.monotonic()

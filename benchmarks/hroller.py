@@ -1,8 +1,8 @@
 """Ganeti's hroller on our snapshots: written as its text data, its reboot groups and moves carried out on paper.
 
-hroller knows memory, vCPUs and disks; no bandwidth, no duration, no limit on hosts out.  So both sides are asked for a
-plan that capacity alone limits, on clusters with shared storage where every VM may go anywhere.  Its groups assume that
-all VMs move back before the next group, and so it is carried out.
+hroller looks for room by memory, not by vCPUs, and knows no bandwidth, no duration and no limit on hosts out.  So both
+sides are asked for a plan that capacity alone limits, on clusters with shared storage where every VM may go anywhere.
+Its groups assume that all VMs move back before the next group, and so it is carried out.
 """
 
 import shutil
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.against import peak_mib, stop_of
+from benchmarks.against import peak_mib, stop_of, warm
 from benchmarks.families import SHARED_STORAGE
 from benchmarks.other_tools import Answer, ask
 from benchmarks.rows import Row, row_of_plan, row_of_replay
@@ -100,6 +100,7 @@ def hroller_rows(hosts: int, seed: int, limit: float | int, limit_s: float) -> I
     """Yield our row and hroller's for a cluster; hroller is given up after ``limit_s``."""
     fleet = generate_fleet(GeneratorSettings.model_validate({"hosts": hosts, "seed": seed, **SHARED_STORAGE}))
     family = "shared storage"
+    warm(CAPACITY_ALONE)
     plan = make_plan(fleet, CAPACITY_ALONE, stop=stop_of(limit))
     problem = build_problem(fleet, CAPACITY_ALONE)
     yield row_of_plan(problem, plan, family, peak_mib())

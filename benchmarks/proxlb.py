@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.against import peak_mib, stop_of
+from benchmarks.against import peak_mib, stop_of, warm
 from benchmarks.families import SHARED_STORAGE
+from benchmarks.hroller import CAPACITY_ALONE
 from benchmarks.other_tools import Answer, ask
 from benchmarks.rows import Row, row_of_plan, row_of_replay
 from slacktide.datasets.generator import generate_fleet
@@ -82,6 +83,7 @@ def proxlb_rows(
     chosen = tuple(sorted(fleet.vms["host_id"].unique().sort().to_list()[:drained]))
     policy = policy_for(chosen)
     family = f"{drained} of {hosts} hosts"
+    warm(CAPACITY_ALONE)
     plan = make_plan(fleet, policy, stop=stop_of(limit))
     problem = build_problem(fleet, policy)
     yield row_of_plan(problem, plan, family, peak_mib())

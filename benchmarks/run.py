@@ -138,52 +138,14 @@ def joint_table(chosen: argparse.Namespace, tell: Told) -> str:
 
 def growth_table(chosen: argparse.Namespace, tell: Told) -> str:
     """Return the table of sizes, with the exponents that fit below."""
-    header = [
-        "hosts",
-        "VMs",
-        "first audited plan s",
-        "x hosts",
-        "x seconds",
-        "MiB",
-        "of them the fleet",
-        "gap makespan",
-        "gap exposure",
-        "errors",
-    ]
     sizes: list[growth.Grown] = []
-    rows = []
     try:
         for hosts in chosen.growth:
             tell(f"growth, {hosts:,} hosts")
-            each = alone(chosen, growth.grown, hosts, chosen.presets[0], chosen.seed)
-            before = sizes[-1] if sizes else each
-            sizes.append(each)
-            rows.append(
-                [
-                    f"{each.hosts:,}",
-                    f"{each.vms:,}",
-                    f"{each.seconds:.1f}",
-                    f"{each.hosts / before.hosts:.1f}",
-                    f"{each.seconds / before.seconds:.2f}",
-                    f"{each.peak_mib:,.0f}",
-                    f"{each.fleet_mib:,.0f}",
-                    f"{100 * each.makespan_gap:.1f} %",
-                    f"{100 * each.exposure_gap:.1f} %",
-                    str(each.errors),
-                ]
-            )
+            sizes.append(alone(chosen, growth.grown, hosts, chosen.presets[0], chosen.seed))
     except KeyboardInterrupt:
         tell("interrupted")
-    fits = ""
-    if len(sizes) > 1:
-        hosts = [each.hosts for each in sizes]
-        seconds = growth.exponent(hosts, [each.seconds for each in sizes])
-        memory = growth.exponent(hosts, [each.peak_mib for each in sizes])
-        fits = (
-            f"\n\nSeconds grow as hosts^{seconds:.2f}, that is {2**seconds:.2f} for each doubling; "
-            f"memory as hosts^{memory:.2f}, {2**memory:.2f} for each doubling (least squares of the logarithms)."
-        )
-    return markdown(header, rows) + fits
+    return f"{markdown(growth.HEADER, growth.table(sizes))}\n\n{growth.fits(sizes)}"
 
 
 def stages_table(chosen: argparse.Namespace, tell: Told) -> str:
