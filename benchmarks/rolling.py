@@ -12,11 +12,12 @@ from slacktide.planner.problem import Problem
 from slacktide.planner.streams.work import Work
 
 Ints = NDArray[np.int64]
+NONE = np.zeros(0, np.int64)
 
 
 @numba.njit(cache=True)
-def emptiest(capacity, used, machine_type, closed, demand, allowed, crowd, limit):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """Return the emptiest host with room that is not crowded, the emptiest with room, and the emptiest; -1: none."""
+def emptiest(capacity, used, machine_type, closed, demand, allowed, domain, full):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """Return the emptiest host with room in a domain not full, the emptiest with room, and the emptiest; -1: none."""
     apart, room, any_ = -1, -1, -1
     best_apart, best_room, best = -2.0e9, -2.0e9, -2.0e9
     for host in range(capacity.shape[0]):
@@ -29,7 +30,7 @@ def emptiest(capacity, used, machine_type, closed, demand, allowed, crowd, limit
         if free_vcpus >= demand[0] and free_mib >= demand[1]:
             if share > best_room:
                 best_room, room = share, host
-            if share > best_apart and (crowd[host] if len(crowd) > 1 else 0) < limit:
+            if share > best_apart and not (full == domain[host]).any():
                 best_apart, apart = share, host
     return apart, room, any_
 
@@ -62,9 +63,9 @@ class Rolling:
         Hosts where its service has too many already are taken if there is no other; with ``force`` even a full one.
         """
         hosts, vms = self.problem.hosts, self.problem.vms
-        crowd, limit = self.crowd(vm)
+        domain, full = self.full_domains(vm)
         found = emptiest(
-            hosts.capacity, self.used, hosts.machine_type, closed, vms.demand[vm], vms.allowed_types[vm], crowd, limit
+            hosts.capacity, self.used, hosts.machine_type, closed, vms.demand[vm], vms.allowed_types[vm], domain, full
         )
         apart, room, any_ = found
         if apart >= 0:
@@ -75,16 +76,15 @@ class Rolling:
         self.overfilled += force
         return any_ if force else -1
 
-    def crowd(self, vm: int) -> tuple[Ints, int]:
-        """Return how many of a VM's service are in the domain of each host, itself apart, and how many may be."""
+    def full_domains(self, vm: int) -> tuple[Ints, Ints]:
+        """Return each host's domain of the kind that a VM's service spreads over, and the domains it has filled."""
         services, service = self.problem.services, int(self.problem.vms.service[vm])
         if service < 0 or services.spread_kind[service] < 0:
-            return np.zeros(1, np.int64), 1
+            return self.problem.hosts.rack, NONE
         domain = services.spread_domains[services.spread_kind[service]]
         others = self.members[service]
-        taken = domain[self.where[others[others != vm]]]
-        counts = np.bincount(taken[taken >= 0], minlength=int(domain.max()) + 1)
-        return np.where(domain >= 0, counts[domain], 0), int(services.spread_limit[service])
+        names, counts = np.unique(domain[self.where[others[others != vm]]], return_counts=True)
+        return domain, names[(counts >= services.spread_limit[service]) & (names >= 0)]
 
     def go(self, vm: int, target: int, group: int, *, back: bool) -> None:
         """Move a VM."""
