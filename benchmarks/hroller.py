@@ -99,7 +99,7 @@ def work_of_groups(problem: Problem, text: str) -> Work:
 def hroller_rows(hosts: int, seed: int, limit: float | int, limit_s: float) -> Iterator[Row]:
     """Yield our row and hroller's for a cluster; hroller is given up after ``limit_s``."""
     fleet = generate_fleet(GeneratorSettings.model_validate({"hosts": hosts, "seed": seed, **SHARED_STORAGE}))
-    family = "shared storage"
+    family = f"shared storage, {hosts:,} hosts"
     warm(CAPACITY_ALONE)
     plan = make_plan(fleet, CAPACITY_ALONE, stop=stop_of(limit))
     problem = build_problem(fleet, CAPACITY_ALONE)
