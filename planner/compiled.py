@@ -1,9 +1,11 @@
 """Functions compiled to machine code on first use, and kept on disk for the next.
 
 numba keeps compiled code by the age of the module that holds it and overlooks a changed callee in another module.  The
-folder is therefore named after the text of all modules of the compiled package.
+folder is therefore named after the text of all modules of the compiled function's package, and of the migration model
+whose constants they use.
 """
 
+import functools
 import hashlib
 import os
 import tempfile
@@ -15,12 +17,13 @@ import numba
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_PACKAGE = Path(__file__).parent / "listing"
+_MODEL = Path(__file__).parent / "precopy.py"
 
 
-def _cache_folder() -> Path:
-    """Return the folder for this version's compiled code: the user's cache, else a temporary one."""
-    text = b"".join(path.read_bytes() for path in sorted(_PACKAGE.glob("*.py")))
+@functools.cache
+def _cache_folder(package: Path) -> Path:
+    """Return the folder for a package's present compiled code: the user's cache, else a temporary one."""
+    text = b"".join(path.read_bytes() for path in (*sorted(package.glob("*.py")), _MODEL))
     name = f"compiled-{hashlib.sha256(text).hexdigest()[:16]}"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     for base in (home / "slacktide", Path(tempfile.gettempdir()) / f"slacktide-{os.getuid()}"):
@@ -30,10 +33,7 @@ def _cache_folder() -> Path:
             continue
         if os.access(base / name, os.W_OK):
             return base / name
-    return _PACKAGE
-
-
-_FOLDER = str(_cache_folder())
+    return package
 
 
 def inlined(function: Function) -> Function:
@@ -44,7 +44,8 @@ def inlined(function: Function) -> Function:
 def compiled(function: Function) -> Function:
     """Compile ``function`` with numba in its nopython mode, and keep the result on disk."""
     config: Any = numba.config
-    before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
+    folder = _cache_folder(Path(function.__code__.co_filename).parent)
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
         return cast("Function", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     finally:

@@ -13,6 +13,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 
 from slacktide import __version__
 from slacktide.service.commands.campaign import report, run
+from slacktide.service.commands.compare import compare
 from slacktide.service.commands.fleet import fleet
 from slacktide.service.commands.plan import audit, explain, plan
 from slacktide.service.commands.policy import policy
@@ -40,11 +41,12 @@ app.command(policy)
 app.command(plan, sort_key=3, help_epilogue="")
 app.command(audit, sort_key=4, help_epilogue="")
 app.command(explain, sort_key=5, help_epilogue="")
-app.command(what_if, sort_key=6, help_epilogue="")
-app.command(pareto, sort_key=7, help_epilogue="")
-app.command(run, sort_key=8, help_epilogue="")
-app.command(report, sort_key=9, help_epilogue="")
-app.command(revise, sort_key=10, help_epilogue="")
+app.command(compare, sort_key=6, help_epilogue="")
+app.command(what_if, sort_key=7, help_epilogue="")
+app.command(pareto, sort_key=8, help_epilogue="")
+app.command(run, sort_key=9, help_epilogue="")
+app.command(report, sort_key=10, help_epilogue="")
+app.command(revise, sort_key=11, help_epilogue="")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

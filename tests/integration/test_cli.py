@@ -84,6 +84,17 @@ def test_explain(work):
     assert isinstance(json.loads(slacktide("explain", work / "fleet", work / "plan", "--json").stdout), dict)
 
 
+def test_compare(work):
+    table = slacktide("compare", work / "fleet", work / "plan").stdout
+    assert [line.split()[0] for line in table.splitlines()[2:]] == ["plan", "kubevirt", "nova", "vsphere", "ovirt"]
+    options = ("--constants", "1:1", "--constants", "2:50", "--json")
+    rows = json.loads(slacktide("compare", work / "fleet", work / "plan", *options).stdout)["rows"]
+    assert [row["name"] for row in rows] == ["plan", "1:1", "2:50"]
+    assert rows[0]["over_limit"] == 0
+    assert rows[1]["drain_s"] > rows[2]["drain_s"]
+    assert rows[1]["blackout_s"] <= rows[2]["blackout_s"]
+
+
 def test_run_and_report_without_ray(work):
     campaign = work / "plan-campaign"
     first = slacktide("run", work / "fleet", work / "plan", "--no-ray", "--json")

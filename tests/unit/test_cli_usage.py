@@ -27,8 +27,20 @@ def test_version(capsys):
 def test_help_lists_the_commands_in_the_order_of_work(capsys):
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    names = ("fleet", "policy", "plan", "audit", "explain", "what-if", "pareto", "run", "report")
-    places = [text.index(f"│ {name} ") for name in names]
+    commands = (
+        "fleet",
+        "policy",
+        "plan",
+        "audit",
+        "explain",
+        "compare",
+        "what-if",
+        "pareto",
+        "run",
+        "report",
+        "revise",
+    )
+    places = [text.index(f"│ {name} ") for name in commands]
     assert places == sorted(places)
     assert "Exit codes: 0 done;" in text
 
@@ -45,8 +57,10 @@ def test_help_lists_the_commands_in_the_order_of_work(capsys):
         ["plan"],
         ["audit"],
         ["explain"],
+        ["compare"],
         ["what-if"],
         ["pareto"],
+        ["revise"],
         ["run"],
         ["report"],
     ],

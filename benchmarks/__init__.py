@@ -1,0 +1,1 @@
+"""Benchmarks: ``python benchmarks/run.py`` runs all of them; the others time one part each."""
