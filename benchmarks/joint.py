@@ -17,7 +17,8 @@ from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.planner import solve
 from slacktide.planner.bounds import compute_bounds, host_needs
 from slacktide.planner.joint import Solved, scores, solve_joint
-from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.orders import first_order
 from slacktide.planner.policy import Assumptions, Policy, Reserve
 from slacktide.planner.problem import Problem, build_problem

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from slacktide.planner.bounds import Bounds
 from slacktide.planner.deferral import REMEDIES, Reason
 from slacktide.planner.limits import resolved
-from slacktide.planner.listing.schedule import Schedule
+from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.plan import (
     STRATEGIES,
     AuditSummary,

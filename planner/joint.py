@@ -18,7 +18,7 @@ from slacktide.planner.constraints.constraint import Limit
 from slacktide.planner.deferral import Reason
 from slacktide.planner.encoding import Encoding, fastest_rates
 from slacktide.planner.limits import resolved
-from slacktide.planner.listing.schedule import Schedule
+from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.problem import NO_LIMIT, Problem
 
 MOST_DUE_HOSTS = 8

@@ -27,8 +27,9 @@ from slacktide.planner.bounds import Bounds, Needs, compute_bounds, host_needs
 from slacktide.planner.joint import Solved, declined, solve_joint
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.arrays import Instance
-from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule, new_halt
-from slacktide.planner.listing.sweep import Terms
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.gating import Terms
+from slacktide.planner.listing.schedule import build_instance, list_schedule, new_halt
 from slacktide.planner.orders import first_order
 from slacktide.planner.plan import AuditSummary, Plan, PlanHeader
 from slacktide.planner.plan_files import plan_id

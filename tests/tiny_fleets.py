@@ -10,7 +10,8 @@ from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner import solve
 from slacktide.planner.bounds import host_needs
-from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.orders import first_order
 from slacktide.planner.policy import Assumptions, Canary, Policy, Reserve
 from slacktide.planner.problem import Problem

@@ -83,6 +83,7 @@ class Instance(NamedTuple):
     bucket_s: int
     pivot: int  # the scarcer resource
     bucket_size: int  # hosts in one list differ by less in free capacity of it
+    from_s: int  # when the pass begins: nobody is notified before
 
 
 class State(NamedTuple):
@@ -91,6 +92,7 @@ class State(NamedTuple):
     status: Ints  # (N,)
     patched: Ints  # (N,) 1: at the patch level
     free: Ints  # (N, 2)
+    held: Ints  # (N, 2) part of it that promised moves still to come will take
     out_count: Ints  # (G,)
     reserve_free: Ints  # (R, 2)
     vm_host: Ints  # (V,)
@@ -122,3 +124,46 @@ class Moves(NamedTuple):
     old_start_s: Ints
     old_end_s: Ints
     old_source: Ints
+
+
+class Promises(NamedTuple):
+    """What a pass keeps where it still fits; P hosts in the order of their moments, M moves, K loads, T seconds."""
+
+    host: Ints  # (P,)
+    wave: Ints  # (P,)
+    due_s: Ints  # (P,) when the host is to leave
+    drained_s: Ints  # (P,)
+    return_s: Ints  # (P,)
+    first: Ints  # (P + 1,) into the moves
+    vm: Ints  # (M,)
+    target: Ints  # (M,)
+    start_s: Ints  # (M,)
+    end_s: Ints  # (M,)
+    rate: Ints  # (M,) -1: none that may be chosen
+    told: Ints  # (M,) 1: the guest has been notified
+    settled: Ints  # (M,) 1: the VM is to stay on the target
+    of_host: Ints  # (N,) number of the host's promise, -1: none
+    load: Ints  # (K, T) hosts out, and the capacity that they take with them, every `step_s` from `from_s` on
+    step_s: int
+    load_limit: Ints  # (K,)
+    load_group: Ints  # (N, L) loads that a host adds to, -1: none
+    load_weight: Ints  # (N, L)
+    progress: Ints  # the next promise
+
+
+class Begun(NamedTuple):
+    """Hosts that are draining when the pass begins, with VMs still to be moved; B hosts, F moves under way."""
+
+    host: Ints  # (B,)
+    wave: Ints  # (B,)
+    drain_start_s: Ints  # (B,)
+    first: Ints  # (B + 1,) into the moves
+    vm: Ints  # (F,)
+    target: Ints  # (F,)
+    start_s: Ints  # (F,)
+    end_s: Ints  # (F,)
+    rate: Ints  # (F,)
+    of_host: Ints  # (N,) number of the host here, -1: none
+    return_host: Ints  # hosts that are drained or nearly so
+    return_s: Ints  # when they are expected
+    gate: Ints  # end of the last gate, waves so far, the last wave's number, its hosts, how many of them still drain

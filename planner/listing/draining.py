@@ -91,7 +91,7 @@ def release_s(instance: Instance, host: int, vms: Ints) -> int:
     for vm in vms:
         notice_s = max(notice_s, instance.notice_s[vm])
         total_s += max(1, instance.duration_s[vm, rate])
-    return notice_s - total_s
+    return instance.from_s + notice_s - total_s
 
 
 @inlined
@@ -139,11 +139,76 @@ def one_host_for_all(instance: Instance, state: State, vms: Ints, at_s: int) -> 
         for kind in range(state.size_head.shape[1]):
             host, seen = state.size_head[KEEPS, kind, bucket], 0
             while host >= 0 and seen < IDLE_COMPARED:
-                fits = state.free[host, 0] >= wanted[0] and state.free[host, 1] >= wanted[1]
+                fits = state.free[host, 0] - state.held[host, 0] >= wanted[0]
+                fits &= state.free[host, 1] - state.held[host, 1] >= wanted[1]
                 if fits and not still_arriving(state, host, at_s):
                     return host
                 host, seen = state.size_next[host], seen + 1
     return -1
+
+
+@inlined
+def leave(instance: Instance, state: State, host: int) -> None:
+    """Take a host out of service."""
+    unlist(instance, state, host)
+    state.status[host] = OUT
+    change_service(instance, state, host, 1)
+
+
+@inlined
+def stay(instance: Instance, state: State, host: int) -> None:
+    """Put a host back that found no room for its VMs."""
+    change_service(instance, state, host, -1)
+    state.status[host] = DUE
+    enlist(instance, state, host)
+
+
+@inlined
+def notice_from_s(instance: Instance, state: State, vm: int, at_s: int) -> int:
+    """Return when a VM can start to move at the earliest if all is decided at ``at_s``."""
+    told_s = instance.from_s if state.vm_source[vm] < 0 else max(instance.from_s, state.vm_end[vm])
+    return max(at_s, told_s + instance.notice_s[vm])
+
+
+@compiled
+def place_all(
+    instance: Instance,
+    state: State,
+    moves: Moves,
+    booked: int,
+    host: int,
+    vms: Ints,
+    at_s: int,
+    reach: int,
+    until_s: int,
+) -> bool:
+    """Find a place for each of ``vms`` and book it, or book none and return False.
+
+    The first ``booked`` of ``moves`` are booked already, and stay.
+    """
+    whole = one_host_for_all(instance, state, vms, at_s)
+    for count in range(vms.shape[0]):
+        vm, at = vms[count], booked + count
+        ready_s = notice_from_s(instance, state, vm, at_s)
+        notice_s = instance.notice_s[vm]
+        lists = DUE + 1 if notice_s <= SHORT_NOTICE_S or ready_s + notice_s <= until_s else DUE
+        target, rate, start_s = on_one_host(instance, state, moves, at, vm, host, ready_s, whole)
+        if target < 0:
+            target, rate, start_s = choose_target(instance, state, moves, at, vm, host, ready_s, reach, lists)
+        if target < 0:
+            cancel(instance, state, moves, booked, at, host)
+            return False
+        moves.vm[at], moves.target[at], moves.rate[at] = vm, target, rate
+        moves.start_s[at], moves.end_s[at] = start_s, start_s + instance.duration_s[vm, rate]
+        place(instance, state, moves, at, host, 1)
+    return True
+
+
+@compiled
+def cancel(instance: Instance, state: State, moves: Moves, kept: int, booked: int, host: int) -> None:
+    """Cancel the bookings of a host but for the first ``kept``, the last first."""
+    for at in range(booked - 1, kept - 1, -1):
+        place(instance, state, moves, at, host, -1)
 
 
 @compiled
@@ -151,32 +216,11 @@ def drain(
     instance: Instance, state: State, moves: Moves, host: int, vms: Ints, at_s: int, reach: int, until_s: int
 ) -> bool:
     """Place every VM of the host and book it, or change nothing and return False."""
-    unlist(instance, state, host)
-    status = state.status[host]
-    state.status[host] = OUT
-    change_service(instance, state, host, 1)
-    whole = one_host_for_all(instance, state, vms, at_s)
-    for at in range(vms.shape[0]):
-        vm = vms[at]
-        ready_s = max(at_s, instance.notice_s[vm])
-        if state.vm_source[vm] >= 0:
-            ready_s = max(ready_s, state.vm_end[vm] + instance.notice_s[vm])
-        notice_s = instance.notice_s[vm]
-        lists = DUE + 1 if notice_s <= SHORT_NOTICE_S or ready_s + notice_s <= until_s else DUE
-        target, rate, start_s = on_one_host(instance, state, moves, at, vm, host, ready_s, whole)
-        if target < 0:
-            target, rate, start_s = choose_target(instance, state, moves, at, vm, host, ready_s, reach, lists)
-        if target < 0:
-            for booked in range(at - 1, -1, -1):
-                place(instance, state, moves, booked, host, -1)
-            change_service(instance, state, host, -1)
-            state.status[host] = status
-            enlist(instance, state, host)
-            return False
-        moves.vm[at], moves.target[at], moves.rate[at] = vm, target, rate
-        moves.start_s[at], moves.end_s[at] = start_s, start_s + instance.duration_s[vm, rate]
-        place(instance, state, moves, at, host, 1)
-    return True
+    leave(instance, state, host)
+    if place_all(instance, state, moves, 0, host, vms, at_s, reach, until_s):
+        return True
+    stay(instance, state, host)
+    return False
 
 
 @compiled
@@ -199,17 +243,17 @@ def forget_inbound(state: State, host: int, until_s: int) -> None:
 
 
 @compiled
-def commit(state: State, moves: Moves, host: int, count: int, at_s: int, rows: Ints, row: int) -> None:
-    """Write the booked moves of a host down and hand its VMs over."""
+def commit(state: State, moves: Moves, host: int, first: int, count: int, at_s: int, rows: Ints, row: int) -> None:
+    """Write the booked moves of a host down and hand its VMs over; those before ``first`` are written already."""
     state.host_vm[host] = -1
     forget_inbound(state, host, np.int64(FAR))
-    for at in range(count):
-        vm, target = moves.vm[at], moves.target[at]
+    for at in range(first, count):
+        vm, target, to = moves.vm[at], moves.target[at], row + at - first
         state.next_vm[vm] = state.host_vm[target]
         state.host_vm[target] = vm
         forget_inbound(state, target, at_s)
-        rows[row + at, 0], rows[row + at, 1], rows[row + at, 2] = vm, host, target
-        rows[row + at, 3], rows[row + at, 4], rows[row + at, 5] = moves.start_s[at], moves.end_s[at], moves.rate[at]
+        rows[to, 0], rows[to, 1], rows[to, 2] = vm, host, target
+        rows[to, 3], rows[to, 4], rows[to, 5] = moves.start_s[at], moves.end_s[at], moves.rate[at]
 
 
 @compiled

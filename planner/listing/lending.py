@@ -17,7 +17,7 @@ from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
 from slacktide.planner.compiled import compiled
-from slacktide.planner.listing.arrays import Instance, Moves, State
+from slacktide.planner.listing.arrays import Begun, Instance, Moves, Promises, State
 
 Array = TypeVar("Array", NDArray[np.int64], NDArray[np.float64])
 Writer = Callable[[BaseContext, ir.IRBuilder, Signature, Sequence[ir.Value]], ir.Value]
@@ -77,6 +77,7 @@ def lent_instance(instance: Instance) -> Instance:
         instance.bucket_s,
         instance.pivot,
         instance.bucket_size,
+        instance.from_s,
     )
 
 
@@ -87,6 +88,7 @@ def lent_state(state: State) -> State:
         lent(state.status),
         lent(state.patched),
         lent(state.free),
+        lent(state.held),
         lent(state.out_count),
         lent(state.reserve_free),
         lent(state.vm_host),
@@ -120,4 +122,51 @@ def lent_moves(moves: Moves) -> Moves:
         lent(moves.old_start_s),
         lent(moves.old_end_s),
         lent(moves.old_source),
+    )
+
+
+@compiled
+def lent_promises(promises: Promises) -> Promises:
+    """Return promises with all arrays lent."""
+    return Promises(
+        lent(promises.host),
+        lent(promises.wave),
+        lent(promises.due_s),
+        lent(promises.drained_s),
+        lent(promises.return_s),
+        lent(promises.first),
+        lent(promises.vm),
+        lent(promises.target),
+        lent(promises.start_s),
+        lent(promises.end_s),
+        lent(promises.rate),
+        lent(promises.told),
+        lent(promises.settled),
+        lent(promises.of_host),
+        lent(promises.load),
+        promises.step_s,
+        lent(promises.load_limit),
+        lent(promises.load_group),
+        lent(promises.load_weight),
+        lent(promises.progress),
+    )
+
+
+@compiled
+def lent_begun(begun: Begun) -> Begun:
+    """Return what has begun with all arrays lent."""
+    return Begun(
+        lent(begun.host),
+        lent(begun.wave),
+        lent(begun.drain_start_s),
+        lent(begun.first),
+        lent(begun.vm),
+        lent(begun.target),
+        lent(begun.start_s),
+        lent(begun.end_s),
+        lent(begun.rate),
+        lent(begun.of_host),
+        lent(begun.return_host),
+        lent(begun.return_s),
+        lent(begun.gate),
     )

@@ -1,11 +1,12 @@
 """Passes of list scheduling over a problem: the arrays go in, a schedule comes out."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from slacktide.planner.listing.arrays import CLOSED, DUE, KEEPS, MOST_BUCKETS, Floats, Instance, Ints, Moves, State
-from slacktide.planner.listing.sweep import Outcome, Terms, run_pass
+from slacktide.planner.listing.decisions import Schedule, Underway
+from slacktide.planner.listing.gating import Terms
+from slacktide.planner.listing.promised import begun_of, promises_of, take_over, with_underway
+from slacktide.planner.listing.sweep import Outcome, run_pass
 from slacktide.planner.listing.targets import enlist_all
 from slacktide.planner.problem import NO_LIMIT, Problem
 
@@ -15,33 +16,8 @@ LONGEST_RING = 4096
 """Buckets of time at most: with one-second buckets more than an hour ahead, longer than a drain takes."""
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """What one pass decides, numbered as in the problem; n hosts, m migrations."""
-
-    host: Ints
-    """Hosts in the order in which they leave service, shape (n,)."""
-    wave: Ints
-    drain_start_s: Ints
-    drained_s: Ints
-    return_s: Ints
-    vm: Ints
-    """VM of each migration, shape (m,)."""
-    source: Ints
-    target: Ints
-    start_s: Ints
-    end_s: Ints
-    rate: Ints
-    """Number of the rate in the problem's ``rates_mbit_s``."""
-
-    @property
-    def makespan_s(self) -> int:
-        """When the last host has returned."""
-        return int(self.return_s.max(initial=0))
-
-
-def build_instance(problem: Problem) -> Instance:
-    """Return the problem as the arrays that a pass reads."""
+def build_instance(problem: Problem, from_s: int = 0) -> Instance:
+    """Return the problem as the arrays that a pass from ``from_s`` on reads."""
     hosts, vms, services, network = problem.hosts, problem.vms, problem.services, problem.network
     grouped = np.argsort(vms.service, kind="stable")
     grouped = grouped[vms.service[grouped] >= 0]
@@ -81,6 +57,7 @@ def build_instance(problem: Problem) -> Instance:
         bucket_s=_bucket_s(problem),
         pivot=pivot,
         bucket_size=_bucket_size(hosts.capacity[:, pivot], vms.demand[:, pivot]),
+        from_s=from_s,
     )
 
 
@@ -90,20 +67,33 @@ def new_halt() -> Ints:
 
 
 def list_schedule(
-    problem: Problem, instance: Instance, order: Ints, terms: Terms, halt: Ints | None = None
+    problem: Problem,
+    instance: Instance,
+    order: Ints,
+    terms: Terms,
+    halt: Ints | None = None,
+    promised: Schedule | None = None,
+    underway: Underway | None = None,
 ) -> Schedule | None:
     """Return the schedule that one pass over the hosts of ``order`` gives, None: it was halted.
 
-    Hosts that find no room are not in it.
+    Hosts that find no room are not in it.  Hosts of ``promised`` leave when and as they do there, move by move, where
+    that keeps every limit; what does not fit is decided anew, and if need be its host waits with the others.  With
+    ``underway`` the pass begins at its ``from_s``, and the schedule holds what was under way as well.
     """
     halt = new_halt() if halt is None else halt
     hosts, vms = len(problem.hosts.ids), len(problem.vms.ids)
     rows = 2 * vms + 64
+    if underway is not None:
+        order = order[~np.isin(order, underway.host)]
     while True:
         state = _initial_state(problem, instance)
+        promises, begun = promises_of(problem, instance, promised, underway), begun_of(hosts, terms, underway)
+        if underway is not None:
+            take_over(problem, instance, state, underway)
         moves = Moves(*(np.zeros(_most_vms(problem), np.int64) for _ in Moves._fields))
         out = Outcome(np.zeros((hosts, 5), np.int64), np.zeros((rows, 6), np.int64), np.zeros(3, np.int64), halt)
-        run_pass(instance, state, moves, terms, order.astype(np.int64), out)
+        run_pass(instance, state, moves, terms, order.astype(np.int64), promises, begun, out)
         if out.counts[2] == 0:
             break
         rows *= 2
@@ -111,7 +101,8 @@ def list_schedule(
         return None
     planned = out.hosts[: out.counts[0]].T.copy()
     moved = out.rows[: out.counts[1]].T.copy()
-    return Schedule(*planned, *moved)
+    decided = Schedule(*planned, *moved)
+    return decided if underway is None else with_underway(decided, underway)
 
 
 def _most_vms(problem: Problem) -> int:
@@ -153,6 +144,7 @@ def _initial_state(problem: Problem, instance: Instance) -> State:
         status=status.astype(np.int64),
         patched=hosts.patched.astype(np.int64),
         free=free,
+        held=np.zeros_like(free),
         out_count=np.zeros(len(problem.out.limit), np.int64),
         reserve_free=reserve_free,
         vm_host=vms.host.copy(),

@@ -49,7 +49,10 @@ def enlist(instance: Instance, state: State, host: int) -> None:
     status = state.status[host]
     if status > DUE:
         return
-    bucket = state.free[host, instance.pivot] // instance.bucket_size
+    left = state.free[host, instance.pivot] - state.held[host, instance.pivot]
+    if left < 0:
+        return
+    bucket = left // instance.bucket_size
     kind = instance.type_number[host]
     head = state.size_head[status, kind, bucket]
     state.size_next[host] = -1
@@ -89,8 +92,9 @@ def may_host(instance: Instance, state: State, vm: int, source: int, host: int) 
     """Return whether a host has the capacity for a VM, keeps its reserves and may take it from its source."""
     if instance.one_way and state.patched[source] > state.patched[host]:
         return False
-    if instance.demand[vm, 0] > state.free[host, 0] or instance.demand[vm, 1] > state.free[host, 1]:
-        return False
+    for resource in range(2):
+        if instance.demand[vm, resource] > state.free[host, resource] - state.held[host, resource]:
+            return False
     return keeps_reserve(instance, state, vm, host)
 
 
@@ -119,7 +123,7 @@ def look_through(
             enough = seen + max(1, reach // LISTS_PER_LOOK)
             while target >= 0 and seen < min(reach, enough) and compared < STARTS_COMPARED:
                 host, target = target, state.size_next[target]
-                if state.free[host, instance.pivot] < wanted:
+                if state.free[host, instance.pivot] - state.held[host, instance.pivot] < wanted:
                     continue
                 seen += 1
                 if not may_host(instance, state, vm, source, host) or not spread_allows(

@@ -12,8 +12,8 @@ from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.bounds import compute_bounds, host_needs
 from slacktide.planner.limits import resolved
+from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance, list_schedule
-from slacktide.planner.listing.sweep import Terms
 from slacktide.planner.orders import first_order
 from slacktide.planner.policy import Assumptions, Canary, Gates, MigrationRules, Policy, Reserve
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem

@@ -10,7 +10,7 @@ import polars as pl
 from slacktide.datasets.schemas import TABLES
 from slacktide.datasets.snapshot import FleetMeta, FleetSnapshot
 from slacktide.planner.bounds import Bounds, compute_bounds, demands, host_needs
-from slacktide.planner.listing.schedule import Schedule
+from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.policy import Canary, Policy, Reserve, Selection
 from slacktide.planner.problem import Problem, build_problem
 from slacktide.planner.solve import assemble

@@ -12,7 +12,7 @@ from tiny_fleets import tiny_fleet, tiny_policy
 from slacktide.planner.audit import audit
 from slacktide.planner.deferral import Reason
 from slacktide.planner.joint import MOST_DUE_HOSTS, Declined, Infeasible, Solved, Undecided, solve_joint
-from slacktide.planner.listing.schedule import Schedule
+from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.policy import Gates, Selection
 from slacktide.planner.problem import build_problem
 from slacktide.planner.solve import assemble
