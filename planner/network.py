@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from slacktide.topology.datacenter import Datacenter
+from slacktide.topology.pods import pods
 from slacktide.topology.routing import Routing
 
 Ints = NDArray[np.int64]
@@ -41,6 +42,8 @@ class Network:
     """Part of a stream that each bundle carries."""
     bundle_limit: Floats
     """What migrations may fill of each bundle in Mbit/s, shape (B,)."""
+    pod: Ints
+    """Hosts of one pod reach each other below the top layer of the fabric, shape (N,)."""
 
 
 def build_network(datacenter: Datacenter, hosts: pl.DataFrame, link_share: float) -> Network:
@@ -76,6 +79,7 @@ def build_network(datacenter: Datacenter, hosts: pl.DataFrame, link_share: float
         route_bundle=renumbered[table.bundle[kept]].astype(np.int64),
         route_share=table.share[kept].astype(np.float64),
         bundle_limit=limit[can_fill],
+        pod=pods(datacenter),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from slacktide.planner.assembly import (
 )
 from slacktide.planner.audit import audit
 from slacktide.planner.bounds import Bounds, Needs, compute_bounds, host_needs
+from slacktide.planner.cells import cell_count
 from slacktide.planner.joint import Solved, declined, solve_joint
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.arrays import Instance
@@ -37,6 +39,9 @@ from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
 from slacktide.planner.stopping import NoImprovement, Progress, Stop
+
+if TYPE_CHECKING:
+    from slacktide.planner.cell_plans import CellMap
 
 REACH = 1024
 """Targets that are looked at for one VM, the fullest that fit first; a host that finds no room looks at more later.
@@ -118,6 +123,8 @@ def make_plan(
     stop: Stop | None = None,
     workers: int = 1,
     progress: Report | None = None,
+    cells: int | None = None,
+    cell_map: "CellMap | None" = None,
 ) -> Plan:
     """Return an audited plan for ``snapshot`` under ``policy``, the best found until ``stop``.
 
@@ -125,6 +132,9 @@ def make_plan(
     the search ends it and returns the best plan so far; one before that is raised, for there is no plan yet.  Hosts
     that cannot be planned are deferred, each with its reason and remedy.  The same snapshot, policy, seed and number of
     workers give the same plan if ``stop`` counts iterations.
+
+    A large fleet is cut into ``cells`` (None: as many as its size suggests, 1: none) that are planned apart by
+    ``cell_map`` (None: ``workers`` threads), which changes nothing in the plan; see :mod:`cells`.
 
     Raises
     ------
@@ -137,17 +147,30 @@ def make_plan(
     report = progress or (lambda _: None)
     report(Progress("reading the fleet", 0, None, None, None, 0.0, None))
     problem = build_problem(snapshot, policy)
+    stop = stop or NoImprovement()
+    if (count := cell_count(problem, cells)) > 1:
+        from slacktide.planner.cell_plans import in_threads
+        from slacktide.planner.decomposition import planned_in_cells
+
+        search = planned_in_cells(problem, count, seed, stop, cell_map or in_threads(workers), report, origin_s)
+    else:
+        search = planned_whole(problem, seed, stop, workers, report, origin_s)
+    search.phase = "auditing"
+    search.tell()
+    return assemble(snapshot, problem, search.best, seed, origin_s)
+
+
+def planned_whole(problem: Problem, seed: int, stop: Stop, workers: int, report: Report, origin_s: float) -> Search:
+    """Return the best schedule found for the fleet in one piece."""
     needs, instance = host_needs(problem), build_instance(problem)
     terms = terms_of(problem, needs)
     report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
     (first,) = passes(problem, instance, terms, [first_order(problem, needs)])
     search = Search(problem, compute_bounds(problem), report, origin_s, first, score_of(problem, first))
-    with _until_interrupted():
+    with until_interrupted():
         join(search, seed, workers)
-        improve(search, instance, needs, terms, stop or NoImprovement(), np.random.default_rng(seed), workers)
-    search.phase = "auditing"
-    search.tell()
-    return assemble(snapshot, problem, search.best, seed, origin_s)
+        improve(search, instance, needs, terms, stop, np.random.default_rng(seed), workers)
+    return search
 
 
 def join(search: Search, seed: int, workers: int) -> None:
@@ -171,14 +194,14 @@ def improve(
     workers: int,
 ) -> None:
     """Try further orders until ``stop``: shuffled a little, and with the hosts that came last pressed harder."""
-    search.press = _pressed(np.ones(len(needs.host)), needs, search.best)
-    while not stop(search.iteration, search.score[1], _bound(search)):
+    search.press = pressed(np.ones(len(needs.host)), needs, search.best)
+    while not stop(search.iteration, search.score[1], bound_of(search)):
         noises = [rng.random(len(needs.host)) for _ in range(max(1, workers))]
         orders = [first_order(search.problem, needs, noise, search.press) for noise in noises]
         for schedule in passes(search.problem, instance, terms, orders, stop):
             search.iteration += 1
             search.offer(schedule)
-            search.press = _pressed(search.press, needs, schedule)
+            search.press = pressed(search.press, needs, schedule)
         search.fraction = stop.fraction(search.iteration)
         search.tell()
 
@@ -255,7 +278,7 @@ def rank_of(score: Score) -> Score:
     return (left_alone, *(round(math.log(max(value, 1.0)) / ALIKE) for value in values), *values)
 
 
-def _bound(search: Search) -> float:
+def bound_of(search: Search) -> float:
     """Return the bound on the first objective, 0 where there is none."""
     known = {"exposure": search.bounds.exposure_s, "makespan": search.bounds.best_s}
     bound = known.get(search.problem.policy.objective[0], 0.0)
@@ -285,14 +308,14 @@ def _pace_s(needs: Needs) -> int:
     return max(1, round(PACE * float(np.median(needs.drain_s + needs.patch_s))))
 
 
-def _pressed(press: NDArray[np.float64], needs: Needs, schedule: Schedule) -> NDArray[np.float64]:
+def pressed(press: NDArray[np.float64], needs: Needs, schedule: Schedule) -> NDArray[np.float64]:
     """Return the weights of the due hosts, raised for those that a schedule waits for."""
     late = schedule.host[schedule.return_s > (1 - LATE_SHARE) * schedule.makespan_s]
     return np.where(np.isin(needs.host, late), press * PRESS, press)
 
 
 @contextmanager
-def _until_interrupted() -> Iterator[None]:
+def until_interrupted() -> Iterator[None]:
     """End the block at Ctrl-C, keeping what it has done."""
     try:
         yield

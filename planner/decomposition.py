@@ -1,0 +1,170 @@
+"""Planning a fleet cell by cell; read :class:`CellSearch` as the table of contents.
+
+The master problem shares the fleet's limits between the cells, the cells are planned apart, by whatever ``map`` is
+given, and their schedules are put together.  A cell's try depends on the seed, the number of the try and the cell
+alone: the same tries give the same schedule wherever and in whatever order they are planned.
+"""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slacktide.planner.bounds import Needs, compute_bounds, host_needs
+from slacktide.planner.budgets import Budget, budgets
+from slacktide.planner.cell_plans import CellMap, CellTask, joined, plan_cell
+from slacktide.planner.cells import cut
+from slacktide.planner.limits import resolved
+from slacktide.planner.listing.schedule import Schedule
+from slacktide.planner.problem import Problem
+from slacktide.planner.restriction import Part, restricted
+from slacktide.planner.solve import Report, Score, Search, bound_of, pressed, rank_of, score_of, until_interrupted
+from slacktide.planner.stopping import Progress, Stop
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+Tell = Callable[[int, int], None]
+"""Takes how many cells are planned in this round, and of how many."""
+Over = Callable[[], bool]
+"""Says whether even what is under way is to end."""
+
+
+def planned_in_cells(
+    problem: Problem, count: int, seed: int, stop: Stop, cell_map: CellMap, report: Report, origin_s: float
+) -> Search:
+    """Return the best schedule found for the fleet cut into ``count`` cells.
+
+    Every cell is planned once, however long it takes; further rounds, one try for each cell, go on until ``stop``.
+    """
+
+    def tell(done: int, of: int) -> None:
+        words = f"{done} of {of} cells planned" if iteration is None else f"{done} of {of} cells tried again"
+        report(Progress(words, 0, None, None, None, time.monotonic() - origin_s, done / of))
+
+    iteration: int | None = None
+    cells = CellSearch.of(problem, cut(problem, count), cell_map, seed, tell)
+    cells.begin()
+    search = Search(problem, compute_bounds(problem), report, origin_s, cells.schedule(), cells.score())
+    with until_interrupted():
+        while not stop(search.iteration, search.score[1], bound_of(search)):
+            iteration = search.iteration
+            cells.try_again(iteration, stop.over)
+            search.iteration += 1
+            search.offer(cells.schedule())
+            search.fraction = stop.fraction(search.iteration)
+            search.tell()
+    return search
+
+
+@dataclass
+class CellSearch:
+    """The cells of a fleet, and the best schedule of each so far."""
+
+    problem: Problem
+    parts: Sequence[Part]
+    cell_map: CellMap
+    seed: int
+    tell: Tell
+    needs: list[Needs] = field(default_factory=list)
+    canary: int | None = None
+    """The cell that has the canary hosts, None: there are none."""
+    budgets: list[Budget] = field(default_factory=list)
+    opens_s: int = 0
+    best: list[Schedule] = field(default_factory=list)
+    press: list[Floats] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, problem: Problem, cell: Ints, cell_map: CellMap, seed: int, tell: Tell) -> "CellSearch":
+        """Cut the problem into cells and share its limits between them."""
+        parts = [restricted(problem, np.flatnonzero(cell == number)) for number in range(int(cell.max()) + 1)]
+        search = cls(problem, parts, cell_map, seed, tell)
+        search.needs = [host_needs(part.problem) for part in parts]
+        search.canary = _canary_cell(problem, search.needs)
+        search._share(np.ones(len(parts)))
+        return search
+
+    def begin(self) -> None:
+        """Plan every cell once: the one with the canary first, for its gate opens the others."""
+        everyone = list(range(len(self.parts)))
+        found: dict[int, Schedule] = {}
+        if self.canary is not None:
+            found |= self._tried([self.canary], None)
+            self.opens_s = self._gate_s(found[self.canary])
+            everyone.remove(self.canary)
+        found |= self._tried(everyone, None)
+        self.best = [found[number] for number in range(len(self.parts))]
+        self.press = [
+            pressed(np.ones(len(needs.host)), needs, best) for needs, best in zip(self.needs, self.best, strict=True)
+        ]
+
+    def try_again(self, iteration: int, over: Over) -> None:
+        """Plan every cell once more, with its hosts shuffled a little, and keep what is better until it is ``over``."""
+        for number, schedule in self._tried(list(range(len(self.parts))), iteration, over).items():
+            problem = self.parts[number].problem
+            late = number == self.canary and self._gate_s(schedule) > self.opens_s
+            if not late and rank_of(score_of(problem, schedule)) < rank_of(score_of(problem, self.best[number])):
+                self.best[number] = schedule
+            self.press[number] = pressed(self.press[number], self.needs[number], schedule)
+
+    def schedule(self) -> Schedule:
+        """Return the best schedules of the cells as one of the whole fleet."""
+        return joined([part.host for part in self.parts], [part.vm for part in self.parts], self.best, self.canary)
+
+    def score(self) -> Score:
+        """Return what the whole fleet's schedule is worth."""
+        return score_of(self.problem, self.schedule())
+
+    def _share(self, press: Floats) -> None:
+        canary = _canary_hosts(self.problem)
+        of_cell = [canary if number == self.canary else 0 for number in range(len(self.parts))]
+        self.budgets = budgets(self.problem, self.parts, of_cell, press)
+
+    def _tried(self, numbers: Sequence[int], iteration: int | None, over: Over = lambda: False) -> dict[int, Schedule]:
+        """Return a schedule for each of the cells ``numbers``; of a first try, or of a further one."""
+        tasks = [self._task(number, iteration) for number in numbers]
+        mapped = iter(self.cell_map(plan_cell, [self.parts[number].problem for number in numbers], tasks))
+        found: dict[int, Schedule] = {}
+        try:
+            while len(found) < len(tasks) and not over():
+                schedule = next(mapped)
+                if schedule is None:
+                    break
+                found[tasks[len(found)].number] = schedule
+                self.tell(len(found), len(self.parts))
+        finally:
+            if isinstance(mapped, Generator):
+                mapped.close()
+        return found
+
+    def _task(self, number: int, iteration: int | None) -> CellTask:
+        return CellTask(
+            number=number,
+            of=len(self.parts),
+            budget=self.budgets[number],
+            opens_s=0 if number == self.canary else self.opens_s,
+            seed=None if iteration is None else (self.seed, iteration, number),
+            press=None if iteration is None else self.press[number],
+        )
+
+    def _gate_s(self, schedule: Schedule) -> int:
+        """Return when the canary lets the other cells begin."""
+        first = schedule.return_s[schedule.wave == 0]
+        return int(first.max(initial=0)) + self.problem.policy.canary.bake_s
+
+
+def _canary_hosts(problem: Problem) -> int:
+    return resolved(problem.policy.canary.hosts, int(problem.selected.sum()))
+
+
+def _canary_cell(problem: Problem, needs: Sequence[Needs]) -> int | None:
+    """Return the cell whose canary is back soonest, None: there is no canary."""
+    count = _canary_hosts(problem)
+    if count == 0:
+        return None
+    back_s = [
+        int(np.sort(need.earliest_s)[min(count, len(need.host)) - 1]) if len(need.host) else 2**62 for need in needs
+    ]
+    return int(np.argmin(back_s))
