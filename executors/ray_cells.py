@@ -15,7 +15,7 @@ import ray
 from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.actors import PICKLE_PROTOCOL, cluster
 from slacktide.planner.cell_plans import CellTask, Planner
-from slacktide.planner.listing.schedule import Schedule
+from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.problem import Problem
 
 STORE_BYTES: Final = 1024 * 2**20

@@ -23,6 +23,14 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+SLACK = 0.0025
+"""Part of the hosts out and of free capacity that no cell gets.
+
+Where the cells' schedules collide a host returns some seconds late, and so does what waits for it.  Without a little
+room each such host is out of its turn and comes last: the plan takes a patch longer (docs/scale.md).
+"""
+
+
 @dataclass(frozen=True)
 class Budget:
     """One cell's limits, in the numbers of its part."""
@@ -83,7 +91,8 @@ def _out_limits(problem: Problem, parts: Sequence[Part], needs: Sequence[Needs],
             in_group = (parts[at].problem.out.group == place).any(axis=1)
             curves.append(curve(_places_taken(needs[at], in_group[needs[at].host]), float(press[at])))
             members.append(int(in_group.sum()))
-        given = apportioned(int(problem.out.limit[group]), curves, members)
+        limit = int(problem.out.limit[group])
+        given = apportioned(limit - int(SLACK * limit), curves, members)
         for at, place, amount in zip(inside, places, given.tolist(), strict=True):
             limits[at][place] = amount
     return limits
@@ -108,7 +117,7 @@ def _reserves(problem: Problem, parts: Sequence[Part], needs: Sequence[Needs], p
                 _capacity_curve(parts[at].problem, needs[at], place, name, float(press[at]))
                 for at, place in zip(inside, places, strict=True)
             ]
-            given = apportioned(int(spare[resource]), curves, free[:, resource].tolist())
+            given = apportioned(int((1 - SLACK) * spare[resource]), curves, free[:, resource].tolist())
             for at, place, before, amount in zip(inside, places, free[:, resource], given, strict=True):
                 required[at][place, resource] = before - amount
     return required

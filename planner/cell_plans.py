@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from slacktide.planner.bounds import host_needs
 from slacktide.planner.budgets import Budget, budgeted
-from slacktide.planner.listing.schedule import Schedule, build_instance, list_schedule, new_halt
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.schedule import build_instance, list_schedule, new_halt
 from slacktide.planner.orders import first_order
 from slacktide.planner.problem import Problem
 from slacktide.planner.solve import terms_of

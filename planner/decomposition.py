@@ -17,17 +17,31 @@ from slacktide.planner.budgets import Budget, budgets
 from slacktide.planner.cell_plans import CellMap, CellTask, joined, plan_cell
 from slacktide.planner.cells import cut
 from slacktide.planner.limits import resolved
-from slacktide.planner.listing.schedule import Schedule
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.schedule import build_instance
+from slacktide.planner.orders import first_order
 from slacktide.planner.problem import Problem
 from slacktide.planner.restriction import Part, restricted
-from slacktide.planner.solve import Report, Score, Search, bound_of, pressed, rank_of, score_of, until_interrupted
+from slacktide.planner.solve import (
+    Report,
+    Score,
+    Search,
+    bound_of,
+    passes,
+    pressed,
+    rank_of,
+    score_of,
+    terms_of,
+    until_interrupted,
+)
 from slacktide.planner.stopping import Progress, Stop
+from slacktide.planner.untangling import untangled
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-Tell = Callable[[int, int], None]
-"""Takes how many cells are planned in this round, and of how many."""
+Tell = Callable[[str, float], None]
+"""Takes how far this round is, in words and as a share."""
 Over = Callable[[], bool]
 """Says whether even what is under way is to end."""
 
@@ -40,23 +54,36 @@ def planned_in_cells(
     Every cell is planned once, however long it takes; further rounds, one try for each cell, go on until ``stop``.
     """
 
-    def tell(done: int, of: int) -> None:
-        words = f"{done} of {of} cells planned" if iteration is None else f"{done} of {of} cells tried again"
-        report(Progress(words, 0, None, None, None, time.monotonic() - origin_s, done / of))
+    def tell(words: str, fraction: float | None) -> None:
+        report(Progress(words, 0, None, None, None, time.monotonic() - origin_s, fraction))
 
-    iteration: int | None = None
-    cells = CellSearch.of(problem, cut(problem, count), cell_map, seed, tell)
+    cell = cut(problem, count)
+    bounds = compute_bounds(problem)
+    cells = CellSearch.of(problem, cell, cell_map, seed, tell)
     cells.begin()
-    search = Search(problem, compute_bounds(problem), report, origin_s, cells.schedule(), cells.score())
+    search = Search(problem, bounds, report, origin_s, cells.schedule(), cells.score())
     with until_interrupted():
         while not stop(search.iteration, search.score[1], bound_of(search)):
-            iteration = search.iteration
-            cells.try_again(iteration, stop.over)
+            cells.try_again(search.iteration, stop.over)
             search.iteration += 1
             search.offer(cells.schedule())
-            search.fraction = stop.fraction(search.iteration)
-            search.tell()
+    tell("joining the cells", None)
+    search.best = joined_in_one_pass(problem, cell, search.best)
+    search.score = score_of(problem, search.best)
     return search
+
+
+def joined_in_one_pass(problem: Problem, cell: Ints, schedule: Schedule) -> Schedule:
+    """Return the cells' schedules as one that keeps every limit of the fleet.
+
+    What collides is put right where it stands as far as that goes.  Then one pass over the whole fleet keeps what fits,
+    decides the rest anew, and finds room for hosts that had none in their cells.
+    """
+    promised = untangled(problem, cell, schedule)[0]
+    needs = host_needs(problem)
+    order, terms = first_order(problem, needs), terms_of(problem, needs)
+    (whole,) = passes(problem, build_instance(problem), terms, [order], promised=promised)
+    return whole
 
 
 @dataclass
@@ -133,7 +160,9 @@ class CellSearch:
                 if schedule is None:
                     break
                 found[tasks[len(found)].number] = schedule
-                self.tell(len(found), len(self.parts))
+                done = len(self.parts) - len(tasks) + len(found)
+                words = "planned" if iteration is None else "tried again"
+                self.tell(f"{done} of {len(self.parts)} cells {words}", done / len(self.parts))
         finally:
             if isinstance(mapped, Generator):
                 mapped.close()

@@ -207,7 +207,12 @@ def improve(
 
 
 def passes(
-    problem: Problem, instance: Instance, terms: Terms, orders: Sequence[NDArray[np.int64]], stop: Stop | None = None
+    problem: Problem,
+    instance: Instance,
+    terms: Terms,
+    orders: Sequence[NDArray[np.int64]],
+    stop: Stop | None = None,
+    promised: Schedule | None = None,
 ) -> list[Schedule]:
     """Return the schedules of one pass over each of ``orders``, each in a thread of its own.
 
@@ -215,7 +220,7 @@ def passes(
     """
     halt = new_halt()
     with ThreadPoolExecutor(max_workers=len(orders)) as pool:
-        tries = [pool.submit(list_schedule, problem, instance, order, terms, halt) for order in orders]
+        tries = [pool.submit(list_schedule, problem, instance, order, terms, halt, promised) for order in orders]
         try:
             while wait(tries, timeout=None if stop is None else HALT_CHECK_S).not_done:
                 if stop is not None and stop.over():
