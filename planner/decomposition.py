@@ -77,13 +77,16 @@ def joined_in_one_pass(problem: Problem, cell: Ints, schedule: Schedule) -> Sche
     """Return the cells' schedules as one that keeps every limit of the fleet.
 
     What collides is put right where it stands as far as that goes.  Then one pass over the whole fleet keeps what fits,
-    decides the rest anew, and finds room for hosts that had none in their cells.
+    decides the rest anew, and finds room for hosts that had none in their cells.  If some still have none, the fleet is
+    planned in one piece as well, and the better schedule counts.
     """
-    promised = untangled(problem, cell, schedule)[0]
-    needs = host_needs(problem)
+    needs, instance = host_needs(problem), build_instance(problem)
     order, terms = first_order(problem, needs), terms_of(problem, needs)
-    (whole,) = passes(problem, build_instance(problem), terms, [order], promised=promised)
-    return whole
+    promised = untangled(problem, cell, schedule)[0]
+    found = passes(problem, instance, terms, [order], promised=promised)
+    if len(found[0].host) < len(needs.host):
+        found += passes(problem, instance, terms, [order])
+    return min(found, key=lambda each: rank_of(score_of(problem, each)))
 
 
 @dataclass

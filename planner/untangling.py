@@ -158,7 +158,7 @@ def _fits_nic(runs: Runs, move: int) -> bool:
         other = runs.target_moves[at]
         if runs.start_s[other] < runs.end_s[move] and runs.end_s[other] > runs.start_s[move]:
             total += runs.rate_mbit_s[other]
-    return total <= runs.ingress_mbit_s[target]
+    return bool(total <= runs.ingress_mbit_s[target])
 
 
 @compiled
