@@ -87,11 +87,12 @@ def _most_load(
     side: Ints, access: Ints, nic_mbit_s: Ints, bundle: NDArray[np.int32], share: Floats, bundles: int
 ) -> Floats:
     """Return what each bundle carries if every host on one side of the routes uses its NIC to the full."""
-    of_class = np.bincount(access, weights=nic_mbit_s, minlength=int(side.max(initial=-1)) + 1)
-    frame = pl.DataFrame({"side": side, "bundle": bundle, "share": share})
-    most = frame.group_by("side", "bundle").agg(pl.col("share").max())
-    load = most["share"].to_numpy() * of_class[most["side"].to_numpy()]
-    return np.bincount(most["bundle"].to_numpy(), weights=load, minlength=bundles).astype(np.float64)
+    classes = int(side.max(initial=-1)) + 1
+    of_class = np.bincount(access, weights=nic_mbit_s, minlength=classes)[:classes]
+    most = np.zeros(classes * bundles)
+    np.maximum.at(most, side * bundles + bundle, share)
+    load: Floats = (most.reshape(classes, bundles) * of_class[:, None]).sum(axis=0)
+    return load
 
 
 def _rates(egress: Ints, ingress: Ints, path: Floats) -> Ints:

@@ -1,7 +1,6 @@
-"""A fleet planned cell by cell: every limit holds, no host is forgotten, and it is the same wherever cells are planned."""
+"""A fleet planned by cells: every limit holds, no host is forgotten, and it is the same wherever cells are planned."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -89,11 +88,10 @@ def test_untangling_moves_no_host_and_leaves_fewer_services_moving_too_much(seed
     search.begin()
     before = search.schedule()
     after, left = untangled(problem, cell, before)
-    assert left <= untangled(problem, cell, after)[1] + left
+    assert left == _too_many(problem, after)
     assert left < max(1, _too_many(problem, before))
     assert np.array_equal(after.return_s, before.return_s)
     assert np.array_equal(after.end_s - after.start_s, before.end_s - before.start_s)
-    assert replace(after, start_s=before.start_s, end_s=before.end_s).makespan_s == before.makespan_s
     for host in range(len(problem.hosts.ids)):
         rows = before.source == host
         if rows.any():
