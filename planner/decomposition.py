@@ -44,6 +44,13 @@ Tell = Callable[[str, float], None]
 """Takes how far this round is, in words and as a share."""
 Over = Callable[[], bool]
 """Says whether even what is under way is to end."""
+Attempt = tuple[int, int]
+"""Numbers a further try: 0 and its round, or 1 and which of the first plan's extra tries it is."""
+
+EXTRA_TRIES = 3
+"""Further tries of the first plan for cells that end late: of 20 cells one or two do, and the fleet waits for them."""
+LATE = 0.005
+"""A cell is late that ends by this share after half of the others."""
 
 
 def planned_in_cells(
@@ -129,15 +136,35 @@ class CellSearch:
         self.press = [
             pressed(np.ones(len(needs.host)), needs, best) for needs, best in zip(self.needs, self.best, strict=True)
         ]
+        if "makespan" in self.problem.policy.objective:
+            for extra in range(EXTRA_TRIES):
+                self._offer(self._tried(self._waited_for(), (1, extra)))
 
     def try_again(self, iteration: int, over: Over) -> None:
         """Plan every cell once more, with its hosts shuffled a little, and keep what is better until it is ``over``."""
-        for number, schedule in self._tried(list(range(len(self.parts))), iteration, over).items():
-            problem = self.parts[number].problem
+        self._offer(self._tried(list(range(len(self.parts))), (0, iteration), over))
+
+    def _offer(self, found: dict[int, Schedule]) -> None:
+        """Keep each cell's schedule if the whole fleet's plan is better with it."""
+        scores = [score_of(part.problem, best) for part, best in zip(self.parts, self.best, strict=True)]
+        for number, schedule in found.items():
+            others = [*scores[:number], score_of(self.parts[number].problem, schedule), *scores[number + 1 :]]
             late = number == self.canary and self._gate_s(schedule) > self.opens_s
-            if not late and rank_of(score_of(problem, schedule)) < rank_of(score_of(problem, self.best[number])):
-                self.best[number] = schedule
+            if not late and rank_of(self._together(others)) < rank_of(self._together(scores)):
+                self.best[number], scores = schedule, others
             self.press[number] = pressed(self.press[number], self.needs[number], schedule)
+
+    def _together(self, scores: Sequence[Score]) -> Score:
+        """Return what the fleet's schedule is worth if its cells' are worth ``scores``."""
+        left_alone, *columns = zip(*scores, strict=True)
+        goals = zip(self.problem.policy.objective, columns, strict=True)
+        return (sum(left_alone), *(max(values) if goal == "makespan" else sum(values) for goal, values in goals))
+
+    def _waited_for(self) -> list[int]:
+        """Return the cells that end well after most others."""
+        makespan_s = np.array([best.makespan_s for best in self.best])
+        late = makespan_s > (1 + LATE) * np.median(makespan_s)
+        return [int(number) for number in np.flatnonzero(late)]
 
     def schedule(self) -> Schedule:
         """Return the best schedules of the cells as one of the whole fleet."""
@@ -152,9 +179,11 @@ class CellSearch:
         of_cell = [canary if number == self.canary else 0 for number in range(len(self.parts))]
         self.budgets = budgets(self.problem, self.parts, of_cell, press)
 
-    def _tried(self, numbers: Sequence[int], iteration: int | None, over: Over = lambda: False) -> dict[int, Schedule]:
+    def _tried(
+        self, numbers: Sequence[int], attempt: Attempt | None, over: Over = lambda: False
+    ) -> dict[int, Schedule]:
         """Return a schedule for each of the cells ``numbers``; of a first try, or of a further one."""
-        tasks = [self._task(number, iteration) for number in numbers]
+        tasks = [self._task(number, attempt) for number in numbers]
         mapped = iter(self.cell_map(plan_cell, [self.parts[number].problem for number in numbers], tasks))
         found: dict[int, Schedule] = {}
         try:
@@ -164,21 +193,21 @@ class CellSearch:
                     break
                 found[tasks[len(found)].number] = schedule
                 done = len(self.parts) - len(tasks) + len(found)
-                words = "planned" if iteration is None else "tried again"
+                words = "planned" if attempt is None else "tried again"
                 self.tell(f"{done} of {len(self.parts)} cells {words}", done / len(self.parts))
         finally:
             if isinstance(mapped, Generator):
                 mapped.close()
         return found
 
-    def _task(self, number: int, iteration: int | None) -> CellTask:
+    def _task(self, number: int, attempt: Attempt | None) -> CellTask:
         return CellTask(
             number=number,
             of=len(self.parts),
             budget=self.budgets[number],
             opens_s=0 if number == self.canary else self.opens_s,
-            seed=None if iteration is None else (self.seed, iteration, number),
-            press=None if iteration is None else self.press[number],
+            seed=None if attempt is None else (self.seed, number, *attempt),
+            press=None if attempt is None else self.press[number],
         )
 
     def _gate_s(self, schedule: Schedule) -> int:

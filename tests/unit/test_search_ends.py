@@ -39,7 +39,7 @@ def test_a_time_that_is_over_halts_the_try_under_way(monkeypatch: pytest.MonkeyP
     """A try that would go on until somebody halts it is ended by the time limit, and by nothing else."""
     ends = threading.Event()
 
-    def endless(_problem, _instance, _order, _terms, halt):
+    def endless(_problem, _instance, _order, _terms, halt, _promised):
         while not halt[0]:
             ends.wait(0.01)
 
