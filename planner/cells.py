@@ -17,8 +17,12 @@ from slacktide.planner.problem import Problem
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-WHOLE_HOSTS = 20_000
-"""Fleets of up to so many hosts are planned in one piece unless cells are asked for: a pass takes some seconds."""
+WHOLE_HOSTS = 50_000
+"""Fleets of up to so many hosts are planned in one piece unless cells are asked for.
+
+With 50,000 hosts a pass takes 11 s of processor and its plan is a little better than that of cells; with 100,000 it
+takes three times as long and its makespan is worse (docs/scale.md).
+"""
 CELL_HOSTS = 5_000
 """Hosts of one cell at most, about: a cell is planned in a second or two, and is large enough to be filled well.
 

@@ -192,13 +192,19 @@ class CellSearch:
                 if schedule is None:
                     break
                 found[tasks[len(found)].number] = schedule
-                done = len(self.parts) - len(tasks) + len(found)
-                words = "planned" if attempt is None else "tried again"
-                self.tell(f"{done} of {len(self.parts)} cells {words}", done / len(self.parts))
+                self._tell_of(len(found), len(tasks), attempt)
         finally:
             if isinstance(mapped, Generator):
                 mapped.close()
         return found
+
+    def _tell_of(self, done: int, tasks: int, attempt: Attempt | None) -> None:
+        if attempt is not None:
+            self.tell(f"{done} of {tasks} cells tried again", done / tasks)
+            return
+        alone = self.canary is not None and tasks == 1
+        done = done if alone else len(self.parts) - tasks + done
+        self.tell(f"{done} of {len(self.parts)} cells planned", done / len(self.parts))
 
     def _task(self, number: int, attempt: Attempt | None) -> CellTask:
         return CellTask(

@@ -28,6 +28,11 @@ DEFAULT_PRESET: PresetName = "routine"
 """The gentler one: whoever is in a hurry says so."""
 
 
+def _check_cells(_kind: object, asked: int | str) -> None:
+    if isinstance(asked, int) and asked < 1:
+        raise ValueError("Must be auto, off or a number of cells, at least 1.")
+
+
 def plan(
     path: FleetPath,
     /,
@@ -39,7 +44,7 @@ def plan(
     iterations: Amount | None = None,
     seed: Seed = 0,
     workers: Count = 1,
-    cells: Literal["auto", "off"] | Count = "auto",
+    cells: Annotated[Literal["auto", "off"] | int, Parameter(validator=_check_cells)] = "auto",
     ray: Annotated[bool, Parameter(negative="")] = False,
     html: Path | None = None,
     as_json: AsJson = False,
@@ -67,7 +72,7 @@ def plan(
     workers
         Processors to search with.
     cells
-        Parts along the topology into which the fleet is cut, to be planned apart: auto (none up to 20,000 hosts, then
+        Parts along the topology into which the fleet is cut, to be planned apart: auto (none up to 50,000 hosts, then
         about 5,000 hosts each), a number, or off. The plan does not depend on where cells are planned.
     ray
         Plan cells as tasks of Ray: on --workers processors of this machine, or on the cluster at RAY_ADDRESS.

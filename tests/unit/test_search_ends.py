@@ -16,7 +16,7 @@ from slacktide.planner.orders import first_order
 from slacktide.planner.policy import PRESETS
 from slacktide.planner.problem import build_problem
 from slacktide.planner.solve import make_plan, passes
-from slacktide.planner.stopping import Iterations, TimeLimit
+from slacktide.planner.stopping import Iterations, Progress, TimeLimit
 from slacktide.service.either_stop import EitherStop
 from slacktide.service.plan_text import plan_rows, progress_words
 from slacktide.service.words import plain
@@ -81,3 +81,25 @@ def test_of_a_plan_for_another_fleet_only_that_is_said() -> None:
     report = audit(other, replace(plan, migrations=plan.migrations.clear()))
     assert report.checked_rules == ("snapshot-digest",)
     assert [finding.rule for finding in report.findings] == ["snapshot-digest"]
+
+
+@pytest.mark.parametrize(("phase", "planned"), [("1 of 3 cells planned", False), ("2 of 3 cells tried again", True)])
+def test_an_interrupt_keeps_the_best_plan_of_the_cells_once_there_is_one(phase: str, planned: bool) -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=120, seed=4, hosts_per_rack=8))
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == phase:
+            raise KeyboardInterrupt
+
+    if not planned:
+        with pytest.raises(KeyboardInterrupt):
+            make_plan(fleet, PRESETS["urgent"], stop=Iterations(50), cells=3, progress=interrupt)
+        return
+    plan = make_plan(fleet, PRESETS["urgent"], stop=Iterations(50), cells=3, progress=interrupt)
+    assert audit(fleet, plan).errors == ()
+
+
+def test_a_time_that_is_over_ends_a_round_of_tries() -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=120, seed=4, hosts_per_rack=8))
+    plan = make_plan(fleet, PRESETS["urgent"], stop=TimeLimit(0), cells=3)
+    assert plan.header.id == make_plan(fleet, PRESETS["urgent"], stop=Iterations(0), cells=3).header.id
