@@ -1,4 +1,4 @@
-"""Coordinator and agents as Ray actors; the only module of the executors that knows Ray.
+"""Coordinator and agents as Ray actors; this module and :mod:`ray_cells` alone know Ray.
 
 Everything that decides or acts is in :mod:`slacktide.executors.coordinator` and :mod:`slacktide.executors.agent`; the
 actors only carry calls.  One simulated agent stands for many hosts, since an idle process costs about 90 MiB.  Names as
@@ -195,7 +195,7 @@ def ray_errors() -> Iterator[None]:
 
 
 @contextmanager
-def cluster(cpus: int) -> Iterator[None]:
+def cluster(cpus: int, store_bytes: int = OBJECT_STORE_BYTES) -> Iterator[None]:
     """Have a Ray cluster: the one that is there, or one on this machine alone, which is then shut down again.
 
     Raises
@@ -207,7 +207,7 @@ def cluster(cpus: int) -> Iterator[None]:
         yield
         return
     try:
-        _start(cpus)
+        _start(cpus, store_bytes)
     except (RuntimeError, OSError, ConnectionError, ValueError) as error:
         fact = f"does not start: {str(error).splitlines()[0]}"
         raise ExecutionError(
@@ -219,7 +219,7 @@ def cluster(cpus: int) -> Iterator[None]:
         ray.shutdown()
 
 
-def _start(cpus: int) -> None:
+def _start(cpus: int, store_bytes: int) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
         return
@@ -230,7 +230,7 @@ def _start(cpus: int) -> None:
         namespace=NAMESPACE,
         num_cpus=cpus,
         include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
+        object_store_memory=store_bytes,
         log_to_driver=False,
         logging_level=logging.ERROR,
         _node_ip_address="127.0.0.1",

@@ -134,14 +134,14 @@ def _demand_bound(demand: Demand, canary: int, gate_s: int) -> float:
     """Return how long the resource needs for its hosts: for all from the start on, and behind the canary's gate."""
     if demand.limit <= 0:
         return float("inf")
-    periods = _periods(demand, canary)
-    hits = np.sort(demand.amount[:, None] * (demand.span_s[:, None] // periods[None, :]), axis=0)
+    tried = periods(demand, canary)
+    hits = np.sort(demand.amount[:, None] * (demand.span_s[:, None] // tried[None, :]), axis=0)
     areas = [(np.sort(area), limit) for area, limit in demand.areas]
     best = 0.0
     for done, from_s in ((0, 0), (canary, gate_s)):
         kept = len(demand.member) - done
         if kept > 0:
-            instants = demand.lead_s + _whole(hits[:kept].sum(axis=0) / demand.limit) * periods
+            instants = demand.lead_s + _whole(hits[:kept].sum(axis=0) / demand.limit) * tried
             longest = max(float(instants.max()), *(float(area[:kept].sum()) / limit for area, limit in areas))
             best = max(best, from_s + longest)
     return best
@@ -154,7 +154,7 @@ def _completions(demand: Demand) -> Floats:
     best = np.zeros(len(demand.member))
     for area, limit in demand.areas:
         best = np.maximum(best, np.cumsum(np.sort(area)) / limit)
-    for period in _periods(demand, 0).tolist():
+    for period in periods(demand, 0).tolist():
         hits = np.cumsum(np.sort(demand.amount * (demand.span_s // period)))
         best = np.maximum(best, demand.lead_s + _whole(hits / demand.limit) * period)
     return best
@@ -164,21 +164,21 @@ def _whole(quotient: Floats) -> Floats:
     return np.ceil(quotient * (1 - TOLERANCE))
 
 
-def _periods(demand: Demand, done: int) -> Ints:
+def periods(demand: Demand, done: int) -> Ints:
     """Return periods worth trying: spans, halves and thirds; if many, a few and those at which waves are full."""
     spans = np.unique(demand.span_s)
-    periods = _fractions(spans)
-    if len(periods) > ALL_PERIODS:
-        some = periods[np.unique(np.linspace(0, len(periods) - 1, SOME_PERIODS).astype(np.int64))]
-        periods = np.unique(
+    tried = _fractions(spans)
+    if len(tried) > ALL_PERIODS:
+        some = tried[np.unique(np.linspace(0, len(tried) - 1, SOME_PERIODS).astype(np.int64))]
+        tried = np.unique(
             np.concatenate([some, _fractions(_full_waves(demand, 0)), _fractions(_full_waves(demand, done))])
         )
-    return periods
+    return tried
 
 
 def _fractions(spans: Ints) -> Ints:
-    periods = np.unique(np.concatenate([spans, spans // 2, spans // 3]))
-    return periods[periods > 0]
+    tried = np.unique(np.concatenate([spans, spans // 2, spans // 3]))
+    return tried[tried > 0]
 
 
 def _full_waves(demand: Demand, done: int) -> Ints:

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from slacktide.topology.datacenter import Datacenter
+from slacktide.topology.pods import pods
 from slacktide.topology.routing import Routing
 
 Ints = NDArray[np.int64]
@@ -41,6 +42,8 @@ class Network:
     """Part of a stream that each bundle carries."""
     bundle_limit: Floats
     """What migrations may fill of each bundle in Mbit/s, shape (B,)."""
+    pod: Ints
+    """Hosts of one pod reach each other below the top layer of the fabric, shape (N,)."""
 
 
 def build_network(datacenter: Datacenter, hosts: pl.DataFrame, link_share: float) -> Network:
@@ -76,6 +79,7 @@ def build_network(datacenter: Datacenter, hosts: pl.DataFrame, link_share: float
         route_bundle=renumbered[table.bundle[kept]].astype(np.int64),
         route_share=table.share[kept].astype(np.float64),
         bundle_limit=limit[can_fill],
+        pod=pods(datacenter),
     )
 
 
@@ -83,11 +87,12 @@ def _most_load(
     side: Ints, access: Ints, nic_mbit_s: Ints, bundle: NDArray[np.int32], share: Floats, bundles: int
 ) -> Floats:
     """Return what each bundle carries if every host on one side of the routes uses its NIC to the full."""
-    of_class = np.bincount(access, weights=nic_mbit_s, minlength=int(side.max(initial=-1)) + 1)
-    frame = pl.DataFrame({"side": side, "bundle": bundle, "share": share})
-    most = frame.group_by("side", "bundle").agg(pl.col("share").max())
-    load = most["share"].to_numpy() * of_class[most["side"].to_numpy()]
-    return np.bincount(most["bundle"].to_numpy(), weights=load, minlength=bundles).astype(np.float64)
+    classes = int(side.max(initial=-1)) + 1
+    of_class = np.bincount(access, weights=nic_mbit_s, minlength=classes)[:classes]
+    most = np.zeros(classes * bundles)
+    np.maximum.at(most, side * bundles + bundle, share)
+    load: Floats = (most.reshape(classes, bundles) * of_class[:, None]).sum(axis=0)
+    return load
 
 
 def _rates(egress: Ints, ingress: Ints, path: Floats) -> Ints:

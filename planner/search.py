@@ -129,6 +129,7 @@ def passes(
     orders: Sequence[Order],
     stop: Stop | None = None,
     workers: int = 1,
+    promised: Schedule | None = None,
 ) -> list[Schedule]:
     """Return the schedules of one pass over each of ``orders``, ``workers`` of them at a time.
 
@@ -137,7 +138,7 @@ def passes(
     halt = new_halt()
 
     def one(order: Order) -> Schedule | None:
-        return None if halt[0] else list_schedule(problem, instance, order(halt), terms, halt)
+        return None if halt[0] else list_schedule(problem, instance, order(halt), terms, halt, promised)
 
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         tries = [pool.submit(one, order) for order in orders]

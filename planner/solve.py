@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.assembly import deferred_frame, figures, host_frame, migration_frame, wave_frame, wave_numbers
 from slacktide.planner.audit import audit
 from slacktide.planner.bounds import Bounds, compute_bounds
+from slacktide.planner.cells import cell_count
 from slacktide.planner.hardening import hardened
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule
@@ -26,6 +28,9 @@ from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
 from slacktide.planner.rehearsing import Rehearsals
 from slacktide.planner.search import Order, Report, Search, improve, join, passes, rank_of, score_of, until_interrupted
 from slacktide.planner.stopping import Iterations, NoImprovement, Progress, Stop
+
+if TYPE_CHECKING:
+    from slacktide.planner.cell_plans import CellMap
 
 REACH = 1024
 """Targets that are looked at for one VM, the fullest that fit first; a host that finds no room looks at more later.
@@ -52,6 +57,8 @@ def make_plan(
     stop: Stop | None = None,
     workers: int = 1,
     progress: Report | None = None,
+    cells: int | None = None,
+    cell_map: "CellMap | None" = None,
 ) -> Plan:
     """Return an audited plan for ``snapshot`` under ``policy``, the best found until ``stop``.
 
@@ -60,6 +67,9 @@ def make_plan(
     VMs of failing hosts would find no room, it is planned again (:mod:`slacktide.planner.hardening`).  Hosts that
     cannot be planned are deferred, each with its reason and remedy.  The same snapshot, policy and seed give the same
     plan, with any number of workers, if ``stop`` counts iterations.
+
+    A large fleet is cut into ``cells`` (None: as many as its size suggests, 1: none) that are planned apart by
+    ``cell_map`` (None: ``workers`` threads), which changes nothing in the plan; see :mod:`cells`.
 
     Raises
     ------
@@ -75,7 +85,15 @@ def make_plan(
     def plan_of(problem: Problem, thorough: bool) -> Plan:
         ends = stop if thorough else Iterations(0)
         return plan_problem(
-            snapshot, problem, seed=seed, stop=ends, workers=workers, progress=report, origin_s=origin_s
+            snapshot,
+            problem,
+            seed=seed,
+            stop=ends,
+            workers=workers,
+            progress=report,
+            origin_s=origin_s,
+            cells=cells,
+            cell_map=cell_map,
         )
 
     return hardened(snapshot, build_problem(snapshot, policy), plan_of)
@@ -90,11 +108,31 @@ def plan_problem(
     workers: int = 1,
     progress: Report | None = None,
     origin_s: float | None = None,
+    cells: int | None = None,
+    cell_map: "CellMap | None" = None,
 ) -> Plan:
     """Return an audited plan for ``problem``, which is what ``snapshot`` poses; see :func:`make_plan`."""
     origin_s = time.monotonic() if origin_s is None else origin_s
-    report = progress or (lambda _: None)
-    needs, instance, bounds = host_needs(problem), build_instance(problem), compute_bounds(problem)
+    report, stop = progress or (lambda _: None), stop or NoImprovement()
+    bounds = compute_bounds(problem)
+    if (count := cell_count(problem, cells)) > 1:
+        from slacktide.planner.cell_plans import in_threads
+        from slacktide.planner.decomposition import planned_in_cells
+
+        cell_map = cell_map or in_threads(workers)
+        search = planned_in_cells(problem, bounds, count, seed, stop, cell_map, report, origin_s)
+    else:
+        search = planned_whole(problem, bounds, seed, stop, workers, report, origin_s)
+    search.phase = "auditing"
+    search.tell()
+    return assemble(snapshot, problem, search.best, seed, origin_s, bounds)
+
+
+def planned_whole(
+    problem: Problem, bounds: Bounds, seed: int, stop: Stop, workers: int, report: Report, origin_s: float
+) -> Search:
+    """Return the best schedule found for the fleet in one piece."""
+    needs, instance = host_needs(problem), build_instance(problem)
     terms = terms_of(problem, needs, bounds)
     report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
     firsts = passes(problem, instance, terms, first_orders(problem, needs, bounds), workers=workers)
@@ -102,21 +140,19 @@ def plan_problem(
     search = Search(problem, bounds, report, origin_s, best, score_of(problem, best), seed=seed)
     with until_interrupted():
         join(search)
-        improve(search, instance, Rehearsals(problem, needs, bounds), terms, stop or NoImprovement(), workers)
-    search.phase = "auditing"
-    search.tell()
-    return assemble(snapshot, problem, search.best, seed, origin_s, bounds)
+        improve(search, instance, Rehearsals(problem, needs, bounds), terms, stop, workers)
+    return search
 
 
 def first_orders(problem: Problem, needs: Needs, bounds: Bounds) -> list[Order]:
-    """Return the orders of the first passes: by profile and, where a pass takes seconds at most, by pressing groups."""
+    """Return the orders of the first passes: by pressing groups and, where a pass takes seconds at most, by profile."""
 
     def by_profile(_: object) -> np.ndarray:
         out_s = expected_out_s(needs)
         return order_of(problem, needs, planned_starts(problem, needs, out_s, bounds.best_s, FIRST_PROFILE))
 
     if len(needs.host) > MOST_HOSTS_TWICE:
-        return [by_profile]
+        return [lambda _: pressing_order(problem, needs)]
     return [by_profile, lambda _: pressing_order(problem, needs)]
 
 

@@ -25,6 +25,8 @@ class Terms(NamedTuple):
     """Least time between two moments at which waiting hosts are tried."""
     scatter_until_s: int
     """Until when VMs with a long notice may go to hosts still to be drained, their next notice included."""
+    opens_s: int = 0
+    """When the first host may leave; guests are notified before."""
 
 
 @inlined

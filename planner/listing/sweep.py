@@ -450,6 +450,7 @@ def sweep(
 ) -> None:
     """Go from moment to moment until every host has left or none can."""
     waiting, gate = line_up(instance.capacity.shape[0], order, promises, begun), begun.gate
+    gate[BARRIER_S] = max(gate[BARRIER_S], terms.opens_s)
     returns = [(np.int64(FAR), np.int64(-1))]
     for at in range(begun.return_host.shape[0]):
         heapq.heappush(returns, (begun.return_s[at], begun.return_host[at]))

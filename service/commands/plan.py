@@ -1,8 +1,9 @@
 """``slacktide plan``, ``audit`` and ``explain``: from a fleet and a policy to a plan that one can trust."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -18,6 +19,7 @@ from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
+    from slacktide.planner.cell_plans import CellMap
     from slacktide.planner.explanation import Explanation
     from slacktide.planner.plan import Plan
     from slacktide.planner.policy import Policy
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 
 DEFAULT_PRESET: PresetName = "routine"
 """The gentler one: whoever is in a hurry says so."""
+
+
+def _check_cells(_kind: object, asked: int | str) -> None:
+    if isinstance(asked, int) and asked < 1:
+        raise ValueError("Must be auto, off or a number of cells, at least 1.")
 
 
 def plan(
@@ -38,6 +45,8 @@ def plan(
     iterations: Amount | None = None,
     seed: Seed = 0,
     workers: Count = 1,
+    cells: Annotated[Literal["auto", "off"] | int, Parameter(validator=_check_cells)] = "auto",
+    ray: Annotated[bool, Parameter(negative="")] = False,
     html: Path | None = None,
     as_json: AsJson = False,
 ) -> int:
@@ -63,6 +72,11 @@ def plan(
         Decides the random choices of the search.
     workers
         Processors to search with.
+    cells
+        Parts along the topology into which the fleet is cut, to be planned apart: auto (none up to 50,000 hosts, then
+        about 5,000 hosts each), a number, or off. The plan does not depend on where cells are planned.
+    ray
+        Plan cells as tasks of Ray: on --workers processors of this machine, or on the cluster at RAY_ADDRESS.
     html
         Also write the plan as a page for people, to this file.
     """
@@ -76,9 +90,19 @@ def plan(
         from slacktide.datasets.files import read_snapshot
 
         snapshot = read_snapshot(path)
+
     with remembered_interrupts() as interruption:
         try:
-            made = _planned(snapshot, asked, _stop(time_limit, iterations), seed=seed, workers=workers)
+            with _cell_map(workers, ray=ray) as cell_map:
+                made = _planned(
+                    snapshot,
+                    asked,
+                    _stop(time_limit, iterations),
+                    seed=seed,
+                    workers=workers,
+                    cells=_cells(cells),
+                    cell_map=cell_map,
+                )
             _write(made, snapshot, output, html)
         except KeyboardInterrupt:
             tell("interrupted before there was an audited plan; nothing is written")
@@ -194,11 +218,48 @@ def _stop(time_limit: float | None, iterations: int | None) -> "Stop | None":
     return EitherStop(stops) if len(stops) > 1 else stops[0] if stops else None
 
 
-def _planned(snapshot: "FleetSnapshot", policy: "Policy", stop: "Stop | None", *, seed: int, workers: int) -> "Plan":
+def _cells(asked: int | str) -> int | None:
+    """Return into how many cells to cut, None: as the planner finds best."""
+    if isinstance(asked, int):
+        return asked
+    return None if asked == "auto" else 1
+
+
+@contextmanager
+def _cell_map(workers: int, *, ray: bool) -> "Iterator[CellMap | None]":
+    """Have what plans cells: Ray, or None for threads of this process."""
+    if not ray:
+        yield None
+        return
+    from slacktide.executors.ray_cells import RayCells  # Ray takes seconds to import
+
+    with RayCells(workers) as cell_map:
+        yield cell_map
+
+
+def _planned(
+    snapshot: "FleetSnapshot",
+    policy: "Policy",
+    stop: "Stop | None",
+    *,
+    seed: int,
+    workers: int,
+    cells: int | None = None,
+    cell_map: "CellMap | None" = None,
+) -> "Plan":
     from slacktide.planner.solve import make_plan
 
     with progress("Planning") as told:
-        return make_plan(snapshot, policy, seed=seed, stop=stop, workers=workers, progress=_teller(told))
+        return make_plan(
+            snapshot,
+            policy,
+            seed=seed,
+            stop=stop,
+            workers=workers,
+            progress=_teller(told),
+            cells=cells,
+            cell_map=cell_map,
+        )
 
 
 def _teller(told: Told) -> "Callable[[Progress], None]":

@@ -73,6 +73,15 @@ def test_the_same_command_gives_the_same_plan(work):
     assert read_plan(work / "again").header.id == read_plan(work / "plan").header.id
 
 
+def test_cells_on_ray_and_in_process_give_the_same_plan(work):
+    options = ("--preset", "urgent", "--iterations", 1, "--cells", 2, "--workers", 2)
+    here = slacktide("plan", work / "fleet", "-o", work / "by-cells", *options)
+    on_ray = slacktide("plan", work / "fleet", "-o", work / "by-cells-on-ray", *options, "--ray")
+    assert here.stdout.splitlines()[0] == on_ray.stdout.splitlines()[0]
+    assert on_ray.stderr == ""
+    slacktide("audit", work / "fleet", work / "by-cells-on-ray")
+
+
 def test_audit(work):
     result = json.loads(slacktide("audit", work / "fleet", work / "plan", "--json").stdout)
     assert result["findings"] == []

@@ -138,3 +138,8 @@ def test_a_preset_is_printed_as_a_policy_file(capsys, tmp_path, preset):
 def test_a_preset_is_printed_as_json(capsys):
     assert main(["policy", "show", "--preset", "urgent", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == PRESETS["urgent"].model_dump(mode="json")
+
+
+@pytest.mark.parametrize("cells", ["0", "-3", "many"])
+def test_cells_are_a_number_or_a_word(capsys, cells):
+    assert "--cells" in refused(capsys, "plan", "fleet", "-o", "plan", f"--cells={cells}")

@@ -18,7 +18,7 @@ from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import build_problem
 from slacktide.planner.search import passes
 from slacktide.planner.solve import make_plan, terms_of
-from slacktide.planner.stopping import Iterations, TimeLimit
+from slacktide.planner.stopping import Iterations, Progress, TimeLimit
 from slacktide.service.either_stop import EitherStop
 from slacktide.service.plan_text import plan_rows, progress_words
 from slacktide.service.words import plain
@@ -41,7 +41,7 @@ def test_a_time_that_is_over_halts_the_try_under_way(monkeypatch: pytest.MonkeyP
     """A try that would go on until somebody halts it is ended by the time limit, and by nothing else."""
     ends = threading.Event()
 
-    def endless(_problem, _instance, _order, _terms, halt):
+    def endless(_problem, _instance, _order, _terms, halt, _promised):
         while not halt[0]:
             ends.wait(0.01)
 
@@ -88,3 +88,25 @@ def test_of_a_plan_for_another_fleet_only_that_is_said() -> None:
     report = audit(other, replace(plan, migrations=plan.migrations.clear()))
     assert report.checked_rules == ("snapshot-digest",)
     assert [finding.rule for finding in report.findings] == ["snapshot-digest"]
+
+
+@pytest.mark.parametrize(("phase", "planned"), [("1 of 3 cells planned", False), ("2 of 3 cells tried again", True)])
+def test_an_interrupt_keeps_the_best_plan_of_the_cells_once_there_is_one(phase: str, planned: bool) -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=120, seed=4, hosts_per_rack=8))
+
+    def interrupt(progress: Progress) -> None:
+        if progress.phase == phase:
+            raise KeyboardInterrupt
+
+    if not planned:
+        with pytest.raises(KeyboardInterrupt):
+            make_plan(fleet, PRESETS["urgent"], stop=Iterations(50), cells=3, progress=interrupt)
+        return
+    plan = make_plan(fleet, PRESETS["urgent"], stop=Iterations(50), cells=3, progress=interrupt)
+    assert audit(fleet, plan).errors == ()
+
+
+def test_a_time_that_is_over_ends_a_round_of_tries() -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=120, seed=4, hosts_per_rack=8))
+    plan = make_plan(fleet, PRESETS["urgent"], stop=TimeLimit(0), cells=3)
+    assert plan.header.id == make_plan(fleet, PRESETS["urgent"], stop=Iterations(0), cells=3).header.id
