@@ -77,10 +77,15 @@ class Rehearsals:
         limits = {demand.name: demand.limit for demand in demands(problem, self.needs) if demand.name in RESOURCES}
         there = np.maximum([limits[name] * room for name in RESOURCES], 1.0)
         objective = problem.policy.objective
+        groups = np.ascontiguousarray(problem.out.group[host])
+        lane, lane_start, lanes = _lanes(groups, len(problem.out.limit))
         goals = [goal for goal in objective if goal in ("exposure", "makespan")]
         return Cast(
             out_s=np.maximum(np.round(out_s[behind]), 1).astype(np.int64),
-            groups=np.ascontiguousarray(problem.out.group[host]),
+            groups=groups,
+            lane=lane,
+            lane_start=lane_start,
+            lanes=lanes,
             limit=problem.out.limit,
             amount=problem.hosts.capacity[host] / there,
             weight=weight_of(problem)[host],
@@ -94,3 +99,13 @@ class Rehearsals:
 def _measure(bound: float) -> float:
     """Return what to measure by: the bound, where there is one."""
     return max(bound, 1.0) if np.isfinite(bound) else 1.0
+
+
+def _lanes(groups: Ints, count: int) -> tuple[Ints, Ints, Ints]:
+    """Return the lane of each host, where the lanes of each of ``count`` groups begin, and these lanes."""
+    different, lane = np.unique(groups, axis=0, return_inverse=True)
+    number, kind = np.nonzero(different[:, 1:] >= 0)
+    group = different[number, kind + 1]
+    order = np.argsort(group, kind="stable")
+    start = np.searchsorted(group[order], np.arange(count + 1))
+    return lane.reshape(-1).astype(np.int64), start.astype(np.int64), number[order].astype(np.int64)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from slacktide.planner.compiled import compiled, inlined
+from slacktide.planner.compiled import inlined, internal
 from slacktide.planner.listing.arrays import (
     DUE,
     FAR,
@@ -19,7 +19,7 @@ from slacktide.planner.listing.room import use_links
 from slacktide.planner.listing.targets import choose_target, enlist, on_one_host, unlist
 
 
-@compiled
+@internal
 def place(instance: Instance, state: State, moves: Moves, at: int, source: int, sign: int) -> None:
     """Book the move number ``at`` of the draining host (``sign`` 1), or cancel the booking (-1)."""
     vm, target = moves.vm[at], moves.target[at]
@@ -63,7 +63,7 @@ def still_arriving(state: State, host: int, at_s: int) -> bool:
     return False
 
 
-@compiled
+@internal
 def evicted_vms(instance: Instance, state: State, host: int) -> Ints:
     """Return the VMs on a host, the largest first: it is the hardest to place, and fails soonest."""
     count = 0
@@ -83,7 +83,7 @@ def evicted_vms(instance: Instance, state: State, host: int) -> Ints:
     return vms[np.argsort(keys, kind="mergesort")]
 
 
-@compiled
+@internal
 def release_s(instance: Instance, host: int, vms: Ints) -> int:
     """Return from when on a drain of the host is not held up by the longest notice."""
     rate = np.searchsorted(instance.rates_mbit_s, instance.egress_mbit_s[host], side="right") - 1
@@ -135,7 +135,7 @@ def takes_all(instance: Instance, state: State, host: int, wanted: Ints, at_s: i
     )
 
 
-@compiled
+@internal
 def one_host_for_all(instance: Instance, state: State, source: int, vms: Ints, at_s: int) -> int:
     """Return a host that all VMs can stay on, with no stream under way, the fullest that has room, -1: none.
 
@@ -189,7 +189,7 @@ def notice_from_s(instance: Instance, state: State, vm: int, at_s: int) -> int:
     return max(at_s, told_s + instance.notice_s[vm])
 
 
-@compiled
+@internal
 def place_all(
     instance: Instance,
     state: State,
@@ -223,14 +223,14 @@ def place_all(
     return True
 
 
-@compiled
+@internal
 def cancel(instance: Instance, state: State, moves: Moves, kept: int, booked: int, host: int) -> None:
     """Cancel the bookings of a host but for the first ``kept``, the last first."""
     for at in range(booked - 1, kept - 1, -1):
         place(instance, state, moves, at, host, -1)
 
 
-@compiled
+@internal
 def drain(
     instance: Instance, state: State, moves: Moves, host: int, vms: Ints, at_s: int, reach: int, until_s: int
 ) -> bool:
@@ -242,7 +242,7 @@ def drain(
     return False
 
 
-@compiled
+@internal
 def forget_inbound(state: State, host: int, until_s: int) -> None:
     """Drop the intervals on a host's NIC that ended by ``until_s``."""
     before = -1
@@ -261,7 +261,7 @@ def forget_inbound(state: State, host: int, until_s: int) -> None:
         at = behind
 
 
-@compiled
+@internal
 def commit(state: State, moves: Moves, host: int, first: int, count: int, at_s: int, rows: Ints, row: int) -> None:
     """Write the booked moves of a host down and hand its VMs over; those before ``first`` are written already."""
     state.host_vm[host] = -1
@@ -275,7 +275,7 @@ def commit(state: State, moves: Moves, host: int, first: int, count: int, at_s: 
         rows[to, 3], rows[to, 4], rows[to, 5] = moves.start_s[at], moves.end_s[at], moves.rate[at]
 
 
-@compiled
+@internal
 def give_back(instance: Instance, state: State, host: int) -> None:
     """Return a patched, empty host to service."""
     state.free[host] = instance.capacity[host]
@@ -286,7 +286,7 @@ def give_back(instance: Instance, state: State, host: int) -> None:
     enlist(instance, state, host)
 
 
-@compiled
+@internal
 def move_time(instance: Instance, state: State, at_s: int) -> None:
     """Clear the buckets of link use that lie in the past."""
     ring = state.bundle_use.shape[1]

@@ -3,12 +3,12 @@
 A pass that looks for a start may be on the safe side; a promised move is refused only if it breaks a limit.
 """
 
-from slacktide.planner.compiled import compiled, inlined
+from slacktide.planner.compiled import inlined, internal
 from slacktide.planner.listing.arrays import Instance, State
 from slacktide.planner.listing.room import spread_allows
 
 
-@compiled
+@internal
 def service_allows(instance: Instance, state: State, vm: int, start_s: int, end_s: int) -> bool:
     """Return whether the VM's service may move it from ``start_s`` to ``end_s``, beside what is booked."""
     service = instance.service[vm]
@@ -50,7 +50,7 @@ def counted_in(instance: Instance, state: State, service: int, vm: int, domain: 
     return count
 
 
-@compiled
+@internal
 def spread_allows_from(instance: Instance, state: State, vm: int, target: int, start_s: int) -> bool:
     """Return whether the VM's service stays within its limit in the target's domain from ``start_s`` on."""
     if spread_allows(instance, state, vm, target, start_s):

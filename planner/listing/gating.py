@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from slacktide.planner.compiled import compiled, inlined
+from slacktide.planner.compiled import inlined, internal
 from slacktide.planner.listing.arrays import Ints
 
 BARRIER_S, WAVE, LABEL, MEMBERS, DRAINING = 0, 1, 2, 3, 4
@@ -47,14 +47,14 @@ def is_open(gate: Ints, at_s: int) -> bool:
     return at_s >= gate[BARRIER_S] and gate[DRAINING] == 0
 
 
-@compiled
+@internal
 def may_join(terms: Terms, gate: Ints, label: int) -> bool:
     """Return whether a host that was promised for the wave ``label`` may leave with the last wave."""
     last = gate[WAVE] - 1
     return last >= 0 and is_strict(terms, last) and gate[LABEL] == label and gate[MEMBERS] < most_hosts(terms, last)
 
 
-@compiled
+@internal
 def join_wave(terms: Terms, gate: Ints, return_s: int) -> int:
     """Count a host into the last wave, and return the wave's number."""
     last = gate[WAVE] - 1
@@ -64,7 +64,7 @@ def join_wave(terms: Terms, gate: Ints, return_s: int) -> int:
     return last
 
 
-@compiled
+@internal
 def open_wave(terms: Terms, gate: Ints, label: int, hosts: int, return_s: int) -> None:
     """Let a wave of ``hosts`` start; where waves wait for each other the gate behind it closes."""
     wave = gate[WAVE]

@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 from numpy.typing import NDArray
 
-from slacktide.planner.compiled import compiled
+from slacktide.planner.compiled import internal
 from slacktide.planner.listing.arrays import Begun, Instance, Moves, Promises, State
 
 Array = TypeVar("Array", NDArray[np.int64], NDArray[np.float64])
@@ -41,7 +41,7 @@ lent = cast("Callable[[Array], Array]", intrinsic(_lent))
 """Return a view of an array that does not keep it alive."""
 
 
-@compiled
+@internal
 def lent_instance(instance: Instance) -> Instance:
     """Return the instance with all arrays lent."""
     return Instance(
@@ -84,7 +84,7 @@ def lent_instance(instance: Instance) -> Instance:
     )
 
 
-@compiled
+@internal
 def lent_state(state: State) -> State:
     """Return the state with all arrays lent."""
     return State(
@@ -113,7 +113,7 @@ def lent_state(state: State) -> State:
     )
 
 
-@compiled
+@internal
 def lent_moves(moves: Moves) -> Moves:
     """Return moves with all arrays lent."""
     return Moves(
@@ -128,7 +128,7 @@ def lent_moves(moves: Moves) -> Moves:
     )
 
 
-@compiled
+@internal
 def lent_promises(promises: Promises) -> Promises:
     """Return promises with all arrays lent."""
     return Promises(
@@ -155,7 +155,7 @@ def lent_promises(promises: Promises) -> Promises:
     )
 
 
-@compiled
+@internal
 def lent_begun(begun: Begun) -> Begun:
     """Return what has begun with all arrays lent."""
     return Begun(

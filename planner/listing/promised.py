@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from slacktide.planner.compiled import compiled
+from slacktide.planner.compiled import internal
 from slacktide.planner.listing.arrays import DUE, OUT, Begun, Instance, Ints, Promises, State
 from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.draining import change_service
@@ -177,7 +177,7 @@ def take_over(problem: Problem, instance: Instance, state: State, underway: Unde
     )
 
 
-@compiled
+@internal
 def _hosts_out(instance: Instance, state: State, hosts: Ints) -> None:
     """Take hosts out of service that are out."""
     for host in hosts:
@@ -186,7 +186,7 @@ def _hosts_out(instance: Instance, state: State, hosts: Ints) -> None:
         change_service(instance, state, host, 1)
 
 
-@compiled
+@internal
 def _moves_under_way(
     instance: Instance,
     state: State,
@@ -221,7 +221,7 @@ def _moves_under_way(
         _hand_over(state, vm, source, target)
 
 
-@compiled
+@internal
 def _hand_over(state: State, vm: int, source: int, target: int) -> None:
     """Take a VM out of its source's chain and put it into its target's."""
     before, at = -1, state.host_vm[source]

@@ -6,7 +6,7 @@ a host that is decided anew leaves only if no later promise needs its place.  So
 
 import numpy as np
 
-from slacktide.planner.compiled import compiled, inlined
+from slacktide.planner.compiled import inlined, internal
 from slacktide.planner.listing.arrays import (
     DUE,
     KEEPS,
@@ -37,14 +37,14 @@ RESERVED_WHOLE = 2**48
 """More than any host has: held on a host that is to leave at its promised moment, so that it takes no other VM."""
 
 
-@compiled
+@internal
 def hold_all(instance: Instance, state: State, promises: Promises) -> None:
     """Hold what promised moves will take, and the promised hosts themselves."""
     for number in range(promises.host.shape[0]):
         hold(instance, state, promises, number, 1)
 
 
-@compiled
+@internal
 def hold(instance: Instance, state: State, promises: Promises, number: int, sign: int) -> None:
     """Hold what one promised host and its moves need (``sign`` 1), or let go of it (-1)."""
     for at in range(promises.first[number], promises.first[number + 1]):
@@ -77,7 +77,7 @@ def add_load(instance: Instance, promises: Promises, host: int, from_s: int, unt
                 promises.load[group, second] += sign * promises.load_weight[host, column]
 
 
-@compiled
+@internal
 def leaves_room(instance: Instance, promises: Promises, host: int, vms: Ints, at_s: int, before_s: int) -> bool:
     """Return whether a host that leaves now is back by ``before_s``, and before a later promise needs its place."""
     rate = np.searchsorted(instance.rates_mbit_s, instance.egress_mbit_s[host], side="right") - 1
@@ -98,7 +98,7 @@ def leaves_room(instance: Instance, promises: Promises, host: int, vms: Ints, at
     return True
 
 
-@compiled
+@internal
 def fits(
     instance: Instance, state: State, moves: Moves, placed: int, promises: Promises, at: int, host: int, at_s: int
 ) -> bool:
@@ -179,7 +179,7 @@ def under_way(moves: Moves, begun: Begun, host: int) -> int:
     return last - first
 
 
-@compiled
+@internal
 def keep(
     instance: Instance,
     state: State,

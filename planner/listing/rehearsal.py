@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slacktide.planner.compiled import compiled, inlined
+from slacktide.planner.compiled import compiled, inlined, internal
 from slacktide.planner.listing.arrays import FAR, Floats, Ints
 
 
@@ -19,6 +19,12 @@ class Cast(NamedTuple):
     """How long each host is expected to be out, shape (n,)."""
     groups: Ints
     """Groups of each host, -1: none; the first is the fleet; shape (n, kinds)."""
+    lane: Ints
+    """Number of the host's groups taken together: hosts of one lane are held back alike; shape (n,)."""
+    lane_start: Ints
+    """Into ``lanes``, shape (G + 1,)."""
+    lanes: Ints
+    """The lanes that have hosts of each group but the fleet."""
     limit: Ints
     """Hosts of each group out at once, shape (G,)."""
     amount: Floats
@@ -46,50 +52,89 @@ def change(cast: Cast, out: Ints, used: Floats, host: int, sign: int) -> None:
 
 
 @inlined
-def held_back(cast: Cast, out: Ints, used: Floats, host: int) -> bool:
-    """Return whether a limit keeps a host in service."""
-    for kind in range(cast.groups.shape[1]):
+def held_back(cast: Cast, out: Ints, host: int) -> bool:
+    """Return whether a limit of its groups keeps a host in service."""
+    for kind in range(1, cast.groups.shape[1]):
         group = cast.groups[host, kind]
         if group >= 0 and out[group] >= cast.limit[group]:
             return True
-    return used[0] + cast.amount[host, 0] > 1.0 or used[1] + cast.amount[host, 1] > 1.0
+    return False
 
 
-@compiled
+@internal
+def lined_up(cast: Cast, order: Ints) -> tuple[Ints, Ints]:
+    """Return the places of the order by lane, and where each lane begins among them, shape (lanes + 1,)."""
+    start = np.zeros(cast.lane.max() + 2, np.int64)
+    for host in order:
+        start[cast.lane[host] + 1] += 1
+    start = np.cumsum(start)
+    free, places = start.copy(), np.empty(order.shape[0], np.int64)
+    for place in range(order.shape[0]):
+        lane = cast.lane[order[place]]
+        places[free[lane]] = place
+        free[lane] += 1
+    return places, start
+
+
+@internal
+def freed(cast: Cast, out: Ints, host: int) -> list[int]:
+    """Return the lanes that a host's return no longer holds back, as far as one of its groups goes."""
+    found = [np.int64(0) for _ in range(0)]
+    for kind in range(1, cast.groups.shape[1]):
+        group = cast.groups[host, kind]
+        if group >= 0 and out[group] >= cast.limit[group]:
+            for number in range(cast.lane_start[group], cast.lane_start[group + 1]):
+                found.append(cast.lanes[number])
+    return found
+
+
+@internal
 def rehearse(cast: Cast, order: Ints) -> Ints:
     """Return when each host leaves, in seconds after the gate, if hosts leave in ``order`` as soon as they may.
 
-    -1: never.
+    -1: never.  Of each lane only the first host waits in view; a lane that is held back is out of view until one of its
+    groups has a place again.
     """
-    count = order.shape[0]
-    leaves_s = np.full(count, -1, np.int64)
-    follower = np.arange(1, count + 2)
-    follower[count - 1], follower[count] = -1, 0
+    leaves_s = np.full(order.shape[0], -1, np.int64)
+    places, start = lined_up(cast, order)
+    at = start[:-1].copy()
     out, used = np.zeros(cast.limit.shape[0], np.int64), np.zeros(2)
+    in_view = np.ones(at.shape[0], np.bool_)
+    view = [(places[start[lane]], np.int64(lane)) for lane in range(at.shape[0])]
+    heapq.heapify(view)
     returns = [(np.int64(FAR), np.int64(-1))]
-    now, waiting = np.int64(0), count
-    while waiting > 0:
-        before, at = count, follower[count]
-        while at >= 0 and out[0] < cast.limit[0]:
-            host = order[at]
-            if held_back(cast, out, used, host):
-                before = at
+    now = np.int64(0)
+    short = [(np.int64(0), np.int64(0))]
+    while now < FAR:
+        short.clear()
+        while len(view) > 0 and out[0] < cast.limit[0]:
+            place, lane = heapq.heappop(view)
+            host = order[place]
+            if held_back(cast, out, host):
+                in_view[lane] = False
+            elif used[0] + cast.amount[host, 0] > 1.0 or used[1] + cast.amount[host, 1] > 1.0:
+                short.append((place, lane))
             else:
                 change(cast, out, used, host, 1)
                 leaves_s[host] = now
                 heapq.heappush(returns, (now + cast.out_s[host], host))
-                follower[before] = follower[at]
-                waiting -= 1
-            at = follower[at]
+                at[lane] += 1
+                if at[lane] < start[lane + 1]:
+                    heapq.heappush(view, (places[at[lane]], lane))
+        for waiting in short:
+            heapq.heappush(view, waiting)
         now = returns[0][0]
-        if now >= FAR:
-            break
-        while returns[0][0] <= now:
-            change(cast, out, used, heapq.heappop(returns)[1], -1)
+        while now < FAR and returns[0][0] <= now:
+            host = heapq.heappop(returns)[1]
+            for lane in freed(cast, out, host):
+                if not in_view[lane] and at[lane] < start[lane + 1]:
+                    in_view[lane] = True
+                    heapq.heappush(view, (places[at[lane]], lane))
+            change(cast, out, used, host, -1)
     return leaves_s
 
 
-@compiled
+@internal
 def cost(cast: Cast, leaves_s: Ints) -> float:
     """Return how far makespan and exposure are from what they are measured by; hosts that never leave cost most."""
     last_s, exposure_s, never = np.int64(0), 0.0, 0
@@ -103,7 +148,7 @@ def cost(cast: Cast, leaves_s: Ints) -> float:
     return never + last_s / cast.makespan_s + cast.exposure_counts * exposure_s / cast.exposure_s
 
 
-@compiled
+@internal
 def hasten(cast: Cast, leaves_s: Ints, start_s: Floats) -> None:
     """Move the hosts that come back last forward, or all hosts of one of their groups."""
     mean_s = cast.out_s.mean()
@@ -121,7 +166,7 @@ def hasten(cast: Cast, leaves_s: Ints, start_s: Floats) -> None:
             start_s[host] -= step_s
 
 
-@compiled
+@internal
 def stir(cast: Cast, start_s: Floats) -> None:
     """Move some hosts to and fro."""
     mean_s = cast.out_s.mean()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from slacktide.planner.compiled import compiled, inlined
+from slacktide.planner.compiled import inlined, internal
 from slacktide.planner.listing.arrays import FAR, ROUNDING_MBIT_S, Instance, Moves, State
 
 
@@ -90,7 +90,7 @@ def after_inbound(instance: Instance, state: State, target: int, rate: int, star
             start_s = soonest
 
 
-@compiled
+@internal
 def most_inbound(state: State, target: int, start_s: int, end_s: int) -> int:
     """Return the largest total of the streams into a host between two moments; it is reached when a stream begins."""
     most = np.int64(0)
@@ -130,7 +130,7 @@ def after_outbound(instance: Instance, moves: Moves, placed: int, limit: int, st
             start_s = soonest
 
 
-@compiled
+@internal
 def most_outbound(instance: Instance, moves: Moves, placed: int, start_s: int, end_s: int) -> int:
     """Return the largest total of the streams out of the draining host between two moments."""
     most = np.int64(0)
@@ -205,7 +205,7 @@ def earliest_start(
     return -1
 
 
-@compiled
+@internal
 def source_ready_s(instance: Instance, state: State, moves: Moves, placed: int, vm: int, source: int, at_s: int) -> int:
     """Return the earliest start from ``at_s`` on that the source's NIC and the VM's service allow, to any target."""
     rate = np.searchsorted(instance.rates_mbit_s, instance.egress_mbit_s[source], side="right") - 1

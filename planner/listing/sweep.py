@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slacktide.planner.compiled import compiled, inlined
+from slacktide.planner.compiled import compiled, inlined, internal
 from slacktide.planner.listing.arrays import (
     ATTEMPTS_PER_MOMENT,
     ATTEMPTS_PER_START,
@@ -67,7 +67,7 @@ class Waiting(NamedTuple):
     latest: Ints  # the host that came last, -1: none
 
 
-@compiled
+@internal
 def start_host(
     instance: Instance,
     state: State,
@@ -113,7 +113,7 @@ def too_short(moves: Moves, out: Outcome, vms: int) -> bool:
     return out.counts[1] + vms > out.rows.shape[0] or vms > moves.vm.shape[0]
 
 
-@compiled
+@internal
 def try_waiting(
     instance: Instance,
     state: State,
@@ -168,7 +168,7 @@ def try_waiting(
     return started, last_s, release
 
 
-@compiled
+@internal
 def wait_for_room(state: State, begun: Begun, waiting: Waiting, host: int) -> None:
     """Let a host whose promise cannot be kept wait with the others, at its place in the order."""
     if begun.of_host[host] >= 0:
@@ -188,7 +188,7 @@ def wait_for_room(state: State, begun: Begun, waiting: Waiting, host: int) -> No
     waiting.latest[0] = host
 
 
-@compiled
+@internal
 def keep_one(
     instance: Instance,
     state: State,
@@ -236,7 +236,7 @@ def keep_one(
     return True
 
 
-@compiled
+@internal
 def finish_draining(
     instance: Instance,
     state: State,
@@ -261,7 +261,7 @@ def finish_draining(
         join_wave(terms, gate, return_s)
 
 
-@compiled
+@internal
 def try_stuck(
     instance: Instance,
     state: State,
@@ -319,7 +319,7 @@ def run_pass(
     )
 
 
-@compiled
+@internal
 def line_up(hosts: int, order: Ints, promises: Promises, begun: Begun) -> Waiting:
     """Return the waiting hosts: all of ``order`` but those with a promise."""
     follower, place = np.full(hosts + 1, -1, np.int64), np.full(hosts, -1, np.int64)
@@ -332,7 +332,7 @@ def line_up(hosts: int, order: Ints, promises: Promises, begun: Begun) -> Waitin
     return Waiting(follower, order, place, np.zeros(begun.host.shape[0], np.int64), np.full(1, -1, np.int64))
 
 
-@compiled
+@internal
 def start_waiting(
     instance: Instance,
     state: State,
@@ -377,7 +377,7 @@ def start_waiting(
     return started, release
 
 
-@compiled
+@internal
 def keep_due(
     instance: Instance,
     state: State,
@@ -399,7 +399,7 @@ def keep_due(
     return broken
 
 
-@compiled
+@internal
 def decide(
     instance: Instance,
     state: State,
@@ -437,7 +437,7 @@ def next_promise_s(promises: Promises) -> int:
     return promises.due_s[promises.progress[0]] if promises.progress[0] < promises.host.shape[0] else np.int64(FAR)
 
 
-@compiled
+@internal
 def sweep(
     instance: Instance,
     state: State,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from slacktide.planner.compiled import compiled, inlined
+from slacktide.planner.compiled import compiled, inlined, internal
 from slacktide.planner.listing.arrays import (
     DUE,
     FAR,
@@ -98,7 +98,7 @@ def may_host(instance: Instance, state: State, vm: int, source: int, host: int) 
     return keeps_reserve(instance, state, vm, host)
 
 
-@compiled
+@internal
 def look_through(
     instance: Instance,
     state: State,
@@ -142,7 +142,7 @@ def look_through(
     return chosen, chosen_rate, chosen_start
 
 
-@compiled
+@internal
 def choose_target(
     instance: Instance, state: State, moves: Moves, placed: int, vm: int, source: int, at_s: int, reach: int, lists: int
 ) -> tuple[int, int, int]:
@@ -158,7 +158,7 @@ def choose_target(
     return -1, -1, np.int64(FAR)
 
 
-@compiled
+@internal
 def on_one_host(
     instance: Instance, state: State, moves: Moves, placed: int, vm: int, source: int, at_s: int, host: int
 ) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ from scipy import sparse
 from streams_on_paper import NIC_MBIT_S, problem_of, vm, work_on
 from tiny_fleets import tiny_fleet, tiny_policy
 
-from slacktide.planner import solve
+from slacktide.planner.assembly import predictions
 from slacktide.planner.plan import STRATEGIES
 from slacktide.planner.policy import MigrationRules
 from slacktide.planner.problem import build_problem
@@ -46,7 +46,7 @@ def guests():
 @given(guests(), st.sampled_from([("precopy", "autoconverge"), ("precopy", "autoconverge", "postcopy")]))
 def test_one_stream_alone_is_what_the_model_says(guest, strategies):
     problem = problem_of(2, [guest], MigrationRules(strategies=strategies))
-    model = solve.predictions(problem, np.zeros(1, np.int64), np.array([NIC_MBIT_S]))
+    model = predictions(problem, np.zeros(1, np.int64), np.array([NIC_MBIT_S]))
     if model.strategy[0] < 0:
         return
     done = replay(problem, work_on([(0, 0, 1)]), ONE_PER_NIC)

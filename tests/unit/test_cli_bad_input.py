@@ -186,7 +186,7 @@ def test_the_audit_finds_a_plan_of_another_fleet(capsys, plan, tmp_path):
     write_snapshot(small_fleet(vms={"v1": {"notice_s": 61}}), tmp_path / "other")
     assert main(["audit", str(tmp_path / "other"), str(plan), "--json"]) == 1
     result = json.loads(capsys.readouterr().out)
-    assert set(result) == {"checked_rules", "findings"}
+    assert set(result) == {"checked_rules", "findings", "notes"}
     assert "snapshot-digest" in {finding["rule"] for finding in result["findings"]}
 
 

@@ -240,5 +240,5 @@ def in_order(problem, order):
     from slacktide.planner.listing.schedule import build_instance, list_schedule
     from slacktide.planner.needs import host_needs
 
-    terms = solve.terms_of(problem, host_needs(problem))
+    terms = solve.terms_of(problem, host_needs(problem), compute_bounds(problem))
     return list_schedule(problem, build_instance(problem), np.array(order, np.int64), terms)
