@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.planner.bounds import Bounds
+from slacktide.planner.bounds import FEWEST_HOSTS, Bounds
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.rehearsal import Cast, polish
 from slacktide.planner.needs import RESOURCES, Needs, canary_gate, demands
@@ -41,7 +41,7 @@ class Rehearsals:
     def order(self, best: Schedule, rng: np.random.Generator, halt: Ints) -> Ints:
         """Return an order to try, made from the best schedule so far and chance; ``halt`` set to 1 cuts it short."""
         out_s = self._out_s(best)
-        if rng.random() < FROM_BEST:
+        if len(self.needs.host) < FEWEST_HOSTS or rng.random() < FROM_BEST:
             start_s = self._starts(best)
         else:
             profile = Profile(*(float(rng.uniform(*limits)) for limits in (STRETCH, DOMAINS, ROOM, ROUNDS)))
@@ -78,7 +78,7 @@ class Rehearsals:
         there = np.maximum([limits[name] * room for name in RESOURCES], 1.0)
         objective = problem.policy.objective
         groups = np.ascontiguousarray(problem.out.group[host])
-        lane, lane_start, lanes = _lanes(groups, len(problem.out.limit))
+        lane, lane_start, lanes = lanes_of(groups, len(problem.out.limit))
         goals = [goal for goal in objective if goal in ("exposure", "makespan")]
         return Cast(
             out_s=np.maximum(np.round(out_s[behind]), 1).astype(np.int64),
@@ -101,7 +101,7 @@ def _measure(bound: float) -> float:
     return max(bound, 1.0) if np.isfinite(bound) else 1.0
 
 
-def _lanes(groups: Ints, count: int) -> tuple[Ints, Ints, Ints]:
+def lanes_of(groups: Ints, count: int) -> tuple[Ints, Ints, Ints]:
     """Return the lane of each host, where the lanes of each of ``count`` groups begin, and these lanes."""
     different, lane = np.unique(groups, axis=0, return_inverse=True)
     number, kind = np.nonzero(different[:, 1:] >= 0)

@@ -10,7 +10,7 @@ from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.assembly import deferred_frame, figures, host_frame, migration_frame, wave_frame, wave_numbers
 from slacktide.planner.audit import audit
-from slacktide.planner.bounds import Bounds, compute_bounds
+from slacktide.planner.bounds import FEWEST_HOSTS, Bounds, compute_bounds
 from slacktide.planner.cells import cell_count
 from slacktide.planner.hardening import hardened
 from slacktide.planner.limits import resolved
@@ -145,13 +145,13 @@ def planned_whole(
 
 
 def first_orders(problem: Problem, needs: Needs, bounds: Bounds) -> list[Order]:
-    """Return the orders of the first passes: by pressing groups and, where a pass takes seconds at most, by profile."""
+    """Return the orders of the first passes: by pressing groups and, where that is worth its time, by profile."""
 
     def by_profile(_: object) -> np.ndarray:
         out_s = expected_out_s(needs)
         return order_of(problem, needs, planned_starts(problem, needs, out_s, bounds.best_s, FIRST_PROFILE))
 
-    if len(needs.host) > MOST_HOSTS_TWICE:
+    if not FEWEST_HOSTS <= len(needs.host) <= MOST_HOSTS_TWICE:
         return [lambda _: pressing_order(problem, needs)]
     return [by_profile, lambda _: pressing_order(problem, needs)]
 

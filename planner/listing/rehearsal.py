@@ -88,7 +88,7 @@ def freed(cast: Cast, out: Ints, host: int) -> list[int]:
     return found
 
 
-@internal
+@compiled
 def rehearse(cast: Cast, order: Ints) -> Ints:
     """Return when each host leaves, in seconds after the gate, if hosts leave in ``order`` as soon as they may.
 
@@ -183,7 +183,7 @@ def polish(cast: Cast, start_s: Floats, rehearsals: int, seed: int, halt: Ints) 
     """
     np.random.seed(seed)
     best_s = start_s.copy()
-    leaves_s = rehearse(cast, np.argsort(best_s))
+    leaves_s = rehearse(cast, np.argsort(best_s, kind="mergesort"))
     least = cost(cast, leaves_s)
     for _ in range(rehearsals):
         if halt[0] > 0:
@@ -193,7 +193,7 @@ def polish(cast: Cast, start_s: Floats, rehearsals: int, seed: int, halt: Ints) 
             hasten(cast, leaves_s, tried_s)
         else:
             stir(cast, tried_s)
-        then_s = rehearse(cast, np.argsort(tried_s))
+        then_s = rehearse(cast, np.argsort(tried_s, kind="mergesort"))
         value = cost(cast, then_s)
         if value <= least:
             best_s, leaves_s, least = tried_s, then_s, value
