@@ -52,7 +52,10 @@ def compiled(function: Function) -> Function:
 
 
 def internal(function: Function) -> Function:
-    """Compile ``function`` for calls from compiled code alone: what unpacks Python's arguments costs seconds each."""
+    """Compile ``function`` for calls from compiled code alone: what unpacks Python's arguments costs seconds each.
+
+    A call from Python would end the process.
+    """
     return _kept(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 

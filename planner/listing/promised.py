@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from slacktide.planner.compiled import internal
+from slacktide.planner.compiled import compiled, internal
 from slacktide.planner.listing.arrays import DUE, OUT, Begun, Instance, Ints, Promises, State
 from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.draining import change_service
@@ -177,7 +177,7 @@ def take_over(problem: Problem, instance: Instance, state: State, underway: Unde
     )
 
 
-@internal
+@compiled
 def _hosts_out(instance: Instance, state: State, hosts: Ints) -> None:
     """Take hosts out of service that are out."""
     for host in hosts:
@@ -186,7 +186,7 @@ def _hosts_out(instance: Instance, state: State, hosts: Ints) -> None:
         change_service(instance, state, host, 1)
 
 
-@internal
+@compiled
 def _moves_under_way(
     instance: Instance,
     state: State,
