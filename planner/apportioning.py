@@ -51,12 +51,12 @@ class Curve:
         return max(most, float((self.hits[hit] / instants[hit]).max()), 1.0)
 
 
-def curve(demand: Demand, press: float = 1.0) -> Curve:
-    """Return the curve of a cell's demand, as if its hosts lasted ``press`` times as long."""
+def curve(demand: Demand) -> Curve:
+    """Return the curve of a cell's demand."""
     tried = periods(demand, 0) if len(demand.member) else np.empty(0, np.int64)
     hits = (demand.amount[:, None] * (demand.span_s[:, None] // np.maximum(1, tried[None, :]))).sum(axis=0)
-    areas = tuple((press * float(area.sum()), limit - demand.limit) for area, limit in demand.areas)
-    return Curve(areas, hits * press, tried, demand.lead_s)
+    areas = tuple((float(area.sum()), limit - demand.limit) for area, limit in demand.areas)
+    return Curve(areas, hits, tried, demand.lead_s)
 
 
 def apportioned(total: int, curves: Sequence[Curve], most: Sequence[int] | None = None) -> Ints:

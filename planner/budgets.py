@@ -65,14 +65,14 @@ def budgeted(problem: Problem, budget: Budget) -> Problem:
     )
 
 
-def budgets(problem: Problem, parts: Sequence[Part], canary_hosts: Sequence[int], press: Floats) -> list[Budget]:
+def budgets(problem: Problem, parts: Sequence[Part], canary_hosts: Sequence[int]) -> list[Budget]:
     """Return the budgets of ``parts``, which together keep every limit of the fleet that is not a service's.
 
-    ``press`` says how many times as long as its bound each cell needs; ``canary_hosts`` of each are canaries.
+    ``canary_hosts`` of each are canaries.
     """
     needs = [host_needs(part.problem) for part in parts]
-    out = _out_limits(problem, parts, needs, press)
-    reserve = _reserves(problem, parts, needs, press)
+    out = _out_limits(problem, parts, needs)
+    reserve = _reserves(problem, parts, needs)
     links = _links(problem, parts)
     crossing = _crossing(problem, parts)
     return [
@@ -81,7 +81,7 @@ def budgets(problem: Problem, parts: Sequence[Part], canary_hosts: Sequence[int]
     ]
 
 
-def _out_limits(problem: Problem, parts: Sequence[Part], needs: Sequence[Needs], press: Floats) -> list[Ints]:
+def _out_limits(problem: Problem, parts: Sequence[Part], needs: Sequence[Needs]) -> list[Ints]:
     limits = [part.problem.out.limit.copy() for part in parts]
     for group in _shared([part.out_group for part in parts], len(problem.out.limit)).tolist():
         inside = [at for at, part in enumerate(parts) if group in part.out_group]
@@ -89,7 +89,7 @@ def _out_limits(problem: Problem, parts: Sequence[Part], needs: Sequence[Needs],
         curves, members = [], []
         for at, place in zip(inside, places, strict=True):
             in_group = (parts[at].problem.out.group == place).any(axis=1)
-            curves.append(curve(_places_taken(needs[at], in_group[needs[at].host]), float(press[at])))
+            curves.append(curve(_places_taken(needs[at], in_group[needs[at].host])))
             members.append(int(in_group.sum()))
         limit = int(problem.out.limit[group])
         given = apportioned(limit - int(SLACK * limit), curves, members)
@@ -105,7 +105,7 @@ def _places_taken(needs: Needs, inside: NDArray[np.bool_]) -> Demand:
     return Demand("hosts-out", member, np.ones(len(member)), span_s, 1.0, 0, ((span_s.astype(np.float64), 1.0),))
 
 
-def _reserves(problem: Problem, parts: Sequence[Part], needs: Sequence[Needs], press: Floats) -> list[Ints]:
+def _reserves(problem: Problem, parts: Sequence[Part], needs: Sequence[Needs]) -> list[Ints]:
     required = [part.problem.reserves.required.copy() for part in parts]
     for group in _shared([part.reserve_group for part in parts], len(problem.reserves.required)).tolist():
         inside = [at for at, part in enumerate(parts) if group in part.reserve_group]
@@ -114,7 +114,7 @@ def _reserves(problem: Problem, parts: Sequence[Part], needs: Sequence[Needs], p
         spare = free.sum(axis=0) - problem.reserves.required[group]
         for resource, name in enumerate(("vcpus", "memory")):
             curves = [
-                _capacity_curve(parts[at].problem, needs[at], place, name, float(press[at]))
+                _capacity_curve(parts[at].problem, needs[at], place, name)
                 for at, place in zip(inside, places, strict=True)
             ]
             given = apportioned(int((1 - SLACK) * spare[resource]), curves, free[:, resource].tolist())
@@ -131,7 +131,7 @@ def _free(problem: Problem, group: int) -> Ints:
     return free
 
 
-def _capacity_curve(problem: Problem, needs: Needs, group: int, name: str, press: float) -> Curve:
+def _capacity_curve(problem: Problem, needs: Needs, group: int, name: str) -> Curve:
     """Return how much free capacity the due hosts of a reserve group need."""
     inside = (problem.reserves.group == group).any(axis=1)[needs.host]
     whole = [demand for demand in demands(problem, needs) if demand.name == name] if len(needs.host) else []
@@ -145,8 +145,7 @@ def _capacity_curve(problem: Problem, needs: Needs, group: int, name: str, press
             amount=demand.amount[inside],
             span_s=demand.span_s[inside],
             areas=tuple((area[inside], limit) for area, limit in demand.areas),
-        ),
-        press,
+        )
     )
 
 

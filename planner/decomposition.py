@@ -116,7 +116,7 @@ class CellSearch:
         search = cls(problem, parts, cell_map, seed, tell)
         search.needs = [host_needs(part.problem) for part in parts]
         search.canary = _canary_cell(problem, search.needs)
-        search._share(np.ones(len(parts)))
+        search._share()
         return search
 
     def begin(self) -> None:
@@ -169,10 +169,10 @@ class CellSearch:
         """Return what the whole fleet's schedule is worth."""
         return score_of(self.problem, self.schedule())
 
-    def _share(self, press: Floats) -> None:
+    def _share(self) -> None:
         canary = _canary_hosts(self.problem)
         of_cell = [canary if number == self.canary else 0 for number in range(len(self.parts))]
-        self.budgets = budgets(self.problem, self.parts, of_cell, press)
+        self.budgets = budgets(self.problem, self.parts, of_cell)
 
     def _tried(
         self, numbers: Sequence[int], attempt: Attempt | None, over: Over = lambda: False

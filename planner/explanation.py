@@ -1,7 +1,7 @@
 """Why a plan is as long as it is: what binds, what is deferred, what a looser limit would buy.
 
-Everything here is computed from bounds, which take milliseconds, and not from further plans: what is said of a looser
-limit is how far its *bound* falls.  A plan need not follow; :mod:`slacktide.planner.whatif` makes the plans.
+Everything here is computed from bounds, which take some tenths of a second, and not from further plans: what is said of
+a looser limit is how far its *bound* falls.  A plan need not follow; :mod:`slacktide.planner.whatif` makes the plans.
 """
 
 import math

@@ -22,14 +22,13 @@ from slacktide.planner.assembly import (
     unordered_migrations,
     wave_frame,
 )
-from slacktide.planner.audit import audit
+from slacktide.planner.audited import audited
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.needs import Needs, host_needs
-from slacktide.planner.plan import AuditSummary, Plan, PlanHeader, Revision
-from slacktide.planner.plan_files import plan_id
+from slacktide.planner.plan import Plan, PlanHeader, Revision
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.pressing import pressing_order
@@ -314,23 +313,15 @@ def assemble(
         first_new_id=situation.first_new_id,
         changes=changes_of(parent, progress, tables, snapshot),
     )
-    fingerprint = digest(snapshot)
     header = PlanHeader(
         id="",
         parent=parent.header.id,
         revision=revision,
-        snapshot_digest=fingerprint,
+        snapshot_digest=digest(snapshot),
         policy_digest=policy_digest(problem.policy),
         policy=problem.policy,
         seed=parent.header.seed,
         objective=problem.policy.objective,
         summary=figures(problem, schedule, bounds, tables, 0.0),
     )
-    plan = Plan(header=header, **tables)
-    report = audit(snapshot, plan, fingerprint)
-    checked = AuditSummary(
-        checked_rules=report.checked_rules, findings=tuple(finding.as_dict() for finding in report.findings)
-    )
-    summary = header.summary.model_copy(update={"audit": checked, "planning_s": time.monotonic() - origin_s})
-    plan = replace(plan, header=header.model_copy(update={"summary": summary}))
-    return replace(plan, header=plan.header.model_copy(update={"id": plan_id(plan)}))
+    return audited(snapshot, Plan(header=header, **tables), origin_s)

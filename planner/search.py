@@ -106,8 +106,8 @@ def join(search: Search) -> None:
 
 def improve(search: Search, instance: Instance, rehearsals: Rehearsals, terms: Terms, stop: Stop, workers: int) -> None:
     """Try further orders until ``stop``, a batch of them at a time."""
-    while not stop(search.iteration, search.excess(), 1.0):
-        wanted = [at for at in range(BATCH) if not stop(search.iteration + at, search.excess(), 1.0)]
+    while not stop(search.iteration, excess := search.excess(), 1.0):
+        wanted = [at for at in range(BATCH) if at == 0 or not stop(search.iteration + at, excess, 1.0)]
         orders = [_drawn(rehearsals, search, search.iteration + at) for at in wanted]
         for schedule in passes(search.problem, instance, terms, orders, stop, workers):
             search.offer(schedule)

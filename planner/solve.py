@@ -9,7 +9,7 @@ import numpy as np
 from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.assembly import deferred_frame, figures, host_frame, migration_frame, wave_frame, wave_numbers
-from slacktide.planner.audit import audit
+from slacktide.planner.audited import audited
 from slacktide.planner.bounds import FEWEST_HOSTS, Bounds, compute_bounds
 from slacktide.planner.cells import cell_count
 from slacktide.planner.hardening import hardened
@@ -19,8 +19,7 @@ from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance
 from slacktide.planner.needs import Needs, host_needs
 from slacktide.planner.orders import FIRST_PROFILE, expected_out_s, order_of, planned_starts
-from slacktide.planner.plan import AuditSummary, Plan, PlanHeader
-from slacktide.planner.plan_files import plan_id
+from slacktide.planner.plan import Plan, PlanHeader
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.pressing import pressing_order
@@ -177,26 +176,16 @@ def assemble(
         "waves": wave_frame(problem, hosts, migrations),
         "deferred": deferred_frame(problem, schedule),
     }
-    fingerprint = digest(snapshot)
     header = PlanHeader(
         id="",
-        snapshot_digest=fingerprint,
+        snapshot_digest=digest(snapshot),
         policy_digest=policy_digest(problem.policy),
         policy=problem.policy,
         seed=seed,
         objective=problem.policy.objective,
         summary=figures(problem, schedule, bounds, tables, 0.0),
     )
-    plan = Plan(header=header, **tables)
-    report = audit(snapshot, plan, fingerprint)
-    checked = AuditSummary(
-        checked_rules=report.checked_rules,
-        findings=tuple(finding.as_dict() for finding in report.findings),
-        notes=report.notes,
-    )
-    summary = header.summary.model_copy(update={"audit": checked, "planning_s": time.monotonic() - origin_s})
-    plan = replace(plan, header=header.model_copy(update={"summary": summary}))
-    return replace(plan, header=plan.header.model_copy(update={"id": plan_id(plan)}))
+    return audited(snapshot, Plan(header=header, **tables), origin_s)
 
 
 def terms_of(problem: Problem, needs: Needs, bounds: Bounds) -> Terms:

@@ -44,19 +44,9 @@ def write_directory(path: Path, contents: Mapping[str, bytes], known: Collection
     OutputError
         If it cannot be written; a directory that was there is untouched.
     """
-    destination = path.resolve()
-    beside = _beside(destination)
-    with _output(path):
-        _refuse_others(path, destination, {*contents, *known})
-        try:
-            beside.mkdir()
-            for name, content in contents.items():
-                _write(beside / name, content)
-            _sync(beside)
-            _exchange(beside, destination)
-            _sync(destination.parent)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+    with staged_directory(path, {*contents, *known}) as folder:
+        for name, content in contents.items():
+            _write(folder / name, content)
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ def test_a_kind_that_ties_everything_is_cut_and_the_others_are_not() -> None:
 
 
 def shared(problem: Problem, parts: list[Part]):
-    return budgets(problem, parts, [2, *(0 for _ in parts[1:])], np.ones(len(parts)))
+    return budgets(problem, parts, [2, *(0 for _ in parts[1:])])
 
 
 def test_fleets_below_the_threshold_are_one_cell_and_waves_with_gates_too() -> None:
