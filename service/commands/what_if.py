@@ -46,6 +46,31 @@ TimeLimit = Annotated[float | None, Parameter(validator=Number(gte=0))]
 Deadline = Annotated[Whole, Parameter(validator=Number(gte=1))]
 
 
+def read_case(path: Path, preset: PresetName | None, policy: Path | None) -> "Case":
+    """Return the fleet at ``path`` under the policy that is asked for."""
+    chosen = terms(preset, policy)
+    with progress("Reading the fleet"):
+        from slacktide.datasets.files import read_snapshot
+        from slacktide.service.what_if_run import case_of
+
+        return case_of(read_snapshot(path), chosen)
+
+
+def asked(
+    by_s: int | None,
+    limits: tuple[str, ...],
+    time_limit_s: float | None,
+    iterations: int | None,
+    seed: int,
+    workers: int,
+) -> "Question":
+    """Return what is asked, with as many tries for each plan as are usual where ``iterations`` does not say."""
+    from slacktide.planner.reach import TRIES
+    from slacktide.service.what_if_run import Question
+
+    return Question(by_s, limits, time_limit_s, iterations or TRIES, seed, workers)
+
+
 def what_if(
     path: FleetPath,
     /,
@@ -94,15 +119,10 @@ def what_if(
     check_output(output, WHAT_IF_FILES)
     if by is not None and deadline is not None:
         raise UsageError("--by and --deadline", "say the same twice", "Give one of them")
-    asked = terms(preset, policy)
-    with progress("Reading the fleet"):
-        from slacktide.datasets.files import read_snapshot
-        from slacktide.planner.reach import TRIES
-        from slacktide.service.what_if_run import Question, case_of
-
-        case = case_of(read_snapshot(path), asked)
-    by_s = next((time_s for time_s in (by, deadline, asked.deadline_s) if time_s is not None), None)
-    question = Question(by_s, relax, time_limit, iterations or TRIES, seed, workers)
+    case = read_case(path, preset, policy)
+    limits_s = (by, deadline, case.problem.policy.deadline_s)
+    by_s = next((time_s for time_s in limits_s if time_s is not None), None)
+    question = asked(by_s, relax, time_limit, iterations, seed, workers)
     found, interrupted = answered(case, question, output)
     if found is None:
         return INTERRUPTED
@@ -179,14 +199,8 @@ def pareto(
         Processors to search with.
     """
     check_output(output, PARETO_FILES)
-    asked = terms(preset, policy)
-    with progress("Reading the fleet"):
-        from slacktide.datasets.files import read_snapshot
-        from slacktide.planner.reach import TRIES
-        from slacktide.service.what_if_run import Question, case_of
-
-        case = case_of(read_snapshot(path), asked)
-    question = Question(None, (), time_limit, iterations or TRIES, seed, workers)
+    case = read_case(path, preset, policy)
+    question = asked(None, (), time_limit, iterations, seed, workers)
     return _fronted(case, question, points, output, as_json=as_json)
 
 

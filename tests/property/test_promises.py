@@ -48,6 +48,7 @@ def moves_of(schedule: Schedule) -> set[tuple[int, ...]]:
 
 
 def errors_in(snapshot: FleetSnapshot, problem: Problem, schedule: Schedule) -> list[str]:
+    """Return the errors of a single pass; that failures can be restarted is a promise of whole plans (hardening.py)."""
     plan = solve.assemble(snapshot, problem, schedule, 0, 0.0)
     return [str(finding) for finding in audit(snapshot, plan).errors if finding.rule != "failures-restartable"]
 
