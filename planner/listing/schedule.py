@@ -5,8 +5,9 @@ import numpy as np
 from slacktide.planner.listing.arrays import CLOSED, DUE, KEEPS, MOST_BUCKETS, Floats, Instance, Ints, Moves, State
 from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.gating import Terms
+from slacktide.planner.listing.outcome import Outcome
 from slacktide.planner.listing.promised import begun_of, promises_of, take_over, with_underway
-from slacktide.planner.listing.sweep import Outcome, run_pass
+from slacktide.planner.listing.sweep import run_pass
 from slacktide.planner.listing.targets import enlist_all
 from slacktide.planner.problem import NO_LIMIT, Problem
 
