@@ -127,11 +127,9 @@ def stages(hosts: int, preset: str, seed: int) -> list[tuple[str, float]]:
     instance = build_instance(problem)
     bounds = compute_bounds(problem)
     terms, orders = solve.terms_of(problem, needs, bounds), solve.first_orders(problem, needs, bounds)
-    lap("needs of hosts, first order")
-    bounds = compute_bounds(problem)
-    lap("bounds")
+    lap("needs of hosts, bounds, terms")
     schedule, *_ = passes(problem, instance, terms, orders, workers=2)
-    lap("list scheduling, one pass")
+    lap("first orders and their two passes")
     assert schedule.makespan_s >= bounds.best_s
     plan = solve.assemble(fleet, problem, schedule, seed, time.monotonic())
     lap("tables, predictions, figures, audit")
