@@ -9,19 +9,14 @@ from slacktide.executors.run import RunOptions, run_campaign
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.ray,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray leaves sockets and log files to the interpreter
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 WRONG = Failures(migrations_per_mille=20, overruns_per_mille=50)
 
 
-@pytest.fixture
-def _ray_ends():
-    yield
-    ray.shutdown()
-
-
-@pytest.mark.usefixtures("_ray_ends")
+@pytest.mark.usefixtures("ray_ends")
 def test_ray_gives_the_report_that_one_process_gives(tmp_path) -> None:
     snapshot, plan = planned_fleet("urgent")
     told = []
@@ -46,7 +41,7 @@ def test_ray_gives_the_report_that_one_process_gives(tmp_path) -> None:
         assert one.read_bytes() == other.read_bytes()
 
 
-@pytest.mark.usefixtures("_ray_ends")
+@pytest.mark.usefixtures("ray_ends")
 def test_a_cluster_that_is_there_is_used_and_left_running(tmp_path) -> None:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     snapshot, plan = planned_fleet("baked")

@@ -16,19 +16,14 @@ from slacktide.planner.stopping import Iterations, Progress
 
 pytestmark = [
     pytest.mark.integration,
+    pytest.mark.ray,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray leaves sockets and log files to the interpreter
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 FLEET = generate_fleet(GeneratorSettings(hosts=200, seed=5, hosts_per_rack=8))
 
 
-@pytest.fixture
-def _ray_ends():
-    yield
-    ray.shutdown()
-
-
-@pytest.mark.usefixtures("_ray_ends")
+@pytest.mark.usefixtures("ray_ends")
 def test_ray_gives_the_plan_that_one_process_gives() -> None:
     told: list[Progress] = []
     with RayCells(2) as cell_map:
@@ -49,7 +44,7 @@ def test_a_fleet_in_one_piece_does_not_start_ray() -> None:
         assert not ray.is_initialized()
 
 
-@pytest.mark.usefixtures("_ray_ends")
+@pytest.mark.usefixtures("ray_ends")
 def test_the_planners_errors_come_through_and_rays_have_a_remedy() -> None:
     def refused(_problem: object, task: CellTask) -> None:
         raise InputError("policy", f"does not suit {task.name}", "Change it")
@@ -65,7 +60,7 @@ def test_the_planners_errors_come_through_and_rays_have_a_remedy() -> None:
             list(cell_map(lost, ["problem"], [task]))
 
 
-@pytest.mark.usefixtures("_ray_ends")
+@pytest.mark.usefixtures("ray_ends")
 def test_a_search_that_ends_early_leaves_no_task_behind() -> None:
     def interrupt(progress: Progress) -> None:
         if progress.phase == "1 of 4 cells tried again":
