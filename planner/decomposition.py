@@ -66,7 +66,7 @@ def planned_in_cells(
     cells = CellSearch.of(problem, cell, cell_map, seed, tell)
     cells.begin()
     search = Search(problem, bounds, report, origin_s, cells.schedule(), cells.score())
-    with until_interrupted():
+    with until_interrupted(stop):
         while not stop(search.iteration, search.excess(), 1.0):
             cells.try_again(search.iteration, stop.over)
             search.iteration += 1

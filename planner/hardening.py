@@ -41,7 +41,8 @@ def hardened(snapshot: FleetSnapshot, problem: Problem, plan_of: Callable[[Probl
     """Return a plan whose failures can be restarted: the first without such an error, else that with fewest errors.
 
     ``plan_of`` makes a plan, and searches for a better one where it is told to.  Each round keeps more room together in
-    the domains that were short, and makes a plan at once; that which does is searched on.  An interrupt ends it all.
+    the domains that were short, and makes a plan at once; that which does is searched on, unless the first search was
+    interrupted.  An interrupt between searches ends it all.
     """
     stronger = problem
     best = plan = plan_of(problem, True)

@@ -92,6 +92,7 @@ class Tries:
     """Stop after some tries, once the first objective is as small as needed, or when the time is over."""
 
     def __init__(self, limit: int, over: Callable[[], bool], enough: float = -math.inf) -> None:
+        self.interrupted = False
         self._limit, self._over, self._enough = limit, over, enough
 
     def __call__(self, iteration: int, value: float, bound: float) -> bool:

@@ -174,9 +174,9 @@ def rank_of(score: Score, objective: Sequence[str]) -> Score:
 
 
 @contextmanager
-def until_interrupted() -> Iterator[None]:
+def until_interrupted(stop: Stop) -> Iterator[None]:
     """End the block at Ctrl-C, keeping what it has done."""
     try:
         yield
     except KeyboardInterrupt:
-        return
+        stop.interrupted = True

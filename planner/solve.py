@@ -78,11 +78,11 @@ def make_plan(
         If the first pass is interrupted.
     """
     origin_s = time.monotonic()
-    report = progress or (lambda _: None)
+    report, whole = progress or (lambda _: None), stop or NoImprovement()
     report(Progress("reading the fleet", 0, None, None, None, 0.0, None))
 
     def plan_of(problem: Problem, thorough: bool) -> Plan:
-        ends = stop if thorough else Iterations(0)
+        ends = whole if thorough and not whole.interrupted else Iterations(0)
         return plan_problem(
             snapshot,
             problem,
@@ -137,7 +137,7 @@ def planned_whole(
     firsts = passes(problem, instance, terms, first_orders(problem, needs, bounds), workers=workers)
     best = min(firsts, key=lambda schedule: rank_of(score_of(problem, schedule), problem.policy.objective))
     search = Search(problem, bounds, report, origin_s, best, score_of(problem, best), seed=seed)
-    with until_interrupted():
+    with until_interrupted(stop):
         join(search)
         improve(search, instance, Rehearsals(problem, needs, bounds), terms, stop, workers)
     return search

@@ -29,6 +29,9 @@ class Progress:
 class Stop(Protocol):
     """Says after each try whether the search ends."""
 
+    interrupted: bool
+    """Whether a search that this ends has been interrupted: then none begins after it."""
+
     def __call__(self, iteration: int, value: float, bound: float) -> bool:
         """Return whether to stop after ``iteration`` tries.
 
@@ -49,6 +52,7 @@ class Iterations:
     """Stop after a number of tries; the only condition under which plans repeat byte for byte."""
 
     def __init__(self, limit: int) -> None:
+        self.interrupted = False
         self._limit = limit
 
     def __call__(self, iteration: int, value: float, bound: float) -> bool:
@@ -68,6 +72,7 @@ class TimeLimit:
     """Stop after a number of seconds, counted from when the condition was made, or at the bound."""
 
     def __init__(self, limit_s: float) -> None:
+        self.interrupted = False
         self._limit_s = limit_s
         self._origin_s = time.monotonic()
 
@@ -88,6 +93,7 @@ class NoImprovement:
     """Stop when several tries in a row brought next to nothing, or the plan is close to its bound."""
 
     def __init__(self, patience: int = PATIENCE) -> None:
+        self.interrupted = False
         self._patience = patience
         self._best = float("inf")
         self._since = 0

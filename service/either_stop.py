@@ -9,6 +9,7 @@ class EitherStop:
     """Stop when one of several conditions says so."""
 
     def __init__(self, stops: Sequence[Stop]) -> None:
+        self.interrupted = False
         self._stops = tuple(stops)
 
     def __call__(self, iteration: int, value: float, bound: float) -> bool:

@@ -206,3 +206,17 @@ def test_an_interrupt_between_rounds_keeps_the_plan_with_its_finding() -> None:
 
     plan = make_plan(fleet, hard_policy(), stop=Iterations(0), progress=interrupt)
     assert [finding["severity"] for finding in plan.header.summary.audit.findings] == ["error"]
+
+
+def test_an_interrupted_search_is_not_begun_again_after_the_rounds() -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=200, seed=1, fill=0.75))
+    seen: list[Progress] = []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.phase == "improving" and progress.iteration == 4:
+            raise KeyboardInterrupt
+
+    plan = make_plan(fleet, hard_policy(), stop=Iterations(40), progress=interrupt)
+    assert plan.header.summary.audit.findings == ()
+    assert max(progress.iteration for progress in seen) == 4
