@@ -1,7 +1,7 @@
 """The head of a report page: the verdict in one sentence, and the key figures, each with its unit and bound."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from slacktide.executors.over_limits import over_limits_words
@@ -178,7 +178,14 @@ def _exposure(view: ReportView) -> Tile:
     summary = view.plan.header.summary
     measured = None if view.report is None else view.report.summary.exposure.measured_host_h
     planned, bound = summary.exposure_host_h, summary.exposure_bound_host_h
-    return _bounded("Exposure", host_hours, planned, bound, measured, view.report)
+    tile = _bounded("Exposure", host_hours, planned, bound, measured, view.report)
+    if summary.weighted_exposure_host_h is None:
+        return tile
+    weighted = (
+        ("planned, by weight", host_hours(summary.weighted_exposure_host_h)),
+        ("bound, by weight", host_hours(summary.weighted_exposure_bound_host_h)),
+    )
+    return replace(tile, lines=(*tile.lines, *weighted))
 
 
 def _failures(summary: CampaignSummary) -> Tile:

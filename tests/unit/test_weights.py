@@ -11,6 +11,8 @@ from tiny_fleets import heuristic, tiny_fleet, tiny_policy
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.errors import InputError
+from slacktide.executors.readable import host_hours
+from slacktide.executors.report_page import plan_page
 from slacktide.planner.assembly import exposure_s, weighted_exposure_s
 from slacktide.planner.audit import audit
 from slacktide.planner.bounds import compute_bounds
@@ -128,6 +130,9 @@ def test_weighted_figures_stand_beside_their_bound(critical: Plan) -> None:
     rows = {row[0]: row[1:] for row in plan_rows(critical)}
     assert "gap" in rows["weighted"][1]
     assert rows["exposure"] != rows["weighted"]
+    page = plan_page(generate_fleet(GeneratorSettings(hosts=60, hosts_per_rack=10)), critical)
+    assert host_hours(summary.weighted_exposure_host_h) in page
+    assert host_hours(summary.weighted_exposure_bound_host_h) in page
 
 
 def test_the_audit_counts_weighted_figures_again(critical: Plan) -> None:
