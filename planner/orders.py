@@ -73,6 +73,19 @@ def planned_starts(problem: Problem, needs: Needs, out_s: Floats, end_s: float, 
     return _in_rounds(problem, needs, out_s, start_s, horizon_s * profile.rounds)
 
 
+def evened(start_s: Floats, out_s: Floats, at_once: int) -> Floats:
+    """Return the starts, those of each round dealt out anew: who is out longest is first.
+
+    A round is the ``at_once`` hosts that leave after those before them have come back.  Who came back first then waits
+    for the longest, so that all end more nearly together; the exposure hardly changes, for each stays in its round.
+    """
+    order, dealt_s = np.argsort(start_s, kind="stable"), start_s.copy()
+    for begin in range(0, len(order), at_once):
+        round_ = order[begin : begin + at_once]
+        dealt_s[round_[np.argsort(-out_s[round_], kind="stable")]] = start_s[round_]
+    return dealt_s
+
+
 def order_of(problem: Problem, needs: Needs, start_s: Floats) -> Ints:
     """Return the due hosts by when they are to leave, the canary before all."""
     order = np.argsort(start_s, kind="stable")

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from slacktide.planner.bounds import FEWEST_HOSTS, Bounds
 from slacktide.planner.listing.decisions import Schedule
-from slacktide.planner.listing.rehearsal import Cast, polish
+from slacktide.planner.listing.rehearsal import Cast, polish, rehearse
 from slacktide.planner.needs import RESOURCES, Needs, canary_gate, demands
-from slacktide.planner.orders import Profile, expected_out_s, order_of, planned_starts
+from slacktide.planner.orders import FIRST_PROFILE, Profile, evened, expected_out_s, order_of, planned_starts
 from slacktide.planner.problem import Problem
 from slacktide.planner.weights import weight_of
 
@@ -38,6 +38,16 @@ class Rehearsals:
     needs: Needs
     bounds: Bounds
 
+    def first_order(self) -> Ints:
+        """Return the order of the first profile, its rounds evened out where that is rehearsed to be better."""
+        out_s = expected_out_s(self.needs)
+        start_s = planned_starts(self.problem, self.needs, out_s, self.bounds.best_s, FIRST_PROFILE)
+        behind = self._behind()
+        if len(behind):
+            cast = self._cast(out_s, behind, FIRST_PROFILE.room)
+            start_s[behind] = _cheaper(cast, start_s[behind])
+        return order_of(self.problem, self.needs, start_s)
+
     def order(self, best: Schedule, rng: np.random.Generator, halt: Ints) -> Ints:
         """Return an order to try, made from the best schedule so far and chance; ``halt`` set to 1 cuts it short."""
         out_s = self._out_s(best)
@@ -50,7 +60,7 @@ class Rehearsals:
         if len(behind):
             count = max(1, min(MOST_REHEARSALS, EFFORT // len(behind)))
             cast = self._cast(out_s, behind, float(rng.uniform(*ROOM)))
-            start_s[behind] = polish(cast, start_s[behind], count, int(rng.integers(2**31)), halt)
+            start_s[behind] = polish(cast, _cheaper(cast, start_s[behind]), count, int(rng.integers(2**31)), halt)
         return order_of(self.problem, self.needs, start_s)
 
     def _out_s(self, best: Schedule) -> Floats:
@@ -94,6 +104,23 @@ class Rehearsals:
             exposure_s=_measure(self.bounds.weighted_exposure_s),
             exposure_counts=1.0 if goals[:1] == ["exposure"] else MINOR,
         )
+
+
+def _cheaper(cast: Cast, start_s: Floats) -> Floats:
+    """Return the starts as they are or with their rounds evened out, whichever is rehearsed to cost less."""
+    length_s = float((start_s + cast.out_s).max() - start_s.min())
+    at_once = min(int(cast.limit[0]), max(1, round(float(cast.out_s.sum()) / max(length_s, 1.0))))
+    return min(
+        (start_s, evened(start_s, cast.out_s.astype(np.float64), at_once)), key=lambda starts: _cost(cast, starts)
+    )
+
+
+def _cost(cast: Cast, start_s: Floats) -> float:
+    leaves_s = rehearse(cast, np.argsort(start_s, kind="stable"))
+    never = int((leaves_s < 0).sum())
+    back_s = np.where(leaves_s < 0, 0, cast.gate_s + leaves_s + cast.out_s)
+    exposure = float((cast.weight * back_s).sum()) / cast.exposure_s
+    return never + float(back_s.max()) / cast.makespan_s + cast.exposure_counts * exposure
 
 
 def _measure(bound: float) -> float:

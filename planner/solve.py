@@ -18,7 +18,6 @@ from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance
 from slacktide.planner.needs import Needs, host_needs
-from slacktide.planner.orders import FIRST_PROFILE, expected_out_s, order_of, planned_starts
 from slacktide.planner.plan import Plan, PlanHeader
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
@@ -145,14 +144,9 @@ def planned_whole(
 
 def first_orders(problem: Problem, needs: Needs, bounds: Bounds) -> list[Order]:
     """Return the orders of the first passes: by pressing groups and, where that is worth its time, by profile."""
-
-    def by_profile(_: object) -> np.ndarray:
-        out_s = expected_out_s(needs)
-        return order_of(problem, needs, planned_starts(problem, needs, out_s, bounds.best_s, FIRST_PROFILE))
-
     if not FEWEST_HOSTS <= len(needs.host) <= MOST_HOSTS_TWICE:
         return [lambda _: pressing_order(problem, needs)]
-    return [by_profile, lambda _: pressing_order(problem, needs)]
+    return [lambda _: Rehearsals(problem, needs, bounds).first_order(), lambda _: pressing_order(problem, needs)]
 
 
 def assemble(

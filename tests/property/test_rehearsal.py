@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from slacktide.planner.listing.rehearsal import Cast, polish, rehearse
 from slacktide.planner.listing.schedule import new_halt
+from slacktide.planner.orders import evened
 from slacktide.planner.rehearsing import lanes_of
 
 
@@ -84,6 +85,33 @@ def test_polishing_never_costs_more_and_repeats(cast: Cast, seed: int) -> None:
     polished = polish(cast, start_s, 20, seed, new_halt())
     assert paid(cast, polished) <= paid(cast, start_s) + 1e-9
     assert polish(cast, start_s, 20, seed, new_halt()).tolist() == polished.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 8))
+def test_rounds_dealt_out_anew_keep_their_hosts_and_their_starts(seed: int, hosts: int, at_once: int) -> None:
+    rng = np.random.default_rng(seed)
+    start_s, out_s = rng.random(hosts) * 100, rng.random(hosts) * 40
+    dealt_s = evened(start_s, out_s, at_once)
+    before, after = np.argsort(start_s), np.argsort(dealt_s)
+    for begin in range(0, hosts, at_once):
+        old, new = before[begin : begin + at_once], after[begin : begin + at_once]
+        assert set(old.tolist()) == set(new.tolist())
+        assert np.sort(start_s[old]).tolist() == np.sort(dealt_s[new]).tolist()
+        assert (np.diff(out_s[new]) <= 0).all()
+
+
+def test_two_lanes_end_together_once_their_rounds_are_dealt_out_anew() -> None:
+    cast = cast_of(seed=0, hosts=4, racks=1, feeds=1, together=2, room=100.0)._replace(
+        out_s=np.array([10, 20, 30, 40]), groups=np.zeros((4, 1), np.int64), lane=np.zeros(4, np.int64)
+    )
+    shortest_first = np.array([0.0, 1.0, 2.0, 3.0])
+
+    def last_s(start_s: np.ndarray) -> int:
+        return int((rehearse(cast, np.argsort(start_s, kind="stable")) + cast.out_s).max())
+
+    assert last_s(shortest_first) == 60
+    assert last_s(evened(shortest_first, cast.out_s.astype(np.float64), 2)) == 50
 
 
 def paid(cast: Cast, start_s: np.ndarray) -> float:
