@@ -123,7 +123,7 @@ class Explanation:
         if not self.hosts:
             deferred = sum(reason.hosts for reason in self.deferred)
             return f"Plan {self.plan_id} patches no host" + (
-                f"; {deferred:,} are deferred" if deferred else ": none is due"
+                f"; {_counted(deferred, 'host')} deferred" if deferred else ": none is due"
             )
         binding = self.bounds[0]
         return (
