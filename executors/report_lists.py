@@ -159,7 +159,7 @@ def _failed_hosts(report: CampaignReport) -> Listing:
     )
     columns = (Column("reason"), Column("state"), *_numbers("hosts"), Column("for example"))
     note = _more(len(reasons), REASONS_SHOWN, "hosts.parquet")
-    note = f"{note} Next: take a fresh snapshot of the fleet and plan the rest again.".strip()
+    note = f"{note} Next: plan the rest anew, with `slacktide revise` or on a fresh snapshot.".strip()
     return Listing("hosts", "Hosts not patched", columns, rows, note, "Every planned host was patched.")
 
 

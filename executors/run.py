@@ -34,6 +34,7 @@ from slacktide.executors.rules import Rules
 from slacktide.findings import errors_in
 from slacktide.ids import CampaignId, PlanId
 from slacktide.planner.audit import audit
+from slacktide.planner.belonging import refuse_a_revision
 from slacktide.planner.plan import Plan
 
 JOURNAL_FILE: Final = "journal.sqlite"
@@ -159,7 +160,7 @@ def _execution_before(directory: Path, campaign: CampaignId) -> Execution | None
 
 
 def refuse_unsound(snapshot: FleetSnapshot, plan: Plan) -> None:
-    """Refuse a plan for another snapshot, and one whose audit finds an error.
+    """Refuse a plan for another snapshot, a revision, and a plan whose audit finds an error.
 
     Raises
     ------
@@ -172,6 +173,7 @@ def refuse_unsound(snapshot: FleetSnapshot, plan: Plan) -> None:
             "was made for another fleet snapshot: the digests differ",
             "Plan again on this snapshot, or give the snapshot that it was made for",
         )
+    refuse_a_revision(plan)
     errors = errors_in(audit(snapshot, plan).findings)
     if errors:
         fact = f"breaks the rules in {len(errors)} places and is not executed"

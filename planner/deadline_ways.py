@@ -5,7 +5,7 @@ confirms the one that can.  Where no limit of the policy does alone, a smallest 
 than needed; and where not even all of them do, one with facts of the fleet among them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -36,6 +36,8 @@ class Way:
     plan: PlanFigures
     least: bool
     """Whether it is proven that a level less of any of them does not do, the others as they are."""
+    of_fleet: bool
+    """Whether facts of the fleet are among them: the plan is one for the fleet so changed."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,10 @@ class DeadlineSearch:
 
     def _smallest(self, among: Sequence[Lever]) -> Way | None:
         """Return a smallest set of limits, given up no further than needed, None: no plan even without all of them."""
-        kept: list[tuple[Lever, int]] = [(lever, lever.most) for lever in among]
-        if not self.oracle.answer(kept).reached:
+        reached = next((levels for levels in _halved(among) if self.oracle.answer(levels).reached), None)
+        if reached is None:
             return None
+        kept = reached
         for lever in reversed(among):
             self.oracle.effort.report(None, f"together, with {lever.limit} as it is")
             fewer = [(other, level) for other, level in kept if other is not lever]
@@ -153,9 +156,8 @@ class DeadlineSearch:
         for lever, _ in reversed(kept.copy()):
             self.oracle.effort.report(None, f"together, how much of {lever.limit}")
             others = [(other, level) for other, level in kept if other is not lever]
-            found = self._least(others, lever)
-            assert found is not None
-            kept = [(other, found[0] if other is lever else level) for other, level in kept]
+            if (found := self._least(others, lever)) is not None:
+                kept = [(other, found[0] if other is lever else level) for other, level in kept]
         proven = all(self.oracle.impossible(_one_less(kept, lever)) for lever, _ in kept)
         plan = self.oracle.answer(kept).plan
         return None if plan is None else _way(kept, plan, least=proven)
@@ -199,13 +201,21 @@ def _quarters(low: int, high: int) -> list[int]:
     return sorted({low + -(-(high - low) * part // 4) for part in range(1, 5)} - {low}, reverse=True)
 
 
+def _halved(among: Sequence[Lever]) -> Iterator[list[tuple[Lever, int]]]:
+    """Yield levels of all levers to look for a plan at, the loosest first, each about half of those before."""
+    part = max((lever.most for lever in among), default=0)
+    while part > 0:
+        yield [(lever, min(lever.most, part)) for lever in among]
+        part //= 2
+
+
 def _one_less(levels: Levels, which: Lever) -> Levels:
     return [(lever, level - 1 if lever is which else level) for lever, level in levels]
 
 
 def _way(levels: Levels, plan: Plan, *, least: bool) -> Way:
     changes = tuple(Change(lever.limit, lever.before, lever.value(level)) for lever, level in levels)
-    return Way(changes, figures_of(plan), least)
+    return Way(changes, figures_of(plan), least, any(lever.of_fleet for lever, _ in levels))
 
 
 def _finite(bound_s: float) -> float | None:

@@ -11,9 +11,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
-from slacktide.errors import InputError
+from slacktide.planner.belonging import refuse_a_revision, refuse_another_snapshot
 from slacktide.planner.bounds import Bounds, compute_bounds
 from slacktide.planner.bounds_in_words import obstacles, words
 from slacktide.planner.conflict import Conflict, smallest_conflict
@@ -124,7 +123,7 @@ class Explanation:
         if not self.hosts:
             deferred = sum(reason.hosts for reason in self.deferred)
             return f"Plan {self.plan_id} patches no host" + (
-                f"; {deferred:,} are deferred" if deferred else ": none is due"
+                f"; {_counted(deferred, 'host')} deferred" if deferred else ": none is due"
             )
         binding = self.bounds[0]
         return (
@@ -185,16 +184,11 @@ def explain(snapshot: FleetSnapshot, plan: Plan) -> Explanation:
     Raises
     ------
     InputError
-        If the plan was made for another snapshot.
+        If the plan was made for another snapshot, or is a revision.
     """
     header = plan.header
-    found = digest(snapshot)
-    if found != header.snapshot_digest:
-        raise InputError(
-            f"plan {header.id}",
-            f"was made for another snapshot: digest {header.snapshot_digest[:16]}, this one has {found[:16]}",
-            "Explain it with its own snapshot, or plan this one",
-        )
+    refuse_another_snapshot(snapshot, plan)
+    refuse_a_revision(plan)
     whole = build_problem(snapshot, header.policy)
     places = positions(plan.hosts["host_id"], whole.hosts.ids)
     planned = np.zeros(len(whole.hosts.ids), np.bool_)

@@ -138,7 +138,7 @@ def build_problem(snapshot: FleetSnapshot, policy: Policy) -> Problem:
     if strangers := unknown(snapshot.hosts, policy):
         raise InputError(
             "policy",
-            f"`selection` names {len(strangers)} hosts that the fleet does not have, the first is {strangers[0]!r}",
+            f"`selection` names what is no host of the fleet, {len(strangers):,} in all, the first is {strangers[0]!r}",
             "Name hosts as in hosts.parquet",
         )
     check_weights(snapshot, policy)

@@ -98,7 +98,7 @@ def not_patched_text(report: "CampaignReport") -> Text:
         text.append(f"  {row['subject']}  {row['state']}, {row['reason']}: {row['detail']}\n", style="default")
     if rows.height > HOSTS_NAMED:
         text.append(f"  {count(rows.height - HOSTS_NAMED)} more in troubles.parquet\n", style="default")
-    text.append("next: take a fresh snapshot of the fleet and plan the rest again", style="default")
+    text.append("next: plan the rest anew, with `slacktide revise` or on a fresh snapshot", style="default")
     return text
 
 

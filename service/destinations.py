@@ -29,6 +29,18 @@ def check_directory(path: Path, known: Collection[str]) -> None:
         )
 
 
+def refuse_to_replace(path: Path, source: Path) -> None:
+    """Refuse to write to ``path`` what is made from ``source``, if they are one directory.
+
+    Raises
+    ------
+    UsageError
+        If they are.
+    """
+    if path.resolve() == source.resolve():
+        raise UsageError(str(path), "is what the command reads; it would be lost", "Choose another path")
+
+
 def check_campaign(path: Path, journal: str) -> None:
     """Check that a campaign can be begun in ``path``, or goes on there: it then holds the file ``journal``.
 

@@ -48,7 +48,10 @@ def _verdict(answer: DeadlineAnswer) -> str:
     by, bound = duration(answer.by_s), "none" if answer.bound_s is None else duration(answer.bound_s)
     if answer.verdict == "reached" and answer.present is not None:
         plan = answer.present
-        return f"Everything by {by}: the present limits suffice, {_takes(plan)} (plan {plan.plan_id})"
+        if not plan.hosts and plan.deferred:
+            return f"Everything by {by}: no host can be patched, whatever limit gives; `slacktide plan` says why"
+        rest = f"; {counted(plan.deferred, 'host')} left alone, whatever limit gives" if plan.deferred else ""
+        return f"Everything by {by}: the present limits suffice, {_takes(plan)} (plan {plan.plan_id}){rest}"
     if answer.verdict == "impossible":
         why = "not all hosts can be patched" if answer.bound_s is None else f"the bound is {bound}"
         return f"Everything by {by}: proven impossible under the present limits, {why}"
@@ -62,6 +65,8 @@ def _ways(answer: DeadlineAnswer) -> Iterator[str]:
     if answer.together is not None:
         yield f"No limit{' of the policy' if answer.alone else ''} suffices alone; together:"
         yield f"  {_way(answer.together)}"
+    elif answer.whole and answer.alone and all(one.of_fleet for one in answer.alone):
+        yield "No plan was found that gives up limits of the policy only"
     elif (
         not answer.alone
         and answer.whole
@@ -125,7 +130,7 @@ def _less(gain: float, least: float, said: Callable[[float], str]) -> str:
 
 
 def _per_unit(one: Purchase) -> str:
-    if one.unit == "limit" or one.present:
+    if one.unit == "limit" or one.present or one.more_hosts:  # with other hosts the figures are of another campaign
         return ""
     hours, host_h = one.gain_h_per_unit, one.exposure_gain_host_h_per_unit
     return f"{_signed(-hours, 3)} h, {_signed(-host_h, 1 if abs(host_h) >= 10 else 2)} host-h per {one.unit}"

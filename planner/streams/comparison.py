@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.planner.belonging import refuse_a_revision, refuse_another_snapshot
 from slacktide.planner.plan import Plan
 from slacktide.planner.precopy import RESTART
 from slacktide.planner.problem import Problem, build_problem, positions
@@ -49,7 +50,15 @@ class Figures:
 
 
 def compare(snapshot: FleetSnapshot, plan: Plan, rules: Sequence[StreamRule]) -> Iterator[Figures]:
-    """Yield the figures of ``plan``, then those of its moves in its order under each of ``rules``."""
+    """Yield the figures of ``plan``, then those of its moves in its order under each of ``rules``.
+
+    Raises
+    ------
+    InputError
+        If the plan was made for another snapshot, or is a revision.
+    """
+    refuse_another_snapshot(snapshot, plan)
+    refuse_a_revision(plan)
     problem = build_problem(snapshot, plan.header.policy)
     yield of_plan(problem, plan)
     if plan.hosts.height:

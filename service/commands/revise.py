@@ -9,7 +9,7 @@ from slacktide.errors import UsageError
 from slacktide.service.commands.options import Amount, AsJson, FleetPath, Output, PlanPath
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, figures, progress, show
-from slacktide.service.destinations import check_directory
+from slacktide.service.destinations import check_directory, refuse_to_replace
 from slacktide.service.failures import OK, REFUSED
 
 if TYPE_CHECKING:
@@ -65,10 +65,17 @@ def revise(
     if campaign is not None and failed:
         raise UsageError("--failed", "is for --at: a campaign's journal says what has failed", "Leave it out")
     fleet_path = fleet_now or output.resolve().with_name(f"{output.resolve().name}-fleet")
+    if fleet_path.resolve() == output.resolve():
+        raise UsageError("--fleet-now and --output", "are one directory", "Give the fleet one of its own")
     check_directory(output, FILE_NAMES)
     check_directory(fleet_path, FLEET_FILES)
+    refuse_to_replace(output, plan_path)
+    refuse_to_replace(fleet_path, path)
     with progress("Reading fleet and plan"):
+        from slacktide.planner.belonging import refuse_another_snapshot
+
         snapshot, parent = read_both(path, plan_path)
+        refuse_another_snapshot(snapshot, parent)
     now, so_far = _so_far(snapshot, parent, campaign, at or 0, lost_host, failed)
     with progress("Planning the rest"):
         from slacktide.planner.policy_files import read_policy

@@ -220,7 +220,10 @@ def _fronted(case: "Case", question: "Question", points: int, output: Path, *, a
         document(front_document(found))
     else:
         show(f"{len(found.front)} of {len(found.points)} plans are on the front; * the present limit on hosts out")
-        show(figures(front_rows(found.front)))
+        if found.front:
+            show(figures(front_rows(found.front)))
+        elif not found.not_planned:
+            show("no plan patches a host; `slacktide plan` says why, and `slacktide what-if` what would have to give")
         show(figures([("front", str(output))]))
     if interruption.happened:
         tell("interrupted: this is the front of the plans until then")

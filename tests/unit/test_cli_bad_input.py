@@ -290,3 +290,11 @@ def test_traces_that_are_none(capsys, tmp_path):
 def test_the_copy_of_a_fleet_is_the_same_fleet(capsys, fleet, plan, tmp_path):
     shutil.copytree(fleet, tmp_path / "copy")
     assert main(["audit", str(tmp_path / "copy"), str(plan)]) == 0
+
+
+@pytest.mark.parametrize(("command", "more"), [("compare", ()), ("revise", ("--at", "0", "-o", "rest"))])
+def test_a_plan_of_another_fleet_is_neither_compared_nor_revised(capsys, plan, tmp_path, monkeypatch, command, more):
+    monkeypatch.chdir(tmp_path)
+    write_snapshot(small_fleet(vms={"v1": {"notice_s": 61}}), tmp_path / "other")
+    assert "was made for another snapshot" in ends_with(capsys, 1, command, "other", plan, *more)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["other", "plan"]

@@ -85,7 +85,32 @@ def test_hosts_left_alone_have_their_conflict(capsys, work: Path) -> None:
     assert call(work, "what-if", "--iterations", "1") == 1
     text = capsys.readouterr().out
     assert "Why hosts are left alone: This limit alone is in conflict: max_out.rack 0 (proven)" in text
-    assert "3 hosts more patched" in text
+    (row,) = (line for line in text.splitlines() if "3 hosts more patched" in line)
+    assert "host-h per host" not in row
+
+
+def test_hosts_that_no_limit_keeps_are_not_passed_over(capsys, work: Path) -> None:
+    assert call(work, "what-if", "--iterations", "1", "--by", "2h", "--relax", "max_out.fleet") == 0
+    assert "the present limits suffice, " in (text := capsys.readouterr().out)
+    assert "; 2 hosts left alone, whatever limit gives" in text
+    pinned = {name: {"eviction": "pinned"} for name in ("v1", "v2", "v3", "v4", "v5", "v6")}
+    write_snapshot(small_fleet(vms=pinned), work / "fleet")
+    assert call(work, "what-if", "--iterations", "1", "--by", "2h", "--relax", "max_out.fleet") == 1
+    assert "no host can be patched, whatever limit gives" in capsys.readouterr().out
+
+
+def test_what_the_policy_cannot_give_is_said(capsys, work: Path) -> None:
+    options = ("--relax", "patch time of every host", "--relax", "link_share")
+    assert call(work, "what-if", "--iterations", "1", "--by", "20min", *options) == 0
+    text = capsys.readouterr().out
+    assert "What suffices alone:\n  patch time of every host" in text
+    assert "No plan was found that gives up limits of the policy only" in text
+
+
+def test_a_front_of_nothing_says_so(capsys, work: Path) -> None:
+    write_policy(BASE.model_copy(update={"max_out": {"fleet": 3, "rack": 0}}), work / "policy.yaml")
+    assert call(work, "pareto", "--points", "2", "--iterations", "1") == 1
+    assert "no plan patches a host" in capsys.readouterr().out
 
 
 def test_without_time_only_the_present_plan_is_there(capsys, work: Path) -> None:

@@ -9,7 +9,7 @@ from slacktide.planner.loosening import Case
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Canary, Policy, Reserve
 from slacktide.planner.problem import build_problem
-from slacktide.planner.reach import Answer, Effort, Oracle, everything
+from slacktide.planner.reach import Answer, Effort, Levels, Oracle, everything
 
 ONE_OUT = POLICY.model_copy(
     update={"canary": Canary(), "reserve": Reserve(), "max_out": {"fleet": 1, "rack": 2}, "deadline_s": None}
@@ -83,6 +83,25 @@ def test_where_none_suffices_alone_a_smallest_set_does_together() -> None:
     assert loosened(search.oracle.case, levels).problem.policy.max_out == {"fleet": 3, "rack": 2}
     for lever, _ in levels:
         assert not search.oracle.answer([pair for pair in levels if pair[0] is not lever]).reached
+
+
+class AtALoss(Oracle):
+    """Finds no plan where links are as wide as they get: a search may do worse where it has more freedom."""
+
+    def answer(self, levels: Levels = ()) -> Answer:
+        if any(lever.limit == "link_share" and level == lever.most for lever, level in levels):
+            return Answer(None, "search")
+        return super().answer(levels)
+
+
+def test_a_way_is_found_where_the_search_is_at_a_loss_without_limits() -> None:
+    only = ("max_out.fleet", "max_out.rack", "link_share")
+    search = search_of(760, ONE_OUT.model_copy(update={"max_out": {"fleet": 2, "rack": 1}}), only=only)
+    search.oracle = AtALoss(search.oracle.case, search.oracle.goal, search.oracle.effort)
+    answer = search.run()
+    assert [one.limit for one in answer.together.changes] == ["max_out.fleet", "max_out.rack"]
+    assert answer.together.plan.makespan_s <= 760
+    assert not answer.together.of_fleet
 
 
 def test_what_no_limit_can_give_has_no_way() -> None:

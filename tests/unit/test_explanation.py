@@ -110,7 +110,7 @@ def test_a_full_fleet_says_what_is_short() -> None:
     policy = POLICY.model_copy(update={"reserve": Reserve(share=0.9)})
     plan, explanation = planned(fleet, policy)
     assert plan.hosts.height == 0
-    assert explanation.text().startswith(f"Plan {plan.header.id} patches no host; 5 are deferred")
+    assert explanation.text().startswith(f"Plan {plan.header.id} patches no host; 5 hosts deferred")
     assert any(fact.startswith("free memory beyond the reserve: 0 GiB; 3 hosts") for fact in explanation.obstacles)
     assert explanation.bounds[0].words.endswith("there is nothing to plan with")
     json.dumps(explanation.as_dict(), allow_nan=False)

@@ -132,7 +132,7 @@ def test_hosts_not_patched_are_named_with_what_to_do_next(ran) -> None:
     named = made.hosts.filter(pl.col("state") == "failed")["host_id"].to_list()
     assert {line.split()[0] for line in lines[1:4]} == set(named)
     assert lines[HOSTS_NAMED + 1] == f"  {19 - HOSTS_NAMED} more in troubles.parquet"
-    assert lines[-1] == "next: take a fresh snapshot of the fleet and plan the rest again"
+    assert lines[-1] == "next: plan the rest anew, with `slacktide revise` or on a fresh snapshot"
 
 
 def test_restarts_stand_apart_from_live_migrations(tmp_path) -> None:

@@ -191,3 +191,26 @@ def test_the_command_writes_a_revision_and_its_fleet(tmp_path, capsys) -> None:
     assert main(["revise", *places, "-o", str(tmp_path / "other")]) == 2
     assert main(["revise", *places, "--at", "99999999", "-o", str(tmp_path / "other")]) == 1
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("command", ["explain", "compare", "run"])
+def test_what_is_for_whole_plans_refuses_a_revision(tmp_path, capsys, command) -> None:
+    snapshot, plan = parent()
+    now, so_far = progress_at(snapshot, plan, half_way())
+    write_snapshot(now, tmp_path / "fleet")
+    write_plan(revise(now, plan.header.policy, plan, so_far), tmp_path / "rest")
+    assert main([command, str(tmp_path / "fleet"), str(tmp_path / "rest")]) == 1
+    assert "is a revision" in capsys.readouterr().err
+
+
+def test_a_revision_does_not_replace_what_it_is_made_from(tmp_path, capsys) -> None:
+    snapshot, plan = parent()
+    write_snapshot(snapshot, tmp_path / "fleet")
+    write_plan(plan, tmp_path / "plan")
+    fleet, made, other = (str(tmp_path / name) for name in ("fleet", "plan", "other"))
+    arguments = ["revise", fleet, made, "--at", str(half_way()), "-o"]
+    for outputs in ([made], [other, "--fleet-now", fleet], [other, "--fleet-now", other]):
+        assert main([*arguments, *outputs]) == 2
+        assert capsys.readouterr().out == ""
+    assert read_plan(tmp_path / "plan").header.id == plan.header.id
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["fleet", "plan"]
