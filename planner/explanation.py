@@ -148,7 +148,7 @@ class Explanation:
     def _relaxation_lines(self) -> list[str]:
         if not self.relaxations:
             return []
-        lines = ["What one step would buy in terms of the bound (no plan is promised):"]
+        lines = ["What one step would buy in terms of the quick bounds (no plan is promised):"]
         idle = [one.limit for one in self.relaxations if not one.buys]
         for one in self.relaxations:
             if one.limit not in idle:

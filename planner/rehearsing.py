@@ -109,7 +109,7 @@ class Rehearsals:
 def _cheaper(cast: Cast, start_s: Floats) -> Floats:
     """Return the starts as they are or with their rounds evened out, whichever is rehearsed to cost less."""
     length_s = float((start_s + cast.out_s).max() - start_s.min())
-    at_once = min(int(cast.limit[0]), max(1, round(float(cast.out_s.sum()) / max(length_s, 1.0))))
+    at_once = max(1, min(int(cast.limit[0]), round(float(cast.out_s.sum()) / max(length_s, 1.0))))
     return min(
         (start_s, evened(start_s, cast.out_s.astype(np.float64), at_once)), key=lambda starts: _cost(cast, starts)
     )

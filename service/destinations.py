@@ -30,15 +30,17 @@ def check_directory(path: Path, known: Collection[str]) -> None:
 
 
 def refuse_to_replace(path: Path, source: Path) -> None:
-    """Refuse to write to ``path`` what is made from ``source``, if they are one directory.
+    """Refuse to write to ``path`` what is made from ``source``, if they are one directory or it lies within.
 
     Raises
     ------
     UsageError
-        If they are.
+        If so.
     """
     if path.resolve() == source.resolve():
         raise UsageError(str(path), "is what the command reads; it would be lost", "Choose another path")
+    if source.resolve() in path.resolve().parents:
+        raise UsageError(str(path), f"lies within {source}, which the command reads", "Choose a path beside it")
 
 
 def check_campaign(path: Path, journal: str) -> None:

@@ -1,18 +1,18 @@
 """``slacktide plan``, ``audit`` and ``explain``: from a fleet and a policy to a plan that one can trust."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from slacktide.errors import UsageError
 from slacktide.service.commands.options import Amount, AsJson, Count, FleetPath, Output, PlanPath, Seed
 from slacktide.service.commands.policy import PresetName
 from slacktide.service.console import Told, document, figures, findings_text, progress, show, tell
-from slacktide.service.destinations import check_directory, check_file
+from slacktide.service.destinations import check_directory, check_file, refuse_to_replace
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import remembered_interrupts
 from slacktide.service.words import counted
@@ -29,9 +29,13 @@ DEFAULT_PRESET: PresetName = "routine"
 """The gentler one: whoever is in a hurry says so."""
 
 
-def _check_cells(_kind: object, asked: int | str) -> None:
-    if isinstance(asked, int) and asked < 1:
-        raise ValueError("Must be auto, off or a number of cells, at least 1.")
+def _cells_of(_kind: object, tokens: Sequence[Token]) -> int | str:
+    text = tokens[0].value
+    if text in ("auto", "off"):
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f'"{text}" is neither auto nor off nor a number of cells, at least 1.')
+    return int(text)
 
 
 def plan(
@@ -45,7 +49,7 @@ def plan(
     iterations: Amount | None = None,
     seed: Seed = 0,
     workers: Count = 1,
-    cells: Annotated[Literal["auto", "off"] | int, Parameter(validator=_check_cells)] = "auto",
+    cells: Annotated[Literal["auto", "off"] | int, Parameter(converter=_cells_of, accepts_keys=False)] = "auto",
     ray: Annotated[bool, Parameter(negative="")] = False,
     html: Path | None = None,
     as_json: AsJson = False,
@@ -83,8 +87,10 @@ def plan(
     from slacktide.planner.plan_files import FILE_NAMES
 
     check_directory(output, FILE_NAMES)
+    refuse_to_replace(output, path)
     if html is not None:
         check_file(html)
+        refuse_to_replace(html, output)
     asked = terms(preset, policy)
     with progress("Reading the fleet"):
         from slacktide.datasets.files import read_snapshot
@@ -151,7 +157,7 @@ def explain(path: FleetPath, plan_path: PlanPath, /, *, plans: Path | None = Non
     from slacktide.service.commands.what_if import WHAT_IF_FILES, check_output
 
     if plans is not None:
-        check_output(plans, WHAT_IF_FILES)
+        check_output(plans, WHAT_IF_FILES, path)
     with progress("Explaining the plan"):
         from slacktide.planner.explanation import explain as explained
 

@@ -13,7 +13,7 @@ from slacktide.service.commands.options import AsJson, Count, FleetPath, Output,
 from slacktide.service.commands.plan import terms
 from slacktide.service.commands.policy import PresetName
 from slacktide.service.console import document, figures, progress, show, tell
-from slacktide.service.destinations import check_directory
+from slacktide.service.destinations import check_directory, refuse_to_replace
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import remembered_interrupts
 
@@ -116,7 +116,7 @@ def what_if(
     workers
         Processors to search with.
     """
-    check_output(output, WHAT_IF_FILES)
+    check_output(output, WHAT_IF_FILES, path)
     if by is not None and deadline is not None:
         raise UsageError("--by and --deadline", "say the same twice", "Give one of them")
     case = read_case(path, preset, policy)
@@ -198,7 +198,7 @@ def pareto(
     workers
         Processors to search with.
     """
-    check_output(output, PARETO_FILES)
+    check_output(output, PARETO_FILES, path)
     case = read_case(path, preset, policy)
     question = asked(None, (), time_limit, iterations, seed, workers)
     return _fronted(case, question, points, output, as_json=as_json)
@@ -248,6 +248,7 @@ def show_what_if(found: "WhatIf", output: Path) -> None:
     show(figures([("what-if", str(output))]))
 
 
-def check_output(output: Path, files: Sequence[str]) -> None:
-    """Check that the output is new or an older one of the same kind, known by its JSON."""
+def check_output(output: Path, files: Sequence[str], fleet: Path) -> None:
+    """Check that the output is new or an older one of the same kind, known by its JSON, and not within the fleet."""
     check_directory(output, files if (output / files[0]).is_file() else ())
+    refuse_to_replace(output, fleet)

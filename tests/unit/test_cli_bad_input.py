@@ -298,3 +298,18 @@ def test_a_plan_of_another_fleet_is_neither_compared_nor_revised(capsys, plan, t
     write_snapshot(small_fleet(vms={"v1": {"notice_s": 61}}), tmp_path / "other")
     assert "was made for another snapshot" in ends_with(capsys, 1, command, "other", plan, *more)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["other", "plan"]
+
+
+@pytest.mark.parametrize("command", ["plan", "what-if", "pareto"])
+def test_nothing_is_written_into_the_fleet(capsys, fleet: Path, command: str) -> None:
+    before = sorted(fleet.iterdir())
+    said = ends_with(capsys, 2, command, fleet, "--preset", "urgent", "-o", fleet / "within")
+    assert "lies within" in said
+    assert sorted(fleet.iterdir()) == before
+
+
+def test_a_page_does_not_take_the_place_of_its_plan(capsys, fleet: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = ends_with(capsys, 2, "plan", fleet, "--preset", "urgent", "-o", out, "--html", out)
+    assert "Choose another path" in said
+    assert not out.exists()
