@@ -6,6 +6,7 @@ together (:mod:`slacktide.planner.fluid`).  Within a class, racks take turns.  W
 rack needs whole rounds: a host with three rounds of its rack behind it leaves three rounds before the end, or sooner.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -56,15 +57,18 @@ def planned_starts(problem: Problem, needs: Needs, out_s: Floats, end_s: float, 
     """
     if len(needs.host) == 0 or not np.isfinite(end_s):
         return np.zeros(len(needs.host))
-    _, gate_s = canary_gate(problem, needs)
+    canary, gate_s = canary_gate(problem, needs)
+    ahead = np.argsort(needs.earliest_s, kind="stable")[:canary]
     horizon_s = max(end_s * profile.stretch - gate_s, float(out_s.max()))
     slack, weight = Slack(profile.domains, profile.room), weight_of(problem)[needs.host]
     classes, label = classes_of(problem, needs, out_s, 1, weight=weight, expected=True, slack=slack)
+    behind = classes.hosts - np.bincount(label[ahead], minlength=len(classes.hosts))
+    classes = replace(classes, hosts=behind, canary=0)
     flow = solve_flow(classes, horizon_s, horizon_s / PROFILE_SLOTS, expected=True)
     if flow is None:
         return np.zeros(len(label))
     turn = _turns(problem, needs, label)
-    start_s = np.empty(len(label))
+    label[ahead], start_s = -1, np.full(len(label), -1.0)
     for number, returned in enumerate(flow.returned):
         of_class = np.flatnonzero(label == number)
         in_turn = of_class[np.argsort(turn[of_class], kind="stable")]

@@ -122,6 +122,17 @@ def test_critical_hosts_return_earlier(critical: Plan) -> None:
     assert mean_return_s(critical) < 0.8 * mean_return_s(plain)
 
 
+def test_a_few_hosts_far_more_critical_than_others_leave_behind_the_canary_at_once() -> None:
+    """They are not taken for the canary, which is hosts that are back soonest."""
+    fleet = generate_fleet(GeneratorSettings(hosts=400))
+    heaviest = {"hosts": ["host-000007", "host-000027"], "weight": 10}
+    heavy = {"domain": {"kind": "rack", "id": "rack-00003"}, "weight": 4}
+    policy = weighted(PRESETS["urgent"], heaviest, heavy, {"machine_type": "gen-1", "weight": 1.5})
+    hosts = make_plan(fleet, policy, stop=Iterations(0)).hosts
+    starts_s = hosts.filter(hosts["host_id"].is_in(heaviest["hosts"]))["drain_start_s"]
+    assert starts_s.max() < hosts["drain_start_s"].sort()[len(hosts) // 4]
+
+
 def test_weighted_figures_stand_beside_their_bound(critical: Plan) -> None:
     summary = critical.header.summary
     assert summary.audit.findings == ()
