@@ -27,6 +27,9 @@ PROFILE_SLOTS = 200
 CROWDED = 1.2
 """How much longer than alone a drain is expected to take before a pass has shown it."""
 
+FEW_LEFT = 0.25
+"""Share of a round up to which the hosts of a last round are few."""
+
 
 class Profile(NamedTuple):
     """What a profile aims at."""
@@ -82,11 +85,16 @@ def evened(start_s: Floats, out_s: Floats, at_once: int) -> Floats:
 
     A round is the ``at_once`` hosts that leave after those before them have come back.  Who came back first then waits
     for the longest, so that all end more nearly together; the exposure hardly changes, for each stays in its round.
+    If a few hosts are left for a last round, as many of each round go before the others, those that are out shortest:
+    one after the other, they end with the others although they are one more.
     """
     order, dealt_s = np.argsort(start_s, kind="stable"), start_s.copy()
+    left = len(order) % at_once
+    ahead = left if left <= at_once * FEW_LEFT else 0
     for begin in range(0, len(order), at_once):
         round_ = order[begin : begin + at_once]
-        dealt_s[round_[np.argsort(-out_s[round_], kind="stable")]] = start_s[round_]
+        by_length = round_[np.argsort(out_s[round_], kind="stable")]
+        dealt_s[np.concatenate([by_length[:ahead], by_length[ahead:][::-1]])] = start_s[round_]
     return dealt_s
 
 

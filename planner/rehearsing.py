@@ -107,12 +107,15 @@ class Rehearsals:
 
 
 def _cheaper(cast: Cast, start_s: Floats) -> Floats:
-    """Return the starts as they are or with their rounds evened out, whichever is rehearsed to cost less."""
-    length_s = float((start_s + cast.out_s).max() - start_s.min())
-    at_once = max(1, min(int(cast.limit[0]), round(float(cast.out_s.sum()) / max(length_s, 1.0))))
-    return min(
-        (start_s, evened(start_s, cast.out_s.astype(np.float64), at_once)), key=lambda starts: _cost(cast, starts)
-    )
+    """Return the starts as they are or with their rounds evened out, whichever is rehearsed to cost less.
+
+    A round is what the fleet's limit lets out, or what is out on average if something else holds hosts back.
+    """
+    out_s = cast.out_s.astype(np.float64)
+    limit, length_s = max(1, int(cast.limit[0])), float((start_s + out_s).max() - start_s.min())
+    at_once = {limit, min(limit, max(1, round(float(out_s.sum()) / max(length_s, 1.0))))}
+    tried = [start_s, *(evened(start_s, out_s, size) for size in sorted(at_once))]
+    return min(tried, key=lambda starts: _cost(cast, starts))
 
 
 def _cost(cast: Cast, start_s: Floats) -> float:
