@@ -20,8 +20,16 @@ RATIO_STEPS = 50
 """Steps of a share that may be out in which failure domains are told apart."""
 MOST_KINDS = 16
 """Kinds of hosts at most: machine type, then the clusters of each kind of domain, are told apart while they fit."""
+MOST_WAITS = 3
+"""Kinds of waits for the end of notice at most: those of guests told at once, minutes ahead and an hour ahead."""
+WAIT_STEPS = 4
+"""Steps of a mean time out in which waits are told apart: who waits a tenth of it less leaves not much sooner."""
+LEAST_WAIT = 0.05
+"""Share of the time that all takes which hosts must wait on average for their waits to be told apart.
 
-
+They double the classes and so the program's time.  Where a tenth of the guests are told an hour ahead, in a fleet that
+takes three hours, that lifts the bound on the exposure by 1.3 %; where a hundredth are, by 0.1 %.
+"""
 ALIKE = 0.05
 """Hosts of which one is out by so large a share longer than another are not alike in a profile."""
 
@@ -56,11 +64,14 @@ def classes_of(
     """
     clusters = [_clusters(problem, needs, out_s, kind) for kind in range(1, problem.out.group.shape[1])]
     rank = np.unique(weight, return_inverse=True)[1].reshape(-1)
+    canary, gate_s = canary_gate(problem, needs)
+    wait = _waits(problem, needs, gate_s)
     if expected:
-        kind = label = _kinds(problem, needs, [rank, np.floor(np.log(out_s) / np.log1p(ALIKE)).astype(np.int64)])
+        length = np.floor(np.log(out_s) / np.log1p(ALIKE)).astype(np.int64)
+        kind = label = _kinds(problem, needs, [rank, wait, length])
     else:
         kind = _kinds(problem, needs, [rank, *clusters])
-        label = _binned(kind, out_s, bins)
+        label = np.unique(_binned(kind, out_s, bins) * MOST_WAITS + wait, return_inverse=True)[1].reshape(-1)
     order = np.argsort(label, kind="stable")
     first = np.flatnonzero(np.append(True, np.diff(label[order]) > 0))
     hosts = np.bincount(label).astype(np.float64)
@@ -72,7 +83,6 @@ def classes_of(
 
     capacity = problem.hosts.capacity[needs.host]
     member, most_out = _caps(problem, needs, (kind, *clusters), label, slack)
-    canary, gate_s = canary_gate(problem, needs)
     limits = {demand.name: demand.limit for demand in demands(problem, needs) if demand.name in RESOURCES}
     classes = Classes(
         hosts=hosts,
@@ -98,6 +108,16 @@ def _kinds(problem: Problem, needs: Needs, clusters: list[Ints]) -> Ints:
         if kinds.shape[1] <= MOST_KINDS:
             label = finer.reshape(-1).astype(np.int64)
     return label
+
+
+def _waits(problem: Problem, needs: Needs, gate_s: int) -> Ints:
+    """Return a number for how long after the gate the notice of its VMs keeps each host in service, 0: hardly."""
+    span_s = needs.drain_s + needs.patch_s
+    wait_s = np.maximum(needs.earliest_s - span_s - gate_s, 0)
+    if wait_s.mean() * problem.out.limit[0] < LEAST_WAIT * span_s.sum():
+        return np.zeros(len(wait_s), np.int64)
+    steps = np.floor(wait_s / span_s.mean() * WAIT_STEPS)
+    return np.minimum(np.unique(steps, return_inverse=True)[1].reshape(-1), MOST_WAITS - 1).astype(np.int64)
 
 
 def _binned(kind: Ints, out_s: Floats, bins: int) -> Ints:

@@ -64,6 +64,14 @@ def canary_gate(problem: Problem, needs: Needs) -> tuple[int, int]:
     return canary, int(needs.earliest_s.min()) + problem.policy.canary.bake_s
 
 
+def expected_gate_s(problem: Problem, needs: Needs) -> int:
+    """Return when the hosts behind the canary can start if the canary has all its hosts, in seconds."""
+    canary, _ = canary_gate(problem, needs)
+    if canary == 0:
+        return 0
+    return int(np.partition(needs.earliest_s, canary - 1)[canary - 1]) + problem.policy.canary.bake_s
+
+
 def host_needs(problem: Problem) -> Needs:
     """Return what each due host takes at least, whatever else the plan does."""
     hosts, vms, network = problem.hosts, problem.vms, problem.network

@@ -3,7 +3,8 @@
 A host's place in the order is when a profile has it leave service.  The profile is the fluid program's: so many hosts
 of each class leave in each slot of time that fleet, failure domains and free capacity are used to the end and all ends
 together (:mod:`slacktide.planner.fluid`).  Within a class, racks take turns.  What the program does not see is that a
-rack needs whole rounds: a host with three rounds of its rack behind it leaves three rounds before the end, or sooner.
+rack needs whole rounds: a host with three rounds of its rack behind it leaves three rounds before the end, or sooner;
+and that VMs move twice if nobody has returned yet to take them: where moves count most, hosts with few VMs go first.
 """
 
 from dataclasses import replace
@@ -77,7 +78,28 @@ def planned_starts(problem: Problem, needs: Needs, out_s: Floats, end_s: float, 
         in_turn = of_class[np.argsort(turn[of_class], kind="stable")]
         slot = np.searchsorted(np.maximum.accumulate(returned), np.arange(len(in_turn)) + 0.5)
         start_s[in_turn] = (slot + 1) * flow.slot_s - classes.out_s[number]
-    return _in_rounds(problem, needs, out_s, start_s, horizon_s * profile.rounds)
+    return light_first(problem, needs, _in_rounds(problem, needs, out_s, start_s, horizon_s * profile.rounds))
+
+
+def light_first(problem: Problem, needs: Needs, start_s: Floats) -> Floats:
+    """Return the starts, where moves count most those of the first hosts out so that few VMs are on these.
+
+    Nobody has returned yet when they leave: their VMs go to hosts still to be drained, and move twice.
+    """
+    if problem.policy.objective[0] != "moves" or len(needs.host) == 0:
+        return start_s
+    vms = np.bincount(problem.vms.host, minlength=len(problem.hosts.ids))[needs.host]
+    order = np.lexsort((start_s, vms))
+    for kind in range(1, problem.out.group.shape[1]):
+        group = problem.out.group[needs.host[order], kind]
+        by_group = np.argsort(group, kind="stable")
+        place = np.empty(len(order), np.int64)
+        place[by_group] = np.arange(len(order)) - np.searchsorted(group[by_group], group[by_group])
+        order = order[(group < 0) | (place < problem.out.limit[group])]
+    first = order[: problem.out.limit[0]]
+    light_s = start_s.copy()
+    light_s[first] = start_s.min() - 1.0 - np.arange(len(first))[::-1]
+    return light_s
 
 
 def evened(start_s: Floats, out_s: Floats, at_once: int) -> Floats:

@@ -7,9 +7,17 @@ from numpy.typing import NDArray
 
 from slacktide.planner.bounds import FEWEST_HOSTS, Bounds
 from slacktide.planner.listing.decisions import Schedule
-from slacktide.planner.listing.rehearsal import Cast, polish, rehearse
-from slacktide.planner.needs import RESOURCES, Needs, canary_gate, demands
-from slacktide.planner.orders import FIRST_PROFILE, Profile, evened, expected_out_s, order_of, planned_starts
+from slacktide.planner.listing.rehearsal import Cast, cost, polish, rehearse
+from slacktide.planner.needs import RESOURCES, Needs, canary_gate, demands, expected_gate_s
+from slacktide.planner.orders import (
+    FIRST_PROFILE,
+    Profile,
+    evened,
+    expected_out_s,
+    light_first,
+    order_of,
+    planned_starts,
+)
 from slacktide.planner.problem import Problem
 from slacktide.planner.weights import weight_of
 
@@ -26,8 +34,15 @@ ROUNDS = (0.93, 1.0)
 """Ranges from which profiles are drawn: below, places are left empty that passes fill; above, hosts find no room."""
 FROM_BEST = 0.5
 """Share of the tries that begin with the best schedule so far and not with a profile."""
+OPENING_STEP_S = 120
+"""Steps in which rehearsed hosts wait for the end of their notice: finer ones make more lanes, and as good an order."""
+EXPOSURE = (0.3, 1.0)
+"""What a share of the exposure counts beside the same share of the makespan where the policy names it first.
+
+Drawn from this range: plans alike in their exposure differ more in the time of the last host.
+"""
 MINOR = 0.3
-"""What a share of the exposure counts beside the same share of the makespan where the policy names it later."""
+"""The same where the policy names it later."""
 
 
 @dataclass(frozen=True)
@@ -42,26 +57,26 @@ class Rehearsals:
         """Return the order of the first profile, its rounds evened out where that is rehearsed to be better."""
         out_s = expected_out_s(self.needs)
         start_s = planned_starts(self.problem, self.needs, out_s, self.bounds.best_s, FIRST_PROFILE)
-        behind = self._behind()
+        behind = self.behind()
         if len(behind):
-            cast = self._cast(out_s, behind, FIRST_PROFILE.room)
+            cast = self.cast(out_s, behind, FIRST_PROFILE.room, max(EXPOSURE))
             start_s[behind] = _cheaper(cast, start_s[behind])
-        return order_of(self.problem, self.needs, start_s)
+        return order_of(self.problem, self.needs, light_first(self.problem, self.needs, start_s))
 
     def order(self, best: Schedule, rng: np.random.Generator, halt: Ints) -> Ints:
         """Return an order to try, made from the best schedule so far and chance; ``halt`` set to 1 cuts it short."""
         out_s = self._out_s(best)
         if len(self.needs.host) < FEWEST_HOSTS or rng.random() < FROM_BEST:
-            start_s = self._starts(best)
+            start_s = light_first(self.problem, self.needs, self._starts(best))
         else:
             profile = Profile(*(float(rng.uniform(*limits)) for limits in (STRETCH, DOMAINS, ROOM, ROUNDS)))
             start_s = planned_starts(self.problem, self.needs, out_s, self.bounds.best_s, profile)
-        behind = self._behind()
+        behind = self.behind()
         if len(behind):
             count = max(1, min(MOST_REHEARSALS, EFFORT // len(behind)))
-            cast = self._cast(out_s, behind, float(rng.uniform(*ROOM)))
+            cast = self.cast(out_s, behind, float(rng.uniform(*ROOM)), float(rng.uniform(*EXPOSURE)))
             start_s[behind] = polish(cast, _cheaper(cast, start_s[behind]), count, int(rng.integers(2**31)), halt)
-        return order_of(self.problem, self.needs, start_s)
+        return order_of(self.problem, self.needs, light_first(self.problem, self.needs, start_s))
 
     def _out_s(self, best: Schedule) -> Floats:
         """Return how long each due host was out, or is expected to be if it never was."""
@@ -74,21 +89,29 @@ class Rehearsals:
         """Return when each due host left, in seconds after the gate; those that never did are first."""
         start_s = np.full(len(self.needs.host), -1.0)
         row = np.searchsorted(self.needs.host, best.host)
-        start_s[row] = best.drain_start_s - canary_gate(self.problem, self.needs)[1]
+        start_s[row] = best.drain_start_s - expected_gate_s(self.problem, self.needs)
         return start_s
 
-    def _behind(self) -> Ints:
+    def behind(self) -> Ints:
         """Return the places among the due hosts of those behind the canary."""
         canary, _ = canary_gate(self.problem, self.needs)
         return np.sort(np.argsort(self.needs.earliest_s, kind="stable")[canary:])
 
-    def _cast(self, out_s: Floats, behind: Ints, room: float) -> Cast:
+    def _opens_s(self, behind: Ints) -> Ints:
+        """Return how long after the gate notice keeps each host of ``behind`` in service, in steps."""
+        needs = self.needs
+        gate_s = expected_gate_s(self.problem, needs)
+        late_s = np.maximum(needs.earliest_s - needs.drain_s - needs.patch_s - gate_s, 0)[behind]
+        return np.asarray(np.round(late_s / OPENING_STEP_S) * OPENING_STEP_S, np.int64)
+
+    def cast(self, out_s: Floats, behind: Ints, room: float, exposure: float) -> Cast:
+        """Return ``behind`` as a rehearsal knows these hosts; ``exposure`` is what it counts if it comes first."""
         problem, host = self.problem, self.needs.host[behind]
         limits = {demand.name: demand.limit for demand in demands(problem, self.needs) if demand.name in RESOURCES}
         there = np.maximum([limits[name] * room for name in RESOURCES], 1.0)
         objective = problem.policy.objective
-        groups = np.ascontiguousarray(problem.out.group[host])
-        lane, lane_start, lanes = lanes_of(groups, len(problem.out.limit))
+        groups = binding(problem.out.group[host], problem.out.limit)
+        lane, lane_start, lanes, opens_s = lanes_of(groups, len(problem.out.limit), self._opens_s(behind))
         goals = [goal for goal in objective if goal in ("exposure", "makespan")]
         return Cast(
             out_s=np.maximum(np.round(out_s[behind]), 1).astype(np.int64),
@@ -96,13 +119,14 @@ class Rehearsals:
             lane=lane,
             lane_start=lane_start,
             lanes=lanes,
+            opens_s=opens_s,
             limit=problem.out.limit,
             amount=problem.hosts.capacity[host] / there,
             weight=weight_of(problem)[host],
-            gate_s=canary_gate(problem, self.needs)[1],
+            gate_s=expected_gate_s(problem, self.needs),
             makespan_s=_measure(self.bounds.best_s),
             exposure_s=_measure(self.bounds.weighted_exposure_s),
-            exposure_counts=1.0 if goals[:1] == ["exposure"] else MINOR,
+            exposure_counts=exposure if goals[:1] == ["exposure"] else MINOR,
         )
 
 
@@ -119,11 +143,7 @@ def _cheaper(cast: Cast, start_s: Floats) -> Floats:
 
 
 def _cost(cast: Cast, start_s: Floats) -> float:
-    leaves_s = rehearse(cast, np.argsort(start_s, kind="stable"))
-    never = int((leaves_s < 0).sum())
-    back_s = np.where(leaves_s < 0, 0, cast.gate_s + leaves_s + cast.out_s)
-    exposure = float((cast.weight * back_s).sum()) / cast.exposure_s
-    return never + float(back_s.max()) / cast.makespan_s + cast.exposure_counts * exposure
+    return cost(cast, rehearse(cast, np.argsort(start_s, kind="stable")))
 
 
 def _measure(bound: float) -> float:
@@ -131,11 +151,25 @@ def _measure(bound: float) -> float:
     return max(bound, 1.0) if np.isfinite(bound) else 1.0
 
 
-def lanes_of(groups: Ints, count: int) -> tuple[Ints, Ints, Ints]:
-    """Return the lane of each host, where the lanes of each of ``count`` groups begin, and these lanes."""
-    different, lane = np.unique(groups, axis=0, return_inverse=True)
-    number, kind = np.nonzero(different[:, 1:] >= 0)
+def binding(groups: Ints, limit: Ints) -> Ints:
+    """Return the groups of each host, -1 in place of those that may all be out at once: they hold nobody back."""
+    bound = groups.copy()
+    for kind in range(1, groups.shape[1]):
+        group = groups[:, kind]
+        size = np.bincount(group[group >= 0], minlength=len(limit))
+        bound[:, kind] = np.where((group >= 0) & (size[group] > limit[group]), group, -1)
+    return np.ascontiguousarray(bound)
+
+
+def lanes_of(groups: Ints, count: int, opens_s: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """Return the lane of each host, where the lanes of each of ``count`` groups begin, these lanes, and their openings.
+
+    ``opens_s`` is when each host may leave at the soonest; hosts of one lane may at the same moment.
+    """
+    different, lane = np.unique(np.column_stack([groups, opens_s]), axis=0, return_inverse=True)
+    number, kind = np.nonzero(different[:, 1:-1] >= 0)
     group = different[number, kind + 1]
     order = np.argsort(group, kind="stable")
     start = np.searchsorted(group[order], np.arange(count + 1))
-    return lane.reshape(-1).astype(np.int64), start.astype(np.int64), number[order].astype(np.int64)
+    lanes, opens = number[order].astype(np.int64), np.ascontiguousarray(different[:, -1])
+    return lane.reshape(-1).astype(np.int64), start.astype(np.int64), lanes, opens

@@ -54,12 +54,22 @@ class Search:
     fraction: float | None = None
     iteration: int = 0
     seed: int = 0
+    least: float = math.inf
+    """Of the first goal in any schedule that leaves no more hosts alone than the best: what its steps begin at."""
 
     def offer(self, schedule: Schedule) -> bool:
-        """Keep the schedule if it is better; return whether it is."""
+        """Keep the schedule if it is better; return whether it is.
+
+        Steps of the first goal begin at the least value that was seen.  With steps that begin anywhere, a plan with 7 %
+        less makespan was turned down for 0.2 % more exposure that happened to lie across the end of a step.
+        """
         score = score_of(self.problem, schedule)
         objective = self.problem.policy.objective
-        if rank_of(score, objective) >= rank_of(self.score, objective):
+        if score[0] > self.score[0]:
+            return False
+        seen = (self.least, self.score[1]) if score[0] == self.score[0] else ()
+        self.least = min((score[1], *seen))
+        if rank_of(score, objective, self.least) >= rank_of(self.score, objective, self.least):
             return False
         self.best, self.score = schedule, score
         return True
@@ -166,10 +176,16 @@ def score_of(problem: Problem, schedule: Schedule) -> Score:
     return (left_alone, *(values[name]() for name in problem.policy.objective))
 
 
-def rank_of(score: Score, objective: Sequence[str]) -> Score:
-    """Return what schedules are compared by: values in steps of :data:`ALIKE`, then, between equals, as they are."""
+def rank_of(score: Score, objective: Sequence[str], least: float | None = None) -> Score:
+    """Return what schedules are compared by: values in steps of :data:`ALIKE`, then, between equals, as they are.
+
+    With ``least`` all values of the first goal up to a step above it are alike.
+    """
     left_alone, *values = score
     steps = [round(math.log(max(value, 1.0)) / ALIKE[goal]) for value, goal in zip(values, objective, strict=True)]
+    if least is not None:
+        above = math.log(max(values[0], 1.0) / max(least, 1.0)) / ALIKE[objective[0]]
+        steps[0] = max(1, math.ceil(above))
     return (left_alone, *steps, *values)
 
 

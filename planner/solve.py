@@ -24,7 +24,7 @@ from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
 from slacktide.planner.rehearsing import Rehearsals
-from slacktide.planner.search import Order, Report, Search, improve, join, passes, rank_of, score_of, until_interrupted
+from slacktide.planner.search import Order, Report, Search, improve, join, passes, score_of, until_interrupted
 from slacktide.planner.stopping import Iterations, NoImprovement, Progress, Stop
 
 if TYPE_CHECKING:
@@ -134,8 +134,9 @@ def planned_whole(
     terms = terms_of(problem, needs, bounds)
     report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
     firsts = passes(problem, instance, terms, first_orders(problem, needs, bounds), workers=workers)
-    best = min(firsts, key=lambda schedule: rank_of(score_of(problem, schedule), problem.policy.objective))
-    search = Search(problem, bounds, report, origin_s, best, score_of(problem, best), seed=seed)
+    search = Search(problem, bounds, report, origin_s, firsts[0], score_of(problem, firsts[0]), seed=seed)
+    for schedule in firsts[1:]:
+        search.offer(schedule)
     with until_interrupted(stop):
         join(search)
         improve(search, instance, Rehearsals(problem, needs, bounds), terms, stop, workers)

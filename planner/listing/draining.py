@@ -63,6 +63,17 @@ def still_arriving(state: State, host: int, at_s: int) -> bool:
     return False
 
 
+@inlined
+def arrived_s(state: State, host: int) -> int:
+    """Return when the last VM on its way to the host is there, 0: none was."""
+    last_s = np.int64(0)
+    at = state.inbound[host]
+    while at >= 0:
+        last_s = max(last_s, state.interval[at, 1])
+        at = state.interval[at, 3]
+    return last_s
+
+
 @internal
 def evicted_vms(instance: Instance, state: State, host: int) -> Ints:
     """Return the VMs on a host, the largest first: it is the hardest to place, and fails soonest."""

@@ -11,6 +11,18 @@ import numpy as np
 from slacktide.planner.compiled import compiled, inlined, internal
 from slacktide.planner.listing.arrays import FAR, Floats, Ints
 
+AIM = 1.02
+"""Makespan that rehearsals aim at, over what it is measured by: hardly an order comes closer."""
+OVERRUN = 2.0
+"""What the time that hosts return after the aim counts, per place in the fleet, beside the same time of the makespan.
+
+Without it only the very last host counts, and most changes for the better are not seen.  Of 1,000 hosts with scarce
+uplinks the mean makespan after 1,500 rehearsals was 6.8 % over the bound without it and 6.2 % with it; 5.5 % where
+pairs of hosts change places, too.
+"""
+MOST_EXCHANGES = 5
+"""Pairs of hosts that change places at once: few, so that most of an order that is good already stays."""
+
 
 class Cast(NamedTuple):
     """Who takes part; n hosts behind the canary, G groups."""
@@ -20,11 +32,13 @@ class Cast(NamedTuple):
     groups: Ints
     """Groups of each host, -1: none; the first is the fleet; shape (n, kinds)."""
     lane: Ints
-    """Number of the host's groups taken together: hosts of one lane are held back alike; shape (n,)."""
+    """Number of the host's groups and its opening taken together: hosts of one lane are held back alike; shape (n,)."""
     lane_start: Ints
     """Into ``lanes``, shape (G + 1,)."""
     lanes: Ints
     """The lanes that have hosts of each group but the fleet."""
+    opens_s: Ints
+    """When the hosts of each lane may leave at the soonest, in seconds after the gate, shape (lanes,)."""
     limit: Ints
     """Hosts of each group out at once, shape (G,)."""
     amount: Floats
@@ -88,24 +102,49 @@ def freed(cast: Cast, out: Ints, host: int) -> list[int]:
     return found
 
 
+@internal
+def given_back(cast: Cast, out: Ints, used: Floats, returns: list[tuple[int, int]], now: int) -> list[int]:
+    """Count the hosts in again that are back by ``now``, and return the lanes that they no longer hold back."""
+    found = [np.int64(0) for _ in range(0)]
+    while now < FAR and returns[0][0] <= now:
+        host = heapq.heappop(returns)[1]
+        found.extend(freed(cast, out, host))
+        change(cast, out, used, host, -1)
+    return found
+
+
+@internal
+def opened(openings: list[tuple[int, int]], now: int) -> list[int]:
+    """Take the lanes that are open by ``now`` from the heap of openings, and return them."""
+    found = [np.int64(0) for _ in range(0)]
+    while now < FAR and openings[0][0] <= now:
+        found.append(heapq.heappop(openings)[1])
+    return found
+
+
 @compiled
 def rehearse(cast: Cast, order: Ints) -> Ints:
     """Return when each host leaves, in seconds after the gate, if hosts leave in ``order`` as soon as they may.
 
     -1: never.  Of each lane only the first host waits in view; a lane that is held back is out of view until one of its
-    groups has a place again.
+    groups has a place again, and every lane until it opens.
     """
     leaves_s = np.full(order.shape[0], -1, np.int64)
     places, start = lined_up(cast, order)
     at = start[:-1].copy()
     out, used = np.zeros(cast.limit.shape[0], np.int64), np.zeros(2)
-    in_view = np.ones(at.shape[0], np.bool_)
-    view = [(places[start[lane]], np.int64(lane)) for lane in range(at.shape[0])]
-    heapq.heapify(view)
+    in_view = np.zeros(at.shape[0], np.bool_)
+    view = [(np.int64(0), np.int64(0)) for _ in range(0)]
+    openings = [(cast.opens_s[lane], np.int64(lane)) for lane in range(at.shape[0])]
+    openings.append((np.int64(FAR), np.int64(-1)))
+    heapq.heapify(openings)
     returns = [(np.int64(FAR), np.int64(-1))]
     now = np.int64(0)
     short = [(np.int64(0), np.int64(0))]
     while now < FAR:
+        for lane in opened(openings, now):
+            in_view[lane] = True
+            heapq.heappush(view, (places[at[lane]], lane))
         short.clear()
         while len(view) > 0 and out[0] < cast.limit[0]:
             place, lane = heapq.heappop(view)
@@ -123,21 +162,18 @@ def rehearse(cast: Cast, order: Ints) -> Ints:
                     heapq.heappush(view, (places[at[lane]], lane))
         for waiting in short:
             heapq.heappush(view, waiting)
-        now = returns[0][0]
-        while now < FAR and returns[0][0] <= now:
-            host = heapq.heappop(returns)[1]
-            for lane in freed(cast, out, host):
-                if not in_view[lane] and at[lane] < start[lane + 1]:
-                    in_view[lane] = True
-                    heapq.heappush(view, (places[at[lane]], lane))
-            change(cast, out, used, host, -1)
+        now = min(returns[0][0], openings[0][0])
+        for lane in given_back(cast, out, used, returns, now):
+            if not in_view[lane] and at[lane] < start[lane + 1] and cast.opens_s[lane] < now:
+                in_view[lane] = True
+                heapq.heappush(view, (places[at[lane]], lane))
     return leaves_s
 
 
-@internal
+@compiled
 def cost(cast: Cast, leaves_s: Ints) -> float:
     """Return how far makespan and exposure are from what they are measured by; hosts that never leave cost most."""
-    last_s, exposure_s, never = np.int64(0), 0.0, 0
+    last_s, exposure_s, overrun_s, never = np.int64(0), 0.0, 0.0, 0
     for host in range(leaves_s.shape[0]):
         if leaves_s[host] < 0:
             never += 1
@@ -145,7 +181,9 @@ def cost(cast: Cast, leaves_s: Ints) -> float:
             return_s = cast.gate_s + leaves_s[host] + cast.out_s[host]
             last_s = max(last_s, return_s)
             exposure_s += cast.weight[host] * return_s
-    return never + last_s / cast.makespan_s + cast.exposure_counts * exposure_s / cast.exposure_s
+            overrun_s += max(0.0, return_s - AIM * cast.makespan_s)
+    overrun_s *= OVERRUN / max(1, min(cast.limit[0], leaves_s.shape[0]))
+    return never + (last_s + overrun_s) / cast.makespan_s + cast.exposure_counts * exposure_s / cast.exposure_s
 
 
 @internal
@@ -170,16 +208,24 @@ def hasten(cast: Cast, leaves_s: Ints, start_s: Floats) -> None:
 def stir(cast: Cast, start_s: Floats) -> None:
     """Move some hosts to and fro."""
     mean_s = cast.out_s.mean()
-    for _ in range(np.random.randint(1, 2 + start_s.shape[0] // 10)):
+    for _ in range(int(np.exp(np.random.random() * np.log(2 + start_s.shape[0] // 10)))):
         start_s[np.random.randint(0, start_s.shape[0])] += np.random.normal(0.0, 0.35 * mean_s)
+
+
+@internal
+def exchange(start_s: Floats) -> None:
+    """Let a pair of hosts change places, or a few pairs."""
+    for _ in range(int(np.exp(np.random.random() * np.log(MOST_EXCHANGES + 1)))):
+        one, other = np.random.randint(0, start_s.shape[0]), np.random.randint(0, start_s.shape[0])
+        start_s[one], start_s[other] = start_s[other], start_s[one]
 
 
 @compiled
 def polish(cast: Cast, start_s: Floats, rehearsals: int, seed: int, halt: Ints) -> Floats:
     """Return starts whose order costs less: changed a little, again and again, and kept where that is no worse.
 
-    Hosts that come back last are moved forward, alone or with all hosts of one of their groups, or a few hosts to and
-    fro; from where they were, or from where the last rehearsal had them.
+    A few hosts change places, or those that come back last are moved forward, alone or with all hosts of one of their
+    groups, or some hosts to and fro; from where they were, or from where the last rehearsal had them.
     """
     np.random.seed(seed)
     best_s = start_s.copy()
@@ -189,7 +235,10 @@ def polish(cast: Cast, start_s: Floats, rehearsals: int, seed: int, halt: Ints) 
         if halt[0] > 0:
             break
         tried_s = best_s.copy() if np.random.random() < 0.7 else leaves_s.astype(np.float64)
-        if np.random.random() < 0.5:
+        kind = np.random.random()
+        if kind < 0.5:
+            exchange(tried_s)
+        elif kind < 0.75:
             hasten(cast, leaves_s, tried_s)
         else:
             stir(cast, tried_s)

@@ -6,8 +6,8 @@ import numpy as np
 
 from slacktide.planner.compiled import compiled, inlined, internal
 from slacktide.planner.listing.arrays import FAR, Begun, Instance, Ints, Moves, Promises, State
-from slacktide.planner.listing.draining import give_back, move_time
-from slacktide.planner.listing.gating import BARRIER_S, DRAINING, Terms
+from slacktide.planner.listing.draining import arrived_s, give_back, may_leave, move_time
+from slacktide.planner.listing.gating import BARRIER_S, DRAINING, Terms, is_open
 from slacktide.planner.listing.keeping import keep_due, try_stuck
 from slacktide.planner.listing.lending import lent_begun, lent_instance, lent_moves, lent_promises, lent_state
 from slacktide.planner.listing.outcome import Outcome
@@ -40,6 +40,19 @@ def run_pass(
 
 
 @internal
+def next_arrival_s(instance: Instance, state: State, waiting: Waiting, now: int) -> int:
+    """Return when the first waiting host that only VMs on their way to it keep in service has them all."""
+    soonest = np.int64(FAR)
+    host = waiting.follower[instance.capacity.shape[0]]
+    while host >= 0 and state.out_count[0] < instance.out_limit[0]:
+        last_s = arrived_s(state, host)
+        if now < last_s < soonest and may_leave(instance, state, host):
+            soonest = last_s
+        host = waiting.follower[host]
+    return soonest
+
+
+@internal
 def decide(
     instance: Instance,
     state: State,
@@ -53,13 +66,15 @@ def decide(
     now: int,
     thorough: bool,
 ) -> tuple[int, int]:
-    """Start what waits and can leave now; return how many hosts did, and the next release."""
+    """Start what waits and can leave now; return how many hosts did, and when the next may: a release or an arrival."""
     started, release = 0, np.int64(FAR)
     if waiting.stuck.sum() > 0:
         started = try_stuck(instance, state, moves, promises, begun, out, terms, waiting, gate, now, thorough)
     if waiting.follower[instance.capacity.shape[0]] >= 0:
         count, release = start_waiting(instance, state, moves, promises, out, terms, waiting, gate, now, thorough)
         started += count
+        if is_open(gate, now):
+            release = min(release, next_arrival_s(instance, state, waiting, now))
     return started, release
 
 

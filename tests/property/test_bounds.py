@@ -50,6 +50,7 @@ def fleets(draw: st.DrawFn) -> FleetSnapshot:
             hosts_per_rack=draw(st.integers(2, 12)),
             racks_per_power_feed=draw(st.integers(1, 3)),
             host_link_mbit_s=draw(st.sampled_from([1_000, 25_000])),
+            notice_s=draw(st.sampled_from([((0, 0.7), (300, 0.3)), ((0, 0.5), (600, 0.3), (7_200, 0.2))])),
             largest_vm_share=draw(st.sampled_from([0.1, 0.5])),
         )
     )

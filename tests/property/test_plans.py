@@ -1,5 +1,7 @@
 """Every plan is complete and audits clean, whatever the fleet and the policy."""
 
+import math
+
 import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.audit import audit
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import PRESETS, Assumptions, Canary, Gates, MigrationRules, Policy, Reserve
-from slacktide.planner.search import rank_of
+from slacktide.planner.search import ALIKE
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations
 
@@ -71,12 +73,14 @@ def test_every_plan_audits_clean_and_leaves_no_due_host_unmentioned(fleet: Gener
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(fleet=fleets, preset=st.sampled_from(sorted(PRESETS)))
-def test_further_tries_never_make_a_plan_worse(fleet: GeneratorSettings, preset: str) -> None:
+def test_further_tries_give_up_no_more_of_the_first_goal_than_a_step(fleet: GeneratorSettings, preset: str) -> None:
     snapshot = generate_fleet(fleet)
     policy = PRESETS[preset]
     first = make_plan(snapshot, policy, seed=3, stop=Iterations(0))
     later = make_plan(snapshot, policy, seed=3, stop=Iterations(6))
-    assert rank_of(_score(later), policy.objective) <= rank_of(_score(first), policy.objective)
+    (alone, value, *_), (alone_first, value_first, *_) = _score(later), _score(first)
+    assert alone <= alone_first
+    assert alone < alone_first or value <= value_first * math.exp(ALIKE[policy.objective[0]]) * (1 + 1e-9)
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])

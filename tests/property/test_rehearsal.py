@@ -6,26 +6,27 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slacktide.planner.listing.rehearsal import Cast, polish, rehearse
+from slacktide.planner.listing.rehearsal import AIM, OVERRUN, Cast, polish, rehearse
 from slacktide.planner.listing.schedule import new_halt
 from slacktide.planner.orders import FEW_LEFT, evened
 from slacktide.planner.rehearsing import lanes_of
 
 
-def cast_of(seed: int, hosts: int, racks: int, feeds: int, together: int, room: float) -> Cast:
+def cast_of(seed: int, hosts: int, racks: int, feeds: int, together: int, room: float, late_s: int = 0) -> Cast:
     """Return hosts at random in racks and power feeds, some in none."""
     rng = np.random.default_rng(seed)
     rack = rng.integers(-1, racks, hosts)
     feed = rng.integers(0, feeds, hosts)
     groups = np.stack([np.zeros(hosts, np.int64), np.where(rack >= 0, 1 + rack, -1), 1 + racks + feed], axis=1)
     limit = np.concatenate([[together], rng.integers(1, 3, racks + feeds)]).astype(np.int64)
-    lane, lane_start, lanes = lanes_of(groups, len(limit))
+    lane, lane_start, lanes, opens_s = lanes_of(groups, len(limit), rng.integers(0, 4, hosts) * late_s)
     return Cast(
         out_s=rng.integers(1, 40, hosts),
         groups=groups,
         lane=lane,
         lane_start=lane_start,
         lanes=lanes,
+        opens_s=opens_s,
         limit=limit,
         amount=np.full((hosts, 2), 1.0 / room),
         weight=rng.integers(1, 4, hosts).astype(np.float64),
@@ -44,6 +45,7 @@ casts = st.builds(
     feeds=st.integers(1, 3),
     together=st.integers(1, 8),
     room=st.sampled_from([2.5, 4.5, 100.0]),
+    late_s=st.sampled_from([0, 7, 60]),
 )
 
 
@@ -59,13 +61,15 @@ def plainly(cast: Cast, order: np.ndarray) -> list[int]:
                 for group in cast.groups[host]
                 if group >= 0
             )
-            if free and (len(busy) + 1) * cast.amount[0, 0] <= 1.0:
+            open_by_now = cast.opens_s[cast.lane[host]] <= now
+            if open_by_now and free and (len(busy) + 1) * cast.amount[0, 0] <= 1.0:
                 leaves[host] = now
                 heapq.heappush(out, (now + int(cast.out_s[host]), host))
                 waiting.remove(host)
-        if not out:
+        later = [int(opens) for opens in cast.opens_s if opens > now]
+        if not out and not later:
             break
-        now = out[0][0]
+        now = min([*later, *(back for back, _ in out)])
         while out and out[0][0] <= now:
             heapq.heappop(out)
     return leaves
@@ -134,4 +138,5 @@ def paid(cast: Cast, start_s: np.ndarray) -> float:
     leaves_s = np.array(plainly(cast, np.argsort(start_s, kind="stable")))
     return_s = cast.gate_s + leaves_s + cast.out_s
     exposure = cast.exposure_counts * (cast.weight * return_s).sum() / cast.exposure_s
-    return float(return_s.max() / cast.makespan_s + exposure)
+    overrun_s = np.maximum(return_s - AIM * cast.makespan_s, 0).sum() * OVERRUN / min(cast.limit[0], len(leaves_s))
+    return float((return_s.max() + overrun_s) / cast.makespan_s + exposure)
