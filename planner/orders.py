@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from slacktide.planner.alike import Slack, classes_of
 from slacktide.planner.fluid import solve_flow
 from slacktide.planner.limits import resolved
+from slacktide.planner.listing.schedule import reserve_of_all
 from slacktide.planner.needs import Needs, canary_gate
 from slacktide.planner.problem import Problem
 from slacktide.planner.weights import weight_of
@@ -25,6 +26,14 @@ PROFILE_SLOTS = 200
 """Slots of a profile: of three hours a minute each, and a pass does not keep to the minute."""
 CROWDED = 1.2
 """How much longer than alone a drain is expected to take before a pass has shown it."""
+
+
+class Queue(NamedTuple):
+    """How the due hosts wait."""
+
+    order: Ints
+    in_turn: bool = False
+    """A host too large for what is free is waited for; otherwise smaller ones behind it overtake it."""
 
 
 class Profile(NamedTuple):
@@ -77,6 +86,18 @@ def order_of(problem: Problem, needs: Needs, start_s: Floats) -> Ints:
     """Return the due hosts by when they are to leave, the canary before all."""
     order = np.argsort(start_s, kind="stable")
     return needs.host[canary_first(problem, needs, order)]
+
+
+def may_be_waited_for(problem: Problem) -> bool:
+    """Return whether each due host fits into what is ever free beside the reserves of all hosts.
+
+    One that does not would be waited for until nobody else is out.
+    """
+    hosts, vms, reserves = problem.hosts, problem.vms, problem.reserves
+    sold = hosts.capacity[hosts.in_service].sum(axis=0)
+    free = sold - vms.demand[hosts.in_service[vms.host]].sum(axis=0)
+    required = reserves.required[reserve_of_all(problem) > 0].max(axis=0, initial=0)
+    return bool((hosts.capacity[hosts.due].max(axis=0, initial=0) <= free - required).all())
 
 
 def _turns(problem: Problem, needs: Needs, label: Ints) -> Floats:

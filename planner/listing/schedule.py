@@ -36,6 +36,7 @@ def build_instance(problem: Problem, from_s: int = 0) -> Instance:
         out_limit=problem.out.limit,
         reserve_groups=problem.reserves.group,
         reserve=problem.reserves.required,
+        reserve_of_all=reserve_of_all(problem),
         demand=vms.demand,
         vm_types=vms.allowed_types,
         one_way=not problem.policy.migration.allow_patched_to_unpatched,
@@ -107,6 +108,15 @@ def list_schedule(
     moved = out.rows[: out.counts[1]].T.copy()
     decided = Schedule(*planned, *moved)
     return decided if underway is None else with_underway(decided, underway)
+
+
+def reserve_of_all(problem: Problem) -> Ints:
+    """Return for each group of reserves whether every host in service belongs to it."""
+    group = problem.reserves.group[problem.hosts.in_service]
+    of_all = np.zeros(len(problem.reserves.required), np.int64)
+    same = group[:1][(group[:1] >= 0) & (group == group[:1]).all(axis=0)]
+    of_all[same] = 1
+    return of_all
 
 
 def _most_vms(problem: Problem) -> int:

@@ -11,8 +11,8 @@ from slacktide.planner.listing.schedule import new_halt
 from slacktide.planner.rehearsing import lanes_of
 
 
-def cast_of(seed: int, hosts: int, racks: int, feeds: int, together: int, room: float) -> Cast:
-    """Return hosts at random in racks and power feeds, some in none."""
+def cast_of(seed: int, hosts: int, racks: int, feeds: int, together: int, room: float, in_turn: bool) -> Cast:
+    """Return hosts at random in racks and power feeds, some in none; each rack has one of three sizes."""
     rng = np.random.default_rng(seed)
     rack = rng.integers(-1, racks, hosts)
     feed = rng.integers(0, feeds, hosts)
@@ -26,12 +26,13 @@ def cast_of(seed: int, hosts: int, racks: int, feeds: int, together: int, room: 
         lane_start=lane_start,
         lanes=lanes,
         limit=limit,
-        amount=np.full((hosts, 2), 1.0 / room),
+        amount=np.tile((1 + (rack + 1) % 3)[:, None] / room, 2),
         weight=rng.integers(1, 4, hosts).astype(np.float64),
         gate_s=5,
         makespan_s=100.0,
         exposure_s=1000.0,
         exposure_counts=0.5,
+        in_turn=in_turn,
     )
 
 
@@ -42,12 +43,13 @@ casts = st.builds(
     racks=st.integers(1, 5),
     feeds=st.integers(1, 3),
     together=st.integers(1, 8),
-    room=st.sampled_from([2.5, 4.5, 100.0]),
+    room=st.sampled_from([4.0, 8.0, 128.0]),
+    in_turn=st.booleans(),
 )
 
 
 def plainly(cast: Cast, order: np.ndarray) -> list[int]:
-    """Return when each host leaves: at every moment all waiting hosts are tried in order."""
+    """Return when each host leaves: at every moment those that wait are tried in order, or until one is waited for."""
     leaves = [-1] * len(order)
     waiting, out, now = order.tolist(), [], 0
     while waiting:
@@ -58,7 +60,10 @@ def plainly(cast: Cast, order: np.ndarray) -> list[int]:
                 for group in cast.groups[host]
                 if group >= 0
             )
-            if free and (len(busy) + 1) * cast.amount[0, 0] <= 1.0:
+            too_large = cast.amount[[*busy, host], 0].sum() > 1.0
+            if free and too_large and cast.in_turn and out:
+                break
+            if free and not too_large:
                 leaves[host] = now
                 heapq.heappush(out, (now + int(cast.out_s[host]), host))
                 waiting.remove(host)
@@ -92,3 +97,16 @@ def paid(cast: Cast, start_s: np.ndarray) -> float:
     return_s = cast.gate_s + leaves_s + cast.out_s
     exposure = cast.exposure_counts * (cast.weight * return_s).sum() / cast.exposure_s
     return float(return_s.max() / cast.makespan_s + exposure)
+
+
+def test_nobody_waits_for_a_host_that_never_fits() -> None:
+    alone = cast_of(1, hosts=4, racks=1, feeds=1, together=4, room=4.0, in_turn=True)._replace(
+        groups=np.zeros((4, 1), np.int64),
+        limit=np.array([4]),
+        lane=np.arange(4),
+        lane_start=np.zeros(2, np.int64),
+        lanes=np.empty(0, np.int64),
+        out_s=np.full(4, 5),
+        amount=np.tile(np.array([1.5, 0.5, 0.5, 0.5])[:, None], 2),
+    )
+    assert rehearse(alone, np.arange(4)).tolist() == [-1, 0, 0, 5]
