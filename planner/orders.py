@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slacktide.planner.alike import Slack, classes_of
+from slacktide.planner.bounds import Bounds
 from slacktide.planner.fluid import solve_flow
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.schedule import reserve_of_all
-from slacktide.planner.needs import Needs, canary_gate
+from slacktide.planner.needs import RESOURCES, Needs, canary_gate
 from slacktide.planner.problem import Problem
 from slacktide.planner.weights import weight_of
 
@@ -88,11 +89,14 @@ def order_of(problem: Problem, needs: Needs, start_s: Floats) -> Ints:
     return needs.host[canary_first(problem, needs, order)]
 
 
-def may_be_waited_for(problem: Problem) -> bool:
-    """Return whether each due host fits into what is ever free beside the reserves of all hosts.
+def waiting_pays(problem: Problem, bounds: Bounds) -> bool:
+    """Return whether it may be of use to wait for hosts too large for what is free.
 
-    One that does not would be waited for until nobody else is out.
+    It is where free capacity binds, and if each due host fits into what is ever free beside the reserves of all hosts:
+    one that does not would be waited for until nobody else is out.
     """
+    if bounds.binding_resource not in RESOURCES:
+        return False
     hosts, vms, reserves = problem.hosts, problem.vms, problem.reserves
     sold = hosts.capacity[hosts.in_service].sum(axis=0)
     free = sold - vms.demand[hosts.in_service[vms.host]].sum(axis=0)

@@ -9,7 +9,7 @@ from slacktide.planner.bounds import FEWEST_HOSTS, Bounds
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.rehearsal import Cast, polish
 from slacktide.planner.needs import RESOURCES, Needs, canary_gate, demands
-from slacktide.planner.orders import Profile, Queue, expected_out_s, may_be_waited_for, order_of, planned_starts
+from slacktide.planner.orders import Profile, Queue, expected_out_s, order_of, planned_starts, waiting_pays
 from slacktide.planner.problem import Problem
 from slacktide.planner.weights import weight_of
 
@@ -55,7 +55,7 @@ class Rehearsals:
         if len(behind):
             count = max(1, min(MOST_REHEARSALS, EFFORT // len(behind)))
             room, seed = float(rng.uniform(*ROOM)), int(rng.integers(2**31))
-            in_turn = bool(rng.random() < IN_TURN) and may_be_waited_for(self.problem)
+            in_turn = bool(rng.random() < IN_TURN) and waiting_pays(self.problem, self.bounds)
             cast = self._cast(out_s, behind, room, in_turn)
             start_s[behind] = polish(cast, start_s[behind], count, seed, halt)
         return Queue(order_of(self.problem, self.needs, start_s), in_turn)

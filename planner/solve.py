@@ -18,7 +18,7 @@ from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance
 from slacktide.planner.needs import Needs, host_needs
-from slacktide.planner.orders import FIRST_PROFILE, Queue, expected_out_s, may_be_waited_for, order_of, planned_starts
+from slacktide.planner.orders import FIRST_PROFILE, Queue, expected_out_s, order_of, planned_starts, waiting_pays
 from slacktide.planner.plan import Plan, PlanHeader
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
@@ -40,10 +40,10 @@ drained host went whole to a returned one, which made either pass several times 
 """
 MOST_HOSTS_TWICE = 20_000
 """Due hosts up to which two passes are made for the first plan and the better one is taken."""
-PAUSES = 128
+PAUSES = 256
 """A host that found no room looks again once so many-th of the due hosts has returned, at the latest.
 
-Of 1,000 hosts at 85 % fill some 130 are out at once: one in 128 is a minute or two later.
+Of 1,000 hosts at 85 % fill some 130 are out at once: one in 256 is a minute later or less.
 """
 MANY_HOSTS = 2_000
 PACE = 0.002
@@ -151,12 +151,12 @@ def planned_whole(
 def first_orders(problem: Problem, needs: Needs, bounds: Bounds) -> list[Order]:
     """Return the orders of the first passes: by pressing groups and, where that is worth its time, by profile.
 
-    A profile says when large hosts are to leave, which they do only if they are waited for.
+    Where free capacity binds, large hosts leave when a profile says so only if they are waited for.
     """
 
     def by_profile(_: object) -> Queue:
         start_s = planned_starts(problem, needs, expected_out_s(needs), bounds.best_s, FIRST_PROFILE)
-        return Queue(order_of(problem, needs, start_s), may_be_waited_for(problem))
+        return Queue(order_of(problem, needs, start_s), waiting_pays(problem, bounds))
 
     def by_pressing(_: object) -> Queue:
         return Queue(pressing_order(problem, needs))

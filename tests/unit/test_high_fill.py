@@ -11,7 +11,7 @@ from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.schedule import build_instance, list_schedule, reserve_of_all
 from slacktide.planner.needs import host_needs
-from slacktide.planner.orders import may_be_waited_for
+from slacktide.planner.orders import waiting_pays
 from slacktide.planner.policy import PRESETS, Policy, Reserve
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import Problem, build_problem
@@ -71,7 +71,15 @@ def test_a_profile_waits_for_large_hosts_and_pressing_groups_do_not() -> None:
 
 @pytest.mark.parametrize(("share", "fits"), [(0.03, True), (0.079, False)])
 def test_nobody_waits_for_a_host_larger_than_all_that_is_free(share: float, fits: bool) -> None:
-    assert may_be_waited_for(full_fleet(Reserve(share=share))) is fits
+    problem = full_fleet(Reserve(share=share))
+    assert waiting_pays(problem, compute_bounds(problem, fluid=False)) is fits
+
+
+def test_nobody_is_waited_for_where_hosts_out_bind() -> None:
+    roomy = build_problem(generate_fleet(GeneratorSettings(hosts=200, seed=2)), PRESETS["urgent"])
+    needs, bounds = host_needs(roomy), compute_bounds(roomy)
+    assert bounds.binding_resource == "hosts-out:fleet"
+    assert not any(order(None).in_turn for order in first_orders(roomy, needs, bounds))
 
 
 def test_only_a_reserve_of_all_hosts_says_beforehand_that_there_is_no_room() -> None:
