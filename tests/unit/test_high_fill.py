@@ -15,7 +15,8 @@ from slacktide.planner.orders import waiting_pays
 from slacktide.planner.policy import PRESETS, Policy, Reserve
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import Problem, build_problem
-from slacktide.planner.solve import first_orders, terms_of
+from slacktide.planner.solve import first_orders, make_plan, terms_of
+from slacktide.planner.stopping import Iterations
 
 
 @cache
@@ -89,3 +90,10 @@ def test_only_a_reserve_of_all_hosts_says_beforehand_that_there_is_no_room() -> 
     of_all = reserve_of_all(racks)
     assert of_all.sum() == 1
     assert len(of_all) > 2
+
+
+def test_a_plan_with_little_room_passes_its_audit_whatever_the_number_of_workers() -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=100, seed=2, fill=0.92, fill_spread=0.05))
+    one, two = (make_plan(fleet, PRESETS["urgent"], stop=Iterations(2), workers=count) for count in (1, 2))
+    assert one.header.summary.audit.findings == ()
+    assert one.header.id == two.header.id
