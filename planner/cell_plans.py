@@ -12,6 +12,7 @@ from slacktide.planner.budgets import Budget, budgeted
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.schedule import build_instance, list_schedule, new_halt
 from slacktide.planner.needs import host_needs
+from slacktide.planner.orders import Queue
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import Problem
 from slacktide.planner.rehearsing import Rehearsals
@@ -58,10 +59,10 @@ def plan_cell(problem: Problem, task: CellTask, halt: Ints | None = None) -> Sch
     terms = terms_of(cell, needs, bounds)._replace(opens_s=task.opens_s)
     halt = new_halt() if halt is None else halt
     if task.best is None:
-        order = pressing_order(cell, needs)
+        queue = Queue(pressing_order(cell, needs))
     else:
-        order = Rehearsals(cell, needs, bounds).order(task.best, np.random.default_rng(task.seed), halt)
-    return list_schedule(cell, build_instance(cell), order, terms, halt)
+        queue = Rehearsals(cell, needs, bounds).order(task.best, np.random.default_rng(task.seed), halt)
+    return list_schedule(cell, build_instance(cell), queue.order, terms._replace(in_turn=queue.in_turn), halt)
 
 
 def in_threads(workers: int) -> CellMap:

@@ -20,6 +20,7 @@ from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.schedule import build_instance
 from slacktide.planner.needs import Needs, host_needs
+from slacktide.planner.orders import Queue
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import Problem
 from slacktide.planner.restriction import Part, restricted
@@ -85,11 +86,11 @@ def joined_in_one_pass(problem: Problem, bounds: Bounds, cell: Ints, schedule: S
     planned in one piece as well, and the better schedule counts.
     """
     needs, instance = host_needs(problem), build_instance(problem)
-    order, terms = pressing_order(problem, needs), terms_of(problem, needs, bounds)
+    queue, terms = Queue(pressing_order(problem, needs)), terms_of(problem, needs, bounds)
     promised = untangled(problem, cell, schedule)[0]
-    found = passes(problem, instance, terms, [lambda _: order], promised=promised)
+    found = passes(problem, instance, terms, [lambda _: queue], promised=promised)
     if len(found[0].host) < len(needs.host):
-        found += passes(problem, instance, terms, [lambda _: order])
+        found += passes(problem, instance, terms, [lambda _: queue])
     return min(found, key=lambda each: rank_of(score_of(problem, each), problem.policy.objective))
 
 

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slacktide.planner.alike import Slack, classes_of
+from slacktide.planner.bounds import Bounds
 from slacktide.planner.fluid import solve_flow
 from slacktide.planner.limits import resolved
-from slacktide.planner.needs import Needs, canary_gate
+from slacktide.planner.listing.schedule import reserve_of_all
+from slacktide.planner.needs import RESOURCES, Needs, canary_gate
 from slacktide.planner.problem import Problem
 from slacktide.planner.weights import weight_of
 
@@ -28,8 +30,13 @@ PROFILE_SLOTS = 200
 CROWDED = 1.2
 """How much longer than alone a drain is expected to take before a pass has shown it."""
 
-FEW_LEFT = 0.25
-"""Share of a round up to which the hosts of a last round are few."""
+
+class Queue(NamedTuple):
+    """How the due hosts wait."""
+
+    order: Ints
+    in_turn: bool = False
+    """A host too large for what is free is waited for; otherwise smaller ones behind it overtake it."""
 
 
 class Profile(NamedTuple):
@@ -102,28 +109,25 @@ def light_first(problem: Problem, needs: Needs, start_s: Floats) -> Floats:
     return light_s
 
 
-def evened(start_s: Floats, out_s: Floats, at_once: int) -> Floats:
-    """Return the starts, those of each round dealt out anew: who is out longest is first.
-
-    A round is the ``at_once`` hosts that leave after those before them have come back.  Who came back first then waits
-    for the longest, so that all end more nearly together; the exposure hardly changes, for each stays in its round.
-    If a few hosts are left for a last round, as many of each round go before the others, those that are out shortest:
-    one after the other, they end with the others although they are one more.
-    """
-    order, dealt_s = np.argsort(start_s, kind="stable"), start_s.copy()
-    left = len(order) % at_once
-    ahead = left if left <= at_once * FEW_LEFT else 0
-    for begin in range(0, len(order), at_once):
-        round_ = order[begin : begin + at_once]
-        by_length = round_[np.argsort(out_s[round_], kind="stable")]
-        dealt_s[np.concatenate([by_length[:ahead], by_length[ahead:][::-1]])] = start_s[round_]
-    return dealt_s
-
-
 def order_of(problem: Problem, needs: Needs, start_s: Floats) -> Ints:
     """Return the due hosts by when they are to leave, the canary before all."""
     order = np.argsort(start_s, kind="stable")
     return needs.host[canary_first(problem, needs, order)]
+
+
+def waiting_pays(problem: Problem, bounds: Bounds) -> bool:
+    """Return whether it may be of use to wait for hosts too large for what is free.
+
+    It is where free capacity binds, and if each due host fits into what is ever free beside the reserves of all hosts:
+    one that does not would be waited for until nobody else is out.
+    """
+    if bounds.binding_resource not in RESOURCES:
+        return False
+    hosts, vms, reserves = problem.hosts, problem.vms, problem.reserves
+    sold = hosts.capacity[hosts.in_service].sum(axis=0)
+    free = sold - vms.demand[hosts.in_service[vms.host]].sum(axis=0)
+    required = reserves.required[reserve_of_all(problem) > 0].max(axis=0, initial=0)
+    return bool((hosts.capacity[hosts.due].max(axis=0, initial=0) <= free - required).all())
 
 
 def _turns(problem: Problem, needs: Needs, label: Ints) -> Floats:

@@ -36,7 +36,7 @@ from slacktide.planner.problem import NO_LIMIT, Problem, build_problem, position
 from slacktide.planner.progress import Progress
 from slacktide.planner.revision_bounds import revision_bounds
 from slacktide.planner.revision_changes import changes_of, named_as_before, wave_numbers
-from slacktide.planner.solve import REACH, pace_s
+from slacktide.planner.solve import REACH, longest_pause, pace_s
 
 Ints = NDArray[np.int64]
 
@@ -281,6 +281,7 @@ def terms_of(problem: Problem, situation: Situation, needs: Needs) -> Terms:
         reach=REACH,
         pace_s=pace_s(needs),
         scatter_until_s=situation.progress.at_s,
+        longest_pause=longest_pause(needs),
     )
 
 

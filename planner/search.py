@@ -17,6 +17,7 @@ from slacktide.planner.listing.arrays import Instance
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import list_schedule, new_halt
+from slacktide.planner.orders import Queue
 from slacktide.planner.problem import Problem
 from slacktide.planner.rehearsing import Rehearsals
 from slacktide.planner.stopping import Progress, Stop
@@ -24,7 +25,7 @@ from slacktide.planner.stopping import Progress, Stop
 Ints = NDArray[np.int64]
 Score = tuple[float, ...]
 Report = Callable[[Progress], None]
-Order = Callable[[Ints], Ints]
+Order = Callable[[Ints], Queue]
 """Makes an order; its argument, set to 1 by another thread, cuts that short."""
 
 HALT_CHECK_S = 0.1
@@ -148,7 +149,10 @@ def passes(
     halt = new_halt()
 
     def one(order: Order) -> Schedule | None:
-        return None if halt[0] else list_schedule(problem, instance, order(halt), terms, halt, promised)
+        if halt[0]:
+            return None
+        queue = order(halt)
+        return list_schedule(problem, instance, queue.order, terms._replace(in_turn=queue.in_turn), halt, promised)
 
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
         tries = [pool.submit(one, order) for order in orders]

@@ -37,7 +37,8 @@ TOLERATED_DELAY_S = 15
 SHORT_NOTICE_S = 600
 """A VM with so short a notice may go to a host still to be drained at any time: the notice hardly delays the drain."""
 MOST_DOUBLINGS = 6
-"""A host that found no room tries again after twice as many returns and at twice as many targets, up to 64 times.
+"""A host that found no room tries again after twice as many returns, as far as the pass lets it wait, and at twice as
+many targets, up to 64 times.
 
 Without the wait the few hosts that are hard to place cost a large fleet most of its planning time; when nothing else
 can start, all wait no longer and look at every target.
@@ -61,6 +62,7 @@ class Instance(NamedTuple):
     out_limit: Ints  # (G,)
     reserve_groups: Ints  # (N, families) number of the group, -1: none
     reserve: Ints  # (R, 2) what stays free
+    reserve_of_all: Ints  # (R,) 1: every host in service belongs to the group
     demand: Ints  # (V, 2)
     vm_types: Ints  # (V,) bits of the machine types allowed
     one_way: bool  # no VM goes from a patched host to an unpatched one
@@ -87,6 +89,7 @@ class Instance(NamedTuple):
     pivot: int  # the scarcer resource
     bucket_size: int  # hosts in one list differ by less in free capacity of it
     from_s: int  # when the pass begins: nobody is notified before
+    spared: Ints  # (N,) 1: takes no VMs before it has been patched
 
 
 class State(NamedTuple):

@@ -136,6 +136,22 @@ def may_leave(instance: Instance, state: State, host: int) -> bool:
 
 
 @inlined
+def finds_room(instance: Instance, state: State, host: int) -> bool:
+    """Return whether what a host would take out of service, with its VMs placed, is there beside the reserve.
+
+    Only reserves that every host belongs to say so: wherever the VMs go, they take room of the same group.
+    """
+    for family in range(instance.reserve_groups.shape[1]):
+        group = instance.reserve_groups[host, family]
+        if group >= 0 and instance.reserve_of_all[group] > 0:
+            for resource in range(2):
+                left = state.reserve_free[group, resource] - instance.capacity[host, resource]
+                if left < instance.reserve[group, resource]:
+                    return False
+    return True
+
+
+@inlined
 def takes_all(instance: Instance, state: State, host: int, wanted: Ints, at_s: int) -> bool:
     """Return whether a host that keeps its VMs has room for an amount, and nothing is on its way to it."""
     return (

@@ -25,8 +25,12 @@ class Terms(NamedTuple):
     """Least time between two moments at which waiting hosts are tried."""
     scatter_until_s: int
     """Until when VMs with a long notice may go to hosts still to be drained, their next notice included."""
+    longest_pause: int
+    """Returns that a host lets pass at most before it tries again to find room."""
     opens_s: int = 0
     """When the first host may leave; guests are notified before."""
+    in_turn: bool = False
+    """A host that is too large for what is free is waited for; otherwise smaller ones overtake it."""
 
 
 @inlined

@@ -55,6 +55,7 @@ def lent_instance(instance: Instance) -> Instance:
         lent(instance.out_limit),
         lent(instance.reserve_groups),
         lent(instance.reserve),
+        lent(instance.reserve_of_all),
         lent(instance.demand),
         lent(instance.vm_types),
         instance.one_way,
@@ -81,6 +82,7 @@ def lent_instance(instance: Instance) -> Instance:
         instance.pivot,
         instance.bucket_size,
         instance.from_s,
+        lent(instance.spared),
     )
 
 

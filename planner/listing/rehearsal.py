@@ -52,6 +52,8 @@ class Cast(NamedTuple):
     """What an exposure is measured by."""
     exposure_counts: float
     """How much a share of the exposure counts beside the same share of the makespan."""
+    in_turn: bool
+    """A host that is too large for what is free is waited for; otherwise smaller ones overtake it."""
 
 
 @inlined
@@ -73,6 +75,12 @@ def held_back(cast: Cast, out: Ints, host: int) -> bool:
         if group >= 0 and out[group] >= cast.limit[group]:
             return True
     return False
+
+
+@inlined
+def too_large(used: Floats, amount: tuple[float, float]) -> bool:
+    """Return whether there is less left than an amount."""
+    return used[0] + amount[0] > 1.0 or used[1] + amount[1] > 1.0
 
 
 @internal
@@ -141,18 +149,21 @@ def rehearse(cast: Cast, order: Ints) -> Ints:
     returns = [(np.int64(FAR), np.int64(-1))]
     now = np.int64(0)
     short = [(np.int64(0), np.int64(0))]
+    least = cast.amount[:, 0].min(), cast.amount[:, 1].min()
     while now < FAR:
         for lane in opened(openings, now):
             in_view[lane] = True
             heapq.heappush(view, (places[at[lane]], lane))
         short.clear()
-        while len(view) > 0 and out[0] < cast.limit[0]:
+        waited_for = False
+        while len(view) > 0 and out[0] < cast.limit[0] and not waited_for and not too_large(used, least):
             place, lane = heapq.heappop(view)
             host = order[place]
             if held_back(cast, out, host):
                 in_view[lane] = False
-            elif used[0] + cast.amount[host, 0] > 1.0 or used[1] + cast.amount[host, 1] > 1.0:
+            elif too_large(used, (cast.amount[host, 0], cast.amount[host, 1])):
                 short.append((place, lane))
+                waited_for = cast.in_turn and len(returns) > 1
             else:
                 change(cast, out, used, host, 1)
                 leaves_s[host] = now

@@ -10,6 +10,7 @@ from slacktide.planner.listing.promised import begun_of, promises_of, take_over,
 from slacktide.planner.listing.sweep import run_pass
 from slacktide.planner.listing.targets import enlist_all
 from slacktide.planner.problem import NO_LIMIT, Problem
+from slacktide.planner.rounds import spared
 
 RING_CELLS = 8_000_000
 """Cells of link use, links times buckets of time: 64 MB; more buckets only make the bucket shorter."""
@@ -36,6 +37,7 @@ def build_instance(problem: Problem, from_s: int = 0) -> Instance:
         out_limit=problem.out.limit,
         reserve_groups=problem.reserves.group,
         reserve=problem.reserves.required,
+        reserve_of_all=reserve_of_all(problem),
         demand=vms.demand,
         vm_types=vms.allowed_types,
         one_way=not problem.policy.migration.allow_patched_to_unpatched,
@@ -62,6 +64,7 @@ def build_instance(problem: Problem, from_s: int = 0) -> Instance:
         pivot=pivot,
         bucket_size=_bucket_size(hosts.capacity[:, pivot], vms.demand[:, pivot]),
         from_s=from_s,
+        spared=spared(problem) if from_s == 0 else np.zeros(len(hosts.ids), np.int64),
     )
 
 
@@ -107,6 +110,15 @@ def list_schedule(
     moved = out.rows[: out.counts[1]].T.copy()
     decided = Schedule(*planned, *moved)
     return decided if underway is None else with_underway(decided, underway)
+
+
+def reserve_of_all(problem: Problem) -> Ints:
+    """Return for each group of reserves whether every host in service belongs to it."""
+    group = problem.reserves.group[problem.hosts.in_service]
+    of_all = np.zeros(len(problem.reserves.required), np.int64)
+    same = group[:1][(group[:1] >= 0) & (group == group[:1]).all(axis=0)]
+    of_all[same] = 1
+    return of_all
 
 
 def _most_vms(problem: Problem) -> int:

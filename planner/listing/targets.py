@@ -47,7 +47,7 @@ def enlist(instance: Instance, state: State, host: int) -> None:
     """
     unlist(instance, state, host)
     status = state.status[host]
-    if status > DUE:
+    if status > DUE or (status == DUE and instance.spared[host] > 0):
         return
     left = state.free[host, instance.pivot] - state.held[host, instance.pivot]
     if left < 0:

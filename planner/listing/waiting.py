@@ -18,7 +18,7 @@ from slacktide.planner.listing.arrays import (
     Promises,
     State,
 )
-from slacktide.planner.listing.draining import drain, evicted_vms, may_leave, release_s, still_arriving
+from slacktide.planner.listing.draining import drain, evicted_vms, finds_room, may_leave, release_s, still_arriving
 from slacktide.planner.listing.gating import (
     BARRIER_S,
     DRAINING,
@@ -65,9 +65,9 @@ def closer_look(state: State, terms: Terms, host: int, thorough: bool) -> int:
 
 
 @inlined
-def try_later(state: State, host: int) -> None:
+def try_later(state: State, terms: Terms, host: int) -> None:
     """Note that a host found no room."""
-    state.retry[host] = state.counters[2] + (1 << min(MOST_DOUBLINGS, state.failures[host]))
+    state.retry[host] = state.counters[2] + min(terms.longest_pause, 1 << min(MOST_DOUBLINGS, state.failures[host]))
     state.failures[host] += 1
 
 
@@ -88,19 +88,25 @@ def try_waiting(
 ) -> tuple[int, int, int]:
     """Drain every waiting host that may be drained now; return how many, the last return and the next release.
 
+    A host too large for what is free beside the reserve has not looked for targets and tries again at every moment.
     While promises are still to come, only hosts start that are back by ``before_s`` and leave these their room.
     """
     started, failed, last_s, release = 0, 0, np.int64(0), np.int64(FAR)
     until_s = np.int64(FAR) if thorough else terms.scatter_until_s
     promised = promises.progress[0] < promises.host.shape[0]
     before = instance.capacity.shape[0]
-    host = follower[before]
-    while host >= 0 and started < most and (thorough or failed < ATTEMPTS_PER_MOMENT + started * ATTEMPTS_PER_START):
+    host, waited_for = follower[before], False
+    while host >= 0 and not waited_for and started < most:
+        if not thorough and failed >= ATTEMPTS_PER_MOMENT + started * ATTEMPTS_PER_START:
+            break
         if state.out_count[0] >= instance.out_limit[0] or out.counts[2] > 0 or out.halt[0] > 0:
             break
         taken = False
         rested = thorough or state.retry[host] <= state.counters[2]
-        if rested and may_leave(instance, state, host) and not still_arriving(state, host, at_s):
+        ready = rested and may_leave(instance, state, host) and not still_arriving(state, host, at_s)
+        too_large = ready and not finds_room(instance, state, host)
+        waited_for = too_large and terms.in_turn and not thorough
+        if ready and not too_large:
             vms = evicted_vms(instance, state, host)
             earliest = release_s(instance, host, vms)
             if earliest > at_s:
@@ -116,7 +122,7 @@ def try_waiting(
                 taken = True
             else:
                 failed += 1
-                try_later(state, host)
+                try_later(state, terms, host)
         if taken:
             started += 1
             follower[before] = follower[host]

@@ -97,6 +97,7 @@ def terms(problem: Problem) -> Terms:
         "wave_hosts": NO_LIMIT,
         "reach": 24,
         "scatter_until_s": 10_000,
+        "in_turn": False,
     }
     return Terms(**values)
 

@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from slacktide.planner.listing.rehearsal import AIM, OVERRUN, Cast, polish, rehearse
 from slacktide.planner.listing.schedule import new_halt
-from slacktide.planner.orders import FEW_LEFT, evened
 from slacktide.planner.rehearsing import lanes_of
+from slacktide.planner.rounds import evened, in_file
 
 
-def cast_of(seed: int, hosts: int, racks: int, feeds: int, together: int, room: float, late_s: int = 0) -> Cast:
-    """Return hosts at random in racks and power feeds, some in none."""
+def cast_of(
+    seed: int, hosts: int, racks: int, feeds: int, together: int, room: float, late_s: int = 0, in_turn: bool = False
+) -> Cast:
+    """Return hosts at random in racks and power feeds, some in none; each rack has one of three sizes."""
     rng = np.random.default_rng(seed)
     rack = rng.integers(-1, racks, hosts)
     feed = rng.integers(0, feeds, hosts)
@@ -28,12 +30,13 @@ def cast_of(seed: int, hosts: int, racks: int, feeds: int, together: int, room: 
         lanes=lanes,
         opens_s=opens_s,
         limit=limit,
-        amount=np.full((hosts, 2), 1.0 / room),
+        amount=np.tile((1 + (rack + 1) % 3)[:, None] / room, 2),
         weight=rng.integers(1, 4, hosts).astype(np.float64),
         gate_s=5,
         makespan_s=100.0,
         exposure_s=1000.0,
         exposure_counts=0.5,
+        in_turn=in_turn,
     )
 
 
@@ -44,13 +47,14 @@ casts = st.builds(
     racks=st.integers(1, 5),
     feeds=st.integers(1, 3),
     together=st.integers(1, 8),
-    room=st.sampled_from([2.5, 4.5, 100.0]),
+    room=st.sampled_from([4.0, 8.0, 128.0]),
+    in_turn=st.booleans(),
     late_s=st.sampled_from([0, 7, 60]),
 )
 
 
 def plainly(cast: Cast, order: np.ndarray) -> list[int]:
-    """Return when each host leaves: at every moment all waiting hosts are tried in order."""
+    """Return when each host leaves: at every moment those that wait are tried in order, or until one is waited for."""
     leaves = [-1] * len(order)
     waiting, out, now = order.tolist(), [], 0
     while waiting:
@@ -62,7 +66,10 @@ def plainly(cast: Cast, order: np.ndarray) -> list[int]:
                 if group >= 0
             )
             open_by_now = cast.opens_s[cast.lane[host]] <= now
-            if open_by_now and free and (len(busy) + 1) * cast.amount[0, 0] <= 1.0:
+            too_large = cast.amount[[*busy, host], 0].sum() > 1.0
+            if open_by_now and free and too_large and cast.in_turn and out:
+                break
+            if open_by_now and free and not too_large:
                 leaves[host] = now
                 heapq.heappush(out, (now + int(cast.out_s[host]), host))
                 waiting.remove(host)
@@ -97,14 +104,16 @@ def test_rounds_dealt_out_anew_keep_their_hosts_and_their_starts(seed: int, host
     rng = np.random.default_rng(seed)
     start_s, out_s = rng.random(hosts) * 100, rng.random(hosts) * 40
     dealt_s = evened(start_s, out_s, at_once)
-    before, after = np.argsort(start_s), np.argsort(dealt_s)
-    for begin in range(0, hosts, at_once):
-        old, new = before[begin : begin + at_once], after[begin : begin + at_once]
-        assert set(old.tolist()) == set(new.tolist())
-        assert np.sort(start_s[old]).tolist() == np.sort(dealt_s[new]).tolist()
-        ahead = hosts % at_once if hosts % at_once <= at_once * FEW_LEFT else 0
-        assert (np.diff(out_s[new[ahead:]]) <= 0).all()
-        assert out_s[new[:ahead]].max(initial=0.0) <= out_s[new[ahead:]].min(initial=np.inf)
+    file = in_file(out_s, at_once)
+    before, after = (order[~np.isin(order, file)] for order in (np.argsort(start_s), np.argsort(dealt_s)))
+    size = at_once - hosts % at_once if len(file) else at_once
+    for begin in range(0, len(before), size):
+        new = after[begin : begin + size]
+        assert set(before[begin : begin + size].tolist()) == set(new.tolist())
+        assert (np.diff(out_s[new]) <= 0).all()
+    assert np.sort(start_s).tolist() == np.sort(dealt_s).tolist()
+    others = np.setdiff1d(np.arange(hosts), file)
+    assert out_s[file].max(initial=0.0) <= out_s[others].min(initial=np.inf)
 
 
 def test_two_lanes_end_together_once_their_rounds_are_dealt_out_anew() -> None:
@@ -140,3 +149,16 @@ def paid(cast: Cast, start_s: np.ndarray) -> float:
     exposure = cast.exposure_counts * (cast.weight * return_s).sum() / cast.exposure_s
     overrun_s = np.maximum(return_s - AIM * cast.makespan_s, 0).sum() * OVERRUN / min(cast.limit[0], len(leaves_s))
     return float((return_s.max() + overrun_s) / cast.makespan_s + exposure)
+
+
+def test_nobody_waits_for_a_host_that_never_fits() -> None:
+    alone = cast_of(1, hosts=4, racks=1, feeds=1, together=4, room=4.0, in_turn=True)._replace(
+        groups=np.zeros((4, 1), np.int64),
+        limit=np.array([4]),
+        lane=np.arange(4),
+        lane_start=np.zeros(2, np.int64),
+        lanes=np.empty(0, np.int64),
+        out_s=np.full(4, 5),
+        amount=np.tile(np.array([1.5, 0.5, 0.5, 0.5])[:, None], 2),
+    )
+    assert rehearse(alone, np.arange(4)).tolist() == [-1, 0, 0, 5]

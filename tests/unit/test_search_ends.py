@@ -13,6 +13,7 @@ from slacktide.planner.audit import audit
 from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.listing.schedule import build_instance, list_schedule, new_halt
 from slacktide.planner.needs import host_needs
+from slacktide.planner.orders import Queue
 from slacktide.planner.policy import PRESETS
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import build_problem
@@ -28,6 +29,7 @@ INSTANCE = build_instance(PROBLEM)
 NEEDS = host_needs(PROBLEM)
 TERMS = terms_of(PROBLEM, NEEDS, compute_bounds(PROBLEM))
 ORDER = pressing_order(PROBLEM, NEEDS)
+QUEUE = Queue(ORDER)
 
 
 def test_a_halted_pass_returns_nothing() -> None:
@@ -48,7 +50,7 @@ def test_a_time_that_is_over_halts_the_try_under_way(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(search, "list_schedule", endless)
     assert (
         passes(
-            PROBLEM, INSTANCE, TERMS, [lambda _: ORDER, lambda _: ORDER], EitherStop([Iterations(9), TimeLimit(0.2)])
+            PROBLEM, INSTANCE, TERMS, [lambda _: QUEUE, lambda _: QUEUE], EitherStop([Iterations(9), TimeLimit(0.2)])
         )
         == []
     )
@@ -56,7 +58,7 @@ def test_a_time_that_is_over_halts_the_try_under_way(monkeypatch: pytest.MonkeyP
 
 def test_counted_tries_are_never_halted() -> None:
     assert not Iterations(0).over()
-    assert len(passes(PROBLEM, INSTANCE, TERMS, [lambda _: ORDER, lambda _: ORDER], Iterations(0))) == 2
+    assert len(passes(PROBLEM, INSTANCE, TERMS, [lambda _: QUEUE, lambda _: QUEUE], Iterations(0))) == 2
 
 
 def test_an_interrupt_before_the_first_plan_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,99 @@
+"""Fleets with little room: hosts leave as soon as there is room for them, and large ones are not left to the end."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from slacktide.datasets.generator import generate_fleet
+from slacktide.datasets.generator_settings import GeneratorSettings
+from slacktide.planner.bounds import compute_bounds
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.schedule import build_instance, list_schedule, reserve_of_all
+from slacktide.planner.needs import host_needs
+from slacktide.planner.orders import waiting_pays
+from slacktide.planner.policy import PRESETS, Policy, Reserve
+from slacktide.planner.pressing import pressing_order
+from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.solve import first_orders, make_plan, terms_of
+from slacktide.planner.stopping import Iterations
+
+
+@cache
+def full_fleet(reserve: Reserve | None = None) -> Problem:
+    """Return 200 hosts at 92 % fill under the preset ``urgent``: memory binds, and not the hosts out."""
+    fleet = generate_fleet(GeneratorSettings(hosts=200, seed=2, fill=0.92, fill_spread=0.05))
+    return build_problem(fleet, policy_with(reserve or PRESETS["urgent"].reserve))
+
+
+def policy_with(reserve: Reserve) -> Policy:
+    return PRESETS["urgent"].model_copy(update={"reserve": reserve})
+
+
+def planned(problem: Problem, order: np.ndarray, *, in_turn: bool = False) -> Schedule:
+    """Return the schedule of one pass."""
+    terms = terms_of(problem, host_needs(problem), compute_bounds(problem, fluid=False))
+    schedule = list_schedule(problem, build_instance(problem), order, terms._replace(in_turn=in_turn))
+    assert schedule is not None
+    return schedule
+
+
+def test_hosts_leave_as_soon_as_there_is_room_for_them() -> None:
+    """Hosts that wait for the reserve and not for a place among targets take part in every moment."""
+    problem = full_fleet()
+    bounds = compute_bounds(problem, fluid=False)
+    schedule = planned(problem, pressing_order(problem, host_needs(problem)))
+    assert bounds.binding_resource == "memory"
+    assert len(schedule.host) == problem.hosts.due.sum()
+    assert schedule.makespan_s < 1.15 * bounds.best_s
+
+
+def test_a_large_host_is_waited_for_in_turn() -> None:
+    """In turn the largest hosts, which come first, are all out before any other; otherwise small ones overtake them."""
+    problem = full_fleet()
+    host, memory = host_needs(problem).host, problem.hosts.capacity[:, 1]
+    order = host[np.argsort(-memory[host], kind="stable")]
+    largest = memory[order] == memory[order].max()
+    for in_turn in (True, False):
+        schedule = planned(problem, order, in_turn=in_turn)
+        left_s = dict(zip(schedule.host.tolist(), schedule.drain_start_s.tolist(), strict=True))
+        starts_s = np.array([left_s[each] for each in order.tolist()])
+        overtaken = bool(np.sort(starts_s[~largest])[2] < starts_s[largest].max())
+        assert overtaken is not in_turn
+
+
+def test_a_profile_waits_for_large_hosts_and_pressing_groups_do_not() -> None:
+    problem = full_fleet()
+    needs = host_needs(problem)
+    by_profile, by_pressing = (order(None) for order in first_orders(problem, needs, compute_bounds(problem)))
+    assert by_profile.in_turn
+    assert not by_pressing.in_turn
+
+
+@pytest.mark.parametrize(("share", "fits"), [(0.03, True), (0.079, False)])
+def test_nobody_waits_for_a_host_larger_than_all_that_is_free(share: float, fits: bool) -> None:
+    problem = full_fleet(Reserve(share=share))
+    assert waiting_pays(problem, compute_bounds(problem, fluid=False)) is fits
+
+
+def test_nobody_is_waited_for_where_hosts_out_bind() -> None:
+    roomy = build_problem(generate_fleet(GeneratorSettings(hosts=200, seed=2)), PRESETS["urgent"])
+    needs, bounds = host_needs(roomy), compute_bounds(roomy)
+    assert bounds.binding_resource == "hosts-out:fleet"
+    assert not any(order(None).in_turn for order in first_orders(roomy, needs, bounds))
+
+
+def test_only_a_reserve_of_all_hosts_says_beforehand_that_there_is_no_room() -> None:
+    """VMs of a rack may go to another rack, whose reserve is another."""
+    assert reserve_of_all(full_fleet()).tolist() == [1]
+    racks = full_fleet(Reserve(share=0.03, hosts=1, per="rack"))
+    of_all = reserve_of_all(racks)
+    assert of_all.sum() == 1
+    assert len(of_all) > 2
+
+
+def test_a_plan_with_little_room_passes_its_audit_whatever_the_number_of_workers() -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=100, seed=2, fill=0.92, fill_spread=0.05))
+    one, two = (make_plan(fleet, PRESETS["urgent"], stop=Iterations(2), workers=count) for count in (1, 2))
+    assert one.header.summary.audit.findings == ()
+    assert one.header.id == two.header.id
