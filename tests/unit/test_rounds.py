@@ -1,0 +1,46 @@
+"""A last round of a few hosts: as many places have one host more than the others, and these hosts stay short."""
+
+import numpy as np
+import polars as pl
+
+from slacktide.datasets.generator import generate_fleet
+from slacktide.datasets.generator_settings import GeneratorSettings
+from slacktide.planner.policy import PRESETS, Policy
+from slacktide.planner.problem import build_problem
+from slacktide.planner.rounds import in_file, spared
+from slacktide.planner.solve import make_plan
+from slacktide.planner.stopping import Iterations
+
+FLEET = generate_fleet(GeneratorSettings(hosts=603, pinned_share=0.0))
+
+
+def policy(fleet_out: int) -> Policy:
+    urgent = PRESETS["urgent"]
+    return urgent.model_copy(update={"max_out": {**urgent.max_out, "fleet": fleet_out}})
+
+
+def test_the_shortest_go_one_after_the_other() -> None:
+    out_s = np.array([5.0, 9.0, 1.0, 9.0, 2.0, 9.0, 3.0, 9.0, 4.0])
+    assert in_file(out_s, 4).tolist() == [2, 4, 6]
+    assert in_file(out_s, 9).tolist() == []
+    assert in_file(out_s, 8).tolist() == [2, 4]
+    assert in_file(out_s[:7], 4).tolist() == [], "three are not few of four"
+    assert in_file(out_s, 10).tolist() == []
+
+
+def test_a_handful_of_them_take_no_vms_before_they_are_patched() -> None:
+    problem = build_problem(FLEET, policy(150))
+    chosen = [problem.hosts.ids[host] for host in np.flatnonzero(spared(problem))]
+    assert len(chosen) == 5, "601 hosts behind the canary: four rounds of 150, and one more"
+    plan = make_plan(FLEET, policy(150), stop=Iterations(0))
+    assert plan.header.summary.audit.findings == ()
+    returns = plan.hosts.select(target=pl.col("host_id").cast(pl.String), return_s="return_s")
+    there = plan.migrations.with_columns(pl.col("target").cast(pl.String)).filter(pl.col("target").is_in(chosen))
+    early = there.join(returns, on="target").filter(pl.col("start_s") < pl.col("return_s"))
+    assert early.is_empty()
+
+
+def test_nobody_is_spared_where_rounds_are_whole_or_many_would_be() -> None:
+    for fleet_out in (601, 300, 140, 20):
+        whole = build_problem(FLEET, policy(fleet_out))
+        assert spared(whole).sum() == (3 if fleet_out == 300 else 0), f"{fleet_out} out of 601 at once"
