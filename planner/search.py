@@ -38,7 +38,7 @@ ALIKE = {"exposure": 0.03, "makespan": 0.01, "moves": 0.01, "blackout": 0.01}
 A plan of 10,000 hosts with 1 % less exposure took 8 % longer for its last host: nobody would choose it.
 """
 FINER = 0.25
-"""What the steps of goals named after the exposure are of these: it has a wide step, within which they are to decide."""
+"""What the steps of goals named after the exposure are of these: within its wide step they are to decide."""
 JOINT_EFFORT = 0.3
 """Deterministic time of the joint solver, some seconds of a clock: what it finds on a few hosts it finds early."""
 

@@ -158,6 +158,7 @@ def test_nobody_waits_for_a_host_that_never_fits() -> None:
         lane=np.arange(4),
         lane_start=np.zeros(2, np.int64),
         lanes=np.empty(0, np.int64),
+        opens_s=np.zeros(4, np.int64),
         out_s=np.full(4, 5),
         amount=np.tile(np.array([1.5, 0.5, 0.5, 0.5])[:, None], 2),
     )
