@@ -15,6 +15,8 @@ from slacktide.planner.streams.replayed import replay
 from slacktide.planner.streams.rules import ONE_PER_NIC, RULES
 from slacktide.planner.streams.work import work_of
 
+WORKERS = 2
+"""What a plan is searched for with: every machine has two processors."""
 WARM_HOSTS = 12
 """Enough for every function to be compiled, too many for the joint model."""
 
@@ -27,7 +29,7 @@ def against(
     fleet = fleet_of(family, hosts, seed, traces)
     policy = PRESETS[preset]
     warm(policy)
-    plan = make_plan(fleet, policy, stop=stop_of(limit))
+    plan = make_plan(fleet, policy, stop=stop_of(limit), workers=WORKERS)
     problem = build_problem(fleet, policy)
     row = row_of_plan(problem, plan, name, peak_mib())
     work = work_of(problem, plan)
