@@ -52,7 +52,7 @@ def test_a_first_plan_for_few_moves_begins_with_hosts_of_few_vms() -> None:
     problem = generated("routine")
     needs, instance = host_needs(problem), build_instance(problem)
     bounds = compute_bounds(problem)
-    order = first_orders(problem, needs, bounds)[0](new_halt())
+    order = first_orders(problem, needs, bounds)[0](new_halt()).order
     schedule = list_schedule(problem, instance, order, terms_of(problem, needs, bounds))
     assert schedule is not None
     vms = np.bincount(problem.vms.host, minlength=len(problem.hosts.ids))
@@ -91,7 +91,7 @@ def test_rehearsed_hosts_leave_after_their_notice(notice_s: int) -> None:
     needs, bounds = host_needs(problem), compute_bounds(problem)
     rehearsals = Rehearsals(problem, needs, bounds)
     behind = rehearsals.behind()
-    cast = rehearsals.cast(np.asarray(needs.drain_s + needs.patch_s, np.float64), behind, 1.0, 1.0)
+    cast = rehearsals.cast(np.asarray(needs.drain_s + needs.patch_s, np.float64), behind, 1.0, 1.0, in_turn=False)
     leaves_s = cast.gate_s + rehearse(cast, np.arange(len(behind)))
     soonest_s = (needs.earliest_s - needs.drain_s - needs.patch_s)[behind]
     assert (leaves_s >= soonest_s - 60).all()
