@@ -64,6 +64,12 @@ def canary_gate(problem: Problem, needs: Needs) -> tuple[int, int]:
     return canary, int(needs.earliest_s.min()) + problem.policy.canary.bake_s
 
 
+def canary_places(problem: Problem, needs: Needs) -> Ints:
+    """Return the places among the due hosts of the canary: the hosts that are back soonest."""
+    canary, _ = canary_gate(problem, needs)
+    return np.argsort(needs.earliest_s, kind="stable")[:canary]
+
+
 def expected_gate_s(problem: Problem, needs: Needs) -> int:
     """Return when the hosts behind the canary can start if the canary has all its hosts, in seconds."""
     canary, _ = canary_gate(problem, needs)

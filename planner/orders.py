@@ -18,7 +18,7 @@ from slacktide.planner.bounds import Bounds
 from slacktide.planner.fluid import solve_flow
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.schedule import reserve_of_all
-from slacktide.planner.needs import RESOURCES, Needs, canary_gate
+from slacktide.planner.needs import RESOURCES, Needs, canary_gate, canary_places
 from slacktide.planner.problem import Problem
 from slacktide.planner.weights import weight_of
 
@@ -68,8 +68,8 @@ def planned_starts(problem: Problem, needs: Needs, out_s: Floats, end_s: float, 
     """
     if len(needs.host) == 0 or not np.isfinite(end_s):
         return np.zeros(len(needs.host))
-    canary, gate_s = canary_gate(problem, needs)
-    ahead = np.argsort(needs.earliest_s, kind="stable")[:canary]
+    _, gate_s = canary_gate(problem, needs)
+    ahead = canary_places(problem, needs)
     horizon_s = max(end_s * profile.stretch - gate_s, float(out_s.max()))
     slack, weight = Slack(profile.domains, profile.room), weight_of(problem)[needs.host]
     classes, label = classes_of(problem, needs, out_s, 1, weight=weight, expected=True, slack=slack)

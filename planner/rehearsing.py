@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from slacktide.planner.bounds import FEWEST_HOSTS, Bounds
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.rehearsal import Cast, cost, polish, rehearse
-from slacktide.planner.needs import RESOURCES, Needs, canary_gate, demands, expected_gate_s
+from slacktide.planner.needs import RESOURCES, Needs, canary_places, demands, expected_gate_s
 from slacktide.planner.orders import (
     FIRST_PROFILE,
     Profile,
@@ -103,8 +103,7 @@ class Rehearsals:
 
     def behind(self) -> Ints:
         """Return the places among the due hosts of those behind the canary."""
-        canary, _ = canary_gate(self.problem, self.needs)
-        return np.sort(np.argsort(self.needs.earliest_s, kind="stable")[canary:])
+        return np.setdiff1d(np.arange(len(self.needs.host)), canary_places(self.problem, self.needs))
 
     def _opens_s(self, behind: Ints) -> Ints:
         """Return how long after the gate notice keeps each host of ``behind`` in service, in steps."""

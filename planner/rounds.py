@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.planner.needs import canary_gate, host_needs
+from slacktide.planner.needs import canary_places, host_needs
 from slacktide.planner.problem import Problem
 
 Ints = NDArray[np.int64]
@@ -60,8 +60,7 @@ def spared(problem: Problem) -> Ints:
     if not 0 < at_once < due:
         return takes_none
     needs = host_needs(problem)
-    canary, _ = canary_gate(problem, needs)
-    behind = np.argsort(needs.earliest_s, kind="stable")[canary:]
+    behind = np.setdiff1d(np.arange(due), canary_places(problem, needs))
     file = in_file((needs.drain_s + needs.patch_s)[behind].astype(np.float64), at_once)
     if len(file) <= due * MOST_SPARED:
         takes_none[needs.host[behind[file]]] = 1

@@ -90,7 +90,8 @@ def plan(
     refuse_to_replace(output, path)
     if html is not None:
         check_file(html)
-        refuse_to_replace(html, output)
+        if html.resolve() == output.resolve():
+            raise UsageError("--html and --output", "are one path", "Give the page one of its own")
     asked = terms(preset, policy)
     with progress("Reading the fleet"):
         from slacktide.datasets.files import read_snapshot

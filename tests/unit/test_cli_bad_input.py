@@ -311,5 +311,5 @@ def test_nothing_is_written_into_the_fleet(capsys, fleet: Path, command: str) ->
 def test_a_page_does_not_take_the_place_of_its_plan(capsys, fleet: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     said = ends_with(capsys, 2, "plan", fleet, "--preset", "urgent", "-o", out, "--html", out)
-    assert "Choose another path" in said
+    assert "--html and --output" in said
     assert not out.exists()
