@@ -48,7 +48,7 @@ policies = st.builds(
 )
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(fleets, policies, st.integers(2, 5))
 def test_a_plan_by_cells_audits_clean_and_leaves_no_host_alone_that_one_piece_patches(
     fleet: GeneratorSettings, policy: Policy, cells: int

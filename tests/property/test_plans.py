@@ -60,7 +60,7 @@ policies = st.builds(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(fleet=fleets, policy=policies)
 def test_every_plan_audits_clean_and_leaves_no_due_host_unmentioned(fleet: GeneratorSettings, policy: Policy) -> None:
     snapshot = generate_fleet(fleet)

@@ -88,7 +88,7 @@ def damaged(schedule: Schedule, rng: np.random.Generator, hosts: int) -> Schedul
     )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(tiny_problems(), seeds)
 def test_a_pass_keeps_its_own_schedule_to_the_second(given: tuple[FleetSnapshot, Problem], seed: int) -> None:
     _, problem = given
@@ -101,7 +101,7 @@ def test_a_pass_keeps_its_own_schedule_to_the_second(given: tuple[FleetSnapshot,
         assert moves_of(once) == moves_of(again)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(tiny_problems(), seeds)
 def test_a_damaged_promise_still_gives_a_plan_that_audits_clean(
     given: tuple[FleetSnapshot, Problem], seed: int
@@ -112,7 +112,7 @@ def test_a_damaged_promise_still_gives_a_plan_that_audits_clean(
     assert errors_in(snapshot, problem, schedule) == []
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(tiny_problems(), seeds, st.integers(1, 2))
 def test_tighter_limits_hold_whatever_was_promised(given: tuple[FleetSnapshot, Problem], seed: int, out: int) -> None:
     snapshot, problem = given

@@ -20,7 +20,7 @@ from tests.tiny_fleets import heuristic, tiny_fleet, tiny_policy
 
 TIMES = ("host_id", "drain_start_s", "drained_s", "return_s")
 ROUTE = ("migration_id", "vm_id", "source", "target", "start_s", "end_s", "bandwidth_mbit_s", "wave", "notified_s")
-lenient = settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+lenient = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
 
 @st.composite
