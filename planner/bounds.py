@@ -65,15 +65,16 @@ class Bounds:
         return max(self.makespan_s.values())
 
 
-def compute_bounds(problem: Problem, *, fluid: bool = True) -> Bounds:
+def compute_bounds(problem: Problem, *, fluid: bool = True, complete: bool = True) -> Bounds:
     """Return the bounds on every plan of ``problem`` that patches all its plannable hosts.
 
-    Without ``fluid`` the exposure's bound is lower where failure domains bind, and found in milliseconds.
+    Without ``fluid`` the exposure's bound is lower where failure domains bind, and found in milliseconds.  Unless it is
+    ``complete`` the canary may have fewer hosts than the policy asks for; that goes without ``fluid``.
     """
     needs = host_needs(problem)
     if len(needs.host) == 0:
         return Bounds({"chain": 0.0}, np.empty(0), 0.0, 0.0)
-    canary, gate_s = canary_gate(problem, needs)
+    canary, gate_s = canary_gate(problem, needs, complete=complete)
     makespan = {"chain": _chain(needs, gate_s, canary)}
     exposure = np.sort(needs.earliest_s).astype(np.float64)
     exposure[canary:] = np.maximum(exposure[canary:], gate_s + int((needs.drain_s + needs.patch_s).min()))

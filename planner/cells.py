@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from slacktide.planner.needs import canary_size
 from slacktide.planner.problem import Problem
 
 Ints = NDArray[np.int64]
@@ -29,6 +30,8 @@ CELL_HOSTS = 5_000
 Smaller cells end at more different times and leave more places empty; larger ones leave processors idle at the end and
 lengthen the wait for an interrupt (docs/scale.md has the figures).
 """
+CANARY_SHARE = 2
+"""Hosts of a cell for each host of the canary, at least: one cell has the whole canary, and cells differ in size."""
 LEAST_PLACES = 10
 """Hosts of each cell that may be out at once, at least: what is rounded off the cells' shares stays small."""
 
@@ -40,12 +43,14 @@ def cell_count(problem: Problem, asked: int | None = None) -> int:
     """
     if problem.policy.gates.kind != "pipelined":
         return 1
-    hosts = len(problem.hosts.ids)
+    hosts, due = len(problem.hosts.ids), int(problem.hosts.due.sum())
+    canary = canary_size(problem.policy, int(problem.selected.sum()))
+    most = min(hosts, due // (CANARY_SHARE * canary)) if canary else hosts
     if asked is not None:
-        return max(1, min(asked, hosts, int(problem.out.limit[0])))
+        return max(1, min(asked, most, int(problem.out.limit[0])))
     if hosts <= WHOLE_HOSTS:
         return 1
-    return max(1, min(-(-hosts // CELL_HOSTS), int(problem.out.limit[0]) // LEAST_PLACES))
+    return max(1, min(-(-hosts // CELL_HOSTS), most, int(problem.out.limit[0]) // LEAST_PLACES))
 
 
 def cut(problem: Problem, count: int) -> Ints:

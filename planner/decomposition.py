@@ -16,10 +16,9 @@ from slacktide.planner.bounds import Bounds
 from slacktide.planner.budgets import Budget, budgets
 from slacktide.planner.cell_plans import CellMap, CellTask, joined, plan_cell
 from slacktide.planner.cells import cut
-from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.schedule import build_instance
-from slacktide.planner.needs import Needs, host_needs
+from slacktide.planner.needs import Needs, canary_size, host_needs
 from slacktide.planner.orders import Queue
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import Problem
@@ -219,15 +218,14 @@ class CellSearch:
 
 
 def _canary_hosts(problem: Problem) -> int:
-    return resolved(problem.policy.canary.hosts, int(problem.selected.sum()))
+    return canary_size(problem.policy, int(problem.selected.sum()))
 
 
 def _canary_cell(problem: Problem, needs: Sequence[Needs]) -> int | None:
-    """Return the cell whose canary is back soonest, None: there is no canary."""
+    """Return the cell whose canary is back soonest, of those that have hosts for it, None: there is no canary."""
     count = _canary_hosts(problem)
     if count == 0:
         return None
-    back_s = [
-        int(np.sort(need.earliest_s)[min(count, len(need.host)) - 1]) if len(need.host) else 2**62 for need in needs
-    ]
-    return int(np.argmin(back_s))
+    short = [max(0, count - len(need.host)) for need in needs]
+    back_s = [int(np.sort(need.earliest_s)[:count].max(initial=0)) for need in needs]
+    return min(range(len(needs)), key=lambda number: (short[number], back_s[number]))

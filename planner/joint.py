@@ -18,8 +18,8 @@ from slacktide.planner.audit import constraints
 from slacktide.planner.constraints.constraint import Limit
 from slacktide.planner.deferral import Reason
 from slacktide.planner.encoding import Encoding, fastest_rates
-from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.needs import canary_size
 from slacktide.planner.problem import NO_LIMIT, Problem
 from slacktide.planner.weights import THOUSANDTHS
 
@@ -124,7 +124,8 @@ def declined(problem: Problem) -> str | None:
 
 def encoded(problem: Problem, hint: Schedule | None) -> Encoding:
     """Return the model of a problem with all its limits, large enough for ``hint``."""
-    encoding = Encoding(problem, _horizon_s(problem, hint), _most_legs(hint), _canary_hosts(problem, hint))
+    canary = canary_size(problem.policy, int(problem.selected.sum()))
+    encoding = Encoding(problem, _horizon_s(problem, hint), _most_legs(hint), canary)
     for limit in constraints(problem.policy):
         if isinstance(limit, Limit):
             limit.encode(problem, encoding)
@@ -359,17 +360,6 @@ def _horizon_s(problem: Problem, hint: Schedule | None) -> int:
 def _most_legs(hint: Schedule | None) -> int:
     hinted = 0 if hint is None or len(hint.vm) == 0 else int(np.bincount(hint.vm).max())
     return min(MOST_LEGS, max(2, hinted))
-
-
-def _canary_hosts(problem: Problem, hint: Schedule | None) -> int:
-    """Return how many hosts the canary has: what the policy asks for, or as many as the hint found room for."""
-    policy, selected = problem.policy, int(problem.selected.sum())
-    count = resolved(policy.canary.hosts, selected)
-    if policy.gates.max_wave_hosts is not None:
-        count = min(count, max(1, resolved(policy.gates.max_wave_hosts, selected)))
-    if hint is not None and len(hint.host):
-        count = min(count, int((hint.wave == 0).sum()))
-    return count
 
 
 def _reasons(problem: Problem) -> dict[Reason, int]:

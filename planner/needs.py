@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slacktide.planner.limits import resolved
+from slacktide.planner.policy import Policy
 from slacktide.planner.problem import Problem
-from slacktide.units import mib_s
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,8 +31,13 @@ class Needs:
     earliest_s: Ints
     """Its return if nothing else were to be done."""
     live_mib: Floats
-    """Memory that must cross its NIC."""
-    egress_mib_s: Floats
+    """Memory of its VMs that migrate live."""
+    sending_s: Floats
+    """What these need of its NIC."""
+    kept_mib_s: Floats
+    """What they take at most on it while they leave, summed over time: those that need the NIC longest leave first."""
+    fastest_mib_s: Floats
+    """Memory that leaves it in a second of its NIC at most, of whatever VM that has room beside its own."""
 
 
 @dataclass(frozen=True)
@@ -53,29 +58,28 @@ class Demand:
     """Resource times seconds of each host, shape (members,), and what there is of it while these are taken."""
 
 
-def canary_gate(problem: Problem, needs: Needs) -> tuple[int, int]:
-    """Return how many hosts may be in the canary wave, and when the others can start at the earliest, in seconds.
+def canary_size(policy: Policy, selected: int) -> int:
+    """Return how many of the selected hosts are in the canary wave, 0: there is none."""
+    canary, most = resolved(policy.canary.hosts, selected), policy.gates.max_wave_hosts
+    return canary if most is None else min(canary, max(1, resolved(most, selected)))
 
-    No hosts and 0 s where every host may be in it.
+
+def canary_gate(problem: Problem, needs: Needs, *, complete: bool = True) -> tuple[int, int]:
+    """Return how many hosts are in the canary wave, and when the others can start at the earliest, in seconds.
+
+    No hosts and 0 s where every host may be in it.  Unless it is ``complete`` the wave may have one host alone.
     """
-    canary = resolved(problem.policy.canary.hosts, int(problem.selected.sum()))
+    canary = canary_size(problem.policy, int(problem.selected.sum()))
     if not 0 < canary < len(needs.host):
         return 0, 0
-    return canary, int(needs.earliest_s.min()) + problem.policy.canary.bake_s
+    last = canary - 1 if complete else 0
+    return canary, int(np.partition(needs.earliest_s, last)[last]) + problem.policy.canary.bake_s
 
 
 def canary_places(problem: Problem, needs: Needs) -> Ints:
     """Return the places among the due hosts of the canary: the hosts that are back soonest."""
     canary, _ = canary_gate(problem, needs)
     return np.argsort(needs.earliest_s, kind="stable")[:canary]
-
-
-def expected_gate_s(problem: Problem, needs: Needs) -> int:
-    """Return when the hosts behind the canary can start if the canary has all its hosts, in seconds."""
-    canary, _ = canary_gate(problem, needs)
-    if canary == 0:
-        return 0
-    return int(np.partition(needs.earliest_s, canary - 1)[canary - 1]) + problem.policy.canary.bake_s
 
 
 def host_needs(problem: Problem) -> Needs:
@@ -91,9 +95,11 @@ def host_needs(problem: Problem) -> Needs:
     longest_s, latest_s = np.zeros(len(hosts.ids), np.int64), np.zeros(len(hosts.ids), np.int64)
     np.maximum.at(longest_s, vms.host[of_due], shortest_s[of_due])
     np.maximum.at(latest_s, vms.host[of_due], (shortest_s + vms.notice_s)[of_due])
-    live = of_due & ~vms.restart
-    live_mib = np.bincount(vms.host[live], weights=vms.demand[live, 1], minlength=len(hosts.ids))
     egress = np.maximum(network.egress_mbit_s, 1).astype(np.float64)
+    leaving = np.flatnonzero(of_due & ~vms.restart & (traffic < far))
+    live_mib, sending_s, kept_mib_s = _leaving(
+        vms.host[leaving], vms.demand[leaving, 1], traffic[leaving] / egress[vms.host[leaving]], len(hosts.ids)
+    )
     drain_s = np.maximum(longest_s, np.ceil(total / egress * (1 - TOLERANCE)).astype(np.int64))
     patch_s = hosts.maintenance_s
     return Needs(
@@ -101,9 +107,38 @@ def host_needs(problem: Problem) -> Needs:
         drain_s=drain_s[due],
         patch_s=patch_s[due],
         earliest_s=(np.maximum(drain_s, latest_s) + patch_s)[due],
-        live_mib=live_mib[due].astype(np.float64),
-        egress_mib_s=mib_s(egress)[due],
+        live_mib=live_mib[due],
+        sending_s=sending_s[due],
+        kept_mib_s=kept_mib_s[due],
+        fastest_mib_s=np.maximum(_densest(problem, hosts.capacity[due, 1] - live_mib[due]) * egress[due], TOLERANCE),
     )
+
+
+def _densest(problem: Problem, spare_mib: Floats) -> Floats:
+    """Return how much memory a Mbit that is sent moves at most, of any VM that fits into each of ``spare_mib``."""
+    vms, far = problem.vms, np.int64(2**62)
+    sent = np.where(vms.duration_s > 0, vms.duration_s * vms.rates_mbit_s[None, :], far).min(axis=1)
+    live = np.flatnonzero(~vms.restart & (sent > 0) & (sent < far))
+    live = live[np.argsort(vms.demand[live, 1], kind="stable")]
+    mib = vms.demand[live, 1].astype(np.float64)
+    densest = np.maximum.accumulate(np.append(0.0, mib / sent[live]))
+    return np.asarray(densest[np.searchsorted(mib, spare_mib, side="right")])
+
+
+def _leaving(host: Ints, mib: Ints, sending_s: Floats, hosts: int) -> tuple[Floats, Floats, Floats]:
+    """Return what the VMs of each host take together, how long they are sent, and MiB seconds that they stay at most.
+
+    The VMs have a host, a size and a time on its NIC each.  They stay longest where those of most memory in a second of
+    the NIC leave last; each is taken to leave bit by bit.
+    """
+    order = np.lexsort((mib / np.maximum(sending_s, TOLERANCE), host))
+    left_mib = np.bincount(host, weights=mib, minlength=hosts).astype(np.float64)
+    gone_mib = np.cumsum(mib[order]) - mib[order] / 2
+    before_mib = np.cumsum(left_mib) - left_mib
+    stays_mib = (before_mib + left_mib)[host[order]] - gone_mib
+    kept_mib_s = np.bincount(host[order], weights=stays_mib * sending_s[order], minlength=hosts)
+    sent_s = np.bincount(host, weights=sending_s, minlength=hosts).astype(np.float64)
+    return left_mib, sent_s, kept_mib_s.astype(np.float64)
 
 
 def demands(problem: Problem, needs: Needs) -> Iterator[Demand]:
@@ -138,6 +173,11 @@ def demands(problem: Problem, needs: Needs) -> Iterator[Demand]:
 
 
 def _drained_area(needs: Needs, capacity: Floats, kept_mib: Floats | float) -> Floats:
-    """Return what drains and patches take of free memory, in MiB s, if ``kept_mib`` of each host restart at the end."""
-    sending_s = needs.live_mib / needs.egress_mib_s
-    return capacity * needs.patch_s + sending_s * (2 * (capacity - kept_mib) - needs.live_mib) / 2
+    """Return what drains and patches take of free memory, in MiB s, if ``kept_mib`` of each host restart at the end.
+
+    Other VMs may have come to a host meanwhile and leave last: as many as fit, and as fast as any, or none.
+    """
+    spare_mib = np.maximum(capacity - needs.live_mib - kept_mib, 0.0)
+    filled_s = (2 * needs.live_mib + spare_mib) / (2 * needs.fastest_mib_s)
+    drained = needs.live_mib * needs.sending_s - needs.kept_mib_s + spare_mib * np.minimum(needs.sending_s, filled_s)
+    return np.asarray(capacity * needs.patch_s + drained)

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from slacktide.planner.alike import Slack, classes_of
 from slacktide.planner.bounds import Bounds
 from slacktide.planner.fluid import solve_flow
-from slacktide.planner.limits import resolved
 from slacktide.planner.listing.schedule import reserve_of_all
-from slacktide.planner.needs import RESOURCES, Needs, canary_gate, canary_places
+from slacktide.planner.needs import RESOURCES, Needs, canary_gate, canary_places, canary_size
 from slacktide.planner.problem import Problem
 from slacktide.planner.weights import weight_of
 
@@ -158,7 +157,7 @@ def _in_rounds(problem: Problem, needs: Needs, out_s: Floats, start_s: Floats, h
 
 def canary_first(problem: Problem, needs: Needs, order: Ints) -> Ints:
     """Return the order with the canary hosts in front: those that are back soonest."""
-    count = resolved(problem.policy.canary.hosts, int(problem.selected.sum()))
+    count = canary_size(problem.policy, int(problem.selected.sum()))
     if count == 0:
         return order
     soonest = order[np.argsort(needs.earliest_s[order], kind="stable")][:count]

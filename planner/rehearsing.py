@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from slacktide.planner.bounds import FEWEST_HOSTS, Bounds
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.rehearsal import Cast, cost, polish, rehearse
-from slacktide.planner.needs import RESOURCES, Needs, canary_places, demands, expected_gate_s
+from slacktide.planner.needs import RESOURCES, Needs, canary_gate, canary_places, demands
 from slacktide.planner.orders import (
     FIRST_PROFILE,
     Profile,
@@ -31,7 +31,7 @@ EFFORT = 1_500_000
 MOST_REHEARSALS = 2_000
 STRETCH = (1.0, 1.06)
 DOMAINS = (0.88, 1.0)
-ROOM = (0.88, 0.98)
+ROOM = (0.98, 1.02)
 ROUNDS = (0.93, 1.0)
 """Ranges from which profiles are drawn: below, places are left empty that passes fill; above, hosts find no room."""
 FROM_BEST = 0.5
@@ -98,7 +98,7 @@ class Rehearsals:
         """Return when each due host left, in seconds after the gate; those that never did are first."""
         start_s = np.full(len(self.needs.host), -1.0)
         row = np.searchsorted(self.needs.host, best.host)
-        start_s[row] = best.drain_start_s - expected_gate_s(self.problem, self.needs)
+        start_s[row] = best.drain_start_s - canary_gate(self.problem, self.needs)[1]
         return start_s
 
     def behind(self) -> Ints:
@@ -108,7 +108,7 @@ class Rehearsals:
     def _opens_s(self, behind: Ints) -> Ints:
         """Return how long after the gate notice keeps each host of ``behind`` in service, in steps."""
         needs = self.needs
-        gate_s = expected_gate_s(self.problem, needs)
+        _, gate_s = canary_gate(self.problem, needs)
         late_s = np.maximum(needs.earliest_s - needs.drain_s - needs.patch_s - gate_s, 0)[behind]
         return np.asarray(np.round(late_s / OPENING_STEP_S) * OPENING_STEP_S, np.int64)
 
@@ -131,7 +131,7 @@ class Rehearsals:
             limit=problem.out.limit,
             amount=problem.hosts.capacity[host] / there,
             weight=weight_of(problem)[host],
-            gate_s=expected_gate_s(problem, self.needs),
+            gate_s=canary_gate(problem, self.needs)[1],
             makespan_s=_measure(self.bounds.best_s),
             exposure_s=_measure(self.bounds.weighted_exposure_s),
             exposure_counts=exposure if goals[:1] == ["exposure"] else MINOR,

@@ -282,6 +282,7 @@ def terms_of(problem: Problem, situation: Situation, needs: Needs) -> Terms:
         pace_s=pace_s(needs),
         scatter_until_s=situation.progress.at_s,
         longest_pause=longest_pause(needs),
+        complete=False,
     )
 
 

@@ -34,7 +34,7 @@ def revision_bounds(problem: Problem, schedule: Schedule, underway: Underway, ca
     ahead[underway.host] = False
     canary = problem.policy.canary.model_copy(update={"hosts": canary_hosts}) if not underway.waves else Canary()
     rest = _rest(problem, schedule, ahead, from_s, canary)
-    own = compute_bounds(rest, fluid=False)
+    own = compute_bounds(rest, fluid=False, complete=False)
     makespan = {name: from_s + bound_s for name, bound_s in own.makespan_s.items()}
     makespan = makespan if ahead.any() else {}
     makespan[UNDER_WAY] = float(back_s.max(initial=0))

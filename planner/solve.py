@@ -17,7 +17,7 @@ from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance
-from slacktide.planner.needs import Needs, host_needs
+from slacktide.planner.needs import Needs, canary_size, host_needs
 from slacktide.planner.orders import Queue
 from slacktide.planner.plan import Plan, PlanHeader
 from slacktide.planner.policy import Policy
@@ -201,7 +201,7 @@ def terms_of(problem: Problem, needs: Needs, bounds: Bounds) -> Terms:
     policy, selected = problem.policy, int(problem.selected.sum())
     most = NO_LIMIT if policy.gates.max_wave_hosts is None else max(1, resolved(policy.gates.max_wave_hosts, selected))
     return Terms(
-        canary_hosts=min(most, resolved(policy.canary.hosts, selected)),
+        canary_hosts=canary_size(policy, selected),
         canary_bake_s=policy.canary.bake_s,
         strict=policy.gates.kind != "pipelined",
         bake_s=policy.gates.bake_s,

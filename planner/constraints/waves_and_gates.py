@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WavesAndGates:
-    """The canary is small, alone and baked; later waves wait as the policy's gates say, and are not too large.
+    """The canary is complete, alone and baked; later waves wait as the policy's gates say, and are not too large.
 
-    Shares (``canary.hosts``, ``max_wave_hosts``) are of the hosts that the policy selects.  A revision has its parent's
-    numbers of waves, those left out that have returned; no wave of it starts before what has returned has baked.
+    The canary has as many hosts as the policy asks for, as one wave may have, or all that are planned; in a revision it
+    may have fewer, for hosts of it may be lost.  Shares (``canary.hosts``, ``max_wave_hosts``) are of the hosts that
+    the policy selects.  A revision has its parent's numbers of waves, those left out that have returned; no wave of it
+    starts before what has returned has baked.
     """
 
     canary: Canary
@@ -56,7 +58,7 @@ class WavesAndGates:
         revision, selected = replay.plan.header.revision, replay.selected
         passed = revision is not None and revision.canary_passed
         canary_hosts = 0 if passed else resolved(self.canary.hosts, selected)
-        yield from self._sizes(waves, canary_hosts, selected)
+        yield from self._sizes(replay, waves, canary_hosts)
         drained = waves.drop_nulls("first_s").rows(named=True)
         if revision is not None:
             for row in drained:
@@ -98,8 +100,13 @@ class WavesAndGates:
             fact = f"{name} is in another wave than the host it leaves"
             yield Finding(self.rule, fact, "Plan again", subjects=(name,))
 
-    def _sizes(self, waves: pl.DataFrame, canary_hosts: int, selected: int) -> Iterator[Finding]:
+    def _sizes(self, replay: Replay, waves: pl.DataFrame, canary_hosts: int) -> Iterator[Finding]:
+        selected, planned = replay.selected, replay.plan.hosts.height
         most = None if self.gates.max_wave_hosts is None else resolved(self.gates.max_wave_hosts, selected)
+        least = min(canary_hosts, planned, planned if most is None else most)
+        if replay.plan.header.revision is None and waves["true_hosts"].head(1).sum() < least:
+            fact = f"the canary has {waves['true_hosts'][0]} hosts; the policy asks for {least}"
+            yield Finding(self.rule, fact, "Let more hosts leave with the first wave", subjects=("wave 0",))
         for row in waves.iter_rows(named=True):
             limits = [most, canary_hosts if row["wave"] == 0 and canary_hosts > 0 else None]
             for limit in limits:

@@ -90,6 +90,7 @@ class Instance(NamedTuple):
     bucket_size: int  # hosts in one list differ by less in free capacity of it
     from_s: int  # when the pass begins: nobody is notified before
     spared: Ints  # (N,) 1: takes no VMs before it has been patched
+    slot_s: int  # what is free beside reserves is known by slots of this length
 
 
 class State(NamedTuple):
@@ -100,7 +101,11 @@ class State(NamedTuple):
     free: Ints  # (N, 2)
     held: Ints  # (N, 2) part of it that promised moves still to come will take
     out_count: Ints  # (G,)
-    reserve_free: Ints  # (R, 2)
+    reserve_free: Ints  # (R, 2) when all that is decided has started
+    later: Ints  # (R, 2, slots of time) what hosts give back and VMs take from each slot on, a ring
+    coming: Ints  # (R, 2) what it holds of hosts that come back
+    least: Ints  # (R, 2, slots) free at least from the slot on that is so many after the present one
+    stale: Ints  # (R,) 1: to be worked out anew
     vm_host: Ints  # (V,)
     vm_source: Ints  # (V,) host it came from last
     vm_start: Ints  # (V,) its last migration
@@ -116,7 +121,7 @@ class State(NamedTuple):
     size_bucket: Ints  # (N,) -1: in no list
     failures: Ints  # (N,) how often the host found no room
     retry: Ints  # (N,) returns after which it tries again
-    counters: Ints  # first unused interval, bucket of the present time, returns so far
+    counters: Ints  # first unused interval, bucket of the present time, returns so far, slot of the present time
 
 
 class Moves(NamedTuple):

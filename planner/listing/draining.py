@@ -15,6 +15,7 @@ from slacktide.planner.listing.arrays import (
     Moves,
     State,
 )
+from slacktide.planner.listing.reserving import expect, least_free, take
 from slacktide.planner.listing.room import use_links
 from slacktide.planner.listing.targets import choose_target, enlist, on_one_host, unlist
 
@@ -25,10 +26,7 @@ def place(instance: Instance, state: State, moves: Moves, at: int, source: int, 
     vm, target = moves.vm[at], moves.target[at]
     for resource in range(2):
         state.free[target, resource] -= sign * instance.demand[vm, resource]
-        for family in range(instance.reserve_groups.shape[1]):
-            group = instance.reserve_groups[target, family]
-            if group >= 0:
-                state.reserve_free[group, resource] -= sign * instance.demand[vm, resource]
+    take(instance, state, vm, target, moves.start_s[at], sign)
     enlist(instance, state, target)
     rate_mbit_s = instance.rates_mbit_s[moves.rate[at]]
     pair = instance.access_class[source] * instance.classes + instance.access_class[target]
@@ -106,6 +104,18 @@ def release_s(instance: Instance, host: int, vms: Ints) -> int:
 
 
 @inlined
+def drained_in_s(instance: Instance, state: State, host: int) -> int:
+    """Return how long the evictions of a host take if nothing holds them up."""
+    rate = np.searchsorted(instance.rates_mbit_s, instance.egress_mbit_s[host], side="right") - 1
+    total_s = np.int64(0)
+    vm = state.host_vm[host]
+    while vm >= 0:
+        total_s += max(0, instance.duration_s[vm, rate])
+        vm = state.next_vm[vm]
+    return total_s
+
+
+@inlined
 def change_service(instance: Instance, state: State, host: int, sign: int) -> None:
     """Count a host out (``sign`` 1) or in again (-1), with its free capacity."""
     for kind in range(instance.out_groups.shape[1]):
@@ -115,12 +125,13 @@ def change_service(instance: Instance, state: State, host: int, sign: int) -> No
     for family in range(instance.reserve_groups.shape[1]):
         group = instance.reserve_groups[host, family]
         if group >= 0:
+            state.stale[group] = 1
             for resource in range(2):
                 state.reserve_free[group, resource] -= sign * state.free[host, resource]
 
 
 @inlined
-def may_leave(instance: Instance, state: State, host: int) -> bool:
+def may_leave(instance: Instance, state: State, host: int, at_s: int) -> bool:
     """Return whether the limits on hosts out and the reserve let one host more leave service."""
     for kind in range(instance.out_groups.shape[1]):
         group = instance.out_groups[host, kind]
@@ -130,23 +141,29 @@ def may_leave(instance: Instance, state: State, host: int) -> bool:
         group = instance.reserve_groups[host, family]
         if group >= 0:
             for resource in range(2):
-                if state.reserve_free[group, resource] - state.free[host, resource] < instance.reserve[group, resource]:
+                left = least_free(instance, state, group, resource, at_s) - state.free[host, resource]
+                if left < instance.reserve[group, resource]:
                     return False
     return True
 
 
 @inlined
-def finds_room(instance: Instance, state: State, host: int) -> bool:
+def finds_room(instance: Instance, state: State, host: int, at_s: int) -> bool:
     """Return whether what a host would take out of service, with its VMs placed, is there beside the reserve.
 
-    Only reserves that every host belongs to say so: wherever the VMs go, they take room of the same group.
+    It is if all of it is by the end of a drain, and what is left in the middle by then.  Only reserves that every host
+    belongs to say so: wherever the VMs go, they take room of the same group.
     """
     for family in range(instance.reserve_groups.shape[1]):
         group = instance.reserve_groups[host, family]
         if group >= 0 and instance.reserve_of_all[group] > 0:
+            drain_s = drained_in_s(instance, state, host)
             for resource in range(2):
-                left = state.reserve_free[group, resource] - instance.capacity[host, resource]
-                if left < instance.reserve[group, resource]:
+                wanted = instance.reserve[group, resource] + instance.capacity[host, resource]
+                used = instance.capacity[host, resource] - state.free[host, resource]
+                if least_free(instance, state, group, resource, at_s + drain_s) < wanted:
+                    return False
+                if least_free(instance, state, group, resource, at_s + drain_s // 2) < wanted - used // 2:
                     return False
     return True
 
@@ -230,11 +247,12 @@ def place_all(
 ) -> bool:
     """Find a place for each of ``vms`` and book it, or book none and return False.
 
-    The first ``booked`` of ``moves`` are booked already, and stay.
+    The first ``booked`` of ``moves`` are booked already, and stay.  Where one host takes all, the smallest go first:
+    the others then take no room there for longer.
     """
     whole = one_host_for_all(instance, state, host, vms, at_s)
     for count in range(vms.shape[0]):
-        vm, at = vms[count], booked + count
+        vm, at = vms[count if whole < 0 else vms.shape[0] - 1 - count], booked + count
         ready_s = notice_from_s(instance, state, vm, at_s)
         notice_s = instance.notice_s[vm]
         lists = DUE + 1 if notice_s <= SHORT_NOTICE_S or ready_s + notice_s <= until_s else DUE
@@ -303,9 +321,10 @@ def commit(state: State, moves: Moves, host: int, first: int, count: int, at_s: 
 
 
 @internal
-def give_back(instance: Instance, state: State, host: int) -> None:
-    """Return a patched, empty host to service."""
+def give_back(instance: Instance, state: State, host: int, return_s: int) -> None:
+    """Return a patched, empty host to service, whose return has been counted on."""
     state.free[host] = instance.capacity[host]
+    expect(instance, state, host, return_s, -1)
     change_service(instance, state, host, -1)
     state.status[host] = KEEPS
     state.counters[2] += 1

@@ -29,6 +29,8 @@ class Terms(NamedTuple):
     """Returns that a host lets pass at most before it tries again to find room."""
     opens_s: int = 0
     """When the first host may leave; guests are notified before."""
+    complete: bool = True
+    """The canary waits until it has all its hosts; what is left of one in a revision does not."""
     in_turn: bool = False
     """A host that is too large for what is free is waited for; otherwise smaller ones overtake it."""
 
@@ -49,6 +51,12 @@ def most_hosts(terms: Terms, wave: int) -> int:
 def is_open(gate: Ints, at_s: int) -> bool:
     """Return whether a wave may start."""
     return at_s >= gate[BARRIER_S] and gate[DRAINING] == 0
+
+
+@inlined
+def is_incomplete(terms: Terms, gate: Ints) -> bool:
+    """Return whether the canary has begun and waits for more hosts: nobody else leaves before it has all."""
+    return terms.complete and gate[WAVE] == 1 and gate[MEMBERS] < terms.canary_hosts
 
 
 @internal

@@ -11,6 +11,7 @@ from slacktide.planner.listing.gating import (
     MEMBERS,
     WAVE,
     Terms,
+    is_incomplete,
     is_open,
     is_strict,
     join_wave,
@@ -44,7 +45,7 @@ def keep_one(
     out_already = begun.of_host[host] >= 0
     if too_short(moves, out, moves.vm.shape[0]):
         out.counts[2] = 1
-    elif out_already or joins or is_open(gate, at_s):
+    elif out_already or joins or (is_open(gate, at_s) and not is_incomplete(terms, gate)):
         count, whole = keep(instance, state, moves, promises, begun, number, at_s, terms.reach, terms.scatter_until_s)
     if count < 0:
         add_load(instance, promises, host, promises.due_s[number], promises.return_s[number], -1)

@@ -83,6 +83,7 @@ def lent_instance(instance: Instance) -> Instance:
         instance.bucket_size,
         instance.from_s,
         lent(instance.spared),
+        instance.slot_s,
     )
 
 
@@ -96,6 +97,10 @@ def lent_state(state: State) -> State:
         lent(state.held),
         lent(state.out_count),
         lent(state.reserve_free),
+        lent(state.later),
+        lent(state.coming),
+        lent(state.least),
+        lent(state.stale),
         lent(state.vm_host),
         lent(state.vm_source),
         lent(state.vm_start),

@@ -30,8 +30,9 @@ from slacktide.planner.listing.draining import (
     still_arriving,
 )
 from slacktide.planner.listing.exact_room import service_allows, spread_allows_from
+from slacktide.planner.listing.reserving import reserve_ready_s
 from slacktide.planner.listing.room import most_inbound, most_outbound
-from slacktide.planner.listing.targets import enlist, keeps_reserve
+from slacktide.planner.listing.targets import enlist
 
 RESERVED_WHOLE = 2**48
 """More than any host has: held on a host that is to leave at its promised moment, so that it takes no other VM."""
@@ -121,7 +122,7 @@ def fits(
     for resource in range(2):
         if instance.demand[vm, resource] > state.free[target, resource]:
             return False
-    if not keeps_reserve(instance, state, vm, target) or not streams_fit(
+    if reserve_ready_s(instance, state, vm, target, start_s) > start_s or not streams_fit(
         instance, state, moves, placed, host, target, rate, start_s, end_s
     ):
         return False
@@ -197,7 +198,7 @@ def keep(
     """
     host = promises.host[number]
     out = begun.of_host[host] >= 0
-    if not out and (not may_leave(instance, state, host) or still_arriving(state, host, at_s)):
+    if not out and (not may_leave(instance, state, host, at_s) or still_arriving(state, host, at_s)):
         return -1, False
     if not out:
         leave(instance, state, host)

@@ -14,6 +14,8 @@ from slacktide.planner.rounds import spared
 
 RING_CELLS = 8_000_000
 """Cells of link use, links times buckets of time: 64 MB; more buckets only make the bucket shorter."""
+SLOTS = 256
+"""Slots of time in which free capacity beside a reserve is known: each the hundredth part of the longest drain."""
 LONGEST_RING = 4096
 """Buckets of time at most: with one-second buckets more than an hour ahead, longer than a drain takes."""
 
@@ -65,6 +67,7 @@ def build_instance(problem: Problem, from_s: int = 0) -> Instance:
         bucket_size=_bucket_size(hosts.capacity[:, pivot], vms.demand[:, pivot]),
         from_s=from_s,
         spared=spared(problem) if from_s == 0 else np.zeros(len(hosts.ids), np.int64),
+        slot_s=_slot_s(problem),
     )
 
 
@@ -129,12 +132,21 @@ def _most_vms(problem: Problem) -> int:
 
 def _bucket_s(problem: Problem) -> int:
     """Return how long a bucket of time is so that the ring holds the longest drain several times."""
+    vms = problem.vms
+    span_s = 4 * _longest_drain_s(problem) + 2 * int(vms.duration_s.max(initial=1)) + int(vms.notice_s.max(initial=0))
+    return max(1, -int(-span_s // _ring_length(problem)))
+
+
+def _slot_s(problem: Problem) -> int:
+    """Return how long a slot is so that the ring of slots holds the longest drain twice."""
+    return max(1, -int(-2 * _longest_drain_s(problem) // SLOTS))
+
+
+def _longest_drain_s(problem: Problem) -> float:
     network, vms = problem.network, problem.vms
     fastest = np.searchsorted(vms.rates_mbit_s, network.egress_mbit_s[vms.host], side="right") - 1
     each_s = np.maximum(vms.duration_s[np.arange(len(vms.host)), fastest], 0)
-    drain_s = np.bincount(vms.host, weights=each_s, minlength=1).max()
-    span_s = 4 * drain_s + 2 * int(vms.duration_s.max(initial=1)) + int(vms.notice_s.max(initial=0))
-    return max(1, -int(-span_s // _ring_length(problem)))
+    return float(np.bincount(vms.host, weights=each_s, minlength=1).max())
 
 
 def _ring_length(problem: Problem) -> int:
@@ -163,6 +175,10 @@ def _initial_state(problem: Problem, instance: Instance) -> State:
         held=np.zeros_like(free),
         out_count=np.zeros(len(problem.out.limit), np.int64),
         reserve_free=reserve_free,
+        later=np.zeros((*reserve_free.shape, SLOTS), np.int64),
+        coming=np.zeros_like(reserve_free),
+        least=np.zeros((*reserve_free.shape, SLOTS), np.int64),
+        stale=np.ones(len(reserve_free), np.int64),
         vm_host=vms.host.copy(),
         vm_source=np.full(vm_count, -1, np.int64),
         vm_start=np.full(vm_count, -1, np.int64),
@@ -178,7 +194,7 @@ def _initial_state(problem: Problem, instance: Instance) -> State:
         size_bucket=np.full(count, -1, np.int64),
         failures=np.zeros(count, np.int64),
         retry=np.zeros(count, np.int64),
-        counters=np.zeros(3, np.int64),
+        counters=np.array([0, 0, 0, instance.from_s // instance.slot_s]),
     )
     enlist_all(instance, state, _across_racks(hosts.rack))
     return state

@@ -7,11 +7,12 @@ import numpy as np
 from slacktide.planner.compiled import compiled, inlined, internal
 from slacktide.planner.listing.arrays import FAR, Begun, Instance, Ints, Moves, Promises, State
 from slacktide.planner.listing.draining import arrived_s, give_back, may_leave, move_time
-from slacktide.planner.listing.gating import BARRIER_S, DRAINING, Terms, is_open
+from slacktide.planner.listing.gating import BARRIER_S, DRAINING, Terms, is_incomplete, is_open
 from slacktide.planner.listing.keeping import keep_due, try_stuck
 from slacktide.planner.listing.lending import lent_begun, lent_instance, lent_moves, lent_promises, lent_state
 from slacktide.planner.listing.outcome import Outcome
 from slacktide.planner.listing.promises import hold_all
+from slacktide.planner.listing.reserving import expect, move_slots
 from slacktide.planner.listing.waiting import Waiting, line_up, start_waiting
 
 
@@ -46,7 +47,7 @@ def next_arrival_s(instance: Instance, state: State, waiting: Waiting, now: int)
     host = waiting.follower[instance.capacity.shape[0]]
     while host >= 0 and state.out_count[0] < instance.out_limit[0]:
         last_s = arrived_s(state, host)
-        if now < last_s < soonest and may_leave(instance, state, host):
+        if now < last_s < soonest and may_leave(instance, state, host, now):
             soonest = last_s
         host = waiting.follower[host]
     return soonest
@@ -73,7 +74,7 @@ def decide(
     if waiting.follower[instance.capacity.shape[0]] >= 0:
         count, release = start_waiting(instance, state, moves, promises, out, terms, waiting, gate, now, thorough)
         started += count
-        if is_open(gate, now):
+        if is_open(gate, now) or is_incomplete(terms, gate):
             release = min(release, next_arrival_s(instance, state, waiting, now))
     return started, release
 
@@ -93,6 +94,20 @@ def next_promise_s(promises: Promises) -> int:
 
 
 @internal
+def come_back(
+    instance: Instance, state: State, coming: list[tuple[int, int]], returns: list[tuple[int, int]], now: int
+) -> None:
+    """Give back the hosts that have returned by ``now``, and count on those that are soon to."""
+    move_slots(instance, state, now)
+    while coming[0][0] < now + (state.later.shape[2] - 2) * instance.slot_s:
+        return_s, host = heapq.heappop(coming)
+        expect(instance, state, host, return_s, 1)
+    while returns[0][0] <= now:
+        return_s, host = heapq.heappop(returns)
+        give_back(instance, state, host, return_s)
+
+
+@internal
 def sweep(
     instance: Instance,
     state: State,
@@ -109,13 +124,13 @@ def sweep(
     returns = [(np.int64(FAR), np.int64(-1))]
     for at in range(begun.return_host.shape[0]):
         heapq.heappush(returns, (begun.return_s[at], begun.return_host[at]))
+    coming = returns.copy()
     now, done, thorough = np.int64(instance.from_s), 0, False
     tried_s, then = now, now
     hold_all(instance, state, promises)
     while work_left(out, promises, waiting):
         move_time(instance, state, now)
-        while returns[0][0] <= now:
-            give_back(instance, state, heapq.heappop(returns)[1])
+        come_back(instance, state, coming, returns, now)
         broken = keep_due(instance, state, moves, promises, begun, out, terms, waiting, gate, now)
         release, exhausted = np.int64(FAR), False
         if broken or now >= then:
@@ -124,6 +139,7 @@ def sweep(
             tried_s, then, thorough = now, np.int64(FAR), False
         for row in range(done, out.counts[0]):
             heapq.heappush(returns, (out.hosts[row, 4], out.hosts[row, 0]))
+            heapq.heappush(coming, (out.hosts[row, 4], out.hosts[row, 0]))
         done = out.counts[0]
         after = min(returns[0][0], release)
         if gate[BARRIER_S] > now:

@@ -14,6 +14,7 @@ from slacktide.planner.listing.arrays import (
     Moves,
     State,
 )
+from slacktide.planner.listing.reserving import reserve_ready_s
 from slacktide.planner.listing.room import earliest_start, rate_between, source_ready_s, spread_allows
 
 
@@ -75,27 +76,26 @@ def enlist_all(instance: Instance, state: State, order: Ints) -> None:
 
 
 @inlined
-def keeps_reserve(instance: Instance, state: State, vm: int, host: int) -> bool:
-    """Return whether every reserve that the host belongs to stays free when the VM arrives."""
-    for family in range(instance.reserve_groups.shape[1]):
-        group = instance.reserve_groups[host, family]
-        if group >= 0:
-            for resource in range(2):
-                left = state.reserve_free[group, resource] - instance.demand[vm, resource]
-                if left < instance.reserve[group, resource]:
-                    return False
-    return True
-
-
-@inlined
 def may_host(instance: Instance, state: State, vm: int, source: int, host: int) -> bool:
-    """Return whether a host has the capacity for a VM, keeps its reserves and may take it from its source."""
+    """Return whether a host has the capacity for a VM and may take it from its source."""
     if instance.one_way and state.patched[source] > state.patched[host]:
         return False
     for resource in range(2):
         if instance.demand[vm, resource] > state.free[host, resource] - state.held[host, resource]:
             return False
-    return keeps_reserve(instance, state, vm, host)
+    return True
+
+
+@inlined
+def soonest_start(
+    instance: Instance, state: State, moves: Moves, placed: int, vm: int, source: int, host: int, at_s: int
+) -> tuple[int, int]:
+    """Return the earliest start from ``at_s`` on that all limits allow, -1: none, and the rate."""
+    ready_s = reserve_ready_s(instance, state, vm, host, at_s)
+    if ready_s == FAR:
+        return -1, -1
+    rate = rate_between(instance, vm, source, host)
+    return earliest_start(instance, state, moves, placed, vm, source, host, rate, ready_s), rate
 
 
 @internal
@@ -130,8 +130,7 @@ def look_through(
                     instance, state, vm, host, at_s
                 ):
                     continue
-                rate = rate_between(instance, vm, source, host)
-                start_s = earliest_start(instance, state, moves, placed, vm, source, host, rate, at_s)
+                start_s, rate = soonest_start(instance, state, moves, placed, vm, source, host, at_s)
                 if start_s < 0:
                     continue
                 compared += 1
@@ -167,8 +166,7 @@ def on_one_host(
         return -1, -1, np.int64(FAR)
     if not may_host(instance, state, vm, source, host) or not spread_allows(instance, state, vm, host, at_s):
         return -1, -1, np.int64(FAR)
-    rate = rate_between(instance, vm, source, host)
-    start_s = earliest_start(instance, state, moves, placed, vm, source, host, rate, at_s)
+    start_s, rate = soonest_start(instance, state, moves, placed, vm, source, host, at_s)
     if start_s < 0 or start_s > source_ready_s(instance, state, moves, placed, vm, source, at_s) + TOLERATED_DELAY_S:
         return -1, -1, np.int64(FAR)
     return host, rate, start_s

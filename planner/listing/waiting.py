@@ -25,6 +25,7 @@ from slacktide.planner.listing.gating import (
     MEMBERS,
     WAVE,
     Terms,
+    is_incomplete,
     is_open,
     is_strict,
     join_wave,
@@ -103,8 +104,8 @@ def try_waiting(
             break
         taken = False
         rested = thorough or state.retry[host] <= state.counters[2]
-        ready = rested and may_leave(instance, state, host) and not still_arriving(state, host, at_s)
-        too_large = ready and not finds_room(instance, state, host)
+        ready = rested and may_leave(instance, state, host, at_s) and not still_arriving(state, host, at_s)
+        too_large = ready and not finds_room(instance, state, host, at_s)
         waited_for = too_large and terms.in_turn and not thorough
         if ready and not too_large:
             vms = evicted_vms(instance, state, host)
@@ -172,7 +173,8 @@ def start_waiting(
     hosts = instance.capacity.shape[0]
     following = promises.progress[0] < promises.host.shape[0]
     wave, started, release = gate[WAVE], 0, np.int64(FAR)
-    if is_open(gate, at_s):
+    incomplete = is_incomplete(terms, gate)
+    if is_open(gate, at_s) and not incomplete:
         strict = is_strict(terms, wave)
         most = most_hosts(terms, wave) if strict else hosts
         before_s = np.int64(FAR)
@@ -184,9 +186,9 @@ def start_waiting(
         )
         if started > 0:
             open_wave(terms, gate, -1, started, last_s)
-    elif following and wave > 0 and is_strict(terms, wave - 1) and gate[DRAINING] == 0:
+    elif (following or incomplete) and wave > 0 and is_strict(terms, wave - 1) and gate[DRAINING] == 0:
         bake_s = terms.canary_bake_s if wave == 1 and terms.canary_hosts > 0 else terms.bake_s
-        before_s = gate[BARRIER_S] - bake_s
+        before_s = np.int64(FAR) if incomplete else gate[BARRIER_S] - bake_s
         most = most_hosts(terms, wave - 1) - gate[MEMBERS]
         started, last_s, release = try_waiting(
             instance, state, moves, promises, out, terms, waiting.follower, at_s, wave - 1, most, before_s, thorough

@@ -12,7 +12,7 @@ from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.planner.bounds import compute_bounds, fluid_exposure_s
 from slacktide.planner.listing.rehearsal import rehearse
 from slacktide.planner.listing.schedule import build_instance, list_schedule, new_halt
-from slacktide.planner.needs import canary_gate, expected_gate_s, host_needs
+from slacktide.planner.needs import canary_gate, host_needs
 from slacktide.planner.orders import light_first
 from slacktide.planner.policy import PRESETS, Canary
 from slacktide.planner.problem import Problem, build_problem
@@ -60,15 +60,16 @@ def test_a_first_plan_for_few_moves_begins_with_hosts_of_few_vms() -> None:
     assert vms[early].mean() < 0.6 * vms[needs.host].mean()
 
 
-def test_the_gate_is_expected_when_the_whole_canary_has_baked() -> None:
+def test_the_gate_opens_when_the_whole_canary_has_baked() -> None:
     vms = [{"host_id": "h2", "memory_mib": 100, "notice_s": 500}]
     problem = build_problem(row_fleet(3, vms), UNLIMITED.model_copy(update={"canary": Canary(hosts=3, bake_s=50)}))
-    assert expected_gate_s(problem, host_needs(problem)) == 0
+    assert canary_gate(problem, host_needs(problem)) == (0, 0)
     problem = build_problem(row_fleet(4, vms), UNLIMITED.model_copy(update={"canary": Canary(hosts=2, bake_s=50)}))
     needs = host_needs(problem)
-    assert expected_gate_s(problem, needs) == np.sort(needs.earliest_s)[1] + 50 == canary_gate(problem, needs)[1]
+    assert canary_gate(problem, needs) == (2, np.sort(needs.earliest_s)[1] + 50)
+    assert canary_gate(problem, needs, complete=False) == (2, needs.earliest_s.min() + 50)
     late = replace(needs, earliest_s=needs.earliest_s + np.arange(4) * 10)
-    assert expected_gate_s(problem, late) == np.sort(late.earliest_s)[1] + 50
+    assert canary_gate(problem, late)[1] == np.sort(late.earliest_s)[1] + 50
 
 
 def test_hosts_that_wait_for_notice_are_told_apart_in_the_exposure_s_bound() -> None:

@@ -1,0 +1,103 @@
+"""What is free beside a reserve from any moment on: VMs that start to move later take their room later.
+
+Capacity on a host is taken from the decision on, for one number says then what a host has left.  The reserve is a sum
+over many hosts; here it is kept by time, in a ring of slots, so that half of each drain is not taken from it too early.
+Hosts that are out and whose return is near are counted from their return on.
+"""
+
+from slacktide.planner.compiled import inlined, internal
+from slacktide.planner.listing.arrays import FAR, Instance, State
+
+
+@inlined
+def slots_ahead(instance: Instance, state: State, at_s: int) -> int:
+    """Return how many slots after the present one a moment lies."""
+    return at_s // instance.slot_s - state.counters[3]
+
+
+@internal
+def take(instance: Instance, state: State, vm: int, target: int, start_s: int, sign: int) -> None:
+    """Take what a VM needs from the reserves of its target from its start on (``sign`` 1), or give it back (-1)."""
+    slots = state.later.shape[2]
+    ahead = slots_ahead(instance, state, start_s)
+    for family in range(instance.reserve_groups.shape[1]):
+        group = instance.reserve_groups[target, family]
+        if group >= 0:
+            state.stale[group] = 1
+            for resource in range(2):
+                amount = sign * instance.demand[vm, resource]
+                state.reserve_free[group, resource] -= amount
+                if 0 < ahead < slots:
+                    state.later[group, resource, (state.counters[3] + ahead) % slots] -= amount
+
+
+@internal
+def expect(instance: Instance, state: State, host: int, return_s: int, sign: int) -> None:
+    """Count on a host's return (``sign`` 1), or no longer (-1), as it has returned."""
+    slots = state.later.shape[2]
+    ahead = slots_ahead(instance, state, return_s + instance.slot_s - 1)
+    for family in range(instance.reserve_groups.shape[1]):
+        group = instance.reserve_groups[host, family]
+        if group >= 0:
+            state.stale[group] = 1
+            for resource in range(2):
+                amount = sign * instance.capacity[host, resource]
+                state.coming[group, resource] += amount
+                if 0 < ahead < slots:
+                    state.later[group, resource, (state.counters[3] + ahead) % slots] += amount
+
+
+@internal
+def renew(state: State, group: int) -> None:
+    """Work out what is free at least from each slot on."""
+    slots = state.later.shape[2]
+    for resource in range(2):
+        level = state.reserve_free[group, resource] + state.coming[group, resource]
+        least = level
+        for ahead in range(slots - 1, -1, -1):
+            least = min(least, level)
+            state.least[group, resource, ahead] = least
+            level -= state.later[group, resource, (state.counters[3] + ahead) % slots]
+    state.stale[group] = 0
+
+
+@inlined
+def least_free(instance: Instance, state: State, group: int, resource: int, at_s: int) -> int:
+    """Return what a group has free at least from a moment on."""
+    if state.stale[group] > 0:
+        renew(state, group)
+    ahead = min(max(0, slots_ahead(instance, state, at_s)), state.later.shape[2] - 1)
+    return state.least[group, resource, ahead]
+
+
+@internal
+def reserve_ready_s(instance: Instance, state: State, vm: int, host: int, at_s: int) -> int:
+    """Return from when on, not before ``at_s``, every reserve that the host belongs to stays free beside the VM."""
+    slots = state.later.shape[2]
+    for family in range(instance.reserve_groups.shape[1]):
+        group = instance.reserve_groups[host, family]
+        if group >= 0:
+            for resource in range(2):
+                wanted = instance.reserve[group, resource] + instance.demand[vm, resource]
+                if least_free(instance, state, group, resource, at_s) >= wanted:
+                    continue
+                if state.least[group, resource, slots - 1] < wanted:
+                    return FAR
+                ahead = max(0, slots_ahead(instance, state, at_s))
+                while state.least[group, resource, ahead] < wanted:
+                    ahead += 1
+                at_s = (state.counters[3] + ahead) * instance.slot_s
+    return at_s
+
+
+@internal
+def move_slots(instance: Instance, state: State, at_s: int) -> None:
+    """Clear the slots that are over or have begun: what starts in them is taken."""
+    slots = state.later.shape[2]
+    slot = at_s // instance.slot_s
+    if slot == state.counters[3]:
+        return
+    for past in range(max(state.counters[3] + 1, slot - slots + 1), slot + 1):
+        state.later[:, :, past % slots] = 0
+    state.counters[3] = slot
+    state.stale[:] = 1
