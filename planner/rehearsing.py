@@ -36,6 +36,10 @@ ROUNDS = (0.93, 1.0)
 """Ranges from which profiles are drawn: below, places are left empty that passes fill; above, hosts find no room."""
 FROM_BEST = 0.5
 """Share of the tries that begin with the best schedule so far and not with a profile."""
+END_ALONE = 0.5
+"""Share of the tries that are the best schedule so far but for its end."""
+END = (1.0, 4.0)
+"""From how many mean times out before its last return on an end is tried anew."""
 IN_TURN = 0.5
 """Share of the tries in which a host too large for what is free is waited for.
 
@@ -72,6 +76,8 @@ class Rehearsals:
 
     def order(self, best: Schedule, rng: np.random.Generator, halt: Ints) -> Queue:
         """Return an order to try, made from the best schedule so far and chance; ``halt`` set to 1 cuts it short."""
+        if len(self.needs.host) >= FEWEST_HOSTS and rng.random() < END_ALONE:
+            return self._other_end(best, rng, halt)
         out_s = self._out_s(best)
         if len(self.needs.host) < FEWEST_HOSTS or rng.random() < FROM_BEST:
             start_s = light_first(self.problem, self.needs, self._starts(best))
@@ -80,12 +86,35 @@ class Rehearsals:
             start_s = planned_starts(self.problem, self.needs, out_s, self.bounds.best_s, profile)
         behind, in_turn = self.behind(), False
         if len(behind):
-            count = max(1, min(MOST_REHEARSALS, EFFORT // len(behind)))
             room, exposure = float(rng.uniform(*ROOM)), float(rng.uniform(*EXPOSURE))
-            in_turn = bool(rng.random() < IN_TURN) and waiting_pays(self.problem, self.bounds)
+            in_turn = self._in_turn(rng)
             cast = self.cast(out_s, behind, room, exposure, in_turn)
-            start_s[behind] = polish(cast, _cheaper(cast, start_s[behind]), count, int(rng.integers(2**31)), halt)
+            start_s[behind] = _polished(cast, _cheaper(cast, start_s[behind]), rng, halt)
         return Queue(order_of(self.problem, self.needs, light_first(self.problem, self.needs, start_s)), in_turn)
+
+    def _other_end(self, best: Schedule, rng: np.random.Generator, halt: Ints) -> Queue:
+        """Return the order of the best schedule up to some moment near its end, and another one of who leaves then.
+
+        What is out at that moment is known, so a rehearsal of the end alone is closer to what a pass will do.
+        """
+        needs = self.needs
+        mean_s = float((best.return_s - best.drain_start_s).mean())
+        _, gate_s = canary_gate(self.problem, needs)
+        from_s = int(max(gate_s, best.makespan_s - mean_s * rng.uniform(*END)))
+        ahead = best.drain_start_s < from_s
+        out = np.searchsorted(needs.host, best.host[ahead & (best.return_s > from_s)])
+        rest = np.setdiff1d(np.arange(len(needs.host)), np.searchsorted(needs.host, best.host[ahead]))
+        if len(rest) == 0:
+            return Queue(best.host)
+        places, out_s, start_s = np.concatenate([out, rest]), self._out_s(best), self._starts(best)
+        out_s[out] = best.return_s[ahead & (best.return_s > from_s)] - from_s
+        in_turn = self._in_turn(rng)
+        cast = self.cast(out_s, places, float(rng.uniform(*ROOM)), float(rng.uniform(*EXPOSURE)), in_turn, from_s)
+        start_s = _polished(cast._replace(begun=len(out)), start_s[places], rng, halt)[len(out) :]
+        return Queue(np.concatenate([best.host[ahead], needs.host[rest[np.argsort(start_s, kind="stable")]]]), in_turn)
+
+    def _in_turn(self, rng: np.random.Generator) -> bool:
+        return bool(rng.random() < IN_TURN) and waiting_pays(self.problem, self.bounds)
 
     def _out_s(self, best: Schedule) -> Floats:
         """Return how long each due host was out, or is expected to be if it never was."""
@@ -105,24 +134,29 @@ class Rehearsals:
         """Return the places among the due hosts of those behind the canary."""
         return np.setdiff1d(np.arange(len(self.needs.host)), canary_places(self.problem, self.needs))
 
-    def _opens_s(self, behind: Ints) -> Ints:
-        """Return how long after the gate notice keeps each host of ``behind`` in service, in steps."""
+    def _opens_s(self, places: Ints, from_s: int) -> Ints:
+        """Return how long after ``from_s`` notice keeps each host of ``places`` in service, in steps."""
         needs = self.needs
-        _, gate_s = canary_gate(self.problem, needs)
-        late_s = np.maximum(needs.earliest_s - needs.drain_s - needs.patch_s - gate_s, 0)[behind]
+        late_s = np.maximum(needs.earliest_s - needs.drain_s - needs.patch_s - from_s, 0)[places]
         return np.asarray(np.round(late_s / OPENING_STEP_S) * OPENING_STEP_S, np.int64)
 
-    def cast(self, out_s: Floats, behind: Ints, room: float, exposure: float, in_turn: bool) -> Cast:
-        """Return ``behind`` as a rehearsal knows these hosts; ``exposure`` is what it counts if it comes first."""
-        problem, host = self.problem, self.needs.host[behind]
+    def cast(
+        self, out_s: Floats, places: Ints, room: float, exposure: float, in_turn: bool, from_s: int | None = None
+    ) -> Cast:
+        """Return ``places`` as a rehearsal from ``from_s`` on knows these hosts, None: from the gate on.
+
+        ``exposure`` is what it counts if it comes first.
+        """
+        problem, host = self.problem, self.needs.host[places]
+        from_s = canary_gate(problem, self.needs)[1] if from_s is None else from_s
         limits = {demand.name: demand.limit for demand in demands(problem, self.needs) if demand.name in RESOURCES}
         there = np.maximum([limits[name] * room for name in RESOURCES], 1.0)
         objective = problem.policy.objective
         groups = binding(problem.out.group[host], problem.out.limit)
-        lane, lane_start, lanes, opens_s = lanes_of(groups, len(problem.out.limit), self._opens_s(behind))
+        lane, lane_start, lanes, opens_s = lanes_of(groups, len(problem.out.limit), self._opens_s(places, from_s))
         goals = [goal for goal in objective if goal in ("exposure", "makespan")]
         return Cast(
-            out_s=np.maximum(np.round(out_s[behind]), 1).astype(np.int64),
+            out_s=np.maximum(np.round(out_s[places]), 1).astype(np.int64),
             groups=groups,
             lane=lane,
             lane_start=lane_start,
@@ -131,12 +165,19 @@ class Rehearsals:
             limit=problem.out.limit,
             amount=problem.hosts.capacity[host] / there,
             weight=weight_of(problem)[host],
-            gate_s=canary_gate(problem, self.needs)[1],
+            from_s=from_s,
+            begun=0,
             makespan_s=_measure(self.bounds.best_s),
             exposure_s=_measure(self.bounds.weighted_exposure_s),
             exposure_counts=exposure if goals[:1] == ["exposure"] else MINOR,
             in_turn=in_turn,
         )
+
+
+def _polished(cast: Cast, start_s: Floats, rng: np.random.Generator, halt: Ints) -> Floats:
+    """Return starts whose rehearsal costs less."""
+    count = max(1, min(MOST_REHEARSALS, EFFORT // len(start_s)))
+    return polish(cast, start_s, count, int(rng.integers(2**31)), halt)
 
 
 def _cheaper(cast: Cast, start_s: Floats) -> Floats:

@@ -25,7 +25,7 @@ MOST_EXCHANGES = 5
 
 
 class Cast(NamedTuple):
-    """Who takes part; n hosts behind the canary, G groups."""
+    """Who takes part; n hosts, G groups.  Times count from ``from_s``, when the first of them may leave."""
 
     out_s: Ints
     """How long each host is expected to be out, shape (n,)."""
@@ -38,14 +38,16 @@ class Cast(NamedTuple):
     lanes: Ints
     """The lanes that have hosts of each group but the fleet."""
     opens_s: Ints
-    """When the hosts of each lane may leave at the soonest, in seconds after the gate, shape (lanes,)."""
+    """When the hosts of each lane may leave at the soonest, shape (lanes,)."""
     limit: Ints
     """Hosts of each group out at once, shape (G,)."""
     amount: Floats
     """vCPUs and memory that each takes while it is out, as shares of what there is, shape (n, 2)."""
     weight: Floats
     """What each counts in the exposure, shape (n,)."""
-    gate_s: int
+    from_s: int
+    begun: int
+    """Hosts, the first ones, that are out already: they are out for what is left of their time, whatever the order."""
     makespan_s: float
     """What a makespan is measured by."""
     exposure_s: float
@@ -132,7 +134,7 @@ def opened(openings: list[tuple[int, int]], now: int) -> list[int]:
 
 @compiled
 def rehearse(cast: Cast, order: Ints) -> Ints:
-    """Return when each host leaves, in seconds after the gate, if hosts leave in ``order`` as soon as they may.
+    """Return when each host leaves if hosts leave in ``order`` as soon as they may.
 
     -1: never.  Of each lane only the first host waits in view; a lane that is held back is out of view until one of its
     groups has a place again, and every lane until it opens.
@@ -189,7 +191,7 @@ def cost(cast: Cast, leaves_s: Ints) -> float:
         if leaves_s[host] < 0:
             never += 1
         else:
-            return_s = cast.gate_s + leaves_s[host] + cast.out_s[host]
+            return_s = cast.from_s + leaves_s[host] + cast.out_s[host]
             last_s = max(last_s, return_s)
             exposure_s += cast.weight[host] * return_s
             overrun_s += max(0.0, return_s - AIM * cast.makespan_s)
@@ -204,13 +206,13 @@ def hasten(cast: Cast, leaves_s: Ints, start_s: Floats) -> None:
     last_s = (leaves_s + cast.out_s).max() * np.random.uniform(0.95, 0.999)
     kind = np.random.randint(0, cast.groups.shape[1])
     hurried = np.zeros(cast.limit.shape[0], np.bool_)
-    for host in range(start_s.shape[0]):
+    for host in range(cast.begun, start_s.shape[0]):
         if leaves_s[host] + cast.out_s[host] > last_s:
             start_s[host] -= np.random.random() * 0.7 * mean_s
             if kind > 0 and cast.groups[host, kind] >= 0:
                 hurried[cast.groups[host, kind]] = True
     step_s = np.random.random() * 0.5 * mean_s
-    for host in range(start_s.shape[0]):
+    for host in range(cast.begun, start_s.shape[0]):
         if kind > 0 and cast.groups[host, kind] >= 0 and hurried[cast.groups[host, kind]]:
             start_s[host] -= step_s
 
@@ -220,14 +222,16 @@ def stir(cast: Cast, start_s: Floats) -> None:
     """Move some hosts to and fro."""
     mean_s = cast.out_s.mean()
     for _ in range(int(np.exp(np.random.random() * np.log(2 + start_s.shape[0] // 10)))):
-        start_s[np.random.randint(0, start_s.shape[0])] += np.random.normal(0.0, 0.35 * mean_s)
+        start_s[np.random.randint(cast.begun, start_s.shape[0])] += np.random.normal(0.0, 0.35 * mean_s)
 
 
 @internal
-def exchange(start_s: Floats) -> None:
-    """Let a pair of hosts change places, or a few pairs."""
+def exchange(cast: Cast, start_s: Floats) -> None:
+    """Let a pair of hosts change places, or a few pairs, of those that leave after some moment."""
+    first_s, last_s = start_s[cast.begun :].min(), start_s[cast.begun :].max()
+    late = cast.begun + np.flatnonzero(start_s[cast.begun :] >= first_s + np.random.random() * (last_s - first_s))
     for _ in range(int(np.exp(np.random.random() * np.log(MOST_EXCHANGES + 1)))):
-        one, other = np.random.randint(0, start_s.shape[0]), np.random.randint(0, start_s.shape[0])
+        one, other = late[np.random.randint(0, late.shape[0])], late[np.random.randint(0, late.shape[0])]
         start_s[one], start_s[other] = start_s[other], start_s[one]
 
 
@@ -240,15 +244,17 @@ def polish(cast: Cast, start_s: Floats, rehearsals: int, seed: int, halt: Ints) 
     """
     np.random.seed(seed)
     best_s = start_s.copy()
+    best_s[: cast.begun] = -FAR
     leaves_s = rehearse(cast, np.argsort(best_s, kind="mergesort"))
     least = cost(cast, leaves_s)
     for _ in range(rehearsals):
         if halt[0] > 0:
             break
         tried_s = best_s.copy() if np.random.random() < 0.7 else leaves_s.astype(np.float64)
+        tried_s[: cast.begun] = -FAR
         kind = np.random.random()
         if kind < 0.5:
-            exchange(tried_s)
+            exchange(cast, tried_s)
         elif kind < 0.75:
             hasten(cast, leaves_s, tried_s)
         else:
