@@ -94,7 +94,7 @@ def unordered_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl
     width = max(6, len(str(len(order))))
     return pl.DataFrame(
         {
-            "migration_id": pl.Series([f"m{number:0{width}d}" for number in range(1, len(order) + 1)], dtype=pl.String),
+            "migration_id": "m" + pl.Series(range(1, len(order) + 1), dtype=pl.Int64).cast(pl.String).str.zfill(width),
             "vm_id": pl.Series(vms.ids, dtype=pl.String).gather(vm),
             "source": host_names.gather(schedule.source[order]),
             "target": host_names.gather(schedule.target[order]),
@@ -144,21 +144,24 @@ def _predecessors(frame: pl.DataFrame) -> pl.Series:
 
     Of several that end at once the one with the last id.
     """
-    ids = frame["migration_id"].rank("ordinal").cast(pl.Int64).to_numpy()
+    by_id = frame["migration_id"].arg_sort().to_numpy()
+    ids = np.empty(len(by_id), np.int64)
+    ids[by_id] = np.arange(len(by_id))
     starts_s, ends_s = (frame[name].cast(pl.Int64).to_numpy() for name in ("start_s", "end_s"))
-    by_id = np.argsort(ids)
     columns = ("vm_id", "source", "target")
     before = np.stack([_last_before(frame[column], ids, starts_s, ends_s) for column in columns], axis=1)
-    rank = np.sort(np.where(before < 0, len(ids), ids[before] - 1 if len(ids) else before), axis=1)
+    rank = np.sort(np.where(before < 0, len(ids), ids[before]), axis=1)
     rank[:, 1:][rank[:, 1:] == rank[:, :-1]] = len(ids)
+    rank.sort(axis=1)
     names = frame["migration_id"].gather(by_id).extend_constant(None, 1)
-    found = pl.DataFrame({f"{place}": names.gather(rank[:, place]) for place in range(len(columns))})
-    return found.select(after=pl.concat_list(pl.all()).list.drop_nulls())["after"]
+    three = names.gather(rank.ravel()).reshape(rank.shape).arr.to_list()
+    found = pl.DataFrame({"three": three, "count": (rank < len(ids)).sum(axis=1)})
+    return found.select(pl.col("three").list.head("count")).to_series()
 
 
 def _last_before(key: pl.Series, ids: Ints, starts_s: Ints, ends_s: Ints) -> Ints:
     """Return for each row the row of the same key that ends last by its start, -1: none."""
-    number = key.rank("dense").cast(pl.Int64).to_numpy()
+    number = key.cast(pl.Categorical).to_physical().cast(pl.Int64).to_numpy()
     span_s = int(ends_s.max(initial=0)) + 1
     ended, wanted = number * span_s + ends_s, number * span_s + np.minimum(starts_s, span_s - 1)
     order = np.lexsort((ids, ended))
