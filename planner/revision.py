@@ -28,6 +28,7 @@ from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.needs import Needs, host_needs
+from slacktide.planner.pacing import REACH, longest_pause, pace_s
 from slacktide.planner.plan import Plan, PlanHeader, Revision
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
@@ -36,7 +37,6 @@ from slacktide.planner.problem import NO_LIMIT, Problem, build_problem, position
 from slacktide.planner.progress import Progress
 from slacktide.planner.revision_bounds import revision_bounds
 from slacktide.planner.revision_changes import changes_of, named_as_before, wave_numbers
-from slacktide.planner.solve import REACH, longest_pause, pace_s
 
 Ints = NDArray[np.int64]
 
