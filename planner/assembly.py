@@ -27,6 +27,8 @@ from slacktide.units import SECONDS_PER_HOUR
 
 Ints = NDArray[np.int64]
 
+PLACES = ("vm_place", "source_place", "target_place")
+"""Columns of migrations that are still being assembled: their VM and hosts as numbers of the problem."""
 NO_WAVE = 2**31
 """Above every wave.  A VM that is under way from a host that is no longer to be drained counts to the first wave."""
 
@@ -83,7 +85,7 @@ def migration_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.Data
 
 
 def unordered_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
-    """Return the plan's migrations without what each comes after."""
+    """Return the plan's migrations without what each comes after, and with the numbers of their VMs and hosts."""
     hosts, vms = problem.hosts, problem.vms
     host_names = pl.Series(hosts.ids, dtype=pl.String)
     of_host = np.full(len(hosts.ids), wave.min(initial=NO_WAVE) % NO_WAVE)
@@ -107,12 +109,13 @@ def unordered_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl
             "predicted_blackout_ms": model.blackout_ms,
             "predicted_transfer_mib": model.transfer_mib,
             "strategy": pl.Series(STRATEGIES).gather(model.strategy),
+            **dict(zip(PLACES, (vm, schedule.source[order], schedule.target[order]), strict=True)),
         }
     )
 
 
 def in_order(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return migrations with those that each comes after."""
+    """Return migrations, which are sorted by id, with those that each comes after."""
     return PlannedMigrationTable.validate(frame.with_columns(after=_predecessors(frame)), cast=True)
 
 
@@ -144,30 +147,30 @@ def _predecessors(frame: pl.DataFrame) -> pl.Series:
 
     Of several that end at once the one with the last id.
     """
-    by_id = frame["migration_id"].arg_sort().to_numpy()
-    ids = np.empty(len(by_id), np.int64)
-    ids[by_id] = np.arange(len(by_id))
     starts_s, ends_s = (frame[name].cast(pl.Int64).to_numpy() for name in ("start_s", "end_s"))
-    columns = ("vm_id", "source", "target")
-    before = np.stack([_last_before(frame[column], ids, starts_s, ends_s) for column in columns], axis=1)
-    rank = np.sort(np.where(before < 0, len(ids), ids[before]), axis=1)
-    rank[:, 1:][rank[:, 1:] == rank[:, :-1]] = len(ids)
-    rank.sort(axis=1)
-    names = frame["migration_id"].gather(by_id).extend_constant(None, 1)
-    three = names.gather(rank.ravel()).reshape(rank.shape).arr.to_list()
-    found = pl.DataFrame({"three": three, "count": (rank < len(ids)).sum(axis=1)})
+    before = np.stack([_last_before(frame[place].to_numpy(), starts_s, ends_s) for place in PLACES], axis=1)
+    none = frame.height
+    row = np.sort(np.where(before < 0, none, before), axis=1)
+    row[:, 1:][row[:, 1:] == row[:, :-1]] = none
+    row.sort(axis=1)
+    three = frame["migration_id"].extend_constant(None, 1).gather(row.ravel()).reshape(row.shape).arr.to_list()
+    found = pl.DataFrame({"three": three, "count": (row < none).sum(axis=1)})
     return found.select(pl.col("three").list.head("count")).to_series()
 
 
-def _last_before(key: pl.Series, ids: Ints, starts_s: Ints, ends_s: Ints) -> Ints:
-    """Return for each row the row of the same key that ends last by its start, -1: none."""
-    number = key.cast(pl.Categorical).to_physical().cast(pl.Int64).to_numpy()
+def _last_before(number: Ints, starts_s: Ints, ends_s: Ints) -> Ints:
+    """Return for each row the row of the same number that ends last by its start, the last of several, -1: none."""
     span_s = int(ends_s.max(initial=0)) + 1
-    ended, wanted = number * span_s + ends_s, number * span_s + np.minimum(starts_s, span_s - 1)
-    order = np.lexsort((ids, ended))
+    before = np.full(len(number), -1)
+    rows = np.flatnonzero(np.bincount(number + 1)[number + 1] > 1)
+    ended = number[rows] * span_s + ends_s[rows]
+    order = np.argsort(ended, kind="stable")
+    wanted = number[rows] * span_s + np.minimum(starts_s[rows], span_s - 1)
     at = np.searchsorted(ended[order], wanted, side="right") - 1
-    row = np.append(order, -1)[at]
-    return np.where((row >= 0) & (number[row] == number), row, -1) if len(order) else row
+    row = rows[order[at]]
+    found = (at >= 0) & (number[row] == number[rows])
+    before[rows[found]] = row[found]
+    return before
 
 
 def wave_frame(problem: Problem, hosts: pl.DataFrame, migrations: pl.DataFrame) -> pl.DataFrame:
