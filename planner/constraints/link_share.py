@@ -191,7 +191,7 @@ def _sweep(
         change = np.concatenate([change, rate, -rate])
         horizon_s = moves.start_s[order[begin]] if begin < len(order) else NEVER
         done = at_s < horizon_s
-        over = _overfull(link[done], at_s[done], change[done], running, allowed_mbit_s)
+        over = overfull(link[done], at_s[done], change[done], running, allowed_mbit_s)
         first_s[over.key] = np.minimum(first_s[over.key], over.at_s)
         peak[over.key] = np.maximum(peak[over.key], over.peak)
         running += np.bincount(link[done], weights=change[done], minlength=links)
@@ -200,7 +200,7 @@ def _sweep(
     return first_s, peak
 
 
-def _overfull(
+def overfull(
     link: Ints,
     at_s: Ints,
     change: NDArray[np.float64],
