@@ -36,8 +36,8 @@ PROBED: Final = 512
 ROUNDING_MBIT_S: Final = 1e-3
 """Sums of shares in double precision may exceed a limit by this much and still keep it."""
 
-CELLS: Final = 1_000_000
-"""Links times parts of time in which all that is on a link at any moment of a part is summed up: 8 MB.
+CELLS: Final = 2_000_000
+"""Links times parts of time in which all that is on a link at any moment of a part is summed up: 16 MB.
 
 Most links never carry as much as their limit even so; only the others are swept.  More cells spare more links, and cost
 more than they save.
@@ -223,7 +223,8 @@ def overfull(
     cell = place[link] * (parts + 1) + (at_s - first_s) // part_s + (change < 0)
     sums = np.bincount(cell, weights=change, minlength=len(used) * (parts + 1)).reshape(len(used), -1)
     suspect = np.zeros(len(running), dtype=np.bool_)
-    suspect[used] = running[used] + np.cumsum(sums, axis=1).max(axis=1) > allowed_mbit_s[used]
+    np.cumsum(sums, axis=1, out=sums)
+    suspect[used] = running[used] + sums.max(axis=1) > allowed_mbit_s[used]
     chosen = suspect[link]
     return excess(levels(link[chosen], at_s[chosen], change[chosen], running), allowed_mbit_s + ROUNDING_MBIT_S)
 
