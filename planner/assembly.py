@@ -81,11 +81,17 @@ def host_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame
 
 def migration_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
     """Return the plan's migrations, numbered by start, with what the pre-copy model predicts of each."""
-    return in_order(unordered_migrations(problem, schedule, wave))
+    frame = nameless_migrations(problem, schedule, wave)
+    return in_order(frame.with_columns(migration_id=numbered(1, frame.height, len(str(frame.height)))))
 
 
-def unordered_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
-    """Return the plan's migrations without what each comes after, and with the numbers of their VMs and hosts."""
+def numbered(first: int, count: int, digits: int) -> pl.Series:
+    """Return ids of ``count`` migrations, with six digits or more."""
+    return "m" + pl.Series(range(first, first + count), dtype=pl.Int64).cast(pl.String).str.zfill(max(6, digits))
+
+
+def nameless_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
+    """Return the plan's migrations by start, by name and number, without ids and what each comes after."""
     hosts, vms = problem.hosts, problem.vms
     host_names = pl.Series(hosts.ids, dtype=pl.String)
     of_host = np.full(len(hosts.ids), wave.min(initial=NO_WAVE) % NO_WAVE)
@@ -93,10 +99,8 @@ def unordered_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl
     order = np.lexsort((schedule.vm, schedule.start_s))
     vm, rate = schedule.vm[order], schedule.rate[order]
     model = predictions(problem, vm, vms.rates_mbit_s[rate])
-    width = max(6, len(str(len(order))))
     return pl.DataFrame(
         {
-            "migration_id": "m" + pl.Series(range(1, len(order) + 1), dtype=pl.Int64).cast(pl.String).str.zfill(width),
             "vm_id": pl.Series(vms.ids, dtype=pl.String).gather(vm),
             "source": host_names.gather(schedule.source[order]),
             "target": host_names.gather(schedule.target[order]),

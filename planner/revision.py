@@ -20,7 +20,7 @@ from slacktide.planner.assembly import (
     figures,
     host_frame,
     in_order,
-    unordered_migrations,
+    nameless_migrations,
     wave_frame,
 )
 from slacktide.planner.audited import audited
@@ -298,7 +298,7 @@ def assemble(
     parent, progress = situation.parent, situation.progress
     wave = wave_numbers(problem, schedule, parent, situation.selected, situation.canary_passed)
     hosts = host_frame(problem, schedule, wave)
-    nameless = unordered_migrations(problem, schedule, wave)
+    nameless = nameless_migrations(problem, schedule, wave)
     named = named_as_before(nameless, parent, situation.moves, progress.at_s, situation.first_new_id)
     migrations = in_order(named)
     tables = {

@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from slacktide.datasets.snapshot import FleetSnapshot
-from slacktide.planner.assembly import PLACES
+from slacktide.planner.assembly import PLACES, numbered
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.plan import Changes, Plan
@@ -89,11 +89,10 @@ def named_as_before(
     later = frame.filter(pl.col("start_s") >= at_s)
     row = same_move(later, ahead)
     width = len(parent.migrations["migration_id"][0]) - 1 if parent.migrations.height else 6
-    fresh = pl.Series(first_new_id + np.arange(np.count_nonzero(row < 0)), dtype=pl.Int64)
-    names = pl.concat([ahead["migration_id"], "m" + fresh.cast(pl.String).str.zfill(max(6, width))])
+    fresh = numbered(first_new_id, int(np.count_nonzero(row < 0)), width)
     row[row < 0] = ahead.height + np.arange(len(fresh))
-    later = later.with_columns(migration_id=names.gather(row))
-    return pl.concat([under_way.select(frame.columns).cast(later.schema), later]).sort("migration_id")
+    later = later.with_columns(migration_id=pl.concat([ahead["migration_id"], fresh]).gather(row))
+    return pl.concat([under_way.select(later.columns).cast(later.schema), later]).sort("migration_id")
 
 
 def same_move(moves: pl.DataFrame, others: pl.DataFrame) -> Ints:
