@@ -52,7 +52,7 @@ def _canonical(column: pl.Series) -> list[bytes]:
     if isinstance(column.dtype, pl.Enum | pl.String):
         texts = column.cast(pl.String).fill_null("")
         lengths = texts.str.len_bytes().cast(pl.Int64).to_numpy().tobytes()
-        return [known, lengths, "".join(texts.to_list()).encode()]
+        return [known, lengths, texts.str.join("").item().encode()]
     if column.dtype in _INTEGER_TYPES:
         return [known, column.fill_null(0).cast(pl.Int64).to_numpy().astype("<i8").tobytes()]
     return [known, (column.fill_null(0.0).to_numpy() + 0.0).astype("<f8").tobytes()]

@@ -27,6 +27,8 @@ from slacktide.units import SECONDS_PER_HOUR
 
 Ints = NDArray[np.int64]
 
+PLACES = ("vm_place", "source_place", "target_place")
+"""Columns of migrations that are still being assembled: their VM and hosts as numbers of the problem."""
 NO_WAVE = 2**31
 """Above every wave.  A VM that is under way from a host that is no longer to be drained counts to the first wave."""
 
@@ -79,11 +81,17 @@ def host_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame
 
 def migration_frame(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
     """Return the plan's migrations, numbered by start, with what the pre-copy model predicts of each."""
-    return in_order(unordered_migrations(problem, schedule, wave))
+    frame = nameless_migrations(problem, schedule, wave)
+    return in_order(frame.with_columns(migration_id=numbered(1, frame.height, len(str(frame.height)))))
 
 
-def unordered_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
-    """Return the plan's migrations without what each comes after."""
+def numbered(first: int, count: int, digits: int) -> pl.Series:
+    """Return ids of ``count`` migrations, with six digits or more."""
+    return "m" + pl.Series(range(first, first + count), dtype=pl.Int64).cast(pl.String).str.zfill(max(6, digits))
+
+
+def nameless_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl.DataFrame:
+    """Return the plan's migrations by start, by name and number, without ids and what each comes after."""
     hosts, vms = problem.hosts, problem.vms
     host_names = pl.Series(hosts.ids, dtype=pl.String)
     of_host = np.full(len(hosts.ids), wave.min(initial=NO_WAVE) % NO_WAVE)
@@ -91,10 +99,8 @@ def unordered_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl
     order = np.lexsort((schedule.vm, schedule.start_s))
     vm, rate = schedule.vm[order], schedule.rate[order]
     model = predictions(problem, vm, vms.rates_mbit_s[rate])
-    width = max(6, len(str(len(order))))
     return pl.DataFrame(
         {
-            "migration_id": pl.Series([f"m{number:0{width}d}" for number in range(1, len(order) + 1)], dtype=pl.String),
             "vm_id": pl.Series(vms.ids, dtype=pl.String).gather(vm),
             "source": host_names.gather(schedule.source[order]),
             "target": host_names.gather(schedule.target[order]),
@@ -107,12 +113,13 @@ def unordered_migrations(problem: Problem, schedule: Schedule, wave: Ints) -> pl
             "predicted_blackout_ms": model.blackout_ms,
             "predicted_transfer_mib": model.transfer_mib,
             "strategy": pl.Series(STRATEGIES).gather(model.strategy),
+            **dict(zip(PLACES, (vm, schedule.source[order], schedule.target[order]), strict=True)),
         }
     )
 
 
 def in_order(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return migrations with those that each comes after."""
+    """Return migrations, which are sorted by id, with those that each comes after."""
     return PlannedMigrationTable.validate(frame.with_columns(after=_predecessors(frame)), cast=True)
 
 
@@ -144,27 +151,30 @@ def _predecessors(frame: pl.DataFrame) -> pl.Series:
 
     Of several that end at once the one with the last id.
     """
-    ids = frame["migration_id"].rank("ordinal").cast(pl.Int64).to_numpy()
     starts_s, ends_s = (frame[name].cast(pl.Int64).to_numpy() for name in ("start_s", "end_s"))
-    by_id = np.argsort(ids)
-    columns = ("vm_id", "source", "target")
-    before = np.stack([_last_before(frame[column], ids, starts_s, ends_s) for column in columns], axis=1)
-    rank = np.sort(np.where(before < 0, len(ids), ids[before] - 1 if len(ids) else before), axis=1)
-    rank[:, 1:][rank[:, 1:] == rank[:, :-1]] = len(ids)
-    names = frame["migration_id"].gather(by_id).extend_constant(None, 1)
-    found = pl.DataFrame({f"{place}": names.gather(rank[:, place]) for place in range(len(columns))})
-    return found.select(after=pl.concat_list(pl.all()).list.drop_nulls())["after"]
+    before = np.stack([_last_before(frame[place].to_numpy(), starts_s, ends_s) for place in PLACES], axis=1)
+    none = frame.height
+    row = np.sort(np.where(before < 0, none, before), axis=1)
+    row[:, 1:][row[:, 1:] == row[:, :-1]] = none
+    row.sort(axis=1)
+    three = frame["migration_id"].extend_constant(None, 1).gather(row.ravel()).reshape(row.shape).arr.to_list()
+    found = pl.DataFrame({"three": three, "count": (row < none).sum(axis=1)})
+    return found.select(pl.col("three").list.head("count")).to_series()
 
 
-def _last_before(key: pl.Series, ids: Ints, starts_s: Ints, ends_s: Ints) -> Ints:
-    """Return for each row the row of the same key that ends last by its start, -1: none."""
-    number = key.rank("dense").cast(pl.Int64).to_numpy()
+def _last_before(number: Ints, starts_s: Ints, ends_s: Ints) -> Ints:
+    """Return for each row the row of the same number that ends last by its start, the last of several, -1: none."""
     span_s = int(ends_s.max(initial=0)) + 1
-    ended, wanted = number * span_s + ends_s, number * span_s + np.minimum(starts_s, span_s - 1)
-    order = np.lexsort((ids, ended))
+    before = np.full(len(number), -1)
+    rows = np.flatnonzero(np.bincount(number + 1)[number + 1] > 1)
+    ended = number[rows] * span_s + ends_s[rows]
+    order = np.argsort(ended, kind="stable")
+    wanted = number[rows] * span_s + np.minimum(starts_s[rows], span_s - 1)
     at = np.searchsorted(ended[order], wanted, side="right") - 1
-    row = np.append(order, -1)[at]
-    return np.where((row >= 0) & (number[row] == number), row, -1) if len(order) else row
+    row = rows[order[at]]
+    found = (at >= 0) & (number[row] == number[rows])
+    before[rows[found]] = row[found]
+    return before
 
 
 def wave_frame(problem: Problem, hosts: pl.DataFrame, migrations: pl.DataFrame) -> pl.DataFrame:

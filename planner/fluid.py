@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 from scipy.sparse import coo_array, csr_array, vstack
 
 Ints = NDArray[np.int64]
@@ -160,6 +159,8 @@ class _Program:
                 shape=(self.count, self.columns),
             )
         )
+        from scipy.optimize import linprog  # takes long to load, and a revision does without
+
         rows, limits = csr_array(vstack(self._rows)), np.concatenate(self._limits)
         found = linprog(  # type: ignore[call-overload]  # the stubs know no sparse rows
             cost,

@@ -86,10 +86,12 @@ def host_needs(problem: Problem) -> Needs:
     """Return what each due host takes at least, whatever else the plan does."""
     hosts, vms, network = problem.hosts, problem.vms, problem.network
     due = np.flatnonzero(hosts.due)
-    usable = (vms.duration_s >= 0) & (vms.rates_mbit_s[None, :] <= network.egress_mbit_s[vms.host][:, None])
-    far = np.int64(2**62)
-    shortest_s = np.where(usable, vms.duration_s, far).min(axis=1)
-    traffic = np.where(usable, vms.duration_s * vms.rates_mbit_s[None, :], far).min(axis=1)
+    most_mbit_s = network.egress_mbit_s[vms.host]
+    shortest_s, traffic = np.full((2, len(vms.host)), 2**62)
+    for rate_mbit_s, duration_s in zip(vms.rates_mbit_s.tolist(), vms.duration_s.T, strict=True):
+        usable = (duration_s >= 0) & (most_mbit_s >= rate_mbit_s)
+        np.minimum(shortest_s, duration_s, out=shortest_s, where=usable)
+        np.minimum(traffic, duration_s * rate_mbit_s, out=traffic, where=usable)
     of_due = hosts.due[vms.host]
     total = np.bincount(vms.host[of_due], weights=traffic[of_due], minlength=len(hosts.ids))
     longest_s, latest_s = np.zeros(len(hosts.ids), np.int64), np.zeros(len(hosts.ids), np.int64)
@@ -147,8 +149,11 @@ def demands(problem: Problem, needs: Needs) -> Iterator[Demand]:
     everyone = np.arange(len(needs.host))
     for kind in range(problem.out.group.shape[1]):
         group = problem.out.group[needs.host, kind]
-        for number in np.unique(group[group >= 0]).tolist():
-            member = np.flatnonzero(group == number)
+        by_group = np.argsort(group, kind="stable")
+        numbers, first = np.unique(group[by_group], return_index=True)
+        for number, member in zip(numbers.tolist(), np.split(by_group, first[1:]), strict=True):
+            if number < 0:
+                continue
             name = "hosts-out:" + ":".join(dict.fromkeys(problem.out.names[number]))
             one = np.ones(len(member))
             most_out = float(problem.out.limit[number])

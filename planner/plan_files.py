@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import dataframely as dy
 import polars as pl
@@ -27,6 +27,9 @@ from slacktide.planner.plan import (
 )
 from slacktide.planner.plan_references import reference_findings
 from slacktide.planner.policy_files import meaning
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 HEADER_FILE: Final = "plan.json"
 TABLES: Final[dict[str, type[dy.Schema]]] = {
@@ -110,8 +113,20 @@ def plan_id(plan: Plan) -> str:
     for name, schema in TABLES.items():
         table: pl.DataFrame = getattr(plan, name)
         state.update(f"\n{name} {table.height}\n".encode())
-        state.update(table.select(schema.column_names()).write_ndjson().encode())
+        table.select(schema.column_names()).write_ndjson(_Hashing(state))
     return state.hexdigest()[:ID_DIGITS]
+
+
+class _Hashing(io.BytesIO):
+    """A file that keeps nothing of what is written to it but its hash: a large plan is long as text."""
+
+    def __init__(self, state: "hashlib._Hash") -> None:
+        super().__init__()
+        self._state = state
+
+    def write(self, part: "ReadableBuffer") -> int:
+        self._state.update(part)
+        return memoryview(part).nbytes
 
 
 def _refused(path: Path, findings: list[Finding]) -> InputError:

@@ -3,6 +3,7 @@
 Made once for all checks of the audit, and from the tables alone: nothing of the planner's own problem is used.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -179,12 +180,16 @@ class Replay:
         """Return the migration ids of moves, by their place in :attr:`moves`."""
         return self.plan.migrations["migration_id"].gather(self.moves.row[moves]).to_list()
 
+    @cached_property
+    def named(self) -> tuple[Ints, Ints, Ints]:
+        """The place of each migration's VM, source and target, in the order of the plan's table; -1: no such name."""
+        table, hosts = self.plan.migrations, self.snapshot.hosts["host_id"]
+        vm = places(table["vm_id"], self.snapshot.vms["vm_id"])
+        return vm, places(table["source"], hosts), places(table["target"], hosts)
+
     def _moves(self) -> Moves:
         table = self.plan.migrations
-        vm, source, target = (
-            places(table[column], ids)
-            for column, ids in (("vm_id", self.vms.ids), ("source", self.hosts.ids), ("target", self.hosts.ids))
-        )
+        vm, source, target = self.named
         start_s = ints(table["start_s"])
         row = np.flatnonzero((vm >= 0) & (source >= 0) & (target >= 0))
         row = row[np.lexsort((ints(table["end_s"])[row], start_s[row], vm[row]))]
@@ -209,11 +214,11 @@ class Replay:
         )
 
 
-def places(names: pl.Series, ids: tuple[str, ...]) -> Ints:
-    """Return the place of each name in ``ids``; -1: not there, or null."""
-    known = pl.Series(ids, dtype=pl.String)
-    place = pl.Series(np.arange(len(ids)), dtype=pl.Int64)
-    return ints(names.cast(pl.String).replace_strict(known, place, default=-1, return_dtype=pl.Int64).fill_null(-1))
+def places(names: pl.Series, ids: Sequence[str] | pl.Series) -> Ints:
+    """Return the place of each name in ``ids``, which are distinct; -1: not there, or null."""
+    known = pl.DataFrame({"name": pl.Series(ids, dtype=pl.String)}).with_row_index("place")
+    found = pl.DataFrame({"name": names.cast(pl.String)}).join(known, on="name", how="left", maintain_order="left")
+    return ints(found["place"].cast(pl.Int64).fill_null(-1))
 
 
 def ints(column: pl.Series) -> Ints:
@@ -253,7 +258,7 @@ def _vms(snapshot: FleetSnapshot) -> Vms:
     one = np.ones(table.height, dtype=np.int64)
     return Vms(
         ids=tuple(table["vm_id"].to_list()),
-        host=places(table["host_id"], tuple(snapshot.hosts["host_id"].to_list())),
+        host=places(table["host_id"], snapshot.hosts["host_id"]),
         size=np.column_stack([ints(table["vcpus"]), ints(table["memory_mib"]), one]),
-        service=places(table["service_id"], tuple(snapshot.services["service_id"].to_list())),
+        service=places(table["service_id"], snapshot.services["service_id"]),
     )

@@ -15,11 +15,12 @@ from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError
 from slacktide.planner.assembly import (
+    PLACES,
     deferred_frame,
     figures,
     host_frame,
     in_order,
-    unordered_migrations,
+    nameless_migrations,
     wave_frame,
 )
 from slacktide.planner.audited import audited
@@ -28,6 +29,7 @@ from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.needs import Needs, host_needs
+from slacktide.planner.pacing import REACH, longest_pause, pace_s
 from slacktide.planner.plan import Plan, PlanHeader, Revision
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
@@ -35,8 +37,7 @@ from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem, positions
 from slacktide.planner.progress import Progress
 from slacktide.planner.revision_bounds import revision_bounds
-from slacktide.planner.revision_changes import changes_of, named_as_before, wave_numbers
-from slacktide.planner.solve import REACH, longest_pause, pace_s
+from slacktide.planner.revision_changes import changes_of, moves_of, named_as_before, wave_numbers
 
 Ints = NDArray[np.int64]
 
@@ -47,6 +48,8 @@ class Situation:
 
     parent: Plan
     progress: Progress
+    moves: pl.DataFrame
+    """The parent's migrations by number, with their states."""
     selected: int
     """Hosts that the campaign's first plan selected."""
     canary_hosts: int
@@ -77,7 +80,7 @@ def revise(snapshot: FleetSnapshot, policy: Policy, parent: Plan, progress: Prog
         build_instance(problem, progress.at_s),
         pressing_order(problem, needs),
         terms_of(problem, situation, needs),
-        promised=promised_by(problem, parent, progress),
+        promised=promised_by(problem, situation),
         underway=underway,
     )
     assert schedule is not None, "nobody halts this pass"
@@ -131,7 +134,8 @@ def situation_of(parent: Plan, progress: Progress, policy: Policy, problem: Prob
         gate_s = max(gate_s, _baked_s(back.filter(pl.col("wave") == 0), policy.canary.bake_s))
     if policy.gates.kind != "pipelined" and back.height:
         gate_s = max(gate_s, _baked_s(back, policy.gates.bake_s))
-    return Situation(parent, progress, selected, canary, passed, gate_s, _first_new_id(parent))
+    moves = moves_of(parent, progress, problem)
+    return Situation(parent, progress, moves, selected, canary, passed, gate_s, _first_new_id(parent))
 
 
 def _canary_passed(parent: Plan, progress: Progress, problem: Problem) -> bool:
@@ -239,32 +243,29 @@ def _gate_s(problem: Problem, out: pl.DataFrame, label: int) -> int:
     return int(known.max(initial=-bake_s)) + bake_s
 
 
-def promised_by(problem: Problem, parent: Plan, progress: Progress) -> Schedule:
+def promised_by(problem: Problem, situation: Situation) -> Schedule:
     """Return what of the parent is still to come, numbered as in the problem."""
+    parent, at_s = situation.parent, situation.progress.at_s
     hosts = parent.hosts.with_columns(number=positions(parent.hosts["host_id"], problem.hosts.ids))
     hosts = hosts.filter(pl.col("number") >= 0)
-    ahead = parent.migrations.filter(pl.col("start_s") >= progress.at_s).join(
-        progress.migrations, on="migration_id", how="anti"
-    )
-    vm = positions(ahead["vm_id"], problem.vms.ids)
-    source, target = (positions(ahead[side], problem.hosts.ids) for side in ("source", "target"))
+    there = pl.all_horizontal(pl.col(PLACES) >= 0)
+    ahead = situation.moves.filter((pl.col("start_s") >= at_s) & pl.col("state").is_null() & there)
+    vm, source, target, start_s, end_s = (ahead[name].to_numpy() for name in (*PLACES, "start_s", "end_s"))
     rates, bandwidth = problem.vms.rates_mbit_s, ahead["bandwidth_mbit_s"].to_numpy()
     rate = np.searchsorted(rates, bandwidth)
     same = rates[np.minimum(rate, len(rates) - 1)] == bandwidth
-    kept = (vm >= 0) & (source >= 0) & (target >= 0)
-    times = [ahead[name].cast(pl.Int64).to_numpy()[kept] for name in ("start_s", "end_s")]
     return Schedule(
         host=hosts["number"].to_numpy().copy(),
         wave=hosts["wave"].cast(pl.Int64).to_numpy(),
         drain_start_s=hosts["drain_start_s"].to_numpy(),
         drained_s=hosts["drained_s"].to_numpy(),
-        return_s=np.maximum(hosts["return_s"].to_numpy(), progress.at_s + 1),
-        vm=vm[kept],
-        source=source[kept],
-        target=target[kept],
-        start_s=times[0],
-        end_s=times[1],
-        rate=np.where(same, rate, -1)[kept].astype(np.int64),
+        return_s=np.maximum(hosts["return_s"].to_numpy(), at_s + 1),
+        vm=vm,
+        source=source,
+        target=target,
+        start_s=start_s,
+        end_s=end_s,
+        rate=np.where(same, rate, -1).astype(np.int64),
     )
 
 
@@ -298,8 +299,9 @@ def assemble(
     parent, progress = situation.parent, situation.progress
     wave = wave_numbers(problem, schedule, parent, situation.selected, situation.canary_passed)
     hosts = host_frame(problem, schedule, wave)
-    nameless = unordered_migrations(problem, schedule, wave)
-    migrations = in_order(named_as_before(nameless, parent, progress, situation.first_new_id))
+    nameless = nameless_migrations(problem, schedule, wave)
+    named = named_as_before(nameless, parent, situation.moves, progress.at_s, situation.first_new_id)
+    migrations = in_order(named)
     tables = {
         "hosts": hosts,
         "migrations": migrations,
@@ -313,7 +315,7 @@ def assemble(
         gate_s=situation.gate_s,
         selected_hosts=situation.selected,
         first_new_id=situation.first_new_id,
-        changes=changes_of(parent, progress, tables, snapshot),
+        changes=changes_of(parent, progress, situation.moves, named, tables, snapshot),
     )
     header = PlanHeader(
         id="",

@@ -107,15 +107,16 @@ def _after_those_out(rest: Problem, underway: Underway, back_s: Floats) -> Itera
     needs = host_needs(rest)
     if not len(needs.host):
         return
-    known = underway.return_s >= 0
+    order = np.argsort(back_s, kind="stable")
+    host, back_s, known = underway.host[order], back_s[order], underway.return_s[order] >= 0
     numbers = {":".join(dict.fromkeys(names)): number for number, names in enumerate(rest.out.names)}
-    groups = rest.out.group[underway.host]
+    groups = rest.out.group[host]
     for demand in demands(rest, needs):
         kind, _, name = demand.name.partition(":")
         if kind == "hosts-out":
             taken = (groups == numbers[name]).any(axis=1).astype(np.float64)
         else:
-            taken = rest.hosts.capacity[underway.host, 0 if kind == "vcpus" else 1] * known.astype(np.float64)
+            taken = rest.hosts.capacity[host, 0 if kind == "vcpus" else 1] * known.astype(np.float64)
         for area, limit in demand.areas:
             yield demand, enough_s(limit, taken, back_s, underway.from_s, float(area.sum()))
 

@@ -5,6 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.planner.assembly import PLACES, numbered
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.plan import Changes, Plan
@@ -13,7 +14,7 @@ from slacktide.planner.progress import Progress
 
 Ints = NDArray[np.int64]
 
-SAME_MOVE = ("vm_id", "source", "target", "start_s", "end_s", "bandwidth_mbit_s")
+SAME_MOVE = (*PLACES, "start_s", "end_s", "bandwidth_mbit_s")
 """What makes a migration of a revision its parent's."""
 
 
@@ -57,40 +58,71 @@ def _most_hosts(problem: Problem, selected: int) -> int:
     return max(1, selected) if limit is None else max(1, resolved(limit, selected))
 
 
-def named_as_before(frame: pl.DataFrame, parent: Plan, progress: Progress, first_new_id: int) -> pl.DataFrame:
+def moves_of(parent: Plan, progress: Progress, problem: Problem) -> pl.DataFrame:
+    """Return the parent's migrations, in their order, by number (-1: gone) and with their states (null: to come)."""
+    table = parent.migrations
+    vm, source, target = (
+        positions(table[column], ids)
+        for column, ids in (("vm_id", problem.vms.ids), ("source", problem.hosts.ids), ("target", problem.hosts.ids))
+    )
+    return (
+        table.select("migration_id", "start_s", "end_s", "bandwidth_mbit_s")
+        .with_columns(vm_place=vm, source_place=source, target_place=target)
+        .join(progress.migrations.select("migration_id", "state"), on="migration_id", how="left", maintain_order="left")
+    )
+
+
+def named_as_before(
+    frame: pl.DataFrame, parent: Plan, moves: pl.DataFrame, at_s: int, first_new_id: int
+) -> pl.DataFrame:
     """Return a revision's migrations with the parent's ids where they are the parent's, and new ones elsewhere.
 
-    Of those under way all but their times is as the parent says.
+    ``moves`` are the parent's by number.  Of those under way all but their times is as the parent says.
     """
-    running = progress.migrations.filter(pl.col("state") == "running").select("migration_id")
-    facts = parent.migrations.join(running, on="migration_id", how="semi")
-    ahead = parent.migrations.join(progress.migrations, on="migration_id", how="anti")
-    under_way = frame.filter(pl.col("start_s") < progress.at_s)
+    facts = parent.migrations.filter((moves["state"] == "running").fill_null(False))
+    ahead = moves.filter(pl.col("state").is_null())
+    under_way = frame.filter(pl.col("start_s") < at_s)
     kept_columns = [name for name in facts.columns if name not in ("wave", "start_s", "end_s", "after")]
-    under_way = under_way.select("vm_id", "wave", "start_s", "end_s").join(
+    under_way = under_way.select("vm_id", *PLACES, "wave", "start_s", "end_s").join(
         facts.select(kept_columns), on="vm_id", how="left"
     )
-    later = frame.filter(pl.col("start_s") >= progress.at_s).drop("migration_id")
-    later = later.join(ahead.select("migration_id", *SAME_MOVE), on=SAME_MOVE, how="left", maintain_order="left")
-    fresh = later["migration_id"].is_null()
+    later = frame.filter(pl.col("start_s") >= at_s)
+    row = same_move(later, ahead)
     width = len(parent.migrations["migration_id"][0]) - 1 if parent.migrations.height else 6
-    numbers = first_new_id + fresh.cast(pl.Int64).cum_sum() - 1
-    new_names = ("m" + numbers.cast(pl.String).str.zfill(max(6, width))).alias("new_name")
-    later = later.with_columns(new_names).with_columns(migration_id=pl.coalesce("migration_id", "new_name"))
-    columns = [name for name in frame.columns if name != "after"]
-    later = later.select(columns)
-    return pl.concat([under_way.select(columns).cast(later.schema), later]).sort("migration_id")
+    fresh = numbered(first_new_id, int(np.count_nonzero(row < 0)), width)
+    row[row < 0] = ahead.height + np.arange(len(fresh))
+    later = later.with_columns(migration_id=pl.concat([ahead["migration_id"], fresh]).gather(row))
+    return pl.concat([under_way.select(later.columns).cast(later.schema), later]).sort("migration_id")
 
 
-def changes_of(parent: Plan, progress: Progress, tables: dict[str, pl.DataFrame], snapshot: FleetSnapshot) -> Changes:
-    """Return the counts of what a revision keeps and changes."""
-    started = progress.migrations.filter(pl.col("state") != "failed").select("migration_id")
-    promised = parent.migrations.join(started, on="migration_id", how="anti")
-    planned = tables["migrations"].filter(pl.col("start_s") >= progress.at_s)
-    kept = planned.join(promised.select(SAME_MOVE), on=SAME_MOVE, how="semi").height
-    journey = ("vm_id", "source")
-    both = planned.join(promised.select(*journey, before="target"), on=journey, how="inner")
-    same_target = both.filter(pl.col("target") == pl.col("before")).height
+def same_move(moves: pl.DataFrame, others: pl.DataFrame) -> Ints:
+    """Return for each of ``moves`` which of ``others`` is the same, -1: none; a VM starts one at a time."""
+    count = 2 + int(max(frame["vm_place"].to_numpy().max(initial=0) for frame in (moves, others)))
+    key, known = (frame["start_s"].to_numpy() * count + frame["vm_place"].to_numpy() + 1 for frame in (moves, others))
+    order = np.append(np.argsort(known, kind="stable"), -1)
+    row = order[np.searchsorted(known[order[:-1]], key)]
+    same = row >= 0
+    for name in SAME_MOVE if others.height else ():
+        same &= moves[name].to_numpy() == others[name].to_numpy()[row]
+    return np.where(same, row, -1)
+
+
+def changes_of(
+    parent: Plan,
+    progress: Progress,
+    moves: pl.DataFrame,
+    named: pl.DataFrame,
+    tables: dict[str, pl.DataFrame],
+    snapshot: FleetSnapshot,
+) -> Changes:
+    """Return the counts of what a revision keeps and changes: of the parent's ``moves``, in its ``named`` ones."""
+    promised = moves.filter(pl.col("state").is_null() | (pl.col("state") == "failed")).select(SAME_MOVE)
+    planned = named.filter(pl.col("start_s") >= progress.at_s).select(SAME_MOVE)
+    kept = int(np.count_nonzero(same_move(planned, promised) >= 0))
+    journey = (pl.col("vm_place") + 1) * (len(snapshot.hosts) + 1) + pl.col("source_place") + 1
+    before, after = (moves.select("target_place", journey=journey) for moves in (promised, planned))
+    both = after.join(before, on="journey", how="inner", suffix="_before")
+    same_target = both.filter(pl.col("target_place") == pl.col("target_place_before")).height
     times = ("host_id", "drain_start_s", "return_s")
     out = progress.hosts.filter(pl.col("state") == "out")
     hosts = tables["hosts"]
@@ -104,7 +136,7 @@ def changes_of(parent: Plan, progress: Progress, tables: dict[str, pl.DataFrame]
         moves_led_elsewhere=both.height - same_target,
         moves_rescheduled=same_target - kept,
         moves_new=planned.height - both.height,
-        moves_dropped=promised.join(planned, on=journey, how="anti").height,
+        moves_dropped=before.join(after, on="journey", how="anti").height,
         hosts_under_way=hosts.height - ahead.height,
         hosts_kept=hosts_kept,
         hosts_changed=known_ahead - hosts_kept,

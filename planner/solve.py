@@ -19,6 +19,7 @@ from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance
 from slacktide.planner.needs import Needs, canary_size, host_needs
 from slacktide.planner.orders import Queue
+from slacktide.planner.pacing import REACH, longest_pause, pace_s
 from slacktide.planner.plan import Plan, PlanHeader
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
@@ -31,26 +32,8 @@ from slacktide.planner.stopping import Iterations, NoImprovement, Progress, Stop
 if TYPE_CHECKING:
     from slacktide.planner.cell_plans import CellMap
 
-REACH = 1024
-"""Targets that are looked at for one VM, the fullest that fit first; a host that finds no room looks at more later.
-
-With 96 a third of the first wave of 4,034 hosts at 75 % fill found no room that was there: the plan took 6 % longer and
-its pass no less time (4,034 hosts: 18 s with 96, 16 s with 1,536; 10,000 hosts: 6.8 s and 6.6 s; measured before a
-drained host went whole to a returned one, which made either pass several times faster).
-"""
 MOST_HOSTS_TWICE = 20_000
 """Due hosts up to which two passes are made for the first plan and the better one is taken."""
-PAUSES = 256
-"""A host that found no room looks again once so many-th of the due hosts has returned, at the latest.
-
-Of 1,000 hosts at 85 % fill some 130 are out at once: one in 256 is a minute later or less.
-"""
-MANY_HOSTS = 2_000
-PACE = 0.002
-"""In fleets of many hosts, freed places are given away at steps of this share of a host's time out.
-
-A host comes back every second or so there; trying all that wait each time would cost more than it gains.
-"""
 
 
 def make_plan(
@@ -211,15 +194,3 @@ def terms_of(problem: Problem, needs: Needs, bounds: Bounds) -> Terms:
         scatter_until_s=int(min(bounds.best_s, NO_LIMIT) / 2),
         longest_pause=longest_pause(needs),
     )
-
-
-def longest_pause(needs: Needs) -> int:
-    """Return how many returns a host that found no room lets pass at most before it looks again."""
-    return max(1, len(needs.host) // PAUSES)
-
-
-def pace_s(needs: Needs) -> int:
-    """Return the least time between two moments at which waiting hosts are tried."""
-    if len(needs.host) <= MANY_HOSTS:
-        return 1
-    return max(1, round(PACE * float(np.median(needs.drain_s + needs.patch_s))))

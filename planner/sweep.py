@@ -11,6 +11,8 @@ Numbers = NDArray[Any]
 
 LARGEST_CODE: Final = 2**62
 """Keys and moments are sorted as one 64-bit number each; beyond this, moments are numbered first."""
+DIGIT_BITS: Final = 16
+"""Numbers of so many bits numpy sorts by counting them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,22 +44,39 @@ def levels(key: Ints, at_s: Ints, change: Numbers, base: Numbers) -> Levels:
         times, moment = np.unique(at_s, return_inverse=True)
         moments = len(times)
     code = key * moments + moment
-    order = np.argsort(code)
-    ordered = code[order]
-    first = starts(ordered)
-    rows = order[first]
-    changed = np.add.reduceat(change[order], first, axis=0)
-    return Levels(key[rows], at_s[rows], cumulated(key[rows], changed) + base[key[rows]])
+    order = ascending(code)
+    last = ends(code[order])
+    rows = order[last]
+    key = key[rows]
+    level = base[key].astype(np.result_type(base, change), copy=False)
+    if change.ndim == 1:
+        level += summed(key, change[order], last)
+    else:
+        for quantity in range(change.shape[1]):
+            level[:, quantity] += summed(key, change[order, quantity], last)
+    return Levels(key, at_s[rows], level)
 
 
-def cumulated(key: Ints, change: Numbers) -> Numbers:
-    """Return the running sum of ``change`` within each run of equal keys."""
-    total = np.cumsum(change, axis=0)
+def ascending(codes: Ints) -> Ints:
+    """Return the order that sorts ``codes``, none negative: digit after digit, each of 16 bits, which takes no search.
+
+    Equal codes stay in the order in which they are.
+    """
+    order = np.argsort(codes.astype(np.uint16), kind="stable")
+    for shift in range(DIGIT_BITS, int(codes.max(initial=0)).bit_length(), DIGIT_BITS):
+        digit = (codes >> shift).astype(np.uint16)
+        order = order[np.argsort(digit[order], kind="stable")]
+    return order
+
+
+def summed(key: Ints, change: Numbers, last: NDArray[np.intp]) -> Numbers:
+    """Return the running sums of ``change`` at its places ``last``, each run of equal keys (of ``last``) by itself."""
+    total: Numbers = np.cumsum(change)[last]
     first = starts(key)
-    before = total[first] - change[first]
-    lengths = np.diff(first, append=len(key))
-    running: Numbers = total - np.repeat(before, lengths, axis=0)
-    return running
+    before = np.zeros(len(first), dtype=total.dtype)
+    before[1:] = total[first[1:] - 1]
+    total -= np.repeat(before, np.diff(first, append=len(key)))
+    return total
 
 
 def excess(swept: Levels, limit: Numbers, quantity: int | None = None) -> Excess:
@@ -75,3 +94,10 @@ def starts(values: Ints) -> NDArray[np.intp]:
     fresh = np.ones(len(values), dtype=np.bool_)
     np.not_equal(values[1:], values[:-1], out=fresh[1:])
     return np.flatnonzero(fresh)
+
+
+def ends(values: Ints) -> NDArray[np.intp]:
+    """Return where each run of equal values has its last."""
+    final = np.ones(len(values), dtype=np.bool_)
+    np.not_equal(values[1:], values[:-1], out=final[:-1])
+    return np.flatnonzero(final)

@@ -52,6 +52,10 @@ def access_classes(hosts: int, switches: int, tail: NDArray[np.integer], head: N
 def _listed(host: NDArray[np.integer], switch: NDArray[np.integer], name: str) -> pl.DataFrame:
     return (
         pl.DataFrame({"host": host.astype(np.int32), name: switch})
-        .group_by("host")
-        .agg(pl.col(name).unique().sort().cast(pl.String).str.join(","))
+        .unique()
+        .sort("host", name)
+        .with_columns(pl.col(name).cast(pl.String))
+        .group_by("host", maintain_order=True)
+        .agg(name)
+        .with_columns(pl.col(name).list.join(","))
     )

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import networkx as nx
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -13,6 +12,9 @@ from numpy.typing import NDArray
 from slacktide.errors import InputError
 from slacktide.ids import HostId
 from slacktide.topology.domains import FailureDomains
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 FILE = "links.parquet"
 
@@ -82,6 +84,8 @@ class Datacenter:
     @cached_property
     def graph(self) -> "nx.DiGraph[Any]":
         """The datacenter as a frozen networkx graph over node names; edges carry ``capacity_mbit_s``."""
+        import networkx as nx  # takes long to load, and planning does without
+
         graph: nx.DiGraph[Any] = nx.DiGraph()
         graph.add_nodes_from(self.hosts, kind="host")
         graph.add_nodes_from(self.switches, kind="switch")

@@ -32,16 +32,10 @@ class Eligibility:
     def check(self, replay: Replay) -> Iterator[Finding]:
         """Yield migrations that the VM does not allow."""
         moves, snapshot = replay.moves, replay.snapshot
-        vms = snapshot.vms.select(pl.col("eviction").cast(pl.String), "machine_types").with_columns(
-            vm=pl.Series(np.arange(snapshot.vms.height))
+        moved = snapshot.vms.select(pl.col("eviction").cast(pl.String), "machine_types")[moves.vm].with_columns(
+            target_type=snapshot.hosts["machine_type"].gather(moves.target),
+            restarted=pl.Series(moves.strategy == RESTART),
         )
-        moved = pl.DataFrame(
-            {
-                "vm": moves.vm,
-                "target_type": snapshot.hosts["machine_type"].gather(moves.target),
-                "restarted": moves.strategy == RESTART,
-            }
-        ).join(vms, on="vm", how="left", maintain_order="left")
         wrong_type = ~pl.col("machine_types").list.contains(pl.col("target_type"))
         for wrong, fact in (
             (wrong_type, "goes to {target}, whose machine type {type} the VM may not run on"),

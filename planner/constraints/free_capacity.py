@@ -3,7 +3,7 @@
 import numpy as np
 
 from slacktide.planner.replay import Ints, Replay
-from slacktide.planner.sweep import Levels, cumulated, levels, starts
+from slacktide.planner.sweep import Levels, levels, starts, summed
 
 
 def free_capacity(replay: Replay, domain: Ints, domains: int) -> tuple[Levels, Ints]:
@@ -56,6 +56,7 @@ def largest_in_service(
     missing = np.full(len(total), count, dtype=np.int64)
     span = int(grid.at_s.max(initial=0)) + 1
     codes = grid.key * span + grid.at_s
+    everywhere = np.arange(len(codes))
     for value in np.unique(size[counted])[::-1]:
         alike = counted & (size == value)
         base = np.bincount(domain[alike], minlength=domains)
@@ -63,7 +64,7 @@ def largest_in_service(
         place = np.searchsorted(codes, domain[out_host[events]] * span + out_s[events])
         change = np.zeros(len(grid.key), dtype=np.int64)
         np.subtract.at(change, place, out[events])
-        serving = cumulated(grid.key, change) + base[grid.key]
+        serving = summed(grid.key, change, everywhere) + base[grid.key]
         taken = np.minimum(missing, np.concatenate([serving, base]))
         total += taken * value
         missing -= taken

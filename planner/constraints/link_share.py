@@ -10,8 +10,8 @@ from scipy import sparse
 
 from slacktide.errors import UsageError
 from slacktide.findings import Finding
-from slacktide.planner.replay import NEVER, Ints, Replay
-from slacktide.planner.sweep import excess, levels
+from slacktide.planner.replay import NEVER, Bools, Ints, Replay
+from slacktide.planner.sweep import Excess, Levels, excess, levels
 
 if TYPE_CHECKING:
     from slacktide.planner.encoding import Encoding, Leg
@@ -35,6 +35,13 @@ PROBED: Final = 512
 
 ROUNDING_MBIT_S: Final = 1e-3
 """Sums of shares in double precision may exceed a limit by this much and still keep it."""
+
+CELLS: Final = 2_000_000
+"""Links times parts of time in which all that is on a link at any moment of a part is summed up: 16 MB.
+
+Most links never carry as much as their limit even so; only the others are swept.  More cells spare more links, and cost
+more than they save.
+"""
 
 PARTS_PER_MBIT: Final = 100_000
 """The solver counts in whole parts.  Rounded, a hundred migrations on a link stay within half of the rounding above."""
@@ -67,34 +74,29 @@ class LinkShare:
 
     def check(self, replay: Replay) -> Iterator[Finding]:
         """Yield overfull links and NICs: the first moment and the peak."""
-        yield from self._nics(replay)
+        nics = _nic_levels(replay)
+        yield from self._nics(replay, nics)
         moves, routing = replay.moves, replay.routing
         sending = np.flatnonzero(moves.bandwidth_mbit_s > 0)
         probed = sending[:: max(1, len(sending) // PROBED)]
         try:
             loads = routing.link_loads(moves.source[probed], moves.target[probed])
             if loads.nnz * len(sending) <= ENTRIES_BY_LINK * max(1, len(probed)):
-                yield from self._links(replay, sending)
+                yield from self._links(replay, sending, nics)
                 return
             merged = routing.bundle_loads(moves.source[probed], moves.target[probed])
             if not _alike(loads, merged, routing.bundle_of_link):
                 message = "links of one bundle are not loaded alike, so the links were swept one by one"
                 yield Finding(self.rule, message, "Report this: routing contradicts itself", "warning")
-                yield from self._links(replay, sending)
+                yield from self._links(replay, sending, nics)
                 return
             yield from self._bundles(replay, sending)
         except UsageError as error:
             yield Finding(self.rule, f"{error.subject}: {error.fact}", error.remedy)
 
-    def _nics(self, replay: Replay) -> Iterator[Finding]:
-        moves, hosts = replay.moves, replay.hosts
-        for end, direction in ((moves.source, "sends"), (moves.target, "receives")):
-            swept = levels(
-                np.concatenate([end, end]),
-                np.concatenate([moves.start_s, moves.end_s]),
-                np.concatenate([moves.bandwidth_mbit_s, -moves.bandwidth_mbit_s]),
-                np.zeros(len(hosts.ids), dtype=np.int64),
-            )
+    def _nics(self, replay: Replay, nics: tuple[Levels, Levels]) -> Iterator[Finding]:
+        hosts = replay.hosts
+        for swept, direction in zip(nics, ("sends", "receives"), strict=True):
             over = excess(swept, hosts.nic_mbit_s)
             for host, at_s, peak in zip(over.key.tolist(), over.at_s.tolist(), over.peak.tolist(), strict=True):
                 yield Finding(
@@ -106,9 +108,10 @@ class LinkShare:
                     at_s=at_s,
                 )
 
-    def _links(self, replay: Replay, sending: Ints) -> Iterator[Finding]:
+    def _links(self, replay: Replay, sending: Ints, nics: tuple[Levels, Levels]) -> Iterator[Finding]:
         capacity = replay.datacenter.capacity_mbit_s.astype(np.float64)
-        first_s, peak = _sweep(replay, sending, replay.routing.link_loads, self.share * capacity)
+        watched = _may_exceed(replay, nics, self.share * capacity)
+        first_s, peak = _sweep(replay, sending, replay.routing.link_loads, self.share * capacity, watched)
         for link in np.flatnonzero(first_s < NEVER).tolist():
             name = replay.datacenter.link_names[link]
             yield self._finding(name, name, peak[link], capacity[link], first_s[link])
@@ -117,7 +120,8 @@ class LinkShare:
         """Yield the first link of each overfull bundle, with the load and capacity of one link."""
         routing = replay.routing
         capacity = routing.bundle_capacity_mbit_s
-        first_s, peak = _sweep(replay, sending, routing.bundle_loads, self.share * capacity)
+        watched = np.ones(len(capacity), dtype=np.bool_)
+        first_s, peak = _sweep(replay, sending, routing.bundle_loads, self.share * capacity, watched)
         for bundle in np.flatnonzero(first_s < NEVER).tolist():
             links = np.flatnonzero(routing.bundle_of_link == bundle)
             name, count = replay.datacenter.link_names[links[0]], len(links)
@@ -135,16 +139,42 @@ class LinkShare:
         )
 
 
+def _nic_levels(replay: Replay) -> tuple[Levels, Levels]:
+    """Return what each host sends and what it receives, over time."""
+    moves = replay.moves
+    at_s = np.concatenate([moves.start_s, moves.end_s])
+    change = np.concatenate([moves.bandwidth_mbit_s, -moves.bandwidth_mbit_s])
+    idle = np.zeros(len(replay.hosts.ids), dtype=np.int64)
+    sent, received = (levels(np.concatenate([end, end]), at_s, change, idle) for end in (moves.source, moves.target))
+    return sent, received
+
+
+def _may_exceed(replay: Replay, nics: tuple[Levels, Levels], allowed_mbit_s: NDArray[np.float64]) -> Bools:
+    """Return the links but those of hosts that never send or receive as much as one of their links may carry.
+
+    A migration that ends before it starts counts against the others, so that there is no telling.
+    """
+    datacenter, moves, hosts = replay.datacenter, replay.moves, len(replay.hosts.ids)
+    possible = np.ones(len(allowed_mbit_s), dtype=np.bool_)
+    if (moves.end_s < moves.start_s).any():
+        return possible
+    for swept, end in zip(nics, (datacenter.tail, datacenter.head), strict=True):
+        most = np.zeros(hosts, dtype=np.int64)
+        np.maximum.at(most, swept.key, swept.level)
+        of_host = np.flatnonzero(end < hosts)
+        possible[of_host] &= most[end[of_host]] > allowed_mbit_s[of_host]
+    return possible
+
+
 def _sweep(
-    replay: Replay, sending: Ints, loads_of: Loads, allowed_mbit_s: NDArray[np.float64]
+    replay: Replay, sending: Ints, loads_of: Loads, allowed_mbit_s: NDArray[np.float64], watched: Bools
 ) -> tuple[Ints, NDArray[np.float64]]:
     """Return for each link the first moment above its limit (NEVER: none) and the highest load above it.
 
-    Migrations are taken in the order of their starts, in blocks; what happens before the next block's first start is
-    swept, the ends after it are carried over.
+    Only links that are ``watched`` can exceed it.  Migrations are taken in the order of their starts, in blocks; what
+    happens before the next block's first start is swept, the ends after it are carried over.
     """
     moves, links = replay.moves, len(allowed_mbit_s)
-    limit = allowed_mbit_s + ROUNDING_MBIT_S
     first_s, peak, running = np.full(links, NEVER), np.zeros(links), np.zeros(links)
     order = sending[np.argsort(moves.start_s[sending], kind="stable")]
     link, at_s, change = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0)
@@ -153,19 +183,50 @@ def _sweep(
         part = order[begin : begin + block]
         begin += len(part)
         loads = loads_of(moves.source[part], moves.target[part]).tocoo()
-        rate = loads.data * moves.bandwidth_mbit_s[part][loads.row]
-        link = np.concatenate([link, loads.col, loads.col]).astype(np.int64)
-        at_s = np.concatenate([at_s, moves.start_s[part][loads.row], moves.end_s[part][loads.row]])
+        kept = watched[loads.col]
+        row, column = loads.row[kept], loads.col[kept]
+        rate = loads.data[kept] * moves.bandwidth_mbit_s[part][row]
+        link = np.concatenate([link, column, column])
+        at_s = np.concatenate([at_s, moves.start_s[part][row], moves.end_s[part][row]])
         change = np.concatenate([change, rate, -rate])
         horizon_s = moves.start_s[order[begin]] if begin < len(order) else NEVER
         done = at_s < horizon_s
-        over = excess(levels(link[done], at_s[done], change[done], running), limit)
+        over = overfull(link[done], at_s[done], change[done], running, allowed_mbit_s)
         first_s[over.key] = np.minimum(first_s[over.key], over.at_s)
         peak[over.key] = np.maximum(peak[over.key], over.peak)
         running += np.bincount(link[done], weights=change[done], minlength=links)
         link, at_s, change = link[~done], at_s[~done], change[~done]
         block = max(PROBED, int(ENTRIES_AT_ONCE * len(part) / max(1, loads.nnz)))
     return first_s, peak
+
+
+def overfull(
+    link: Ints,
+    at_s: Ints,
+    change: NDArray[np.float64],
+    running: NDArray[np.float64],
+    allowed_mbit_s: NDArray[np.float64],
+) -> Excess:
+    """Return the links that exceed their limit.
+
+    What ends in a part of time is first counted as if it stayed to the part's end; links that keep their limit even so
+    need not be swept.
+    """
+    used = np.flatnonzero(np.bincount(link, minlength=len(running)))
+    if not len(used):
+        return Excess(link, at_s, change)
+    place = np.zeros(len(running), dtype=np.int64)
+    place[used] = np.arange(len(used))
+    parts = max(1, CELLS // len(used) - 1)
+    first_s = int(at_s.min())
+    part_s = (int(at_s.max()) - first_s) // parts + 1
+    cell = place[link] * (parts + 1) + (at_s - first_s) // part_s + (change < 0)
+    sums = np.bincount(cell, weights=change, minlength=len(used) * (parts + 1)).reshape(len(used), -1)
+    suspect = np.zeros(len(running), dtype=np.bool_)
+    np.cumsum(sums, axis=1, out=sums)
+    suspect[used] = running[used] + sums.max(axis=1) > allowed_mbit_s[used]
+    chosen = suspect[link]
+    return excess(levels(link[chosen], at_s[chosen], change[chosen], running), allowed_mbit_s + ROUNDING_MBIT_S)
 
 
 def _alike(

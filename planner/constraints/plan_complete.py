@@ -25,15 +25,16 @@ class PlanComplete:
         yield from self._vms(replay)
 
     def _unknown_names(self, replay: Replay) -> Iterator[Finding]:
-        plan, hosts, vms = replay.plan, replay.hosts.ids, replay.vms.ids
-        for table, column, ids in (
-            (plan.hosts, "host_id", hosts),
-            (plan.deferred, "host_id", hosts),
-            (plan.migrations, "vm_id", vms),
-            (plan.migrations, "source", hosts),
-            (plan.migrations, "target", hosts),
+        plan, hosts = replay.plan, replay.hosts.ids
+        vm, source, target = replay.named
+        for table, column, place in (
+            (plan.hosts, "host_id", places(plan.hosts["host_id"], hosts)),
+            (plan.deferred, "host_id", places(plan.deferred["host_id"], hosts)),
+            (plan.migrations, "vm_id", vm),
+            (plan.migrations, "source", source),
+            (plan.migrations, "target", target),
         ):
-            for name in table[column].filter(pl.Series(places(table[column], ids) < 0)).to_list():
+            for name in table[column].filter(pl.Series(place < 0)).to_list():
                 fact = f"the plan's {column} {name} is not in the snapshot"
                 yield Finding(self.rule, fact, "Plan this snapshot again", subjects=(name,))
         for name in unknown(replay.snapshot.hosts, replay.policy):

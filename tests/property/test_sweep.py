@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slacktide.planner import sweep
+from slacktide.planner.constraints import link_share
 
 KEYS, HORIZON = 4, 12
 intervals = st.lists(
@@ -64,3 +65,34 @@ def test_huge_times_are_swept_like_small_ones(taken: list[tuple[int, int, int, i
         numbered = swept(taken, base)
     for name in ("key", "at_s", "level"):
         np.testing.assert_array_equal(getattr(plain, name), getattr(numbered, name))
+
+
+@given(st.lists(st.integers(0, 2**62), max_size=20) | st.lists(st.integers(0, 9), max_size=20))
+def test_ascending_codes_are_stable(codes: list[int]) -> None:
+    order = sweep.ascending(np.array(codes, dtype=np.int64)).tolist()
+    assert order == sorted(range(len(codes)), key=lambda place: codes[place])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, KEYS - 1), st.integers(0, HORIZON), st.integers(-3, HORIZON), st.integers(1, 5)),
+        max_size=12,
+    ),
+    bases,
+    limits,
+    st.sampled_from([1, 2 * KEYS, 100]),
+)
+def test_links_that_are_not_swept_keep_their_limit(
+    taken: list[tuple[int, int, int, int]], base: list[int], limit: list[int], cells: int
+) -> None:
+    """However few the parts of time, and even where migrations end before they start."""
+    link, start_s, length_s, amount = np.array(taken, dtype=np.int64).reshape(-1, 4).T
+    link, at_s = np.concatenate([link, link]), np.concatenate([start_s, np.maximum(0, start_s + length_s)])
+    change, running = np.concatenate([amount, -amount]).astype(np.float64), np.array(base, dtype=np.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(link_share, "CELLS", cells)
+        found = link_share.overfull(link, at_s, change, running, np.array(limit, dtype=np.float64))
+    swept = sweep.levels(link, at_s, change, running)
+    expected = sweep.excess(swept, np.array(limit) + link_share.ROUNDING_MBIT_S)
+    for name in ("key", "at_s", "peak"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))

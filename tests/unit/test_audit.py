@@ -339,6 +339,20 @@ def test_blocks_of_migrations_are_swept_like_one(monkeypatch: pytest.MonkeyPatch
     assert len(whole) > 3
 
 
+def test_a_migration_that_ends_before_it_starts_hides_nothing() -> None:
+    """h1 hangs on both leaves: what goes to h2 is not on its link to leaf2, but takes from what h1 sends in all."""
+    snapshot = small_fleet()
+    second = [("h1", "leaf2", 10_000), ("leaf2", "h1", 10_000)]
+    cables = pl.DataFrame(second, schema=snapshot.links.schema, orient="row")
+    snapshot = replace(snapshot, links=pl.concat([snapshot.links, cables]).sort("tail", "head"))
+    policy = POLICY.model_copy(update={"link_share": 0.39})
+    backwards = move("m9", "h1", "h2", 100, end_s=60, bandwidth_mbit_s=4000)
+    for changes in ({}, backwards):
+        plan = edited(small_plan(), snapshot, policy, migrations=changes)
+        findings = of_rule("link-share", list(audit(snapshot, plan).findings))
+        assert "h1 -> leaf2" in {finding.subjects[0] for finding in findings}
+
+
 def two_spines() -> FleetSnapshot:
     """The small fleet with two spines of 2,000 Mbit/s a link between its leaves."""
     snapshot = small_fleet()
