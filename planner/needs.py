@@ -14,6 +14,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 RESOURCES = ("vcpus", "memory")
+FAR = 2**62
+"""More than anything takes."""
 TOLERANCE = 1e-9
 """Quotients are lowered by this share before they are rounded up, so that rounding never lifts a bound."""
 RESERVE_ROUNDING = 1e-6
@@ -87,7 +89,7 @@ def host_needs(problem: Problem) -> Needs:
     hosts, vms, network = problem.hosts, problem.vms, problem.network
     due = np.flatnonzero(hosts.due)
     most_mbit_s = network.egress_mbit_s[vms.host]
-    shortest_s, traffic = np.full((2, len(vms.host)), 2**62)
+    shortest_s, traffic = np.full((2, len(vms.host)), FAR)
     for rate_mbit_s, duration_s in zip(vms.rates_mbit_s.tolist(), vms.duration_s.T, strict=True):
         usable = (duration_s >= 0) & (most_mbit_s >= rate_mbit_s)
         np.minimum(shortest_s, duration_s, out=shortest_s, where=usable)
@@ -98,7 +100,7 @@ def host_needs(problem: Problem) -> Needs:
     np.maximum.at(longest_s, vms.host[of_due], shortest_s[of_due])
     np.maximum.at(latest_s, vms.host[of_due], (shortest_s + vms.notice_s)[of_due])
     egress = np.maximum(network.egress_mbit_s, 1).astype(np.float64)
-    leaving = np.flatnonzero(of_due & ~vms.restart & (traffic < far))
+    leaving = np.flatnonzero(of_due & ~vms.restart & (traffic < FAR))
     live_mib, sending_s, kept_mib_s = _leaving(
         vms.host[leaving], vms.demand[leaving, 1], traffic[leaving] / egress[vms.host[leaving]], len(hosts.ids)
     )
@@ -118,9 +120,11 @@ def host_needs(problem: Problem) -> Needs:
 
 def _densest(problem: Problem, spare_mib: Floats) -> Floats:
     """Return how much memory a Mbit that is sent moves at most, of any VM that fits into each of ``spare_mib``."""
-    vms, far = problem.vms, np.int64(2**62)
-    sent = np.where(vms.duration_s > 0, vms.duration_s * vms.rates_mbit_s[None, :], far).min(axis=1)
-    live = np.flatnonzero(~vms.restart & (sent > 0) & (sent < far))
+    vms = problem.vms
+    sent = np.full(len(vms.host), FAR)
+    for rate_mbit_s, duration_s in zip(vms.rates_mbit_s.tolist(), vms.duration_s.T, strict=True):
+        np.minimum(sent, duration_s * rate_mbit_s, out=sent, where=duration_s > 0)
+    live = np.flatnonzero(~vms.restart & (sent > 0) & (sent < FAR))
     live = live[np.argsort(vms.demand[live, 1], kind="stable")]
     mib = vms.demand[live, 1].astype(np.float64)
     densest = np.maximum.accumulate(np.append(0.0, mib / sent[live]))
