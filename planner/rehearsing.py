@@ -77,7 +77,7 @@ class Rehearsals:
     def order(self, best: Schedule, rng: np.random.Generator, halt: Ints) -> Queue:
         """Return an order to try, made from the best schedule so far and chance; ``halt`` set to 1 cuts it short."""
         if len(self.needs.host) >= FEWEST_HOSTS and rng.random() < END_ALONE:
-            return self._other_end(best, rng, halt)
+            return self.other_end(best, rng, halt)
         out_s = self._out_s(best)
         if len(self.needs.host) < FEWEST_HOSTS or rng.random() < FROM_BEST:
             start_s = light_first(self.problem, self.needs, self._starts(best))
@@ -92,7 +92,7 @@ class Rehearsals:
             start_s[behind] = _polished(cast, _cheaper(cast, start_s[behind]), rng, halt)
         return Queue(order_of(self.problem, self.needs, light_first(self.problem, self.needs, start_s)), in_turn)
 
-    def _other_end(self, best: Schedule, rng: np.random.Generator, halt: Ints) -> Queue:
+    def other_end(self, best: Schedule, rng: np.random.Generator, halt: Ints) -> Queue:
         """Return the order of the best schedule up to some moment near its end, and another one of who leaves then.
 
         What is out at that moment is known, so a rehearsal of the end alone is closer to what a pass will do.

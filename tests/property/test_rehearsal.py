@@ -32,7 +32,8 @@ def cast_of(
         limit=limit,
         amount=np.tile((1 + (rack + 1) % 3)[:, None] / room, 2),
         weight=rng.integers(1, 4, hosts).astype(np.float64),
-        gate_s=5,
+        from_s=5,
+        begun=0,
         makespan_s=100.0,
         exposure_s=1000.0,
         exposure_counts=0.5,
@@ -98,6 +99,15 @@ def test_polishing_never_costs_more_and_repeats(cast: Cast, seed: int) -> None:
     assert polish(cast, start_s, 20, seed, new_halt()).tolist() == polished.tolist()
 
 
+@settings(max_examples=60, deadline=None)
+@given(casts, st.integers(0, 1000), st.integers(0, 3))
+def test_hosts_that_are_out_already_keep_their_places(cast: Cast, seed: int, begun: int) -> None:
+    count = min(begun, len(cast.out_s) - 1)
+    start_s = np.random.default_rng(seed).random(len(cast.out_s)) * 100
+    polished = polish(cast._replace(begun=count), start_s, 20, seed, new_halt())
+    assert set(np.argsort(polished, kind="stable")[:count].tolist()) == set(range(count))
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 8))
 def test_rounds_dealt_out_anew_keep_their_hosts_and_their_starts(seed: int, hosts: int, at_once: int) -> None:
@@ -145,7 +155,7 @@ def test_one_host_more_than_whole_rounds_ends_with_the_others() -> None:
 def paid(cast: Cast, start_s: np.ndarray) -> float:
     """Return what an order costs, as the search counts it."""
     leaves_s = np.array(plainly(cast, np.argsort(start_s, kind="stable")))
-    return_s = cast.gate_s + leaves_s + cast.out_s
+    return_s = cast.from_s + leaves_s + cast.out_s
     exposure = cast.exposure_counts * (cast.weight * return_s).sum() / cast.exposure_s
     overrun_s = np.maximum(return_s - AIM * cast.makespan_s, 0).sum() * OVERRUN / min(cast.limit[0], len(leaves_s))
     return float((return_s.max() + overrun_s) / cast.makespan_s + exposure)

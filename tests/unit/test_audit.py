@@ -566,6 +566,17 @@ def test_a_canary_that_is_too_large() -> None:
     assert "wave 0 has 2 hosts; the policy allows 1" in finding.message
 
 
+def test_a_canary_that_is_too_small() -> None:
+    finding = only(found(policy={"canary": Canary(hosts=2, bake_s=100)}))
+    assert (finding.rule, finding.subjects) == ("waves-and-gates", ("wave 0",))
+    assert "the canary has 1 hosts; the policy asks for 2" in finding.message
+
+
+def test_a_canary_is_no_larger_than_a_wave_may_be() -> None:
+    waves = {"canary": Canary(hosts=2, bake_s=100), "gates": Gates(max_wave_hosts=1)}
+    assert not [finding for finding in found(policy=waves) if "the canary has" in finding.message]
+
+
 def test_a_wave_that_is_too_large() -> None:
     gates = {"gates": Gates(max_wave_hosts=1)}
     assert found(policy=gates) == []

@@ -14,7 +14,7 @@ from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.needs import demands, host_needs
 from slacktide.planner.policy import Canary, Policy, Reserve, Selection
 from slacktide.planner.problem import Problem, build_problem
-from slacktide.planner.solve import assemble
+from slacktide.planner.solve import assemble, make_plan
 
 UNLIMITED = Policy(reserve=Reserve(share=0.0), max_out={"fleet": 100}, canary=Canary(hosts=0))
 
@@ -94,6 +94,36 @@ def test_the_canary_delays_the_others() -> None:
     policy = {"canary": Canary(hosts=1, bake_s=50)}
     assert bounds_of(3, [], policy).makespan_s["chain"] == 100 + 50 + 100
     assert bounds_of(3, [], policy).returns_s.tolist() == [100, 250, 250]
+
+
+def test_the_others_wait_for_the_whole_canary() -> None:
+    """The VM of h1 is told 400 s ahead, the others 500 s: of any two canary hosts the second is back after 500 s."""
+    vms = [{"host_id": f"h{number}", "memory_mib": 1, "notice_s": 500 - 100 * (number == 1)} for number in (1, 2, 3, 4)]
+    policy = {"canary": Canary(hosts=2, bake_s=50)}
+    moved_s = bounds_of(4, vms, {}).returns_s[0] - 500
+    assert bounds_of(4, vms, policy).makespan_s["chain"] == 600 + moved_s + 50 + 100 + moved_s
+    problem = build_problem(row_fleet(4, vms), UNLIMITED.model_copy(update=policy))
+    assert compute_bounds(problem, complete=False).makespan_s["chain"] == 500 + moved_s + 50 + 100 + moved_s
+
+
+def test_a_canary_that_cannot_leave_together_is_waited_for() -> None:
+    """One host may be out at a time: the second of the canary leaves when the first is back, the third once it baked."""
+    policy = UNLIMITED.model_copy(update={"canary": Canary(hosts=2, bake_s=50), "max_out": {"fleet": 1}})
+    plan = make_plan(row_fleet(3, []), policy)
+    assert plan.hosts.sort("drain_start_s").select("wave", "drain_start_s", "return_s").rows() == [
+        (0, 0, 100),
+        (0, 100, 200),
+        (1, 250, 350),
+    ]
+    assert plan.header.summary.audit.findings == ()
+    assert plan.header.summary.makespan_bound_s <= 350
+
+
+def test_what_moves_send_and_not_their_memory_alone_takes_time() -> None:
+    """Ten moves of 1 MiB take no time to send and seconds to set up; each VM holds its room until its own turn."""
+    few = bounds_of(8, [{"host_id": f"h{number}", "memory_mib": 900} for number in range(1, 9)], {})
+    many = bounds_of(8, [{"host_id": f"h{number}", "memory_mib": 90} for number in range(1, 9) for _ in range(10)], {})
+    assert many.makespan_s["memory"] > few.makespan_s["memory"]
 
 
 def test_a_canary_of_every_host_delays_nobody() -> None:

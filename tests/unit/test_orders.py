@@ -93,10 +93,10 @@ def test_rehearsed_hosts_leave_after_their_notice(notice_s: int) -> None:
     rehearsals = Rehearsals(problem, needs, bounds)
     behind = rehearsals.behind()
     cast = rehearsals.cast(np.asarray(needs.drain_s + needs.patch_s, np.float64), behind, 1.0, 1.0, in_turn=False)
-    leaves_s = cast.gate_s + rehearse(cast, np.arange(len(behind)))
+    leaves_s = cast.from_s + rehearse(cast, np.arange(len(behind)))
     soonest_s = (needs.earliest_s - needs.drain_s - needs.patch_s)[behind]
     assert (leaves_s >= soonest_s - 60).all()
-    assert leaves_s.min() <= max(cast.gate_s, soonest_s.min()) + 60
+    assert leaves_s.min() <= max(cast.from_s, soonest_s.min()) + 60
 
 
 def test_a_host_leaves_as_soon_as_the_last_vm_on_its_way_to_it_is_there() -> None:
