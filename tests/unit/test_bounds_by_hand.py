@@ -107,7 +107,7 @@ def test_the_others_wait_for_the_whole_canary() -> None:
 
 
 def test_a_canary_that_cannot_leave_together_is_waited_for() -> None:
-    """One host may be out at a time: the second of the canary leaves when the first is back, the third once it baked."""
+    """One host may be out at once: the second of the canary leaves when the first is back, the third once it baked."""
     policy = UNLIMITED.model_copy(update={"canary": Canary(hosts=2, bake_s=50), "max_out": {"fleet": 1}})
     plan = make_plan(row_fleet(3, []), policy)
     assert plan.hosts.sort("drain_start_s").select("wave", "drain_start_s", "return_s").rows() == [
