@@ -169,6 +169,19 @@ def finds_room(instance: Instance, state: State, host: int, at_s: int) -> bool:
 
 
 @inlined
+def fits_now(instance: Instance, state: State, host: int) -> bool:
+    """Return whether a host has room beside the reserves of all hosts without anybody's return."""
+    for family in range(instance.reserve_groups.shape[1]):
+        group = instance.reserve_groups[host, family]
+        if group >= 0 and instance.reserve_of_all[group] > 0:
+            for resource in range(2):
+                left = state.reserve_free[group, resource] - instance.capacity[host, resource]
+                if left < instance.reserve[group, resource]:
+                    return False
+    return True
+
+
+@inlined
 def takes_all(instance: Instance, state: State, host: int, wanted: Ints, at_s: int) -> bool:
     """Return whether a host that keeps its VMs has room for an amount, and nothing is on its way to it."""
     return (
@@ -247,15 +260,17 @@ def place_all(
 ) -> bool:
     """Find a place for each of ``vms`` and book it, or book none and return False.
 
-    The first ``booked`` of ``moves`` are booked already, and stay.  Where one host takes all, the smallest go first:
-    the others then take no room there for longer.
+    The first ``booked`` of ``moves`` are booked already, and stay.  Hosts still to be drained are no targets if
+    ``until_s`` is negative, nor for VMs that would hold them up with a long notice beyond it.  Where one host takes
+    all, the smallest go first: the others then take no room there for longer.
     """
     whole = one_host_for_all(instance, state, host, vms, at_s)
     for count in range(vms.shape[0]):
         vm, at = vms[count if whole < 0 else vms.shape[0] - 1 - count], booked + count
         ready_s = notice_from_s(instance, state, vm, at_s)
         notice_s = instance.notice_s[vm]
-        lists = DUE + 1 if notice_s <= SHORT_NOTICE_S or ready_s + notice_s <= until_s else DUE
+        twice = until_s >= 0 and (notice_s <= SHORT_NOTICE_S or ready_s + notice_s <= until_s)
+        lists = DUE + 1 if twice else DUE
         target, rate, start_s = on_one_host(instance, state, moves, at, vm, host, ready_s, whole)
         if target < 0:
             target, rate, start_s = choose_target(instance, state, moves, at, vm, host, ready_s, reach, lists)

@@ -18,7 +18,15 @@ from slacktide.planner.listing.arrays import (
     Promises,
     State,
 )
-from slacktide.planner.listing.draining import drain, evicted_vms, finds_room, may_leave, release_s, still_arriving
+from slacktide.planner.listing.draining import (
+    drain,
+    evicted_vms,
+    finds_room,
+    fits_now,
+    may_leave,
+    release_s,
+    still_arriving,
+)
 from slacktide.planner.listing.gating import (
     BARRIER_S,
     DRAINING,
@@ -90,6 +98,7 @@ def try_waiting(
     """Drain every waiting host that may be drained now; return how many, the last return and the next release.
 
     A host too large for what is free beside the reserve has not looked for targets and tries again at every moment.
+    VMs of one that counts on returns to come go to no host still to be drained: they would move twice to be early.
     While promises are still to come, only hosts start that are back by ``before_s`` and leave these their room.
     """
     started, failed, last_s, release = 0, 0, np.int64(0), np.int64(FAR)
@@ -107,6 +116,7 @@ def try_waiting(
         ready = rested and may_leave(instance, state, host, at_s) and not still_arriving(state, host, at_s)
         too_large = ready and not finds_room(instance, state, host, at_s)
         waited_for = too_large and terms.in_turn and not thorough
+        twice_s = until_s if thorough or fits_now(instance, state, host) else np.int64(-1)
         if ready and not too_large:
             vms = evicted_vms(instance, state, host)
             earliest = release_s(instance, host, vms)
@@ -116,7 +126,7 @@ def try_waiting(
                 out.counts[2] = 1
             elif promised and not leaves_room(instance, promises, host, vms, at_s, before_s):
                 pass
-            elif drain(instance, state, moves, host, vms, at_s, closer_look(state, terms, host, thorough), until_s):
+            elif drain(instance, state, moves, host, vms, at_s, closer_look(state, terms, host, thorough), twice_s):
                 return_s = start_host(instance, state, moves, out, host, 0, vms.shape[0], at_s, wave)
                 last_s = max(last_s, return_s)
                 add_load(instance, promises, host, at_s, return_s, 1)
