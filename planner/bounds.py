@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slacktide.planner.alike import classes_of
+from slacktide.planner.condensing import condensed
 from slacktide.planner.fluid import slot_length_s, solve_flow
 from slacktide.planner.needs import TOLERANCE, Demand, Needs, canary_gate, demands, host_needs
 from slacktide.planner.problem import Problem
@@ -109,7 +110,8 @@ def fluid_exposure_s(
     if not (classes.room > 0).all():
         return 0.0
     horizon_s = HORIZON * makespan_s - classes.gate_s
-    flow = solve_flow(classes, horizon_s, slot_length_s(classes, horizon_s))
+    slot_s = slot_length_s(classes, horizon_s)
+    flow = solve_flow(condensed(classes, slot_s), horizon_s, slot_s)
     return 0.0 if flow is None else flow.bound_s
 
 

@@ -82,18 +82,23 @@ def slot_length_s(classes: Classes, horizon_s: float) -> float:
     return float(tried_s[np.argmin(lost_s.sum(axis=0) + tried_s * classes.hosts.sum() / 2)])
 
 
+def slots_of(classes: Classes, slot_s: float, *, expected: bool = False) -> tuple[Ints, Ints, Ints]:
+    """Return for how many slots each class is out, for how many it is patched, and the first in which it may return."""
+    rounded = np.round if expected else np.floor
+    out, patch = (np.maximum(rounded(times / slot_s), 0).astype(np.int64) for times in (classes.out_s, classes.patch_s))
+    first_s = np.maximum(classes.out_s, classes.earliest_s - classes.gate_s)
+    return out, patch, np.ceil(first_s / slot_s * (1 - TOLERANCE)).astype(np.int64) - 1
+
+
 def solve_flow(classes: Classes, horizon_s: float, slot_s: float, *, expected: bool = False) -> Flow | None:
     """Return the flow of least weighted exposure, None: the solver gave up.
 
     Hosts may also return after the horizon, counted as at its end, so there always is a flow.  ``expected`` rounds
     times to the nearest slot, as a profile wants it, and not in favour of the plan.
     """
-    slots = max(2, int(np.ceil(horizon_s / slot_s)))
-    rounded = np.round if expected else np.floor
-    program = _Program(classes, slots, slot_s)
-    out, patch = (np.maximum(rounded(times / slot_s), 0).astype(np.int64) for times in (classes.out_s, classes.patch_s))
-    first_s = np.maximum(classes.out_s, classes.earliest_s - classes.gate_s)
-    program.not_before(np.ceil(first_s / slot_s * (1 - TOLERANCE)).astype(np.int64) - 1)
+    program = _Program(classes, max(2, int(np.ceil(horizon_s / slot_s))), slot_s)
+    out, patch, first = slots_of(classes, slot_s, expected=expected)
+    program.not_before(first)
     program.monotone()
     for member, most_out in zip(classes.member, classes.most_out, strict=True):
         program.at_once(member.astype(np.float64), out, most_out)
