@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from slacktide.planner.bounds import FEWEST_HOSTS, Bounds
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.rehearsal import Cast, cost, polish, rehearse
-from slacktide.planner.needs import RESOURCES, Needs, canary_places, demands, expected_gate_s
+from slacktide.planner.needs import RESOURCES, Needs, canary_places, expected_gate_s, free_room
 from slacktide.planner.orders import (
     FIRST_PROFILE,
     Profile,
@@ -115,7 +115,7 @@ class Rehearsals:
     def cast(self, out_s: Floats, behind: Ints, room: float, exposure: float, in_turn: bool) -> Cast:
         """Return ``behind`` as a rehearsal knows these hosts; ``exposure`` is what it counts if it comes first."""
         problem, host = self.problem, self.needs.host[behind]
-        limits = {demand.name: demand.limit for demand in demands(problem, self.needs) if demand.name in RESOURCES}
+        limits = {demand.name: demand.limit for demand in free_room(problem, self.needs)}
         there = np.maximum([limits[name] * room for name in RESOURCES], 1.0)
         objective = problem.policy.objective
         groups = binding(problem.out.group[host], problem.out.limit)
