@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slacktide.planner.fluid import Classes
-from slacktide.planner.needs import RESOURCES, Needs, canary_gate, demands
+from slacktide.planner.needs import RESOURCES, Needs, canary_gate, free_room
 from slacktide.planner.problem import Problem
 
 Ints = NDArray[np.int64]
@@ -83,7 +83,7 @@ def classes_of(
 
     capacity = problem.hosts.capacity[needs.host]
     member, most_out = _caps(problem, needs, (kind, *clusters), label, slack)
-    limits = {demand.name: demand.limit for demand in demands(problem, needs) if demand.name in RESOURCES}
+    limits = {demand.name: demand.limit for demand in free_room(problem, needs)}
     classes = Classes(
         hosts=hosts,
         out_s=of_class(out_s),

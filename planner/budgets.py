@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slacktide.planner.apportioning import Curve, apportioned, curve
-from slacktide.planner.needs import Demand, Needs, demands, host_needs
+from slacktide.planner.needs import Demand, Needs, free_room, host_needs
 from slacktide.planner.network import Network
 from slacktide.planner.policy import Canary
 from slacktide.planner.problem import NO_LIMIT, Problem
@@ -134,10 +134,9 @@ def _free(problem: Problem, group: int) -> Ints:
 def _capacity_curve(problem: Problem, needs: Needs, group: int, name: str) -> Curve:
     """Return how much free capacity the due hosts of a reserve group need."""
     inside = (problem.reserves.group == group).any(axis=1)[needs.host]
-    whole = [demand for demand in demands(problem, needs) if demand.name == name] if len(needs.host) else []
-    if not whole:
+    if not len(needs.host):
         return Curve((), np.empty(0), np.empty(0, np.int64), 0)
-    demand = whole[0]
+    demand = next(demand for demand in free_room(problem, needs) if demand.name == name)
     return curve(
         replace(
             demand,

@@ -101,10 +101,10 @@ def solve_flow(classes: Classes, horizon_s: float, slot_s: float, *, expected: b
     program.not_before(first)
     program.monotone()
     for member, most_out in zip(classes.member, classes.most_out, strict=True):
-        program.at_once(member.astype(np.float64), out, most_out)
+        program.at_once(member.astype(np.float64), out, most_out, whole=expected)
     for resource in range(2):
         if classes.room[resource] > 0:
-            program.at_once(classes.amounts[:, resource] / classes.room[resource], patch, 1.0)
+            program.at_once(classes.amounts[:, resource] / classes.room[resource], patch, 1.0, whole=expected)
     program.canary()
     return program.solve(TOO_LATE if expected else 1.0)
 
@@ -132,15 +132,20 @@ class _Program:
         values = np.repeat([1.0, -1.0], len(row))
         self._add(np.tile(row, 2), np.concatenate([before, before + 1]), values, len(row), 0.0)
 
-    def at_once(self, amount: Floats, length: Ints, limit: float) -> None:
-        """Limit what the hosts take that are within ``length`` slots before their return."""
+    def at_once(self, amount: Floats, length: Ints, limit: float, *, whole: bool) -> None:
+        """Limit what the hosts take that are within ``length`` slots before their return.
+
+        Rows behind the first that all returns to the end are in follow from it, for they have fewer of them.  They are
+        kept if ``whole``: which of flows alike in their cost is found depends on them.
+        """
         group = np.flatnonzero((amount > 0) & (length > 0))
-        slot = np.arange(self.slots)
+        height = self.slots if whole else max(1, self.slots + 1 - int(length[group].min(initial=self.slots)))
+        slot = np.arange(height)
         until = self._place(group[:, None], np.minimum(slot[None, :] + length[group, None] - 1, self.slots - 1))
         since = self._place(group[:, None], slot[None, 1:] - 1)
         rows = np.concatenate([np.tile(slot, len(group)), np.tile(slot[1:], len(group))])
-        values = np.concatenate([np.repeat(amount[group], self.slots), np.repeat(-amount[group], self.slots - 1)])
-        self._add(rows, np.concatenate([until.ravel(), since.ravel()]), values, self.slots, limit)
+        values = np.concatenate([np.repeat(amount[group], height), np.repeat(-amount[group], height - 1)])
+        self._add(rows, np.concatenate([until.ravel(), since.ravel()]), values, height, limit)
 
     def canary(self) -> None:
         """Limit the hosts that need not wait for the gate."""

@@ -150,7 +150,6 @@ def _leaving(host: Ints, mib: Ints, sending_s: Floats, hosts: int) -> tuple[Floa
 def demands(problem: Problem, needs: Needs) -> Iterator[Demand]:
     """Yield every limited resource: hosts out by group, free memory, free vCPUs."""
     span_s = needs.drain_s + needs.patch_s
-    everyone = np.arange(len(needs.host))
     for kind in range(problem.out.group.shape[1]):
         group = problem.out.group[needs.host, kind]
         by_group = np.argsort(group, kind="stable")
@@ -163,6 +162,12 @@ def demands(problem: Problem, needs: Needs) -> Iterator[Demand]:
             most_out = float(problem.out.limit[number])
             area = span_s[member].astype(np.float64)
             yield Demand(name, member, one, span_s[member], most_out, 0, ((area, most_out),))
+    yield from free_room(problem, needs)
+
+
+def free_room(problem: Problem, needs: Needs) -> Iterator[Demand]:
+    """Yield the limited resources of :data:`RESOURCES`: free vCPUs, free memory."""
+    everyone = np.arange(len(needs.host))
     hosts, vms = problem.hosts, problem.vms
     sold = hosts.capacity[hosts.in_service].sum(axis=0)
     used = vms.demand[hosts.in_service[vms.host]].sum(axis=0)

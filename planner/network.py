@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from slacktide.topology.datacenter import Datacenter
 from slacktide.topology.pods import pods
+from slacktide.topology.route_table import RouteTable
 from slacktide.topology.routing import Routing
 
 Ints = NDArray[np.int64]
@@ -59,11 +60,11 @@ def build_network(datacenter: Datacenter, hosts: pl.DataFrame, link_share: float
     classes = len(table.classes)
     path = np.asarray(table.bottleneck_mbit_s, np.float64).ravel() * link_share
     limit = table.bundle_capacity_mbit_s * link_share
-    pair = np.repeat(np.arange(classes * classes), np.diff(table.pointer))
+    length, every = np.diff(table.pointer), np.arange(classes)
     access = table.access_class.astype(np.int64)
     peak = np.minimum(
-        _most_load(pair // classes, access, egress, table.bundle, table.share, len(limit)),
-        _most_load(pair % classes, access, ingress, table.bundle, table.share, len(limit)),
+        _most_load(np.repeat(every, np.diff(table.pointer[:: max(1, classes)])), access, egress, table, len(limit)),
+        _most_load(np.repeat(np.tile(every, classes), length), access, ingress, table, len(limit)),
     )
     can_fill = peak > limit
     kept = can_fill[table.bundle]
@@ -75,7 +76,7 @@ def build_network(datacenter: Datacenter, hosts: pl.DataFrame, link_share: float
         access_class=access,
         classes=classes,
         path_mbit_s=path,
-        route_start=np.concatenate([[0], np.cumsum(np.bincount(pair[kept], minlength=classes * classes))]),
+        route_start=np.concatenate([[0], np.cumsum(kept)])[table.pointer],
         route_bundle=renumbered[table.bundle[kept]].astype(np.int64),
         route_share=table.share[kept].astype(np.float64),
         bundle_limit=limit[can_fill],
@@ -83,14 +84,12 @@ def build_network(datacenter: Datacenter, hosts: pl.DataFrame, link_share: float
     )
 
 
-def _most_load(
-    side: Ints, access: Ints, nic_mbit_s: Ints, bundle: NDArray[np.int32], share: Floats, bundles: int
-) -> Floats:
+def _most_load(side: Ints, access: Ints, nic_mbit_s: Ints, table: RouteTable, bundles: int) -> Floats:
     """Return what each bundle carries if every host on one side of the routes uses its NIC to the full."""
     classes = int(side.max(initial=-1)) + 1
     of_class = np.bincount(access, weights=nic_mbit_s, minlength=classes)[:classes]
     most = np.zeros(classes * bundles)
-    np.maximum.at(most, side * bundles + bundle, share)
+    np.maximum.at(most, side * bundles + table.bundle, table.share)
     load: Floats = (most.reshape(classes, bundles) * of_class[:, None]).sum(axis=0)
     return load
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from slacktide.planner.bounds import FEWEST_HOSTS, Bounds
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.rehearsal import Cast, cost, polish, rehearse
-from slacktide.planner.needs import RESOURCES, Needs, canary_gate, canary_places, demands
+from slacktide.planner.needs import RESOURCES, Needs, canary_gate, canary_places, free_room
 from slacktide.planner.orders import (
     FIRST_PROFILE,
     Profile,
@@ -149,7 +149,7 @@ class Rehearsals:
         """
         problem, host = self.problem, self.needs.host[places]
         from_s = canary_gate(problem, self.needs)[1] if from_s is None else from_s
-        limits = {demand.name: demand.limit for demand in demands(problem, self.needs) if demand.name in RESOURCES}
+        limits = {demand.name: demand.limit for demand in free_room(problem, self.needs)}
         there = np.maximum([limits[name] * room for name in RESOURCES], 1.0)
         objective = problem.policy.objective
         groups = binding(problem.out.group[host], problem.out.limit)

@@ -75,7 +75,7 @@ def _places(kept: Ints, count: int) -> Ints:
 
 def _hosts(hosts: Hosts, host: Ints) -> Hosts:
     return Hosts(
-        ids=tuple(hosts.ids[at] for at in host.tolist()),
+        ids=tuple(map(hosts.ids.__getitem__, host.tolist())),
         capacity=hosts.capacity[host],
         machine_type=hosts.machine_type[host],
         maintenance_s=hosts.maintenance_s[host],
@@ -89,7 +89,7 @@ def _hosts(hosts: Hosts, host: Ints) -> Hosts:
 
 def _vms(vms: Vms, vm: Ints, host_place: Ints, service_place: Ints) -> Vms:
     return Vms(
-        ids=tuple(vms.ids[at] for at in vm.tolist()),
+        ids=tuple(map(vms.ids.__getitem__, vm.tolist())),
         host=host_place[vms.host[vm]],
         demand=vms.demand[vm],
         allowed_types=vms.allowed_types[vm],

@@ -161,8 +161,7 @@ class _Rows:
         share = np.empty(pointer[-1], dtype=np.float64)
         while parts:
             pairs, arcs = parts.pop()
-            within = np.arange(arcs.nnz) - np.repeat(arcs.indptr[:-1], np.diff(arcs.indptr))
-            to = np.repeat(pointer[pairs], np.diff(arcs.indptr)) + within
+            to = np.arange(arcs.nnz) + np.repeat(pointer[pairs] - arcs.indptr[:-1], np.diff(arcs.indptr))
             bundle[to] = arcs.indices
             share[to] = arcs.data
         return cls(pointer, bundle, share, bottleneck, peaks[0], peaks[1])

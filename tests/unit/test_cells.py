@@ -7,6 +7,7 @@ import pytest
 
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
+from slacktide.planner import cells
 from slacktide.planner.budgets import budgeted, budgets
 from slacktide.planner.cells import cell_count, cut
 from slacktide.planner.needs import host_needs
@@ -76,6 +77,14 @@ def test_fleets_below_the_threshold_are_one_cell_and_waves_with_gates_too() -> N
     assert cell_count(PROBLEM, 5) == 5
     assert cell_count(with_policy(gates=Gates(kind="baked", bake_s=60)), 5) == 1
     assert cell_count(with_policy(max_out={"fleet": 3}), 5) == 3
+
+
+def test_larger_fleets_are_one_cell_if_few_of_their_hosts_are_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "WHOLE_HOSTS", 300)
+    monkeypatch.setattr(cells, "CELL_HOSTS", 150)
+    monkeypatch.setattr(cells, "WHOLE_OUT", 50)
+    assert cell_count(with_policy(max_out={"fleet": 51})) == 3
+    assert cell_count(with_policy(max_out={"fleet": 50})) == 1
 
 
 def test_budgets_of_hosts_out_are_the_fleets_limit_or_less() -> None:
