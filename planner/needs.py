@@ -178,7 +178,7 @@ def free_room(problem: Problem, needs: Needs) -> Iterator[Demand]:
         limit = float(sold[resource] - used[resource] - reserve[resource])
         areas: tuple[tuple[Floats, float], ...] = ((capacity * needs.patch_s, limit),)
         if name == "memory":
-            kept_mib = np.minimum(capacity - needs.live_mib, restarted_mib)
+            kept_mib = np.clip(capacity - needs.live_mib, 0.0, restarted_mib)
             areas = (
                 (_drained_area(needs, capacity, kept_mib), limit),
                 (_drained_area(needs, capacity, 0.0), limit + restarted_mib),
@@ -189,9 +189,12 @@ def free_room(problem: Problem, needs: Needs) -> Iterator[Demand]:
 def _drained_area(needs: Needs, capacity: Floats, kept_mib: Floats | float) -> Floats:
     """Return what drains and patches take of free memory, in MiB s, if ``kept_mib`` of each host restart at the end.
 
-    Other VMs may have come to a host meanwhile and leave last: as many as fit, and as fast as any, or none.
+    Other VMs may have come to a host meanwhile and leave last: as many as fit, and as fast as any, or none.  A host may
+    hold more than it has from the start; no other VM fits on it then.
     """
-    spare_mib = np.maximum(capacity - needs.live_mib - kept_mib, 0.0)
+    spare_mib = capacity - needs.live_mib - kept_mib
     filled_s = (2 * needs.live_mib + spare_mib) / (2 * needs.fastest_mib_s)
-    drained = needs.live_mib * needs.sending_s - needs.kept_mib_s + spare_mib * np.minimum(needs.sending_s, filled_s)
-    return np.asarray(capacity * needs.patch_s + drained)
+    spare_s = np.where(spare_mib < 0, needs.sending_s, np.minimum(needs.sending_s, filled_s))
+    return np.asarray(
+        capacity * needs.patch_s + needs.live_mib * needs.sending_s - needs.kept_mib_s + spare_mib * spare_s
+    )

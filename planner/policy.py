@@ -86,6 +86,7 @@ class Canary(_Part):
     """The first wave, alone: the rest starts once it has returned and run for ``bake_s``."""
 
     hosts: CountOrShare = 0
+    """So many, or all that are planned if these are fewer; never more than ``gates.max_wave_hosts``."""
     bake_s: int = Field(default=600, ge=0, le=LONGEST_S)
 
 

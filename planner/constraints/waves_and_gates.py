@@ -105,7 +105,7 @@ class WavesAndGates:
         most = None if self.gates.max_wave_hosts is None else resolved(self.gates.max_wave_hosts, selected)
         least = min(canary_hosts, planned, planned if most is None else most)
         if replay.plan.header.revision is None and waves["true_hosts"].head(1).sum() < least:
-            fact = f"the canary has {waves['true_hosts'][0]} hosts; the policy asks for {least}"
+            fact = f"the canary has {waves['true_hosts'][0]} of the {least} hosts that it is to have"
             yield Finding(self.rule, fact, "Let more hosts leave with the first wave", subjects=("wave 0",))
         for row in waves.iter_rows(named=True):
             limits = [most, canary_hosts if row["wave"] == 0 and canary_hosts > 0 else None]

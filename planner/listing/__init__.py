@@ -4,6 +4,6 @@ At every moment at which a host returns, the pass tries the waiting hosts in the
 limits allow: every VM of the host gets a target, a rate and a start, or the host goes on waiting.  What has been
 decided is never taken back, so a pass is fast; better plans come from better orders.
 
-Capacity is reserved from the moment of the decision, at or before the migration's start, and links by the bucket of
-time, so what the pass accepts is never more than the limits allow.
+Capacity on a host is taken from the moment of the decision, at or before the migration's start, reserves by the slot of
+time and links by the bucket, so what the pass accepts is never more than the limits allow.
 """

@@ -6,45 +6,43 @@ Hosts that are out and whose return is near are counted from their return on.
 """
 
 from slacktide.planner.compiled import inlined, internal
-from slacktide.planner.listing.arrays import FAR, Instance, State
+from slacktide.planner.listing.arrays import FAR, Instance, Ints, State
 
 
 @inlined
 def slots_ahead(instance: Instance, state: State, at_s: int) -> int:
-    """Return how many slots after the present one a moment lies."""
-    return at_s // instance.slot_s - state.counters[3]
+    """Return how many slots after the present one a moment lies, 0: in it or before, at most the last."""
+    return min(max(0, at_s // instance.slot_s - state.counters[3]), state.later.shape[2] - 1)
 
 
 @internal
-def take(instance: Instance, state: State, vm: int, target: int, start_s: int, sign: int) -> None:
-    """Take what a VM needs from the reserves of its target from its start on (``sign`` 1), or give it back (-1)."""
-    slots = state.later.shape[2]
-    ahead = slots_ahead(instance, state, start_s)
-    for family in range(instance.reserve_groups.shape[1]):
-        group = instance.reserve_groups[target, family]
-        if group >= 0:
-            state.stale[group] = 1
-            for resource in range(2):
-                amount = sign * instance.demand[vm, resource]
-                state.reserve_free[group, resource] -= amount
-                if 0 < ahead < slots:
-                    state.later[group, resource, (state.counters[3] + ahead) % slots] -= amount
+def enter(instance: Instance, state: State, host: int, total: Ints, amount: Ints, sign: int, from_s: int) -> None:
+    """Add ``amount``, or take it away (``sign`` -1), to a total of each of the host's reserves from a moment on.
 
-
-@internal
-def expect(instance: Instance, state: State, host: int, return_s: int, sign: int) -> None:
-    """Count on a host's return (``sign`` 1), or no longer (-1), as it has returned."""
+    Beyond the ring of slots there is no telling when: it counts at once.
+    """
     slots = state.later.shape[2]
-    ahead = slots_ahead(instance, state, return_s + instance.slot_s - 1)
+    ahead = from_s // instance.slot_s - state.counters[3]
     for family in range(instance.reserve_groups.shape[1]):
         group = instance.reserve_groups[host, family]
         if group >= 0:
             state.stale[group] = 1
             for resource in range(2):
-                amount = sign * instance.capacity[host, resource]
-                state.coming[group, resource] += amount
+                total[group, resource] += sign * amount[resource]
                 if 0 < ahead < slots:
-                    state.later[group, resource, (state.counters[3] + ahead) % slots] += amount
+                    state.later[group, resource, (state.counters[3] + ahead) % slots] += sign * amount[resource]
+
+
+@internal
+def take(instance: Instance, state: State, vm: int, target: int, start_s: int, sign: int) -> None:
+    """Take what a VM needs from the reserves of its target from its start on (``sign`` 1), or give it back (-1)."""
+    enter(instance, state, target, state.reserve_free, instance.demand[vm], -sign, start_s)
+
+
+@internal
+def expect(instance: Instance, state: State, host: int, return_s: int, sign: int) -> None:
+    """Count on a host's return (``sign`` 1), or no longer (-1), as it has returned."""
+    enter(instance, state, host, state.coming, instance.capacity[host], sign, return_s + instance.slot_s - 1)
 
 
 @internal
@@ -66,8 +64,7 @@ def least_free(instance: Instance, state: State, group: int, resource: int, at_s
     """Return what a group has free at least from a moment on."""
     if state.stale[group] > 0:
         renew(state, group)
-    ahead = min(max(0, slots_ahead(instance, state, at_s)), state.later.shape[2] - 1)
-    return state.least[group, resource, ahead]
+    return state.least[group, resource, slots_ahead(instance, state, at_s)]
 
 
 @internal
@@ -83,7 +80,7 @@ def reserve_ready_s(instance: Instance, state: State, vm: int, host: int, at_s: 
                     continue
                 if state.least[group, resource, slots - 1] < wanted:
                     return FAR
-                ahead = max(0, slots_ahead(instance, state, at_s))
+                ahead = slots_ahead(instance, state, at_s)
                 while state.least[group, resource, ahead] < wanted:
                     ahead += 1
                 at_s = (state.counters[3] + ahead) * instance.slot_s

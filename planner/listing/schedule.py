@@ -15,7 +15,7 @@ from slacktide.planner.rounds import spared
 RING_CELLS = 8_000_000
 """Cells of link use, links times buckets of time: 64 MB; more buckets only make the bucket shorter."""
 SLOTS = 256
-"""Slots of time in which free capacity beside a reserve is known: each the hundredth part of the longest drain."""
+"""Slots of time in which free capacity beside a reserve is known: each a 128th part of the longest drain."""
 LONGEST_RING = 4096
 """Buckets of time at most: with one-second buckets more than an hour ahead, longer than a drain takes."""
 

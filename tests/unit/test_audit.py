@@ -569,7 +569,7 @@ def test_a_canary_that_is_too_large() -> None:
 def test_a_canary_that_is_too_small() -> None:
     finding = only(found(policy={"canary": Canary(hosts=2, bake_s=100)}))
     assert (finding.rule, finding.subjects) == ("waves-and-gates", ("wave 0",))
-    assert "the canary has 1 hosts; the policy asks for 2" in finding.message
+    assert "the canary has 1 of the 2 hosts that it is to have" in finding.message
 
 
 def test_a_canary_is_no_larger_than_a_wave_may_be() -> None:

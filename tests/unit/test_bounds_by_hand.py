@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
 from slacktide.datasets.schemas import TABLES
 from slacktide.datasets.snapshot import FleetMeta, FleetSnapshot
@@ -120,10 +121,20 @@ def test_a_canary_that_cannot_leave_together_is_waited_for() -> None:
 
 
 def test_what_moves_send_and_not_their_memory_alone_takes_time() -> None:
-    """Ten moves of 1 MiB take no time to send and seconds to set up; each VM holds its room until its own turn."""
+    """Ten moves of 90 MiB are set up ten times, one of 900 MiB once; each VM takes room elsewhere from its turn on."""
     few = bounds_of(8, [{"host_id": f"h{number}", "memory_mib": 900} for number in range(1, 9)], {})
     many = bounds_of(8, [{"host_id": f"h{number}", "memory_mib": 90} for number in range(1, 9) for _ in range(10)], {})
     assert many.makespan_s["memory"] > few.makespan_s["memory"]
+
+
+def test_a_host_that_holds_more_than_it_has_takes_less_while_it_drains() -> None:
+    """1,200 MiB on a host of 1,000: as long as they are all on it, it takes 200 MiB less than nothing elsewhere."""
+    vms = [{"host_id": "h1", "memory_mib": 600} for _ in range(2)] + [{"host_id": "h2", "memory_mib": 1000}]
+    problem = build_problem(row_fleet(2, vms, spare_mib=3000), UNLIMITED)
+    needs = host_needs(problem)
+    area, _ = next(demand for demand in demands(problem, needs) if demand.name == "memory").areas[0]
+    drained = [1200 * 0.5 - 200, 1000 * 0.5]
+    assert area == pytest.approx(1000 * 100 + np.array(drained) * needs.sending_s)
 
 
 def test_a_canary_of_every_host_delays_nobody() -> None:

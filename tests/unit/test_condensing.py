@@ -1,6 +1,7 @@
 """The fluid program made smaller: its bound stays, and what may be left out is left out."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from slacktide.planner.fluid import Classes, solve_flow
 HORIZON_S, SLOT_S = 1500.0, 10.0
 
 
-def classes(**changed):
+def classes(**changed: Any) -> Classes:
     """Return two racks of two machine types, their times out within a slot of each other in each type."""
     values = Classes(
         hosts=np.array([4.0, 3.0, 4.0, 2.0]),
@@ -29,7 +30,7 @@ def classes(**changed):
     return replace(values, **changed)
 
 
-def test_classes_that_no_slot_tells_apart_become_one():
+def test_classes_that_no_slot_tells_apart_become_one() -> None:
     one = merged(classes(), SLOT_S)
     assert sorted(zip(one.hosts.tolist(), one.out_s.tolist(), strict=True)) == [(6.0, 301.0), (7.0, 101.0)]
     assert sorted(map(tuple, one.member.T.tolist())) == [(True, False, True), (True, True, False)]
@@ -45,25 +46,27 @@ def test_classes_that_no_slot_tells_apart_become_one():
         {"member": np.array([[True] * 4, [True, False, False, False], [False, False, True, True]])},
     ],
 )
-def test_classes_that_differ_in_what_counts_stay_apart(changed):
+def test_classes_that_differ_in_what_counts_stay_apart(changed: dict[str, Any]) -> None:
     assert len(merged(classes(**changed), SLOT_S).hosts) == 3
 
 
-def test_a_cap_above_those_of_its_parts_is_left_out():
+def test_a_cap_above_those_of_its_parts_is_left_out() -> None:
     assert without_implied(classes()).most_out.tolist() == [2.0, 1.0]
 
 
-def test_a_cap_below_those_of_its_parts_stays():
+def test_a_cap_below_those_of_its_parts_stays() -> None:
     assert without_implied(classes(most_out=np.array([2.5, 2.0, 1.0]))).most_out.tolist() == [2.5, 2.0, 1.0]
 
 
-def test_a_cap_with_a_class_that_no_part_has_stays():
+def test_a_cap_with_a_class_that_no_part_has_stays() -> None:
     member = np.array([[True] * 4, [True, True, False, False], [False, False, True, False]])
     assert len(without_implied(classes(member=member)).most_out) == 3
 
 
 @pytest.mark.parametrize("most_out", [[4.0, 2.0, 1.0], [2.0, 2.0, 1.0], [4.0, 4.0, 4.0]])
-def test_the_bound_stays(most_out):
+def test_the_bound_stays(most_out: list[float]) -> None:
     whole = classes(most_out=np.array(most_out))
-    bound_s = solve_flow(whole, HORIZON_S, SLOT_S).bound_s
-    assert solve_flow(condensed(whole, SLOT_S), HORIZON_S, SLOT_S).bound_s == pytest.approx(bound_s, rel=1e-7)
+    one, other = (solve_flow(each, HORIZON_S, SLOT_S) for each in (whole, condensed(whole, SLOT_S)))
+    assert one is not None
+    assert other is not None
+    assert other.bound_s == pytest.approx(one.bound_s, rel=1e-7)
