@@ -62,7 +62,8 @@ def plan_cell(problem: Problem, task: CellTask, halt: Ints | None = None) -> Sch
         queue = Queue(pressing_order(cell, needs))
     else:
         queue = Rehearsals(cell, needs, bounds).order(task.best, np.random.default_rng(task.seed), halt)
-    return list_schedule(cell, build_instance(cell), queue.order, terms._replace(in_turn=queue.in_turn), halt)
+    terms = terms._replace(in_turn=queue.in_turn)
+    return list_schedule(cell, build_instance(cell), queue.order, terms, halt, queue.kept)
 
 
 def in_threads(workers: int) -> CellMap:

@@ -33,6 +33,10 @@ TOO_LATE = 4.0
 """What a profile pays for a host that returns after its horizon, in horizons: it is to end in time if it can."""
 SLOT_TRIES = 64
 """Lengths of a slot that are compared by how much of the times out they round away."""
+PROFILE_SLOTS = (180, 400)
+"""Slots of a profile, from fewest to most: times out are rounded up to whole ones, and the best length loses least."""
+FORGIVEN = 0.1
+"""Part of a slot by which a profile rounds times out down: who is out longer than most of a class is few."""
 
 
 @dataclass(frozen=True)
@@ -82,29 +86,44 @@ def slot_length_s(classes: Classes, horizon_s: float) -> float:
     return float(tried_s[np.argmin(lost_s.sum(axis=0) + tried_s * classes.hosts.sum() / 2)])
 
 
+def profile_slot_s(classes: Classes, horizon_s: float) -> float:
+    """Return a length of slots that adds little to the times out of a profile."""
+    tried_s = horizon_s / np.linspace(*PROFILE_SLOTS, PROFILE_SLOTS[1] - PROFILE_SLOTS[0] + 1)
+    added_s = (_rounded_up(classes.out_s[:, None] / tried_s) * tried_s - classes.out_s[:, None]) * classes.hosts[
+        :, None
+    ]
+    return float(tried_s[np.argmin(np.maximum(added_s, 0.0).sum(axis=0))])
+
+
+def _rounded_up(slots: Floats) -> Floats:
+    return np.maximum(np.ceil(slots - FORGIVEN), 1.0)
+
+
 def slots_of(classes: Classes, slot_s: float, *, expected: bool = False) -> tuple[Ints, Ints, Ints]:
-    """Return for how many slots each class is out, for how many it is patched, and the first in which it may return."""
-    rounded = np.round if expected else np.floor
-    out, patch = (np.maximum(rounded(times / slot_s), 0).astype(np.int64) for times in (classes.out_s, classes.patch_s))
+    """Return for how many slots each class is out, for how many it takes room, and the first in which it may return."""
+    if expected:
+        out = room = _rounded_up(classes.out_s / slot_s).astype(np.int64)
+    else:
+        out, room = (np.floor(times / slot_s).astype(np.int64) for times in (classes.out_s, classes.patch_s))
     first_s = np.maximum(classes.out_s, classes.earliest_s - classes.gate_s)
-    return out, patch, np.ceil(first_s / slot_s * (1 - TOLERANCE)).astype(np.int64) - 1
+    return out, room, np.ceil(first_s / slot_s * (1 - TOLERANCE)).astype(np.int64) - 1
 
 
 def solve_flow(classes: Classes, horizon_s: float, slot_s: float, *, expected: bool = False) -> Flow | None:
     """Return the flow of least weighted exposure, None: the solver gave up.
 
     Hosts may also return after the horizon, counted as at its end, so there always is a flow.  ``expected`` rounds
-    times to the nearest slot, as a profile wants it, and not in favour of the plan.
+    times up, as a profile wants it, and not in favour of the plan; and a host takes room from its drain on.
     """
     program = _Program(classes, max(2, int(np.ceil(horizon_s / slot_s))), slot_s)
-    out, patch, first = slots_of(classes, slot_s, expected=expected)
+    out, taking, first = slots_of(classes, slot_s, expected=expected)
     program.not_before(first)
     program.monotone()
     for member, most_out in zip(classes.member, classes.most_out, strict=True):
         program.at_once(member.astype(np.float64), out, most_out, whole=expected)
     for resource in range(2):
         if classes.room[resource] > 0:
-            program.at_once(classes.amounts[:, resource] / classes.room[resource], patch, 1.0, whole=expected)
+            program.at_once(classes.amounts[:, resource] / classes.room[resource], taking, 1.0, whole=expected)
     program.canary()
     return program.solve(TOO_LATE if expected else 1.0)
 

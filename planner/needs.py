@@ -165,36 +165,53 @@ def demands(problem: Problem, needs: Needs) -> Iterator[Demand]:
     yield from free_room(problem, needs)
 
 
+def beside_reserve(problem: Problem) -> Floats:
+    """Return what is free on hosts in service at the start beside the fleet's reserve: vCPUs and MiB."""
+    hosts, vms = problem.hosts, problem.vms
+    sold = hosts.capacity[hosts.in_service].sum(axis=0)
+    used = vms.demand[hosts.in_service[vms.host]].sum(axis=0)
+    return np.asarray(sold - used - np.ceil(problem.policy.reserve.share * sold - RESERVE_ROUNDING))
+
+
 def free_room(problem: Problem, needs: Needs) -> Iterator[Demand]:
     """Yield the limited resources of :data:`RESOURCES`: free vCPUs, free memory."""
     everyone = np.arange(len(needs.host))
     hosts, vms = problem.hosts, problem.vms
-    sold = hosts.capacity[hosts.in_service].sum(axis=0)
-    used = vms.demand[hosts.in_service[vms.host]].sum(axis=0)
-    reserve = np.ceil(problem.policy.reserve.share * sold - RESERVE_ROUNDING)
+    limits = beside_reserve(problem)
     restarted_mib = float(vms.demand[vms.restart & hosts.in_service[vms.host], 1].sum())
     for resource, name in enumerate(RESOURCES):
         capacity = hosts.capacity[needs.host, resource].astype(np.float64)
-        limit = float(sold[resource] - used[resource] - reserve[resource])
+        limit = float(limits[resource])
         areas: tuple[tuple[Floats, float], ...] = ((capacity * needs.patch_s, limit),)
         if name == "memory":
-            kept_mib = np.clip(capacity - needs.live_mib, 0.0, restarted_mib)
             areas = (
-                (_drained_area(needs, capacity, kept_mib), limit),
-                (_drained_area(needs, capacity, 0.0), limit + restarted_mib),
+                (_drained_area(needs, capacity, restarted_mib, _shortest_restart_s(problem)), limit),
+                (_drained_area(needs, capacity, 0.0, 0), limit + restarted_mib),
             )
         yield Demand(name, everyone, capacity, needs.patch_s, limit, int(needs.drain_s.min()), areas)
 
 
-def _drained_area(needs: Needs, capacity: Floats, kept_mib: Floats | float) -> Floats:
-    """Return what drains and patches take of free memory, in MiB s, if ``kept_mib`` of each host restart at the end.
+def _shortest_restart_s(problem: Problem) -> int:
+    """Return how long a restart takes at least, of any VM, 0: none restarts."""
+    duration_s = problem.vms.duration_s[problem.vms.restart]
+    return int(duration_s[duration_s >= 0].min(initial=FAR)) if (duration_s >= 0).any() else 0
 
-    Other VMs may have come to a host meanwhile and leave last: as many as fit, and as fast as any, or none.  A host may
-    hold more than it has from the start; no other VM fits on it then.
+
+def _drained_area(needs: Needs, capacity: Floats, restarted_mib: float, restart_s: int) -> Floats:
+    """Return what drains and patches take of free memory, in MiB s.
+
+    VMs of ``restarted_mib`` restart in all, in ``restart_s`` at least: on each host as many as fit beside its live VMs,
+    up to that long before the end of its drain.  Other VMs may have come to a host meanwhile and leave last: none, or
+    as many as are worst, and as fast as any.  A host may hold more than it has from the start; no other VM fits on it
+    then.
     """
-    spare_mib = capacity - needs.live_mib - kept_mib
-    filled_s = (2 * needs.live_mib + spare_mib) / (2 * needs.fastest_mib_s)
-    spare_s = np.where(spare_mib < 0, needs.sending_s, np.minimum(needs.sending_s, filled_s))
-    return np.asarray(
-        capacity * needs.patch_s + needs.live_mib * needs.sending_s - needs.kept_mib_s + spare_mib * spare_s
-    )
+    beside_mib = capacity - needs.live_mib
+    restarts_mib = np.clip(beside_mib, 0.0, restarted_mib)
+    spare_mib = beside_mib - restarts_mib
+    last_s = np.minimum(restart_s, needs.sending_s)
+    none_came = spare_mib * needs.sending_s + restarts_mib * last_s
+    came_mib = np.maximum(spare_mib, np.minimum(needs.fastest_mib_s * last_s - needs.live_mib, beside_mib))
+    filled_s = (2 * needs.live_mib + came_mib) / (2 * needs.fastest_mib_s)
+    some_came = came_mib * filled_s + (beside_mib - came_mib) * last_s
+    least = np.where(spare_mib < 0, none_came, np.minimum(none_came, some_came))
+    return np.asarray(capacity * needs.patch_s + needs.live_mib * needs.sending_s - needs.kept_mib_s + least)

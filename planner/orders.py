@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from slacktide.planner.alike import Slack, classes_of
 from slacktide.planner.bounds import Bounds
-from slacktide.planner.fluid import solve_flow
+from slacktide.planner.fluid import profile_slot_s, solve_flow
+from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.schedule import reserve_of_all
 from slacktide.planner.needs import RESOURCES, Needs, canary_gate, canary_places, canary_size
 from slacktide.planner.problem import Problem
@@ -24,8 +25,6 @@ from slacktide.planner.weights import weight_of
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-PROFILE_SLOTS = 200
-"""Slots of a profile: of three hours a minute each, and a pass does not keep to the minute."""
 CROWDED = 1.2
 """How much longer than alone a drain is expected to take before a pass has shown it."""
 
@@ -36,16 +35,18 @@ class Queue(NamedTuple):
     order: Ints
     in_turn: bool = False
     """A host too large for what is free is waited for; otherwise smaller ones behind it overtake it."""
+    kept: Schedule | None = None
+    """Hosts that leave as they did there, move by move; None: all are decided anew."""
 
 
 class Profile(NamedTuple):
     """What a profile aims at."""
 
-    stretch: float = 1.03
+    stretch: float = 1.05
     """When all is to have ended, over the bound on the makespan."""
     domains: float = 0.97
     """Share of the domains' limits that it uses."""
-    room: float = 0.94
+    room: float = 0.99
     """Share of the free capacity that it uses."""
     rounds: float = 0.98
     """Share of the time until the end within which the rounds of each domain are to fit."""
@@ -74,7 +75,7 @@ def planned_starts(problem: Problem, needs: Needs, out_s: Floats, end_s: float, 
     classes, label = classes_of(problem, needs, out_s, 1, weight=weight, expected=True, slack=slack)
     behind = classes.hosts - np.bincount(label[ahead], minlength=len(classes.hosts))
     classes = replace(classes, hosts=behind, canary=0)
-    flow = solve_flow(classes, horizon_s, horizon_s / PROFILE_SLOTS, expected=True)
+    flow = solve_flow(classes, horizon_s, profile_slot_s(classes, horizon_s), expected=True)
     if flow is None:
         return np.zeros(len(label))
     turn = _turns(problem, needs, label)

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.planner.needs import canary_places, host_needs
+from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.needs import beside_reserve, canary_places, host_needs
 from slacktide.planner.problem import Problem
 
 Ints = NDArray[np.int64]
@@ -13,6 +14,15 @@ FEW_LEFT = 0.25
 """Share of a round up to which the hosts of a last round are few."""
 MOST_SPARED = 0.01
 """Share of the due hosts that are spared VMs at most: what is free on them is wanted."""
+
+FIRST_ROUND = 1.5
+"""Hosts of the first round of an order, in rounds."""
+MOST_FIRST = 1 / 3
+"""The same as a share of all at most: the others must take what is on them."""
+STRAGGLERS = 0.01
+"""Share of the hosts up to which those that come back last are few."""
+STRAGGLING = 0.1
+"""Share of a mean time out that they come back after all others, at least."""
 
 
 def in_file(out_s: Floats, at_once: int) -> Ints:
@@ -65,3 +75,37 @@ def spared(problem: Problem) -> Ints:
     if len(file) <= due * MOST_SPARED:
         takes_none[needs.host[behind[file]]] = 1
     return takes_none
+
+
+def leaving_first(problem: Problem, order: Ints) -> Ints:
+    """Return 1 for each host of the first round of an order, else 0, shape (N,).
+
+    A VM that comes to such a host holds it up while it is on its way, moves again at once, and takes room that the
+    host's own VMs were to leave in a drain of known length.
+    """
+    first = np.zeros(len(problem.hosts.ids), np.int64)
+    room = np.maximum(beside_reserve(problem), 1.0)
+    taken = np.cumsum(problem.hosts.capacity[order] / room, axis=0).max(axis=1, initial=0.0)
+    taken = np.maximum(taken, np.arange(1, len(order) + 1) / max(1, int(problem.out.limit[0])))
+    count = min(int((taken <= FIRST_ROUND).sum()), int(MOST_FIRST * len(order)))
+    first[order[:count]] = 1
+    return first
+
+
+def stragglers_sooner(order: Ints, schedule: Schedule) -> Ints | None:
+    """Return the order with the few hosts that come back long after all others a round sooner, None: there are none.
+
+    What they wait for is not in any rehearsal: VMs that may run on few machine types find no room where these are out.
+    """
+    if len(schedule.host) < 2:
+        return None
+    returns_s = np.sort(schedule.return_s)[::-1]
+    out_s = (schedule.return_s - schedule.drain_start_s).astype(np.float64)
+    few = max(1, int(STRAGGLERS * len(returns_s)))
+    gap_s = returns_s[:few] - returns_s[1 : few + 1]
+    last = int(np.argmax(gap_s))
+    if gap_s[last] < STRAGGLING * out_s.mean():
+        return None
+    late = np.isin(order, schedule.host[schedule.return_s >= returns_s[last]])
+    round_ = float(out_s.sum()) / float(returns_s[0])
+    return order[np.argsort(np.where(late, -round_ - 0.5, 0.0) + np.arange(len(order)), kind="stable")]

@@ -20,6 +20,7 @@ from slacktide.planner.listing.schedule import list_schedule, new_halt
 from slacktide.planner.orders import Queue
 from slacktide.planner.problem import Problem
 from slacktide.planner.rehearsing import Rehearsals
+from slacktide.planner.rounds import stragglers_sooner
 from slacktide.planner.stopping import Progress, Stop
 
 Ints = NDArray[np.int64]
@@ -32,6 +33,8 @@ HALT_CHECK_S = 0.1
 """How often a search looks whether its time is over while passes run: sooner than anybody would notice."""
 BATCH = 4
 """Tries that begin with the same best schedule, whatever the number of workers, so that this does not change a plan."""
+REPAIRS = 3
+"""Passes made again at most with the hosts sooner that came back long after all others; one is often enough."""
 ALIKE = {"exposure": 0.03, "makespan": 0.01, "moves": 0.01, "blackout": 0.01}
 """Plans are compared by the values of their goals in steps of these shares.
 
@@ -122,7 +125,7 @@ def improve(search: Search, instance: Instance, rehearsals: Rehearsals, terms: T
     while not stop(search.iteration, excess := search.excess(), 1.0):
         wanted = [at for at in range(BATCH) if at == 0 or not stop(search.iteration + at, excess, 1.0)]
         orders = [_drawn(rehearsals, search, search.iteration + at) for at in wanted]
-        for schedule in passes(search.problem, instance, terms, orders, stop, workers):
+        for schedule in passes(search.problem, instance, terms, orders, stop, workers, repairs=REPAIRS):
             search.offer(schedule)
         search.iteration += len(orders)
         search.fraction = stop.fraction(search.iteration)
@@ -143,21 +146,33 @@ def passes(
     stop: Stop | None = None,
     workers: int = 1,
     promised: Schedule | None = None,
+    repairs: int = 0,
 ) -> list[Schedule]:
     """Return the schedules of one pass over each of ``orders``, ``workers`` of them at a time.
 
+    Where a few hosts come back long after all others, up to ``repairs`` passes follow that have these leave sooner.
     An interrupt, and ``stop`` once it is over, halt the passes; what they had is not returned.
     """
     halt = new_halt()
 
-    def one(order: Order) -> Schedule | None:
+    def tried(order: Order) -> list[Schedule]:
         if halt[0]:
-            return None
+            return []
         queue = order(halt)
-        return list_schedule(problem, instance, queue.order, terms._replace(in_turn=queue.in_turn), halt, promised)
+        kept = promised if queue.kept is None else queue.kept
+        hosts: Ints | None = queue.order
+        found: list[Schedule] = []
+        while hosts is not None and len(found) <= repairs:
+            own = terms._replace(in_turn=queue.in_turn)
+            schedule = list_schedule(problem, instance, hosts, own, halt, kept)
+            if schedule is None:
+                break
+            found.append(schedule)
+            hosts = stragglers_sooner(hosts, schedule)
+        return found
 
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        tries = [pool.submit(one, order) for order in orders]
+        tries = [pool.submit(tried, order) for order in orders]
         try:
             while wait(tries, timeout=None if stop is None else HALT_CHECK_S).not_done:
                 if stop is not None and stop.over():
@@ -165,7 +180,7 @@ def passes(
         except KeyboardInterrupt:
             halt[0] = 1
             raise
-    return [schedule for each in tries if (schedule := each.result()) is not None]
+    return [schedule for each in tries for schedule in each.result()]
 
 
 def score_of(problem: Problem, schedule: Schedule) -> Score:

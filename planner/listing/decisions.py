@@ -1,8 +1,14 @@
 """What passes decide, and what has been decided before they begin; numbered as in the problem."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
 
 from slacktide.planner.listing.arrays import Ints
+
+Bools = NDArray[np.bool_]
+HOST_COLUMNS = frozenset({"host", "wave", "drain_start_s", "drained_s", "return_s"})
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,12 @@ class Schedule:
     end_s: Ints
     rate: Ints
     """Number of the rate in the problem's ``rates_mbit_s``."""
+
+    def part(self, chosen: Bools) -> "Schedule":
+        """Return the chosen hosts and their moves, ``chosen`` of shape (n,)."""
+        moved = np.isin(self.source, self.host[chosen])
+        rows = {field.name: chosen if field.name in HOST_COLUMNS else moved for field in fields(self)}
+        return Schedule(**{name: getattr(self, name)[picked] for name, picked in rows.items()})
 
     @property
     def makespan_s(self) -> int:

@@ -23,6 +23,9 @@ pairs of hosts change places, too.
 MOST_EXCHANGES = 5
 """Pairs of hosts that change places at once: few, so that most of an order that is good already stays."""
 
+MOST_INSERTED = 3
+"""Hosts that are put elsewhere at once."""
+
 
 class Cast(NamedTuple):
     """Who takes part; n hosts, G groups.  Times count from ``from_s``, when the first of them may leave."""
@@ -235,6 +238,14 @@ def exchange(cast: Cast, start_s: Floats) -> None:
         start_s[one], start_s[other] = start_s[other], start_s[one]
 
 
+@internal
+def insert(cast: Cast, start_s: Floats) -> None:
+    """Put a host right before or behind another one, or a few hosts."""
+    for _ in range(np.random.randint(1, MOST_INSERTED + 1)):
+        one, other = np.random.randint(cast.begun, start_s.shape[0]), np.random.randint(cast.begun, start_s.shape[0])
+        start_s[one] = start_s[other] + (0.5 if np.random.random() < 0.5 else -0.5)
+
+
 @compiled
 def polish(cast: Cast, start_s: Floats, rehearsals: int, seed: int, halt: Ints) -> Floats:
     """Return starts whose order costs less: changed a little, again and again, and kept where that is no worse.
@@ -250,12 +261,14 @@ def polish(cast: Cast, start_s: Floats, rehearsals: int, seed: int, halt: Ints) 
     for _ in range(rehearsals):
         if halt[0] > 0:
             break
-        tried_s = best_s.copy() if np.random.random() < 0.7 else leaves_s.astype(np.float64)
+        tried_s = best_s.copy() if np.random.random() < 0.85 else leaves_s.astype(np.float64)
         tried_s[: cast.begun] = -FAR
         kind = np.random.random()
-        if kind < 0.5:
+        if kind < 0.45:
             exchange(cast, tried_s)
-        elif kind < 0.75:
+        elif kind < 0.8:
+            insert(cast, tried_s)
+        elif kind < 0.9:
             hasten(cast, leaves_s, tried_s)
         else:
             stir(cast, tried_s)

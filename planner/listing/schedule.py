@@ -10,7 +10,7 @@ from slacktide.planner.listing.promised import begun_of, promises_of, take_over,
 from slacktide.planner.listing.sweep import run_pass
 from slacktide.planner.listing.targets import enlist_all
 from slacktide.planner.problem import NO_LIMIT, Problem
-from slacktide.planner.rounds import spared
+from slacktide.planner.rounds import leaving_first, spared
 
 RING_CELLS = 8_000_000
 """Cells of link use, links times buckets of time: 64 MB; more buckets only make the bucket shorter."""
@@ -87,15 +87,34 @@ def list_schedule(
 ) -> Schedule | None:
     """Return the schedule that one pass over the hosts of ``order`` gives, None: it was halted.
 
-    Hosts that find no room are not in it.  Hosts of ``promised`` leave when and as they do there, move by move, where
-    that keeps every limit; what does not fit is decided anew, and if need be its host waits with the others.  With
-    ``underway`` the pass begins at its ``from_s``, and the schedule holds what was under way as well.
+    Hosts that find no room are not in it.  Those of the first round take no VMs before they leave, unless somebody
+    finds no room without them.  Hosts of ``promised`` leave when and as they do there, move by move, where that keeps
+    every limit; what does not fit is decided anew, and if need be its host waits with the others.  With ``underway``
+    the pass begins at its ``from_s``, and the schedule holds what was under way as well.
     """
     halt = new_halt() if halt is None else halt
-    hosts, vms = len(problem.hosts.ids), len(problem.vms.ids)
-    rows = 2 * vms + 64
     if underway is not None:
         order = order[~np.isin(order, underway.host)]
+    elif promised is None:
+        first = instance._replace(spared=np.maximum(instance.spared, leaving_first(problem, order)))
+        schedule = _one_pass(problem, first, order, terms, halt, None, None)
+        if schedule is None or len(schedule.host) == len(order):
+            return schedule
+    return _one_pass(problem, instance, order, terms, halt, promised, underway)
+
+
+def _one_pass(
+    problem: Problem,
+    instance: Instance,
+    order: Ints,
+    terms: Terms,
+    halt: Ints,
+    promised: Schedule | None,
+    underway: Underway | None,
+) -> Schedule | None:
+    """Return the schedule of a pass with as many rows for its moves as it turns out to need."""
+    hosts, vms = len(problem.hosts.ids), len(problem.vms.ids)
+    rows = 2 * vms + 64
     while True:
         state = _initial_state(problem, instance)
         promises, begun = promises_of(problem, instance, promised, underway), begun_of(hosts, underway)

@@ -76,6 +76,14 @@ def enlist_all(instance: Instance, state: State, order: Ints) -> None:
 
 
 @inlined
+def suits(instance: Instance, vm: int, source: int, kind: int, target: int, slower: bool) -> bool:
+    """Return whether a VM may run on hosts of one type, of which ``target`` is one, and these are ``slower`` or not."""
+    if instance.vm_types[vm] >> kind & 1 == 0:
+        return False
+    return (instance.ingress_mbit_s[target] < instance.egress_mbit_s[source]) == slower
+
+
+@inlined
 def may_host(instance: Instance, state: State, vm: int, source: int, host: int) -> bool:
     """Return whether a host has the capacity for a VM and may take it from its source."""
     if instance.one_way and state.patched[source] > state.patched[host]:
@@ -109,17 +117,21 @@ def look_through(
     at_s: int,
     reach: int,
     status: int,
+    slower: bool,
 ) -> tuple[int, int, int]:
-    """Return target, rate and start for a VM among the hosts of one status, target -1: none has room."""
+    """Return target, rate and start for a VM among the hosts of one status, target -1: none has room.
+
+    Only machine types are looked at whose NIC is ``slower`` than the source's, or only those whose NIC is not.
+    """
     chosen, chosen_rate, chosen_start = -1, -1, np.int64(FAR)
     soonest_s = source_ready_s(instance, state, moves, placed, vm, source, at_s)
     seen, compared = 0, 0
     wanted = instance.demand[vm, instance.pivot]
     for bucket in range(wanted // instance.bucket_size, state.size_head.shape[2]):
         for kind in range(state.size_head.shape[1]):
-            if instance.vm_types[vm] >> kind & 1 == 0:
-                continue
             target = state.size_head[status, kind, bucket]
+            if target < 0 or not suits(instance, vm, source, kind, target, slower):
+                continue
             enough = seen + max(1, reach // LISTS_PER_LOOK)
             while target >= 0 and seen < min(reach, enough) and compared < STARTS_COMPARED:
                 host, target = target, state.size_next[target]
@@ -147,13 +159,15 @@ def choose_target(
 ) -> tuple[int, int, int]:
     """Return target, rate and start for a VM, target -1: no host has room.
 
-    Hosts that the VM can stay on come before hosts still to be drained; among either the fullest that has room, unless
-    its NIC is busy.  ``reach`` hosts are looked at in each of the first ``lists`` classes.
+    Hosts that the VM can stay on come before hosts still to be drained; among either those whose NIC lets the source
+    send at its full rate, and then the fullest that has room, unless its NIC is busy.  ``reach`` hosts are looked at in
+    each of the first ``lists`` classes.
     """
     for status in range(lists):
-        found = look_through(instance, state, moves, placed, vm, source, at_s, reach, status)
-        if found[0] >= 0:
-            return found
+        for slower in (False, True):
+            found = look_through(instance, state, moves, placed, vm, source, at_s, reach, status, slower)
+            if found[0] >= 0:
+                return found
     return -1, -1, np.int64(FAR)
 
 

@@ -97,7 +97,8 @@ def try_waiting(
 ) -> tuple[int, int, int]:
     """Drain every waiting host that may be drained now; return how many, the last return and the next release.
 
-    A host too large for what is free beside the reserve has not looked for targets and tries again at every moment.
+    A host too large for what is free beside the reserve has not looked for targets and tries again at every moment.  In
+    turn it is waited for, and so is one that finds no room because it counts on returns.
     VMs of one that counts on returns to come go to no host still to be drained: they would move twice to be early.
     While promises are still to come, only hosts start that are back by ``before_s`` and leave these their room.
     """
@@ -133,6 +134,7 @@ def try_waiting(
                 taken = True
             else:
                 failed += 1
+                waited_for = terms.in_turn and twice_s < 0 and not thorough
                 try_later(state, terms, host)
         if taken:
             started += 1

@@ -137,6 +137,28 @@ def test_a_host_that_holds_more_than_it_has_takes_less_while_it_drains() -> None
     assert area == pytest.approx(1000 * 100 + np.array(drained) * needs.sending_s)
 
 
+@pytest.mark.parametrize(("live_mib", "restart_mib"), [(500, 500), (300, 500), (800, 150), (100, 900), (900, 0)])
+def test_restarts_begin_before_the_drain_ends(live_mib: int, restart_mib: int) -> None:
+    """The area is the least over all memory that may have come meanwhile, worked out second by second here."""
+    vms: list[dict[str, Any]] = [{"host_id": "h1", "memory_mib": live_mib}]
+    if restart_mib:
+        vms.append({"host_id": "h1", "memory_mib": restart_mib, "eviction": "restart"})
+    problem = build_problem(row_fleet(1, vms, spare_mib=3000, migration_mbit_s=30), UNLIMITED)
+    needs = host_needs(problem)
+    area = next(demand for demand in demands(problem, needs) if demand.name == "memory").areas[0][0][0]
+    restarts = problem.vms.duration_s[problem.vms.restart]
+    restart_s = int(restarts[restarts >= 0].min()) if restart_mib else 0
+    fastest, sent_s = needs.fastest_mib_s[0], needs.sending_s[0]
+    least = np.inf
+    for came_mib in np.linspace(0, 1000 - live_mib, 101):
+        x = (np.arange(20_000) + 0.5) / 20_000 * (sent_s + came_mib / fastest)
+        own_mib = live_mib / sent_s * np.maximum(x - came_mib / fastest, 0)
+        kept_mib = np.where(x >= restart_s, min(1000 - live_mib - came_mib, restart_mib), 0)
+        taken_mib = 1000 - kept_mib - np.minimum(fastest * x, came_mib) - own_mib
+        least = min(least, taken_mib.mean() * x.max())
+    assert 0.98 * least <= area - 1000 * 100 <= least * 1.001
+
+
 def test_a_canary_of_every_host_delays_nobody() -> None:
     assert bounds_of(3, [], {"canary": Canary(hosts=3, bake_s=50)}).best_s == 100
 

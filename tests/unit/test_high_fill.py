@@ -16,6 +16,7 @@ from slacktide.planner.policy import PRESETS, Policy, Reserve
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import Problem, build_problem
 from slacktide.planner.rehearsing import END, Rehearsals
+from slacktide.planner.search import passes
 from slacktide.planner.solve import first_orders, make_plan, terms_of
 from slacktide.planner.stopping import Iterations
 
@@ -82,12 +83,19 @@ def test_another_end_keeps_what_went_before() -> None:
     needs = host_needs(problem)
     best = planned(problem, pressing_order(problem, needs))
     rehearsals = Rehearsals(problem, needs, compute_bounds(problem, fluid=False))
-    order = rehearsals.other_end(best, np.random.default_rng(1), new_halt()).order
-    assert sorted(order.tolist()) == sorted(needs.host.tolist())
-    same = int((order[: len(best.host)] == best.host).cumprod().sum())
-    before = best.makespan_s - END[1] * (best.return_s - best.drain_start_s).mean()
-    assert same >= (best.drain_start_s < before).sum()
-    assert same < len(order)
+    queue = rehearsals.other_end(best, np.random.default_rng(1), new_halt())
+    kept = queue.kept
+    assert kept is not None
+    assert sorted([*kept.host.tolist(), *queue.order.tolist()]) == sorted(needs.host.tolist())
+    from_s = best.makespan_s - END[1] * (best.return_s - best.drain_start_s).mean()
+    assert (best.drain_start_s < from_s).sum() <= len(kept.host) < len(best.host)
+    terms = terms_of(problem, needs, compute_bounds(problem, fluid=False))
+    again = passes(problem, build_instance(problem), terms, [lambda _: queue])[0]
+    for columns in (("host", "drain_start_s", "drained_s", "return_s"), ("vm", "source", "target", "start_s", "end_s")):
+        before, after = (
+            set(zip(*(getattr(each, name).tolist() for name in columns), strict=True)) for each in (kept, again)
+        )
+        assert before < after
 
 
 def test_a_profile_waits_for_large_hosts_and_pressing_groups_do_not() -> None:

@@ -16,7 +16,7 @@ from slacktide.planner.needs import canary_gate, host_needs
 from slacktide.planner.orders import light_first
 from slacktide.planner.policy import PRESETS, Canary
 from slacktide.planner.problem import Problem, build_problem
-from slacktide.planner.rehearsing import Rehearsals, binding
+from slacktide.planner.rehearsing import Rehearsals, Trial, binding
 from slacktide.planner.solve import first_orders, terms_of
 
 ROUTINE = PRESETS["routine"].model_copy(update={"max_out": {"fleet": 3, "rack": 2}})
@@ -92,7 +92,7 @@ def test_rehearsed_hosts_leave_after_their_notice(notice_s: int) -> None:
     needs, bounds = host_needs(problem), compute_bounds(problem)
     rehearsals = Rehearsals(problem, needs, bounds)
     behind = rehearsals.behind()
-    cast = rehearsals.cast(np.asarray(needs.drain_s + needs.patch_s, np.float64), behind, 1.0, 1.0, in_turn=False)
+    cast = rehearsals.cast(np.asarray(needs.drain_s + needs.patch_s, np.float64), behind, Trial(1.0, 1.0))
     leaves_s = cast.from_s + rehearse(cast, np.arange(len(behind)))
     soonest_s = (needs.earliest_s - needs.drain_s - needs.patch_s)[behind]
     assert (leaves_s >= soonest_s - 60).all()
