@@ -114,7 +114,9 @@ def host_needs(problem: Problem) -> Needs:
         live_mib=live_mib[due],
         sending_s=sending_s[due],
         kept_mib_s=kept_mib_s[due],
-        fastest_mib_s=np.maximum(_densest(problem, hosts.capacity[due, 1] - live_mib[due]) * egress[due], TOLERANCE),
+        fastest_mib_s=np.maximum(
+            _densest(problem, counted_capacity(problem)[due, 1] - live_mib[due]) * egress[due], TOLERANCE
+        ),
     )
 
 
@@ -165,22 +167,38 @@ def demands(problem: Problem, needs: Needs) -> Iterator[Demand]:
     yield from free_room(problem, needs)
 
 
+def counted_capacity(problem: Problem) -> Floats:
+    """Return what each host counts with in the bounds: its capacity, or what it holds from the start if more.
+
+    Shape (N, 2), vCPUs and MiB; docs/model.md says why.
+    """
+    hosts, vms = problem.hosts, problem.vms
+    held = [np.bincount(vms.host, weights=column, minlength=len(hosts.ids)) for column in vms.demand.T]
+    return np.maximum(hosts.capacity, np.stack(held, axis=1))
+
+
 def beside_reserve(problem: Problem) -> Floats:
-    """Return what is free on hosts in service at the start beside the fleet's reserve: vCPUs and MiB."""
+    """Return what is free on hosts in service at the start beside the fleet's reserve: vCPUs and MiB.
+
+    A fleet that is short of its reserve may stay as short.  What overfull hosts hold beyond their capacity others may
+    take as soon as these hosts are out.
+    """
     hosts, vms = problem.hosts, problem.vms
     sold = hosts.capacity[hosts.in_service].sum(axis=0)
-    used = vms.demand[hosts.in_service[vms.host]].sum(axis=0)
-    return np.asarray(sold - used - np.ceil(problem.policy.reserve.share * sold - RESERVE_ROUNDING))
+    free = sold - vms.demand[hosts.in_service[vms.host]].sum(axis=0)
+    overfull = counted_capacity(problem)[hosts.in_service].sum(axis=0) - sold
+    spare = free - np.ceil(problem.policy.reserve.share * sold - RESERVE_ROUNDING)
+    return np.asarray(np.where(overfull > 0, np.maximum(spare, 0.0) + overfull, spare))
 
 
 def free_room(problem: Problem, needs: Needs) -> Iterator[Demand]:
     """Yield the limited resources of :data:`RESOURCES`: free vCPUs, free memory."""
     everyone = np.arange(len(needs.host))
     hosts, vms = problem.hosts, problem.vms
-    limits = beside_reserve(problem)
+    counted, limits = counted_capacity(problem), beside_reserve(problem)
     restarted_mib = float(vms.demand[vms.restart & hosts.in_service[vms.host], 1].sum())
     for resource, name in enumerate(RESOURCES):
-        capacity = hosts.capacity[needs.host, resource].astype(np.float64)
+        capacity = counted[needs.host, resource]
         limit = float(limits[resource])
         areas: tuple[tuple[Floats, float], ...] = ((capacity * needs.patch_s, limit),)
         if name == "memory":
@@ -202,16 +220,15 @@ def _drained_area(needs: Needs, capacity: Floats, restarted_mib: float, restart_
 
     VMs of ``restarted_mib`` restart in all, in ``restart_s`` at least: on each host as many as fit beside its live VMs,
     up to that long before the end of its drain.  Other VMs may have come to a host meanwhile and leave last: none, or
-    as many as are worst, and as fast as any.  A host may hold more than it has from the start; no other VM fits on it
-    then.
+    as many as are worst, and as fast as any.
     """
     beside_mib = capacity - needs.live_mib
-    restarts_mib = np.clip(beside_mib, 0.0, restarted_mib)
+    restarts_mib = np.minimum(beside_mib, restarted_mib)
     spare_mib = beside_mib - restarts_mib
     last_s = np.minimum(restart_s, needs.sending_s)
     none_came = spare_mib * needs.sending_s + restarts_mib * last_s
     came_mib = np.maximum(spare_mib, np.minimum(needs.fastest_mib_s * last_s - needs.live_mib, beside_mib))
     filled_s = (2 * needs.live_mib + came_mib) / (2 * needs.fastest_mib_s)
     some_came = came_mib * filled_s + (beside_mib - came_mib) * last_s
-    least = np.where(spare_mib < 0, none_came, np.minimum(none_came, some_came))
-    return np.asarray(capacity * needs.patch_s + needs.live_mib * needs.sending_s - needs.kept_mib_s + least)
+    draining = needs.live_mib * needs.sending_s - needs.kept_mib_s + np.minimum(none_came, some_came)
+    return np.asarray(capacity * needs.patch_s + draining)

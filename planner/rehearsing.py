@@ -42,7 +42,7 @@ END_ALONE = 0.5
 END = (1.0, 4.0)
 """From how many mean times out before its last return on an end is tried anew."""
 HELD_BACK = (0.85, 1.0)
-"""The same of domains' limits in rehearsals where free capacity binds.
+"""Range of the share of each domain's places that there are in rehearsals, where free capacity binds.
 
 A rehearsed host leaves at the second at which its rack has a place again; in a pass it comes a little later, and with
 it all that waits for the rack.  Where racks were rehearsed to be full up to the end, the pass took 2 to 5 % longer, and

@@ -1,4 +1,4 @@
-"""Rounds: as many hosts as the fleet lets out at once, and what becomes of a last round of only a few hosts."""
+"""Rounds: as many hosts as the limits let out at once.  Who is in the first, and what becomes of a few in the last."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ FEW_LEFT = 0.25
 """Share of a round up to which the hosts of a last round are few."""
 MOST_SPARED = 0.01
 """Share of the due hosts that are spared VMs at most: what is free on them is wanted."""
-
 FIRST_ROUND = 1.5
 """Hosts of the first round of an order, in rounds."""
 MOST_FIRST = 1 / 3
@@ -80,8 +79,7 @@ def spared(problem: Problem) -> Ints:
 def leaving_first(problem: Problem, order: Ints) -> Ints:
     """Return 1 for each host of the first round of an order, else 0, shape (N,).
 
-    A VM that comes to such a host holds it up while it is on its way, moves again at once, and takes room that the
-    host's own VMs were to leave in a drain of known length.
+    A VM that comes to such a host holds it up while it is on its way, moves again at once, and makes its drain longer.
     """
     first = np.zeros(len(problem.hosts.ids), np.int64)
     room = np.maximum(beside_reserve(problem), 1.0)

@@ -87,8 +87,8 @@ def list_schedule(
 ) -> Schedule | None:
     """Return the schedule that one pass over the hosts of ``order`` gives, None: it was halted.
 
-    Hosts that find no room are not in it.  Those of the first round take no VMs before they leave, unless somebody
-    finds no room without them.  Hosts of ``promised`` leave when and as they do there, move by move, where that keeps
+    Hosts that find no room are not in it.  Those of the first round take no VMs before they leave, unless more
+    hosts find room if they do.  Hosts of ``promised`` leave when and as they do there, move by move, where that keeps
     every limit; what does not fit is decided anew, and if need be its host waits with the others.  With ``underway``
     the pass begins at its ``from_s``, and the schedule holds what was under way as well.
     """
@@ -100,6 +100,8 @@ def list_schedule(
         schedule = _one_pass(problem, first, order, terms, halt, None, None)
         if schedule is None or len(schedule.host) == len(order):
             return schedule
+        again = _one_pass(problem, instance, order, terms, halt, None, None)
+        return schedule if again is None or len(again.host) <= len(schedule.host) else again
     return _one_pass(problem, instance, order, terms, halt, promised, underway)
 
 

@@ -127,14 +127,26 @@ def test_what_moves_send_and_not_their_memory_alone_takes_time() -> None:
     assert many.makespan_s["memory"] > few.makespan_s["memory"]
 
 
-def test_a_host_that_holds_more_than_it_has_takes_less_while_it_drains() -> None:
-    """1,200 MiB on a host of 1,000: as long as they are all on it, it takes 200 MiB less than nothing elsewhere."""
-    vms = [{"host_id": "h1", "memory_mib": 600} for _ in range(2)] + [{"host_id": "h2", "memory_mib": 1000}]
-    problem = build_problem(row_fleet(2, vms, spare_mib=3000), UNLIMITED)
+@pytest.mark.parametrize("eviction", ["live", "restart"])
+@pytest.mark.parametrize("share", [0.0, 0.9])
+def test_a_host_that_holds_more_than_it_has_counts_with_what_it_holds(eviction: str, share: float) -> None:
+    """1,200 MiB on a host of 1,000: while it is out, others may take 200 MiB more, however long its drain lasts.
+
+    Of 5,000 MiB 2,800 are free, and with a reserve of 4,500 none but these 200.
+    """
+    vms = [{"host_id": "h1", "memory_mib": 600}, {"host_id": "h1", "memory_mib": 600, "eviction": eviction}]
+    vms.append({"host_id": "h2", "memory_mib": 1000})
+    policy = UNLIMITED.model_copy(update={"reserve": Reserve(share=share)})
+    problem = build_problem(row_fleet(2, vms, spare_mib=3000), policy)
     needs = host_needs(problem)
-    area, _ = next(demand for demand in demands(problem, needs) if demand.name == "memory").areas[0]
-    drained = [1200 * 0.5 - 200, 1000 * 0.5]
-    assert area == pytest.approx(1000 * 100 + np.array(drained) * needs.sending_s)
+    memory = next(demand for demand in demands(problem, needs) if demand.name == "memory")
+    assert memory.limit == (3000 if share == 0 else 200)
+    assert memory.amount.tolist() == [1200, 1000]
+    sent_s = needs.sending_s
+    if eviction == "live":
+        assert memory.areas[0][0] == pytest.approx([1200 * 100 + 600 * sent_s[0], 1000 * 100 + 500 * sent_s[1]])
+    else:
+        assert 1200 * 100 < memory.areas[0][0][0] <= 1200 * 100 + 300 * sent_s[0] + 600 * sent_s[0]
 
 
 @pytest.mark.parametrize(("live_mib", "restart_mib"), [(500, 500), (300, 500), (800, 150), (100, 900), (900, 0)])
