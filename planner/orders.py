@@ -42,11 +42,11 @@ class Queue(NamedTuple):
 class Profile(NamedTuple):
     """What a profile aims at."""
 
-    stretch: float = 1.05
+    stretch: float = 1.03
     """When all is to have ended, over the bound on the makespan."""
     domains: float = 0.97
     """Share of the domains' limits that it uses."""
-    room: float = 0.99
+    room: float = 0.94
     """Share of the free capacity that it uses."""
     rounds: float = 0.98
     """Share of the time until the end within which the rounds of each domain are to fit."""
@@ -54,6 +54,8 @@ class Profile(NamedTuple):
 
 FIRST_PROFILE = Profile()
 """The profile of the first pass.  Some of all is left: places that scattered VMs take, rounds that do not fit."""
+FIRST_IN_TURN = Profile(stretch=1.05, room=0.99)
+"""The same where hosts leave in turn, so that a pass does what the profile says."""
 
 
 def expected_out_s(needs: Needs) -> Floats:

@@ -11,6 +11,7 @@ from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.rehearsal import Cast, cost, polish, rehearse
 from slacktide.planner.needs import RESOURCES, Needs, canary_gate, canary_places, free_room
 from slacktide.planner.orders import (
+    FIRST_IN_TURN,
     FIRST_PROFILE,
     Profile,
     Queue,
@@ -87,11 +88,11 @@ class Rehearsals:
 
     def first_order(self) -> Queue:
         """Return the order of the first profile, its rounds evened out where that is rehearsed to be better."""
-        out_s = expected_out_s(self.needs)
-        start_s = planned_starts(self.problem, self.needs, out_s, self.bounds.best_s, FIRST_PROFILE)
-        behind, in_turn = self.behind(), waiting_pays(self.problem, self.bounds)
+        out_s, in_turn = expected_out_s(self.needs), waiting_pays(self.problem, self.bounds)
+        profile, behind = FIRST_IN_TURN if in_turn else FIRST_PROFILE, self.behind()
+        start_s = planned_starts(self.problem, self.needs, out_s, self.bounds.best_s, profile)
         if len(behind):
-            cast = self.cast(out_s, behind, Trial(FIRST_PROFILE.room, max(EXPOSURE), in_turn))
+            cast = self.cast(out_s, behind, Trial(profile.room, max(EXPOSURE), in_turn))
             start_s[behind] = _cheaper(cast, start_s[behind])
         return Queue(order_of(self.problem, self.needs, light_first(self.problem, self.needs, start_s)), in_turn)
 

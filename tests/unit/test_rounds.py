@@ -1,15 +1,21 @@
-"""A last round of a few hosts: as many places have one host more than the others, and these hosts stay short."""
+"""Rounds: who is in the first takes no VMs, a few in the last go one after the other, and stragglers leave sooner."""
+
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
+from test_bounds_by_hand import UNLIMITED, row_fleet
 
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
+from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.schedule import build_instance, list_schedule
+from slacktide.planner.needs import host_needs
 from slacktide.planner.policy import PRESETS, Policy
 from slacktide.planner.problem import build_problem
 from slacktide.planner.rounds import in_file, leaving_first, spared, stragglers_sooner
-from slacktide.planner.solve import make_plan
+from slacktide.planner.solve import make_plan, terms_of
 from slacktide.planner.stopping import Iterations
 
 FLEET = generate_fleet(GeneratorSettings(hosts=603, pinned_share=0.0))
@@ -74,8 +80,52 @@ def test_the_first_round_of_an_order_takes_no_vms() -> None:
     order = np.flatnonzero(problem.hosts.due)[::-1].copy()
     first = np.flatnonzero(leaving_first(problem, order))
     assert sorted(first.tolist()) == sorted(order[:30].tolist()), "twenty at once, and half as many"
-    plan = make_plan(FLEET, policy(20), stop=Iterations(0))
-    assert plan.header.summary.audit.findings == ()
+    terms = terms_of(problem, host_needs(problem), compute_bounds(problem, fluid=False))
+    schedule = list_schedule(problem, build_instance(problem), order, terms)
+    assert schedule is not None
+    return_s = np.zeros(len(problem.hosts.ids), np.int64)
+    return_s[schedule.host] = schedule.return_s
+    came = np.isin(schedule.target, first)
+    assert came.any()
+    assert (schedule.start_s >= return_s[schedule.target])[came].all()
+
+
+def test_all_hosts_that_find_room_leave_even_if_the_first_must_take_vms_for_it() -> None:
+    """h2 is full and h1 nearly: h2's VM fits only where h1's was, h1's only beside h3's, and h3's only on h1 or h2."""
+    vms = [{"host_id": f"h{number}", "memory_mib": mib} for number, mib in ((1, 300), (2, 900), (3, 600))]
+    problem = build_problem(row_fleet(3, vms, spare_mib=10), UNLIMITED)
+    order = np.array([problem.hosts.ids.index(name) for name in ("h3", "h1", "h2")])
+    assert np.flatnonzero(leaving_first(problem, order)).tolist() == [order[0]]
+    schedule = list_schedule(
+        problem,
+        build_instance(problem),
+        order,
+        terms_of(problem, host_needs(problem), compute_bounds(problem, fluid=False)),
+    )
+    assert schedule is not None
+    assert sorted(schedule.host.tolist()) == sorted(order.tolist())
+    assert order[0] in schedule.target[schedule.source == order[1]]
+
+
+def test_a_host_with_a_fast_nic_sends_to_one_as_fast() -> None:
+    """h1's VM goes to h3, though h2 has less room left: h1 and h3 send and receive at ten times the rate."""
+    vms = [
+        {"host_id": "h1", "memory_mib": 300},
+        {"host_id": "h2", "memory_mib": 600},
+        {"host_id": "h3", "memory_mib": 100},
+    ]
+    fleet = row_fleet(3, vms, spare_mib=10)
+    fast = pl.col("host_id").is_in(["h1", "h3"])
+    hosts = fleet.hosts.with_columns(
+        machine_type=pl.when(fast).then(pl.lit("fast")).otherwise(pl.lit("slow")),
+        migration_mbit_s=pl.when(fast).then(860).otherwise(86).cast(fleet.hosts["migration_mbit_s"].dtype),
+    )
+    problem = build_problem(replace(fleet, hosts=hosts), UNLIMITED)
+    place = {name: number for number, name in enumerate(problem.hosts.ids)}
+    terms = terms_of(problem, host_needs(problem), compute_bounds(problem, fluid=False))
+    schedule = list_schedule(problem, build_instance(problem), np.array([place["h1"]]), terms)
+    assert schedule is not None
+    assert schedule.target.tolist() == [place["h3"]]
 
 
 def test_a_part_of_a_schedule_has_the_moves_of_its_hosts() -> None:

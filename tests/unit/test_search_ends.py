@@ -112,3 +112,18 @@ def test_a_time_that_is_over_ends_a_round_of_tries() -> None:
     fleet = generate_fleet(GeneratorSettings(hosts=120, seed=4, hosts_per_rack=8))
     plan = make_plan(fleet, PRESETS["urgent"], stop=TimeLimit(0), cells=3)
     assert plan.header.id == make_plan(fleet, PRESETS["urgent"], stop=Iterations(0), cells=3).header.id
+
+
+def test_passes_are_repaired_as_often_as_they_may_be_while_somebody_straggles(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def sooner(order, schedule):
+        tried.append(schedule)
+        return order[::-1] if len(tried) < 4 else None
+
+    monkeypatch.setattr(search, "stragglers_sooner", sooner)
+    for repairs, passes_made in ((0, 1), (2, 3), (9, 4)):
+        tried.clear()
+        found = passes(PROBLEM, INSTANCE, TERMS, [lambda _: QUEUE], repairs=repairs)
+        assert len(found) == passes_made
+        assert all(len(each.host) == len(ORDER) for each in found)
