@@ -51,10 +51,7 @@ def test_hosts_leave_as_soon_as_there_is_room_for_them() -> None:
 
 
 def test_a_large_host_is_waited_for_in_turn() -> None:
-    """In turn hardly any other host leaves before the largest, which come first; otherwise small ones overtake them.
-
-    Those that do leave when the next large one finds no target although there is room for it in all.
-    """
+    """In turn hardly any other host leaves before the largest, which come first; otherwise small ones overtake them."""
     problem = full_fleet()
     host, memory = host_needs(problem).host, problem.hosts.capacity[:, 1]
     order = host[np.argsort(-memory[host], kind="stable")]
@@ -63,6 +60,18 @@ def test_a_large_host_is_waited_for_in_turn() -> None:
         large = memory[planned(problem, order, in_turn=in_turn).host] == memory[order].max()
         overtaking.append(int((~large[: np.flatnonzero(large)[-1]]).sum()))
     assert overtaking[0] < 0.15 * large.sum() < overtaking[1]
+
+
+def test_in_turn_hosts_leave_in_the_order_of_their_profile() -> None:
+    """A host that counts on returns, and finds no target before they are there, is waited for."""
+    problem = full_fleet()
+    needs = host_needs(problem)
+    queue = Rehearsals(problem, needs, compute_bounds(problem)).first_order()
+    assert queue.in_turn
+    schedule = planned(problem, queue.order, in_turn=True)
+    place = np.argsort(queue.order)[np.searchsorted(np.sort(queue.order), schedule.host)]
+    left = place[np.argsort(schedule.drain_start_s, kind="stable")]
+    assert (np.maximum.accumulate(left) - left > 8).mean() < 0.05
 
 
 def test_vms_that_leave_later_count_on_hosts_that_are_back_by_then() -> None:
