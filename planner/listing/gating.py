@@ -33,6 +33,8 @@ class Terms(NamedTuple):
     """The canary waits until it has all its hosts; what is left of one in a revision does not."""
     in_turn: bool = False
     """A host that is too large for what is free is waited for; otherwise smaller ones overtake it."""
+    promised_first: bool = False
+    """Nobody else leaves before the last promised host has."""
 
 
 @inlined

@@ -19,8 +19,13 @@ that a short peak is overlooked, and a promise broken that could have been kept.
 NOTHING = np.empty(0, np.int64)
 
 
-def promises_of(problem: Problem, instance: Instance, promised: Schedule | None, underway: Underway | None) -> Promises:
-    """Return what is promised of hosts that are still to leave, or to end their drain, in the order of its moments."""
+def promises_of(
+    problem: Problem, instance: Instance, promised: Schedule | None, underway: Underway | None, first: bool = False
+) -> Promises:
+    """Return what is promised of hosts that are still to leave, or to end their drain, in the order of its moments.
+
+    If promised hosts go ``first`` nobody asks what they will take of the limits on hosts out.
+    """
     hosts = len(problem.hosts.ids)
     if promised is None:
         return _no_promises(hosts)
@@ -63,7 +68,7 @@ def promises_of(problem: Problem, instance: Instance, promised: Schedule | None,
         load_weight=np.empty((hosts, 0), np.int64),
         progress=np.zeros(1, np.int64),
     )
-    return _with_loads(problem, instance, bare, underway)
+    return bare if first else _with_loads(problem, instance, bare, underway)
 
 
 def _no_promises(hosts: int) -> Promises:

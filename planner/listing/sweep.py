@@ -71,7 +71,8 @@ def decide(
     started, release = 0, np.int64(FAR)
     if waiting.stuck.sum() > 0:
         started = try_stuck(instance, state, moves, promises, begun, out, terms, waiting, gate, now, thorough)
-    if waiting.follower[instance.capacity.shape[0]] >= 0:
+    follows = terms.promised_first and next_promise_s(promises) < FAR
+    if waiting.follower[instance.capacity.shape[0]] >= 0 and not follows:
         count, release = start_waiting(instance, state, moves, promises, out, terms, waiting, gate, now, thorough)
         started += count
         if is_open(gate, now) or is_incomplete(terms, gate):
@@ -131,7 +132,9 @@ def sweep(
     while work_left(out, promises, waiting):
         move_time(instance, state, now)
         come_back(instance, state, coming, returns, now)
+        following = next_promise_s(promises)
         broken = keep_due(instance, state, moves, promises, begun, out, terms, waiting, gate, now)
+        broken |= terms.promised_first and following < FAR and next_promise_s(promises) == FAR
         release, exhausted = np.int64(FAR), False
         if broken or now >= then:
             started, release = decide(instance, state, moves, promises, begun, out, terms, waiting, gate, now, thorough)
