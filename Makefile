@@ -6,7 +6,7 @@ RUNS ?= runs
 HOSTS ?= 1000
 SEED ?= 1
 
-.PHONY: run test lock setup clean
+.PHONY: run test lock set-up setup clean
 
 # A generated fleet from snapshot to report; what an earlier `make run` left there is replaced.
 run: setup
@@ -24,10 +24,10 @@ run: setup
 test: setup
 	.ci/check
 
-setup: $(VENV)/ready
+set-up setup: $(VENV)/ready
 
-$(VENV)/ready: requirements.lock pyproject.toml set-up
-	@PYTHON="$(PYTHON)" VENV="$(VENV)" ./set-up
+$(VENV)/ready: requirements.lock pyproject.toml .ci/set-up
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" .ci/set-up
 
 # Renew the locked versions: every package with the hashes of its files.
 lock: setup

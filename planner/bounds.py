@@ -23,6 +23,7 @@ from slacktide.planner.condensing import condensed
 from slacktide.planner.fluid import slot_length_s, solve_flow
 from slacktide.planner.needs import TOLERANCE, Demand, Needs, canary_gate, demands, host_needs
 from slacktide.planner.problem import Problem
+from slacktide.planner.wave_bound import wave_returns_s
 from slacktide.planner.weights import THOUSANDTHS
 
 Ints = NDArray[np.int64]
@@ -70,7 +71,8 @@ def compute_bounds(problem: Problem, *, fluid: bool = True, complete: bool = Tru
     """Return the bounds on every plan of ``problem`` that patches all its plannable hosts.
 
     Without ``fluid`` the exposure's bound is lower where failure domains bind, and found in milliseconds.  Unless it is
-    ``complete`` the canary may have fewer hosts than the policy asks for; that goes without ``fluid``.
+    ``complete`` the canary may have fewer hosts than the policy asks for, and a wave may have begun that others join;
+    that goes without ``fluid``.
     """
     needs = host_needs(problem)
     if len(needs.host) == 0:
@@ -85,6 +87,10 @@ def compute_bounds(problem: Problem, *, fluid: bool = True, complete: bool = Tru
             completions = _completions(demand)
             exposure = np.maximum(exposure, completions)
             exposure[canary:] = np.maximum(exposure[canary:], gate_s + completions[: len(exposure) - canary])
+    waves = wave_returns_s(problem, needs, len(exposure) - canary) if complete else None
+    if waves is not None:
+        makespan["waves"] = gate_s + float(waves[-1])
+        exposure[canary:] = np.maximum(exposure[canary:], gate_s + waves)
     left_alone = int(problem.selected.sum()) - len(needs.host)
     returns_s, behind_s = float(exposure.sum()), left_alone * max(makespan.values()) if left_alone else 0.0
     alike = np.ones(len(needs.host))

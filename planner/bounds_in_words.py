@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from slacktide.planner.needs import RESOURCES, Demand, Needs, canary_gate, demands, host_needs
 from slacktide.planner.problem import Problem
 from slacktide.planner.relaxation import narrowed
+from slacktide.planner.wave_bound import most_in_a_wave
 
 MIB_PER_GIB: Final = 1024
 
 
-def words(problem: Problem, needs: Needs, demand: Demand | None, bound_s: float) -> str:
-    """Return what the bound ``bound_s`` means: of a limited resource, or (None) of the longest chain."""
+def words(problem: Problem, needs: Needs, name: str, demand: Demand | None, bound_s: float) -> str:
+    """Return what the bound ``name`` of ``bound_s`` means: of a limited resource, of whole waves, or of a chain."""
+    if name == "waves":
+        return _waves(problem, needs, bound_s)
     if demand is None:
         return _chain(problem, needs, bound_s)
     said = _hosts_out(problem, needs, demand) if demand.name not in RESOURCES else _free(problem, needs, demand)
@@ -58,6 +61,16 @@ def _chain(problem: Problem, needs: Needs, bound_s: float) -> str:
     return (
         f"the canary and the longest host behind it: {_hosts(canary)} back and baked at {gate_s:,} s, then drain "
         f"+ patch {bound_s - gate_s:,.0f} s = {bound_s:,.0f} s at least"
+    )
+
+
+def _waves(problem: Problem, needs: Needs, bound_s: float) -> str:
+    canary, _ = canary_gate(problem, needs)
+    behind, most = len(needs.host) - canary, most_in_a_wave(problem)
+    return (
+        f"waves that wait for each other: {_hosts(behind)} in {-(-behind // most):,} waves of {most:,} at most, each "
+        f"as long as its longest host, with {problem.policy.gates.bake_s:,} s of baking between two, need at least "
+        f"{bound_s:,.0f} s"
     )
 
 

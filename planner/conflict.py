@@ -8,10 +8,13 @@ a limit is loosened.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from slacktide.planner.levers import Lever
 from slacktide.planner.reach import Answer, Ground, Levels, Oracle
+
+LOOSE: Final = "however loose all others are"
+"""What a conflict means, and what is tried without one of its limits: all others are given up as far as they go."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,9 @@ class Conflict:
             return f"No limit of the policy stands in the way, but the fleet itself ({said})"
         named = ", ".join(f"{one.limit} {one.value}" for one in self.members)
         if len(self.members) == 1:
-            return f"This limit alone is in conflict: {named} ({said}); {_without(self.members)}"
-        return f"These limits together are in conflict: {named} ({said}); drop any one and {_outcome(self.members)}"
+            return f"This limit alone is in conflict: {named} ({said}), {LOOSE}; without it {_outcome(self.members)}"
+        without = f"drop any one and {_outcome(self.members)}"
+        return f"These limits together are in conflict: {named} ({said}), {LOOSE}; {without}"
 
     def lines(self, said: Callable[[float], str]) -> Iterator[str]:
         """Yield what there is without each limit, the others kept; times as ``said``."""
@@ -101,10 +105,6 @@ def _member(lever: Lever, answer: Answer, bound_s: float) -> Member:
         return Member(lever.limit, lever.before, bound_s, None)
     header = answer.plan.header
     return Member(lever.limit, lever.before, float(header.summary.makespan_s), header.id)
-
-
-def _without(members: Sequence[Member]) -> str:
-    return f"without it {_outcome(members)}"
 
 
 def _outcome(members: Sequence[Member]) -> str:

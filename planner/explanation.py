@@ -230,7 +230,7 @@ def _bounds(problem: Problem, needs: Needs, bounds: Bounds, makespan_s: int | No
     found = []
     for name, bound_s in bounds.makespan_s.items():
         gap = None if makespan_s is None else (makespan_s - bound_s) / bound_s
-        said = words(problem, needs, demand_of.get(name), bound_s)
+        said = words(problem, needs, name, demand_of.get(name), bound_s)
         found.append(BoundInWords(name, float(bound_s), gap, said))
     return tuple(sorted(found, key=lambda bound: (bound.bound_s, bound.resource), reverse=True))
 

@@ -79,7 +79,10 @@ class _Part(BaseModel):
 
 
 class BlackoutSummary(_Part):
-    """Predicted blackout over all migrations, in milliseconds; null where nothing migrates."""
+    """Predicted blackout over live migrations, in milliseconds, null where there is none.
+
+    Restarts are down for longer, and told apart by their strategy.
+    """
 
     p50: float | None
     p99: float | None

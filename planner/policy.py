@@ -65,9 +65,9 @@ class WeightRule(_Part):
 class Reserve(_Part):
     """Capacity that stays free on hosts in service at every moment, vCPUs and memory alike.
 
-    Either ``share`` of what the whole fleet sells, which promises nothing about failures; or what the ``hosts`` largest
-    hosts of each ``per`` domain sell, so that these could fail at once and their VMs be restarted beside them.  That it
-    is so the audit tries on paper (docs/model.md, Failures).
+    ``share`` of what the whole fleet sells, which promises nothing about failures; and what the ``hosts`` largest hosts
+    of each ``per`` domain sell, so that these could fail at once and their VMs be restarted beside them.  That it is so
+    the audit tries on paper (docs/model.md, Failures).  Where both are given, both are kept, each by itself.
     """
 
     share: float = Field(default=0.0, ge=0, lt=1)

@@ -20,6 +20,7 @@ from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Objective, Policy
 from slacktide.planner.problem import Problem
 from slacktide.planner.solve import assemble, plan_problem
+from slacktide.planner.stopping import Progress
 
 TRIES: Final = 4
 """Orders tried for every plan: as many as bring most of what a search brings, and the same for all that is compared."""
@@ -89,15 +90,21 @@ class TimeIsOver(Exception):  # noqa: N818  (an event, not an error)
 
 
 class Tries:
-    """Stop after some tries, once the first objective is as small as needed, or when the time is over."""
+    """Stop after some tries, once a plan has all hosts back ``by_s``, or when the time is over."""
 
-    def __init__(self, limit: int, over: Callable[[], bool], enough: float = -math.inf) -> None:
+    def __init__(self, limit: int, over: Callable[[], bool], by_s: int | None = None) -> None:
         self.interrupted = False
-        self._limit, self._over, self._enough = limit, over, enough
+        self._limit, self._over, self._by_s = limit, over, by_s
+        self._reached = False
+
+    def note(self, progress: Progress) -> None:
+        """Take in how good the best plan is so far."""
+        if self._by_s is not None and progress.makespan_s is not None:
+            self._reached = progress.left_alone == 0 and progress.makespan_s <= self._by_s
 
     def __call__(self, iteration: int, value: float, bound: float) -> bool:
         """Return whether the search ends."""
-        return iteration >= self._limit or value <= max(self._enough, bound) or self._over()
+        return iteration >= self._limit or self._reached or value <= bound or self._over()
 
     def over(self) -> bool:
         """Return whether the time is over."""
@@ -119,16 +126,18 @@ def everything(problem: Problem, by_s: int | None = None) -> Goal:
     return Goal(hosts, by_s)
 
 
-def planned(case: Case, effort: Effort, enough: float = -math.inf) -> Plan:
-    """Return an audited plan for a case, the search ended early once the first objective is at ``enough``.
+def planned(case: Case, effort: Effort, by_s: int | None = None) -> Plan:
+    """Return an audited plan for a case, the search ended early once all hosts are back ``by_s``.
 
     Raises
     ------
     RuntimeError
         If the audit finds an error: then the planner is wrong, and no figure of it is to be shown.
     """
-    stop = Tries(effort.tries, effort.over, enough)
-    plan = plan_problem(case.snapshot, case.problem, seed=effort.seed, stop=stop, workers=effort.workers)
+    stop = Tries(effort.tries, effort.over, by_s)
+    plan = plan_problem(
+        case.snapshot, case.problem, seed=effort.seed, stop=stop, workers=effort.workers, progress=stop.note
+    )
     return _sound(plan)
 
 
@@ -198,8 +207,7 @@ class Oracle:
         return soonest(loosened(self.case, levels))
 
     def _searched(self, case: Case) -> Answer:
-        by_s = self.goal.by_s
-        plan = planned(case, self.effort, enough=-math.inf if by_s is None else by_s)
+        plan = planned(case, self.effort, self.goal.by_s)
         if self._reaches(plan):
             self.effort.keep(plan)
             return Answer(plan, None)

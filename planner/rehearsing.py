@@ -38,7 +38,7 @@ ROUNDS = (0.93, 1.0)
 """Ranges from which profiles are drawn: below, places are left empty that passes fill; above, hosts find no room."""
 FROM_BEST = 0.5
 """Share of the tries that begin with the best schedule so far and not with a profile."""
-END_ALONE = 0.5
+END_ALONE = 0.8
 """Share of the tries that are the best schedule so far but for its end."""
 END = (1.0, 4.0)
 """From how many mean times out before its last return on an end is tried anew."""
@@ -98,7 +98,7 @@ class Rehearsals:
 
     def order(self, best: Schedule, rng: np.random.Generator, halt: Ints) -> Queue:
         """Return an order to try, made from the best schedule so far and chance; ``halt`` set to 1 cuts it short."""
-        if len(self.needs.host) >= FEWEST_HOSTS and rng.random() < END_ALONE:
+        if len(self.needs.host) >= FEWEST_HOSTS and rng.random() < END_ALONE and len(best.host):
             return self.other_end(best, rng, halt)
         out_s = self._out_s(best)
         if len(self.needs.host) < FEWEST_HOSTS or rng.random() < FROM_BEST:

@@ -91,6 +91,7 @@ class Search:
                 exposure_host_h=exposure_s(self.problem, self.best) / 3600,
                 elapsed_s=time.monotonic() - self.origin_s,
                 fraction=self.fraction,
+                left_alone=int(self.score[0]),
             )
         )
 

@@ -126,6 +126,7 @@ def planned_whole(
     search = Search(problem, bounds, report, origin_s, firsts[0], score_of(problem, firsts[0]), seed=seed)
     for schedule in firsts[1:]:
         search.offer(schedule)
+    search.tell()
     with until_interrupted(stop):
         join(search)
         improve(search, instance, Rehearsals(problem, needs, bounds), terms, stop, workers)

@@ -24,6 +24,8 @@ class Progress:
     elapsed_s: float
     fraction: float | None
     """Of the whole, where that is known."""
+    left_alone: int | None = None
+    """Due hosts that have no place in the best plan so far."""
 
 
 class Stop(Protocol):

@@ -8,6 +8,7 @@ _RESOURCES: Final = {
     "memory": "free memory of the fleet",
     "vcpus": "free vCPUs of the fleet",
     "chain": "longest chain of notice, drain and patch",
+    "waves": "waves that wait for each other",
     "hosts-out:fleet": "hosts out at once in the fleet",
 }
 

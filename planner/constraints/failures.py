@@ -73,17 +73,17 @@ class FailuresRestartable:
 
     def _words(self, found: Outcome) -> str:
         count = self.reserve.hosts
-        hosts = "1 host" if count == 1 else f"{count:,} hosts"
+        hosts = "the worst host" if count == 1 else f"the {count:,} worst hosts"
         per = self.reserve.per
         where = "the fleet" if per is None else f"each {per}"
-        moments = "1 sampled moment" if found.moments == 1 else f"{found.moments:,} sampled moments"
+        moments = "1 sampled moment" if found.moments == 1 else f"each of {found.moments:,} sampled moments"
         if not found.shortfalls:
             result = "all VMs restarted on paper"
         elif per is None:
             result = "not all VMs find room"
         else:
             result = f"not all VMs find room in {len(found.shortfalls):,} of {found.domains:,} domains"
-        return f"any {hosts} of {where} may fail at any of {moments}: {result}"
+        return f"{hosts} of {where} failed at {moments}: {result}"
 
 
 def _domains(replay: Replay, per: str | None) -> tuple[Ints, tuple[str, ...]]:

@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 
 from slacktide.planner.constraints.free_capacity import free_capacity
+from slacktide.planner.failing.choosy import of_fewest_choices
 from slacktide.planner.failing.stays import Stays, expanded, level_at
-from slacktide.planner.replay import BEFORE_ALL, MEMORY, VCPUS, Ints, Replay
+from slacktide.planner.replay import BEFORE_ALL, MEMORY, VCPUS, Bools, Ints, Replay
 from slacktide.planner.sweep import levels, starts
 
 MOST_PARTS: Final = 32
@@ -99,17 +100,26 @@ def beside(replay: Replay, domain: Ints, samples: Samples) -> Beside:
     )
 
 
-def failures(replay: Replay, stays: Stays, domain: Ints, samples: Samples, beside: Beside, count: int) -> Failures:
+def failures(
+    replay: Replay,
+    stays: Stays,
+    domain: Ints,
+    samples: Samples,
+    beside: Beside,
+    count: int,
+    types: tuple[Ints, Bools],
+) -> Failures:
     """Return the worst failures of ``count`` hosts at each sample.
 
-    They are those with most vCPUs, those with most memory, and the hosts of the largest VM by vCPUs and by memory, each
-    with the others that hold most memory.
+    They are those with most vCPUs, those with most memory, the hosts of the largest VM by vCPUs and by memory, and the
+    one whose choosy VMs have least room, each with the others that hold most memory.  ``types`` is the machine type of
+    each host, and which each VM may run on.
     """
     count = min(count, int(np.bincount(beside.sample, minlength=1).max()))
     by_vcpus, by_memory = (_fullest(beside, len(samples), quantity, count) for quantity in (VCPUS, MEMORY))
     tried = [by_vcpus, by_memory]
-    for quantity in (VCPUS, MEMORY):
-        host = _of_largest(replay, stays, domain, samples, quantity)
+    alone = [_of_largest(replay, stays, domain, samples, quantity) for quantity in (VCPUS, MEMORY)]
+    for host in (*alone, of_fewest_choices(replay, stays, samples, beside, *types)):
         others = by_memory.copy()
         absent = ~(others == host[:, None]).any(axis=1) & (host >= 0)
         others[absent, -1] = host[absent]

@@ -119,7 +119,8 @@ def _one_pass(
     rows = 2 * vms + 64
     while True:
         state = _initial_state(problem, instance)
-        promises, begun = promises_of(problem, instance, promised, underway, terms.promised_first), begun_of(hosts, underway)
+        promises = promises_of(problem, instance, promised, underway, terms.promised_first)
+        begun = begun_of(hosts, underway)
         if underway is not None:
             take_over(problem, instance, state, underway)
         moves = Moves(*(np.zeros(_most_vms(problem), np.int64) for _ in Moves._fields))

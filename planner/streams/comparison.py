@@ -29,7 +29,7 @@ class Figures:
     name: str
     makespan_s: float
     exposure_host_h: float
-    """Return times summed over the hosts of the plan; deferred hosts are left out."""
+    """Return times summed over the selected hosts, those left alone counted until the makespan."""
     drain_s: float
     """Mean time from the start of a drain to the empty host."""
     brownout_s: float
@@ -80,6 +80,7 @@ def of_plan(problem: Problem, plan: Plan) -> Figures:
         moves["predicted_blackout_ms"].to_numpy()[live],
         problem.vms.blackout_limit_ms[positions(moves["vm_id"], problem.vms.ids)[live]],
         0,
+        int(problem.selected.sum()) - plan.hosts.height,
     )
 
 
@@ -94,6 +95,7 @@ def of_replay(problem: Problem, name: str, done: Replayed) -> Figures:
         1000 * done.blackout_s[live],
         problem.vms.blackout_limit_ms[done.vm[live]],
         done.let_out_against_limits,
+        int(problem.selected.sum()) - len(done.return_s),
     )
 
 
@@ -105,15 +107,17 @@ def _figures(
     blackout_ms: NDArray[np.float64],
     limit_ms: NDArray[np.int64],
     let_out: int,
+    left_alone: int,
 ) -> Figures:
+    makespan_s = float(return_s.max(initial=0.0))
     p50, p99, most = (
         float(np.quantile(blackout_ms, share, method="nearest")) if len(blackout_ms) else None
         for share in (0.5, 0.99, 1.0)
     )
     return Figures(
         name=name,
-        makespan_s=float(return_s.max(initial=0.0)),
-        exposure_host_h=float(return_s.sum()) / SECONDS_PER_HOUR,
+        makespan_s=makespan_s,
+        exposure_host_h=(float(return_s.sum()) + left_alone * makespan_s) / SECONDS_PER_HOUR,
         drain_s=float(drain_s.mean()) if len(drain_s) else 0.0,
         brownout_s=float(brownout_s.sum()),
         blackout_s=float(blackout_ms.sum()) / 1000,

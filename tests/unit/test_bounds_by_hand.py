@@ -13,7 +13,7 @@ from slacktide.datasets.snapshot import FleetMeta, FleetSnapshot
 from slacktide.planner.bounds import Bounds, compute_bounds
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.needs import demands, host_needs
-from slacktide.planner.policy import Canary, Policy, Reserve, Selection
+from slacktide.planner.policy import Canary, Gates, Policy, Reserve, Selection
 from slacktide.planner.problem import Problem, build_problem
 from slacktide.planner.solve import assemble, make_plan
 
@@ -262,3 +262,36 @@ def test_one_host_too_many_needs_a_wave_of_its_own() -> None:
         int(patch_s) for name, patch_s in zip(names, fleet.hosts["maintenance_s"], strict=True) if name != "e"
     )
     assert compute_bounds(build_problem(fleet, terms)).makespan_s["hosts-out:fleet"] >= 6 * shortest_s
+
+
+@pytest.mark.parametrize(
+    ("hosts", "gates", "bound_s", "returns_s"),
+    [
+        # Waves of two of the six hosts, out for 100, 110, ... 150 s: 150 + 130 + 110 s, and twice 20 s between them.
+        (6, Gates(kind="baked", bake_s=20, max_wave_hosts=2), 430, [100, 110, 240, 260, 400, 430]),
+        # Five: the first wave may be the one of one host, 140 + 120 + 100 s.
+        (5, Gates(kind="baked", bake_s=20, max_wave_hosts=2), 400, [100, 110, 240, 260, 400]),
+        (6, Gates(kind="baked", bake_s=20), 150, [100, 110, 120, 130, 140, 150]),
+        (6, Gates(max_wave_hosts=2), 150, [100, 110, 120, 130, 140, 150]),
+    ],
+)
+def test_whole_waves_follow_one_another(hosts: int, gates: Gates, bound_s: float, returns_s: list[float]) -> None:
+    policy = UNLIMITED.model_copy(update={"gates": gates})
+    snapshot = row_fleet(hosts, [])
+    taken = [*range(100, 100 + 10 * hosts, 10), 100]
+    snapshot = replace(snapshot, hosts=snapshot.hosts.with_columns(maintenance_s=pl.Series(taken, dtype=pl.Int64)))
+    bounds = compute_bounds(build_problem(snapshot, policy))
+    assert bounds.best_s == bound_s
+    assert bounds.returns_s.tolist() == returns_s
+    plan = make_plan(snapshot, policy)
+    assert plan.header.summary.audit.findings == ()
+    assert bound_s <= plan.header.summary.makespan_s
+
+
+def test_waves_behind_the_canary() -> None:
+    """The canary of one is back at 100 s and baked at 150; the other four, of 100 s each, are two waves."""
+    gates = Gates(kind="baked", bake_s=20, max_wave_hosts=2)
+    policy = UNLIMITED.model_copy(update={"gates": gates, "canary": Canary(hosts=1, bake_s=50)})
+    bounds = compute_bounds(build_problem(row_fleet(5, []), policy))
+    assert (bounds.binding_resource, bounds.best_s) == ("waves", 150 + 100 + 20 + 100)
+    assert bounds.returns_s.tolist() == [100, 250, 250, 370, 370]

@@ -65,7 +65,8 @@ def test_a_limit_of_no_host_out_is_a_conflict_of_its_own() -> None:
     assert conflict.ground == "bounds"
     assert conflict.members[0].plan_id is not None
     assert conflict.text().startswith(
-        "This limit alone is in conflict: max_out.rack 0 (proven); without it a plan exists"
+        "This limit alone is in conflict: max_out.rack 0 (proven), however loose all others are; without it "
+        "a plan exists"
     )
     check_smallest(oracle, conflict)
 
