@@ -34,7 +34,7 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
     """Yield label, value and what belongs beside it."""
     summary = plan.header.summary
     if summary.hosts:
-        yield from _schedule_rows(summary)
+        yield from _schedule_rows(summary, revised=plan.header.revision is not None)
         yield from _blackout_rows(plan)
     rules = counted(len(summary.audit.checked_rules), "rule")
     yield "audit", rules, _audit(summary)
@@ -45,7 +45,7 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
     yield "planning", seconds(summary.planning_s), f"seed {plan.header.seed}"
 
 
-def _schedule_rows(summary: "PlanSummary") -> Iterator[tuple[str, ...]]:
+def _schedule_rows(summary: "PlanSummary", *, revised: bool) -> Iterator[tuple[str, ...]]:
     yield "hosts", count(summary.hosts), f"in {counted(summary.waves, 'wave')}"
     moves = f"{counted(summary.migrations, 'migration')}, {summary.moves_per_vm:.3f} moves per VM"
     yield "VMs", count(summary.vms), moves
@@ -54,10 +54,11 @@ def _schedule_rows(summary: "PlanSummary") -> Iterator[tuple[str, ...]]:
         duration(summary.makespan_s),
         _beside(duration(summary.makespan_bound_s), summary.makespan_gap),
     )
+    beside = _beside(host_hours(summary.exposure_bound_host_h), summary.exposure_gap)
     yield (
         "exposure",
         host_hours(summary.exposure_host_h),
-        _beside(host_hours(summary.exposure_bound_host_h), summary.exposure_gap),
+        f"{beside}{'; without hosts that are back' if revised else ''}",
     )
     weighted_h, bound_h, gap = (
         summary.weighted_exposure_host_h,
