@@ -161,6 +161,8 @@ class Revision(_Part):
     """Nothing new starts before; on the parent's clock, like all times."""
     canary_passed: bool
     """The canary has returned: no wave of this plan has to be it."""
+    canary_returned: int | None = Field(default=None, exclude_if=lambda count: count is None)
+    """Hosts of the canary that had returned by ``from_s``; null in revisions of before this was noted."""
     gate_s: int
     """When all that had returned by ``from_s`` and that waves wait for has baked."""
     selected_hosts: int

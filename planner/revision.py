@@ -5,7 +5,7 @@ the parent and in the campaign's journal.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -24,6 +24,7 @@ from slacktide.planner.assembly import (
     wave_frame,
 )
 from slacktide.planner.audited import audited
+from slacktide.planner.canary import given_up_by, is_short, lacking, without_hosts
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.gating import Terms
@@ -37,25 +38,10 @@ from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem, positions
 from slacktide.planner.progress import Progress
 from slacktide.planner.revision_bounds import revision_bounds
-from slacktide.planner.revision_changes import changes_of, moves_of, named_as_before, wave_numbers
+from slacktide.planner.revision_changes import changes_of, named_as_before, wave_numbers
+from slacktide.planner.situation import Situation, situation_of
 
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Situation:
-    """What a revision starts from."""
-
-    parent: Plan
-    progress: Progress
-    moves: pl.DataFrame
-    """The parent's migrations by number, with their states."""
-    selected: int
-    """Hosts that the campaign's first plan selected."""
-    canary_hosts: int
-    canary_passed: bool
-    gate_s: int
-    first_new_id: int
 
 
 def revise(snapshot: FleetSnapshot, policy: Policy, parent: Plan, progress: Progress) -> Plan:
@@ -74,17 +60,34 @@ def revise(snapshot: FleetSnapshot, policy: Policy, parent: Plan, progress: Prog
     problem = build_problem(snapshot, policy)
     situation = situation_of(parent, progress, policy, problem)
     problem, underway = with_hosts_out(problem, situation)
-    needs = host_needs(problem)
-    schedule = list_schedule(
-        problem,
-        build_instance(problem, progress.at_s),
-        pressing_order(problem, needs),
-        terms_of(problem, situation, needs),
-        promised=promised_by(problem, situation),
-        underway=underway,
-    )
-    assert schedule is not None, "nobody halts this pass"
+    schedule, underway = decided(problem, situation, underway)
     return assemble(snapshot, problem, schedule, underway, situation, origin_s)
+
+
+def decided(problem: Problem, situation: Situation, underway: Underway) -> tuple[Schedule, Underway]:
+    """Return the rest of the campaign, and what is under way of it.
+
+    Where the canary lacks hosts, or turns out to, for some find no room or are left alone while they drain, others are
+    let into it, and what is behind it is decided anew.
+    """
+    promised = promised_by(problem, situation)
+    whole = lacking(problem, situation, underway, promised) > 0
+    while True:
+        needs = host_needs(problem)
+        schedule = list_schedule(
+            problem,
+            build_instance(problem, situation.progress.at_s),
+            pressing_order(problem, needs),
+            terms_of(problem, situation, needs, whole),
+            promised=promised.part(promised.wave == 0) if whole else promised,
+            underway=underway,
+        )
+        assert schedule is not None, "nobody halts this pass"
+        given_up = given_up_by(schedule, underway)
+        if not is_short(schedule, situation) or (whole and not len(given_up)):
+            return schedule, underway
+        whole = True
+        problem, underway = without_hosts(problem, underway, given_up)
 
 
 def still_selecting(policy: Policy, parent: Plan, progress: Progress) -> Policy:
@@ -103,61 +106,6 @@ def still_selecting(policy: Policy, parent: Plan, progress: Progress) -> Policy:
     else:
         selection = selection.model_copy(update={"exclude": tuple(sorted(back | set(selection.exclude)))})
     return policy.model_copy(update={"selection": selection})
-
-
-def situation_of(parent: Plan, progress: Progress, policy: Policy, problem: Problem) -> Situation:
-    """Return what a revision starts from.
-
-    Raises
-    ------
-    InputError
-        If the progress is not the parent's.
-    """
-    for name, table, ids in (
-        ("migration", progress.migrations, parent.migrations["migration_id"]),
-        ("host", progress.hosts, parent.hosts["host_id"]),
-    ):
-        strangers = table[f"{name}_id"].filter(~table[f"{name}_id"].is_in(ids.implode())).sort()
-        if len(strangers):
-            fact = f"is about the {name} {strangers[0]}, which the plan does not have"
-            raise InputError("progress", fact, "Give the plan that was carried out, and its fleet")
-    before = parent.header.revision
-    selected = int(problem.selected.sum()) if before is None else before.selected_hosts
-    if before is None:
-        selected = parent.hosts.height + parent.deferred.height
-    canary = resolved(policy.canary.hosts, selected)
-    back = parent.hosts.join(progress.hosts.filter(pl.col("state") == "returned"), on="host_id", how="semi")
-    passed = canary == 0 or (before is not None and before.canary_passed)
-    passed = passed or _canary_passed(parent, progress, problem)
-    gate_s = 0 if before is None else before.gate_s
-    if canary and back.height:
-        gate_s = max(gate_s, _baked_s(back.filter(pl.col("wave") == 0), policy.canary.bake_s))
-    if policy.gates.kind != "pipelined" and back.height:
-        gate_s = max(gate_s, _baked_s(back, policy.gates.bake_s))
-    moves = moves_of(parent, progress, problem)
-    return Situation(parent, progress, moves, selected, canary, passed, gate_s, _first_new_id(parent))
-
-
-def _canary_passed(parent: Plan, progress: Progress, problem: Problem) -> bool:
-    """Return whether a later wave has begun, or some of the canary has returned and what has not is lost."""
-    begun = parent.hosts.join(progress.hosts, on="host_id", how="inner")
-    if begun.filter(pl.col("wave") > 0).height:
-        return True
-    first = begun.filter((pl.col("wave") == 0) & (pl.col("state") == "returned"))
-    place = positions(parent.hosts.filter(pl.col("wave") == 0)["host_id"], problem.hosts.ids)
-    still = problem.hosts.in_service[place[place >= 0]].sum()
-    lost = positions(first["host_id"], problem.hosts.ids)
-    return first.height > 0 and int(problem.hosts.in_service[lost[lost >= 0]].sum()) == int(still)
-
-
-def _baked_s(back: pl.DataFrame, bake_s: int) -> int:
-    return 0 if back.is_empty() else int(back["return_s"].to_numpy().max()) + bake_s
-
-
-def _first_new_id(parent: Plan) -> int:
-    numbers = parent.migrations["migration_id"].str.slice(1).cast(pl.Int64, strict=False).to_numpy()
-    known = int(np.nan_to_num(numbers).max(initial=0)) + 1
-    return known if parent.header.revision is None else max(known, parent.header.revision.first_new_id)
 
 
 def with_hosts_out(problem: Problem, situation: Situation) -> tuple[Problem, Underway]:
@@ -187,7 +135,7 @@ def with_hosts_out(problem: Problem, situation: Situation) -> tuple[Problem, Und
         maintain_order="left",
     )
     wave = out["wave"].cast(pl.Int64).to_numpy()
-    waves, label, members = _last_wave(problem, situation)
+    waves, label, members = _last_wave(problem, situation, out)
     rates = problem.vms.rates_mbit_s
     at = np.searchsorted(rates, rows["bandwidth_mbit_s"].to_numpy(), side="left")
     return problem, Underway(
@@ -221,18 +169,18 @@ def _known(places: Ints, names: pl.Series) -> Ints:
     return places
 
 
-def _last_wave(problem: Problem, situation: Situation) -> tuple[int, int, int]:
+def _last_wave(problem: Problem, situation: Situation, out: pl.DataFrame) -> tuple[int, int, int]:
     """Return how many waves have begun that others wait for, the number of the last, and its hosts."""
+    if situation.canary_due:
+        members = situation.canary_returned + out.filter(pl.col("wave") == 0).height
+        return (1, 0, members) if members else (0, -1, 0)
     begun = situation.parent.hosts.join(situation.progress.hosts, on="host_id", how="semi")
     strict = problem.policy.gates.kind != "pipelined"
     if begun.is_empty() or not (strict or situation.canary_hosts):
-        passed = situation.canary_hosts > 0 and situation.canary_passed
+        passed = situation.canary_hosts > 0
         return int(passed), 0 if passed else -1, 0
     label = int(begun["wave"].to_numpy().max()) if strict else 0
-    members = begun.filter(pl.col("wave") == label).height
-    if not strict and not situation.canary_passed and not members:
-        return 0, -1, 0
-    return label + 1, label, members
+    return label + 1, label, begun.filter(pl.col("wave") == label).height
 
 
 def _gate_s(problem: Problem, out: pl.DataFrame, label: int) -> int:
@@ -269,12 +217,12 @@ def promised_by(problem: Problem, situation: Situation) -> Schedule:
     )
 
 
-def terms_of(problem: Problem, situation: Situation, needs: Needs) -> Terms:
-    """Return how list scheduling goes about the rest of a campaign."""
+def terms_of(problem: Problem, situation: Situation, needs: Needs, complete: bool) -> Terms:
+    """Return how list scheduling goes about the rest of a campaign; a canary may have to wait until it is complete."""
     gates, selected = problem.policy.gates, situation.selected
     most = NO_LIMIT if gates.max_wave_hosts is None else max(1, resolved(gates.max_wave_hosts, selected))
     return Terms(
-        canary_hosts=min(most, situation.canary_hosts),
+        canary_hosts=situation.canary_hosts,
         canary_bake_s=problem.policy.canary.bake_s,
         strict=gates.kind != "pipelined",
         bake_s=gates.bake_s,
@@ -283,7 +231,7 @@ def terms_of(problem: Problem, situation: Situation, needs: Needs) -> Terms:
         pace_s=pace_s(needs),
         scatter_until_s=situation.progress.at_s,
         longest_pause=longest_pause(needs),
-        complete=False,
+        complete=complete,
     )
 
 
@@ -297,7 +245,7 @@ def assemble(
 ) -> Plan:
     """Return the schedule as a child plan, with its figures, bounds and audit."""
     parent, progress = situation.parent, situation.progress
-    wave = wave_numbers(problem, schedule, parent, situation.selected, situation.canary_passed)
+    wave = wave_numbers(problem, schedule, situation)
     hosts = host_frame(problem, schedule, wave)
     nameless = nameless_migrations(problem, schedule, wave)
     named = named_as_before(nameless, parent, situation.moves, progress.at_s, situation.first_new_id)
@@ -312,6 +260,7 @@ def assemble(
     revision = Revision(
         from_s=progress.at_s,
         canary_passed=situation.canary_passed,
+        canary_returned=situation.canary_returned,
         gate_s=situation.gate_s,
         selected_hosts=situation.selected,
         first_new_id=situation.first_new_id,

@@ -11,6 +11,7 @@ from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.plan import Changes, Plan
 from slacktide.planner.problem import Problem, positions
 from slacktide.planner.progress import Progress
+from slacktide.planner.situation import Situation
 
 Ints = NDArray[np.int64]
 
@@ -18,20 +19,23 @@ SAME_MOVE = (*PLACES, "start_s", "end_s", "bandwidth_mbit_s")
 """What makes a migration of a revision its parent's."""
 
 
-def wave_numbers(problem: Problem, schedule: Schedule, parent: Plan, selected: int, canary_passed: bool) -> Ints:
+def wave_numbers(problem: Problem, schedule: Schedule, situation: Situation) -> Ints:
     """Return the wave of each scheduled host: the parent's, or a new one behind all of the parent's.
 
     Waves that wait for each other are numbered in their order, with the parent's numbers wherever these leave room.
+    Others lose the hosts that are too many for them, as far as these have not left.
     """
+    parent = situation.parent.hosts
     known = np.full(len(problem.hosts.ids), -1, np.int64)
-    place = positions(parent.hosts["host_id"], problem.hosts.ids)
-    known[place[place >= 0]] = parent.hosts["wave"].cast(pl.Int64).to_numpy()[place >= 0]
+    place = positions(parent["host_id"], problem.hosts.ids)
+    known[place[place >= 0]] = parent["wave"].cast(pl.Int64).to_numpy()[place >= 0]
     before = known[schedule.host]
     if problem.policy.gates.kind != "pipelined":
-        return _in_order(schedule, before)
+        return _in_order(schedule, before, situation.canary_due)
     wave = before.copy()
-    most = _most_hosts(problem, selected)
-    if not canary_passed:
+    most = _most_hosts(problem, situation.selected)
+    wave[_too_many(schedule, before, situation, most)] = -1
+    if situation.canary_due:
         wave[schedule.wave == 0] = 0
         wave[(schedule.wave > 0) & (before == 0)] = -1
     fresh = np.flatnonzero(wave < 0)
@@ -41,14 +45,28 @@ def wave_numbers(problem: Problem, schedule: Schedule, parent: Plan, selected: i
     return wave
 
 
-def _in_order(schedule: Schedule, before: Ints) -> Ints:
-    """Return the numbers of waves that wait for each other: rising in their order, the parent's where possible."""
+def _too_many(schedule: Schedule, before: Ints, situation: Situation, most: int) -> NDArray[np.bool_]:
+    """Return the hosts still to leave that are behind the first ``most`` of their wave, those back included."""
+    progress = situation.progress
+    back = situation.parent.hosts.join(progress.hosts.filter(pl.col("state") == "returned"), on="host_id", how="semi")
+    gone = np.bincount(back["wave"].cast(pl.Int64).to_numpy(), minlength=int(before.max(initial=0)) + 1)
+    order = np.lexsort((schedule.drain_start_s, before))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.searchsorted(before[order], before[order])
+    return (before >= 0) & (schedule.drain_start_s >= progress.at_s) & (rank + gone[before] >= most)
+
+
+def _in_order(schedule: Schedule, before: Ints, canary_due: bool) -> Ints:
+    """Return the numbers of waves that wait for each other: rising in their order, the parent's where possible.
+
+    A canary that is due is wave 0, whichever hosts it has.
+    """
     numbers = np.empty(len(schedule.host), np.int64)
     last = -1
     for wave in np.unique(schedule.wave).tolist():
         members = schedule.wave == wave
         known, count = np.unique(before[members & (before >= 0)], return_counts=True)
-        last = max(last + 1, int(known[np.argmax(count)]) if len(known) else 0)
+        last = max(last + 1, int(known[np.argmax(count)]) if len(known) and not (canary_due and wave == 0) else 0)
         numbers[members] = last
     return numbers
 
@@ -56,20 +74,6 @@ def _in_order(schedule: Schedule, before: Ints) -> Ints:
 def _most_hosts(problem: Problem, selected: int) -> int:
     limit = problem.policy.gates.max_wave_hosts
     return max(1, selected) if limit is None else max(1, resolved(limit, selected))
-
-
-def moves_of(parent: Plan, progress: Progress, problem: Problem) -> pl.DataFrame:
-    """Return the parent's migrations, in their order, by number (-1: gone) and with their states (null: to come)."""
-    table = parent.migrations
-    vm, source, target = (
-        positions(table[column], ids)
-        for column, ids in (("vm_id", problem.vms.ids), ("source", problem.hosts.ids), ("target", problem.hosts.ids))
-    )
-    return (
-        table.select("migration_id", "start_s", "end_s", "bandwidth_mbit_s")
-        .with_columns(vm_place=vm, source_place=source, target_place=target)
-        .join(progress.migrations.select("migration_id", "state"), on="migration_id", how="left", maintain_order="left")
-    )
 
 
 def named_as_before(

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 class WavesAndGates:
     """The canary is complete, alone and baked; later waves wait as the policy's gates say, and are not too large.
 
-    The canary has as many hosts as the policy asks for, as one wave may have, or all that are planned; in a revision it
-    may have fewer, for hosts of it may be lost.  Shares (``canary.hosts``, ``max_wave_hosts``) are of the hosts that
-    the policy selects.  A revision has its parent's numbers of waves, those left out that have returned; no wave of it
-    starts before what has returned has baked.
+    The canary has as many hosts as the policy asks for, as one wave may have, or all that are planned.  Shares
+    (``canary.hosts``, ``max_wave_hosts``) are of the hosts that the policy selects.
+
+    A revision has its parent's numbers of waves, those left out that have returned.  Until its canary has passed, hosts
+    of it that have returned count with those that are planned, and hosts that are lost do not.  No wave starts before
+    what has returned has baked, but for a canary that has not passed: it does not wait for itself.  Waves that began
+    before the revision are not too early, nor too large with the hosts that had left by then.
     """
 
     canary: Canary
@@ -59,17 +62,25 @@ class WavesAndGates:
         passed = revision is not None and revision.canary_passed
         canary_hosts = 0 if passed else resolved(self.canary.hosts, selected)
         yield from self._sizes(replay, waves, canary_hosts)
-        drained = waves.drop_nulls("first_s").rows(named=True)
+        yield from self._gates(replay, waves.drop_nulls("first_s").rows(named=True), canary_hosts > 0)
+
+    def _gates(self, replay: Replay, waves: list[dict[str, int]], canary: bool) -> Iterator[Finding]:
+        """Yield waves that do not wait for what has returned, for the canary (if it is due) or the wave before."""
+        revision, from_s = replay.plan.header.revision, replay.from_s
         if revision is not None:
-            for row in drained:
-                if revision.from_s <= row["first_s"] < revision.gate_s:
+            for row in waves:
+                waits = not (canary and row["wave"] == 0)
+                if waits and from_s <= row["first_s"] < revision.gate_s:
                     yield self._early(row, revision.gate_s, "what has returned has baked")
-        for before, row in itertools.pairwise(drained):
-            if canary_hosts > 0:
-                allowed_s = drained[0]["last_s"] + self.canary.bake_s
+        canary = canary and bool(waves) and (revision is None or waves[0]["wave"] == 0)
+        for before, row in itertools.pairwise(waves):
+            if row["first_s"] < from_s:
+                continue
+            if canary:
+                allowed_s = waves[0]["last_s"] + self.canary.bake_s
                 if row["first_s"] < allowed_s:
                     yield self._early(row, allowed_s, "the canary has returned and baked")
-            if self.gates.kind != "pipelined" and not (before is drained[0] and canary_hosts > 0):
+            if self.gates.kind != "pipelined" and not (before is waves[0] and canary):
                 allowed_s = before["last_s"] + self.gates.bake_s
                 if row["first_s"] < allowed_s:
                     yield self._early(row, allowed_s, "the wave before has returned and baked")
@@ -101,16 +112,19 @@ class WavesAndGates:
             yield Finding(self.rule, fact, "Plan again", subjects=(name,))
 
     def _sizes(self, replay: Replay, waves: pl.DataFrame, canary_hosts: int) -> Iterator[Finding]:
-        selected, planned = replay.selected, replay.plan.hosts.height
+        selected, revision = replay.selected, replay.plan.header.revision
         most = None if self.gates.max_wave_hosts is None else resolved(self.gates.max_wave_hosts, selected)
-        least = min(canary_hosts, planned, planned if most is None else most)
-        if replay.plan.header.revision is None and waves["true_hosts"].head(1).sum() < least:
-            fact = f"the canary has {waves['true_hosts'][0]} of the {least} hosts that it is to have"
-            yield Finding(self.rule, fact, "Let more hosts leave with the first wave", subjects=("wave 0",))
+        returned = 0 if revision is None else revision.canary_returned
+        if returned is not None:
+            planned, there = replay.plan.hosts.height + returned, returned + _hosts_of_first(waves)
+            least = min(canary_hosts, planned, planned if most is None else most)
+            if there < least:
+                fact = f"the canary has {there} of the {least} hosts that it is to have"
+                yield Finding(self.rule, fact, "Let more hosts leave with the first wave", subjects=("wave 0",))
         for row in waves.iter_rows(named=True):
             limits = [most, canary_hosts if row["wave"] == 0 and canary_hosts > 0 else None]
             for limit in limits:
-                if limit is not None and row["true_hosts"] > limit:
+                if limit is not None and row["true_hosts"] > max(limit, row["begun_hosts"]):
                     fact = f"wave {row['wave']} has {row['true_hosts']} hosts; the policy allows {limit}"
                     yield Finding(self.rule, fact, "Split the wave", subjects=(f"wave {row['wave']}",))
 
@@ -124,6 +138,11 @@ class WavesAndGates:
         )
 
 
+def _hosts_of_first(waves: pl.DataFrame) -> int:
+    """Return how many hosts wave 0 has."""
+    return int(waves.filter(pl.col("wave") == 0)["true_hosts"].sum())
+
+
 def _counted(replay: Replay) -> pl.DataFrame:
     """Return the plan's waves beside what its hosts and migrations say of them, sorted by wave."""
     plan = replay.plan
@@ -131,11 +150,12 @@ def _counted(replay: Replay) -> pl.DataFrame:
         first_s=pl.col("drain_start_s").min(),
         last_s=pl.col("return_s").max(),
         true_hosts=pl.len().cast(pl.Int64),
+        begun_hosts=(pl.col("drain_start_s") < replay.from_s).sum().cast(pl.Int64),
     )
     migrations = plan.migrations.group_by("wave").agg(true_migrations=pl.len().cast(pl.Int64))
     return (
         plan.waves.join(hosts, on="wave", how="full", coalesce=True)
         .join(migrations, on="wave", how="full", coalesce=True)
-        .with_columns(pl.col("true_hosts", "true_migrations").fill_null(0))
+        .with_columns(pl.col("true_hosts", "begun_hosts", "true_migrations").fill_null(0))
         .sort("wave")
     )

@@ -136,7 +136,7 @@ def test_a_canary_that_has_passed_is_asked_for_once() -> None:
     now, child = revised(half_way())
     assert child.header.revision is not None
     assert child.header.revision.canary_passed
-    assert "waves-and-gates" in rules_broken(now, with_revision(child, canary_passed=False))
+    assert "waves-and-gates" in rules_broken(now, with_revision(child, canary_passed=False, canary_returned=0))
 
 
 def test_hosts_that_were_out_before_may_be_too_many_and_no_others() -> None:
