@@ -49,7 +49,11 @@ PARTS_PER_MBIT: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class LinkShare:
-    """Migrations fill at most ``share`` of every directed link, and of a host's NIC what it may carry each way."""
+    """Migrations fill at most ``share`` of every directed link, and of a host's NIC what it may carry each way.
+
+    Migrations that started before a revision may fill more of a link than its policy's share, for the parent's may have
+    been another.  On such a link no other migration is under way until all of them keep the share again.
+    """
 
     share: float
     rule: ClassVar[str] = "link-share"
@@ -111,7 +115,7 @@ class LinkShare:
     def _links(self, replay: Replay, sending: Ints, nics: tuple[Levels, Levels]) -> Iterator[Finding]:
         capacity = replay.datacenter.capacity_mbit_s.astype(np.float64)
         watched = _may_exceed(replay, nics, self.share * capacity)
-        first_s, peak = _sweep(replay, sending, replay.routing.link_loads, self.share * capacity, watched)
+        first_s, peak = _overfull(replay, sending, replay.routing.link_loads, self.share * capacity, watched)
         for link in np.flatnonzero(first_s < NEVER).tolist():
             name = replay.datacenter.link_names[link]
             yield self._finding(name, name, peak[link], capacity[link], first_s[link])
@@ -121,7 +125,7 @@ class LinkShare:
         routing = replay.routing
         capacity = routing.bundle_capacity_mbit_s
         watched = np.ones(len(capacity), dtype=np.bool_)
-        first_s, peak = _sweep(replay, sending, routing.bundle_loads, self.share * capacity, watched)
+        first_s, peak = _overfull(replay, sending, routing.bundle_loads, self.share * capacity, watched)
         for bundle in np.flatnonzero(first_s < NEVER).tolist():
             links = np.flatnonzero(routing.bundle_of_link == bundle)
             name, count = replay.datacenter.link_names[links[0]], len(links)
@@ -164,6 +168,46 @@ def _may_exceed(replay: Replay, nics: tuple[Levels, Levels], allowed_mbit_s: NDA
         of_host = np.flatnonzero(end < hosts)
         possible[of_host] &= most[end[of_host]] > allowed_mbit_s[of_host]
     return possible
+
+
+def _overfull(
+    replay: Replay, sending: Ints, loads_of: Loads, allowed_mbit_s: NDArray[np.float64], watched: Bools
+) -> tuple[Ints, NDArray[np.float64]]:
+    """Return for each link the first moment above its limit that is not a fact (NEVER: none), and the highest load."""
+    moves = replay.moves
+    begun = sending[moves.start_s[sending] < replay.from_s]
+    if not len(begun):
+        return _sweep(replay, sending, loads_of, allowed_mbit_s, watched)
+    at_once = loads_of(moves.source[begun], moves.target[begun]).T @ moves.bandwidth_mbit_s[begun]
+    filled = watched & (at_once > allowed_mbit_s + ROUNDING_MBIT_S)
+    first_s, peak = _sweep(replay, sending, loads_of, allowed_mbit_s, watched & ~filled)
+    if filled.any():
+        over = _filled_further(replay, sending, loads_of, allowed_mbit_s, filled)
+        first_s[over.key], peak[over.key] = over.at_s, over.peak
+    return first_s, peak
+
+
+def _filled_further(
+    replay: Replay, sending: Ints, loads_of: Loads, allowed_mbit_s: NDArray[np.float64], filled: Bools
+) -> Excess:
+    """Return the links of ``filled`` that are above their limit while a migration of the plan's own is under way."""
+    moves, links = replay.moves, [np.zeros(0, dtype=np.int64)]
+    rows, rates = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
+    for begin in range(0, len(sending), PROBED):
+        part = sending[begin : begin + PROBED]
+        loads = loads_of(moves.source[part], moves.target[part]).tocoo()
+        kept = filled[loads.col]
+        links.append(loads.col[kept].astype(np.int64))
+        rows.append(part[loads.row[kept]])
+        rates.append(loads.data[kept] * moves.bandwidth_mbit_s[rows[-1]])
+    link, row, rate = (np.concatenate(parts) for parts in (links, rows, rates))
+    own = moves.start_s[row] >= replay.from_s
+    change = np.column_stack([rate, own])
+    at_s = np.concatenate([moves.start_s[row], moves.end_s[row]])
+    swept = levels(np.tile(link, 2), at_s, np.concatenate([change, -change]), np.zeros((len(filled), 2)))
+    alone = swept.level[:, 1] < 1 / 2
+    load = np.where(alone, 0.0, swept.level[:, 0])
+    return excess(Levels(swept.key, swept.at_s, load), allowed_mbit_s + ROUNDING_MBIT_S)
 
 
 def _sweep(

@@ -128,6 +128,7 @@ LIMITS = st.fixed_dictionaries(
     optional={
         "max_out": st.integers(1, 3).map(lambda out: {"fleet": out}),
         "reserve": st.sampled_from([0.0, 0.1, 0.25]).map(lambda share: Reserve(share=share)),
+        "link_share": st.sampled_from([0.1, 0.3, 1.0]),
         "canary": st.builds(Canary, hosts=st.integers(0, 4), bake_s=st.sampled_from([0, 60])),
         "gates": st.sampled_from([Gates(), Gates(kind="baked", bake_s=30), Gates(max_wave_hosts=1)]),
     },

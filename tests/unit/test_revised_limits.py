@@ -4,12 +4,14 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.audit import audit
+from slacktide.planner.constraints import link_share
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import PRESETS, Gates
 from slacktide.planner.progress import progress_at
@@ -99,3 +101,53 @@ def test_a_wave_that_left_before_gates_were_asked_for_is_not_too_early() -> None
         drain_start_s=pl.when(pl.col("wave") == later["wave"]).then(at_s).otherwise("drain_start_s")
     )
     assert any(f"wave {later['wave']} starts before" in error for error in errors_in(now, replace(child, hosts=hosts)))
+
+
+def full_links(monkeypatch: Any, by_bundle: bool) -> tuple[FleetSnapshot, Plan, int]:
+    if by_bundle:
+        monkeypatch.setattr(link_share, "ENTRIES_BY_LINK", 0)
+    at_s = behind_the_canary()
+    now, child = revised(at_s, link_share=0.1)
+    under_way = child.migrations.filter(pl.col("start_s") < at_s)
+    assert under_way["bandwidth_mbit_s"].to_numpy().max() > 1_000
+    return now, child, at_s
+
+
+def test_migrations_under_way_may_fill_more_than_a_lower_share(monkeypatch) -> None:
+    now, child, _ = full_links(monkeypatch, by_bundle=False)
+    assert errors_in(now, child) == []
+    first = replace(child, header=child.header.model_copy(update={"revision": None}))
+    assert any("link-share" in error for error in errors_in(now, first))
+
+
+def test_migrations_under_way_may_fill_bundles(monkeypatch) -> None:
+    now, child, _ = full_links(monkeypatch, by_bundle=True)
+    assert errors_in(now, child) == []
+
+
+def test_no_other_migration_starts_on_a_link_that_is_too_full(monkeypatch) -> None:
+    for by_bundle in (False, True):
+        now, child, at_s = full_links(monkeypatch, by_bundle)
+        under_way = child.migrations.filter((pl.col("start_s") < at_s) & (pl.col("bandwidth_mbit_s") > 1_000))
+        source = under_way["source"][0]
+        ahead = child.migrations.filter(pl.col("start_s") >= at_s)
+        name = ahead.filter(pl.col("bandwidth_mbit_s") > 0)["migration_id"][0]
+        joins = pl.col("migration_id") == name
+        broken = child.migrations.with_columns(
+            source=pl.when(joins).then(pl.lit(source)).otherwise("source"),
+            start_s=pl.when(joins).then(at_s).otherwise("start_s"),
+            bandwidth_mbit_s=pl.when(joins).then(1).otherwise("bandwidth_mbit_s"),
+        )
+        found = errors_in(now, replace(child, migrations=broken))
+        assert any("link-share" in error and source in error for error in found)
+
+
+def test_on_other_links_a_lower_share_holds(monkeypatch) -> None:
+    now, child, at_s = full_links(monkeypatch, by_bundle=False)
+    ahead = child.migrations.filter((pl.col("start_s") >= at_s) & (pl.col("bandwidth_mbit_s") > 0))
+    busy = set(child.migrations.filter(pl.col("start_s") < at_s)["source"])
+    move = next(row for row in ahead.iter_rows(named=True) if row["source"] not in busy)
+    fast = pl.when(pl.col("migration_id") == move["migration_id"]).then(2_000).otherwise("bandwidth_mbit_s")
+    found = errors_in(now, replace(child, migrations=child.migrations.with_columns(bandwidth_mbit_s=fast)))
+    assert any("link-share" in error and move["source"] in error for error in found)
+    assert np.all(ahead["bandwidth_mbit_s"].to_numpy() <= 1_000)
