@@ -25,6 +25,7 @@ from slacktide.planner.assembly import (
 )
 from slacktide.planner.audited import audited
 from slacktide.planner.canary import given_up_by, is_short, lacking, without_hosts
+from slacktide.planner.hardening import hardened
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.gating import Terms
@@ -48,7 +49,8 @@ def revise(snapshot: FleetSnapshot, policy: Policy, parent: Plan, progress: Prog
     """Return an audited child of ``parent`` from ``progress.at_s`` on, for the fleet as it is then.
 
     Hosts and moves of the parent that still keep every limit are kept to the second; what no longer does is decided
-    anew, and disturbs the rest as little as possible.  ``policy`` is the parent's, or one with other limits.
+    anew, and disturbs the rest as little as possible.  Where VMs of failing hosts would find no room, it is planned
+    again, as a plan is (:mod:`slacktide.planner.hardening`).  ``policy`` is the parent's, or one with other limits.
 
     Raises
     ------
@@ -60,8 +62,12 @@ def revise(snapshot: FleetSnapshot, policy: Policy, parent: Plan, progress: Prog
     problem = build_problem(snapshot, policy)
     situation = situation_of(parent, progress, policy, problem)
     problem, underway = with_hosts_out(problem, situation)
-    schedule, underway = decided(problem, situation, underway)
-    return assemble(snapshot, problem, schedule, underway, situation, origin_s)
+
+    def plan_of(stronger: Problem, _: bool) -> Plan:
+        schedule, going_on = decided(stronger, situation, underway)
+        return assemble(snapshot, problem, schedule, going_on, situation, origin_s)
+
+    return hardened(snapshot, problem, plan_of)
 
 
 def decided(problem: Problem, situation: Situation, underway: Underway) -> tuple[Schedule, Underway]:

@@ -154,5 +154,5 @@ def test_limits_that_have_changed_hold_from_then_on(
 
 
 def blamed_but_for_failures(now: FleetSnapshot, child: Plan) -> list[str]:
-    """Return the errors of a plan; a revision is not planned again with room kept together."""
+    """Return the errors of a revision; hosts that are out already may leave failing ones without room."""
     return [str(finding) for finding in audit(now, child).errors if finding.rule != "failures-restartable"]

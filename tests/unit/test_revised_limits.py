@@ -13,11 +13,12 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.audit import audit
 from slacktide.planner.constraints import link_share
 from slacktide.planner.plan import Plan
-from slacktide.planner.policy import PRESETS, Gates
+from slacktide.planner.policy import PRESETS, Gates, Reserve
 from slacktide.planner.progress import progress_at
 from slacktide.planner.revision import revise
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations
+from tests.tiny_fleets import tiny_fleet, tiny_policy
 
 POLICY = PRESETS["urgent"]
 
@@ -151,3 +152,12 @@ def test_on_other_links_a_lower_share_holds(monkeypatch) -> None:
     found = errors_in(now, replace(child, migrations=child.migrations.with_columns(bandwidth_mbit_s=fast)))
     assert any("link-share" in error and move["source"] in error for error in found)
     assert np.all(ahead["bandwidth_mbit_s"].to_numpy() <= 1_000)
+
+
+def test_where_failing_hosts_would_find_no_room_a_revision_is_planned_again() -> None:
+    snapshot, policy = tiny_fleet(9, 0, fill=0.6), tiny_policy(out=3, reserve=0.0)
+    plan = make_plan(snapshot, policy, stop=Iterations(0))
+    now, progress = progress_at(snapshot, plan, 0)
+    child = revise(now, policy.model_copy(update={"reserve": Reserve(hosts=1)}), plan, progress)
+    assert errors_in(now, child) == []
+    assert child.hosts.height > 0
