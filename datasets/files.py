@@ -1,6 +1,7 @@
 """Fleet snapshots on disk: a directory of Parquet tables and ``fleet.json``."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +80,25 @@ def check_snapshot(path: Path) -> tuple[FleetSnapshot | None, tuple[Finding, ...
     if meta is None or errors_in(findings):
         return None, errors_first(tuple(findings))
     return FleetSnapshot(meta=meta, **tables), errors_first(tuple(findings))
+
+
+def read_new_vms(path: Path) -> pl.DataFrame:
+    """Read VMs that are to join a fleet: a Parquet file with the columns of a snapshot's ``vms``.
+
+    Raises
+    ------
+    InputError
+        With every finding, if one has severity ``error``.
+    """
+    findings: list[Finding] = []
+    table = _read_table(path, findings)
+    if table is not None:
+        checked, wrong = checked_tables({"vms": table})
+        findings += [replace(each, file=path.name) for each in wrong]
+        table = checked.get("vms")
+    refuse_errors(tuple(findings), str(path))
+    assert table is not None
+    return table
 
 
 def _refuse_other(path: Path) -> None:

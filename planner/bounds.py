@@ -87,10 +87,10 @@ def compute_bounds(problem: Problem, *, fluid: bool = True, complete: bool = Tru
             completions = _completions(demand)
             exposure = np.maximum(exposure, completions)
             exposure[canary:] = np.maximum(exposure[canary:], gate_s + completions[: len(exposure) - canary])
-    waves = wave_returns_s(problem, needs, len(exposure) - canary) if complete else None
-    if waves is not None:
-        makespan["waves"] = gate_s + float(waves[-1])
-        exposure[canary:] = np.maximum(exposure[canary:], gate_s + waves)
+    waves_s = wave_returns_s(problem, needs, canary, gate_s) if complete else None
+    if waves_s is not None:
+        makespan["waves"] = float(waves_s[-1])
+        exposure = np.maximum(exposure, waves_s)
     left_alone = int(problem.selected.sum()) - len(needs.host)
     returns_s, behind_s = float(exposure.sum()), left_alone * max(makespan.values()) if left_alone else 0.0
     alike = np.ones(len(needs.host))

@@ -83,8 +83,6 @@ def fleet_at(
 
     VMs that are on their way are on their source.
     """
-    gone = tuple(gone_vms)
-    _check_names("fleet", snapshot.vms["vm_id"], gone)
     done = progress.migrations.filter(pl.col("state") == "done").select("migration_id")
     moved = (
         plan.migrations.join(done, on="migration_id", how="semi")
@@ -96,25 +94,41 @@ def fleet_at(
         snapshot.vms.join(moved, on="vm_id", how="left", maintain_order="left")
         .with_columns(host_id=pl.coalesce("now_on", "host_id"))
         .drop("now_on")
-        .filter(~pl.col("vm_id").is_in(list(gone)))
     )
-    if new_vms is not None and new_vms.height:
-        vms = pl.concat([vms, new_vms.select(vms.columns).cast(vms.schema)]).sort("vm_id")
     returned = progress.hosts.filter(pl.col("state") == "returned")["host_id"].implode()
-    inhabited, lost = vms["host_id"].unique().implode(), list(lost_hosts)
     hosts = snapshot.hosts.with_columns(
         patch_level=pl.when(pl.col("host_id").is_in(returned))
         .then(pl.lit(plan.header.policy.patch_level))
         .otherwise("patch_level"),
-        state=pl.when(pl.col("host_id").is_in(lost))
-        .then(pl.lit("down"))
-        .when((pl.col("state") == "empty") & pl.col("host_id").is_in(inhabited))
-        .then(pl.lit("active"))
-        .otherwise(pl.col("state").cast(pl.String))
-        .cast(snapshot.hosts.schema["state"]),
-    ).select(snapshot.hosts.columns)
+        state=_state(snapshot.hosts, pl.col("host_id").is_in(list(lost_hosts)), "down"),
+    )
     taken_at = snapshot.meta.taken_at + timedelta(seconds=progress.at_s)
-    return replace(snapshot, meta=snapshot.meta.model_copy(update={"taken_at": taken_at}), hosts=hosts, vms=vms)
+    meta = snapshot.meta.model_copy(update={"taken_at": taken_at})
+    return with_vms(replace(snapshot, meta=meta, hosts=hosts, vms=vms), new_vms, gone_vms)
+
+
+def with_vms(snapshot: FleetSnapshot, new_vms: pl.DataFrame | None, gone_vms: Iterable[str]) -> FleetSnapshot:
+    """Return the fleet with VMs that have come and without those that are no more; who holds a VM is not empty.
+
+    Raises
+    ------
+    InputError
+        If a VM that is no more is not in the fleet.
+    """
+    gone = tuple(gone_vms)
+    _check_names("fleet", snapshot.vms["vm_id"], gone)
+    vms = snapshot.vms.filter(~pl.col("vm_id").is_in(list(gone)))
+    if new_vms is not None and new_vms.height:
+        vms = pl.concat([vms, new_vms.select(vms.columns).cast(vms.schema)]).sort("vm_id")
+    filled = (pl.col("state") == "empty") & pl.col("host_id").is_in(vms["host_id"].unique().implode())
+    hosts = snapshot.hosts.with_columns(state=_state(snapshot.hosts, filled, "active"))
+    return replace(snapshot, hosts=hosts.select(snapshot.hosts.columns), vms=vms)
+
+
+def _state(hosts: pl.DataFrame, those: pl.Expr, state: str) -> pl.Expr:
+    """Return the column of states with another one for some hosts."""
+    kept = pl.col("state").cast(pl.String)
+    return pl.when(those).then(pl.lit(state)).otherwise(kept).cast(hosts.schema["state"])
 
 
 def _check_moment(plan: Plan, at_s: int) -> None:

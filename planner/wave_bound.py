@@ -18,18 +18,29 @@ def most_in_a_wave(problem: Problem) -> int:
     return max(1, resolved(gates.max_wave_hosts, int(problem.selected.sum())))
 
 
-def wave_returns_s(problem: Problem, needs: Needs, behind: int) -> Floats | None:
-    """Return a lower limit on when the first, second, ... of ``behind`` hosts is back after the gate, in seconds.
+def wave_returns_s(problem: Problem, needs: Needs, canary: int, gate_s: int) -> Floats | None:
+    """Return a lower limit on when the first, second, ... of the due hosts is back, in seconds; shape (hosts,).
 
-    None: no number of waves follows from the policy.  Of hosts in waves of k the first m are in m / k waves at least,
-    and the i-th longest of these lasts as long as the host that is (i - 1) k + 1 from the longest (docs/model.md).
+    None: no number of waves follows from the policy.  Both ways of docs/model.md count: all hosts in waves, and those
+    behind the ``canary`` in waves after its gate.
     """
-    most = most_in_a_wave(problem)
-    if not most or not behind:
+    most, policy = most_in_a_wave(problem), problem.policy
+    if not most:
         return None
-    out_s = np.sort(needs.drain_s + needs.patch_s)[:behind].astype(np.float64)
-    rows = -(-behind // most)
-    waves = np.zeros(rows * most)
-    waves[:behind] = out_s
-    waves = np.cumsum(waves.reshape(rows, most), axis=0).ravel()[:behind]
-    return np.asarray(waves + np.arange(behind) // most * problem.policy.gates.bake_s)
+    out_s = np.sort(needs.drain_s + needs.patch_s).astype(np.float64)
+    behind = np.arange(len(out_s)) - canary
+    between_s = behind // most * policy.gates.bake_s
+    of_all_s = _in_waves(out_s, most) + np.where(behind < 0, 0, between_s + (policy.canary.bake_s if canary else 0))
+    after_s = gate_s + _in_waves(out_s[: len(out_s) - canary], most) + between_s[canary:]
+    return np.asarray(np.append(of_all_s[:canary], np.maximum(of_all_s[canary:], after_s)))
+
+
+def _in_waves(out_s: Floats, most: int) -> Floats:
+    """Return how long waves of ``most`` hosts take at least that hold the first, the first two, ... hosts.
+
+    ``out_s`` ascends.  Of m hosts in waves, the i-th longest wave lasts as long as the host that is (i - 1) most + 1
+    from the longest.
+    """
+    waves = np.zeros(-(-len(out_s) // most) * most)
+    waves[: len(out_s)] = out_s
+    return np.asarray(np.cumsum(waves.reshape(-1, most), axis=0).ravel()[: len(out_s)])

@@ -26,11 +26,29 @@ def enter(instance: Instance, state: State, host: int, total: Ints, amount: Ints
     for family in range(instance.reserve_groups.shape[1]):
         group = instance.reserve_groups[host, family]
         if group >= 0:
-            state.stale[group] = 1
+            known = sign < 0 and state.stale[group] == 0
+            state.stale[group] = 0 if known else 1
             for resource in range(2):
                 total[group, resource] += sign * amount[resource]
                 if 0 < ahead < slots:
                     state.later[group, resource, (state.counters[3] + ahead) % slots] += sign * amount[resource]
+                if known:
+                    lower(state, group, resource, amount[resource], ahead if 0 < ahead < slots else 0)
+
+
+@inlined
+def lower(state: State, group: int, resource: int, amount: int, ahead: int) -> None:
+    """Take an amount from what is free at least from each slot on: from the slot ``ahead`` on it is taken.
+
+    Before that slot the least can only be what is left from it on, or what it was; it never falls from slot to slot.
+    """
+    least = state.least[group, resource]
+    for slot in range(ahead, least.shape[0]):
+        least[slot] -= amount
+    slot = ahead - 1
+    while slot >= 0 and least[slot] > least[ahead]:
+        least[slot] = least[ahead]
+        slot -= 1
 
 
 @internal

@@ -31,6 +31,8 @@ def revise(
     policy: Path | None = None,
     lost_host: Names = (),
     failed: Names = (),
+    new_vms: Path | None = None,
+    gone_vm: Names = (),
     fleet_now: Path | None = None,
     as_json: AsJson = False,
 ) -> int:
@@ -54,6 +56,10 @@ def revise(
         Host that is down; may be given several times.
     failed
         With --at: migration that has failed, its VM still on its source; may be given several times.
+    new_vms
+        Parquet file with VMs that have come since, with the columns of the fleet's vms.parquet.
+    gone_vm
+        VM that is no more; may be given several times.
     fleet_now
         Directory to write the fleet as it is then. [default: beside the revision, its name and "-fleet"]
     """
@@ -77,6 +83,8 @@ def revise(
         snapshot, parent = read_both(path, plan_path)
         refuse_another_snapshot(snapshot, parent)
     now, so_far = _so_far(snapshot, parent, campaign, at or 0, lost_host, failed)
+    if new_vms is not None or gone_vm:
+        now = _with_others(now, new_vms, gone_vm)
     with progress("Planning the rest"):
         from slacktide.planner.policy_files import read_policy
         from slacktide.planner.revision import revise as revised
@@ -116,6 +124,18 @@ def _so_far(
     gone = (*missing, *lost)
     so_far = without_hosts(snapshot, parent, so_far, gone)
     return fleet_at(snapshot, parent, so_far, lost_hosts=gone), so_far
+
+
+def _with_others(now: "FleetSnapshot", new_vms: Path | None, gone: tuple[str, ...]) -> "FleetSnapshot":
+    """Return the fleet with the VMs that have come, and without those that are no more; sound as a fleet is."""
+    from slacktide.datasets.files import read_new_vms
+    from slacktide.datasets.validation import refuse_errors, snapshot_findings
+    from slacktide.planner.progress import with_vms
+
+    with progress("Adding and leaving out VMs"):
+        changed = with_vms(now, None if new_vms is None else read_new_vms(new_vms), gone)
+        refuse_errors(snapshot_findings(changed), "fleet" if new_vms is None else f"fleet with {new_vms}")
+    return changed
 
 
 def _show(child: "Plan", output: Path, fleet_path: Path, *, as_json: bool) -> None:

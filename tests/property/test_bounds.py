@@ -12,10 +12,9 @@ from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.assembly import weighted_exposure_s
 from slacktide.planner.bounds import compute_bounds, fluid_exposure_s
-from slacktide.planner.limits import resolved
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance, list_schedule
-from slacktide.planner.needs import host_needs
+from slacktide.planner.needs import canary_size, host_needs
 from slacktide.planner.orders import canary_first
 from slacktide.planner.policy import (
     Assumptions,
@@ -28,6 +27,7 @@ from slacktide.planner.policy import (
     WeightRule,
 )
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
+from slacktide.planner.wave_bound import most_in_a_wave
 from slacktide.planner.weights import THOUSANDTHS
 
 ROUNDING = 1e-9
@@ -71,14 +71,17 @@ def policies(draw: st.DrawFn) -> Policy:
     for kind in ("rack", "power"):
         if draw(st.booleans()):
             max_out[kind] = draw(limits)
+    bake_s, wave_hosts = draw(st.integers(0, 1_000)), draw(st.sampled_from([None, 1, 2, 5]))
+    baked = Gates(kind="baked", bake_s=draw(st.integers(0, bake_s)), max_wave_hosts=wave_hosts)
+    gates = draw(st.sampled_from([Gates(), baked]))
     return Policy(
         objective=draw(st.sampled_from([("exposure",), ("makespan", "moves")])),
         weights=draw(weights()),
         reserve=Reserve(share=draw(st.sampled_from([0.0, 0.03, 0.07, 0.2]))),
         max_out=max_out,
         link_share=draw(st.sampled_from([0.05, 0.3, 0.5, 1.0])),
-        canary=Canary(hosts=draw(st.integers(0, 4)), bake_s=draw(st.integers(0, 1_000))),
-        gates=Gates(kind=draw(st.sampled_from(["pipelined", "baked"]))),
+        canary=Canary(hosts=draw(st.integers(0, 4)), bake_s=bake_s),
+        gates=gates,
         assume=Assumptions(dirty_mib_s=20.0, hot_mib=64.0),
         migration=MigrationRules(
             strategies=draw(st.sampled_from([("precopy",), ("precopy", "autoconverge", "postcopy")])),
@@ -88,13 +91,13 @@ def policies(draw: st.DrawFn) -> Policy:
 
 
 def terms(problem: Problem) -> Terms:
-    policy = problem.policy
+    policy, most = problem.policy, most_in_a_wave(problem)
     values = dict.fromkeys(Terms._fields, 1) | {
-        "canary_hosts": resolved(policy.canary.hosts, int(problem.selected.sum())),
+        "canary_hosts": canary_size(policy, int(problem.selected.sum())),
         "canary_bake_s": policy.canary.bake_s,
         "strict": policy.gates.kind != "pipelined",
         "bake_s": policy.gates.bake_s,
-        "wave_hosts": NO_LIMIT,
+        "wave_hosts": most or NO_LIMIT,
         "reach": 24,
         "scatter_until_s": 10_000,
         "in_turn": False,

@@ -1,0 +1,68 @@
+"""``slacktide revise`` with VMs that have come or gone since the plan was made."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from slacktide.datasets.files import read_snapshot, write_snapshot
+from slacktide.planner.plan_files import read_plan, write_plan
+from slacktide.service.cli import main
+from tests.small_fleet import small_fleet, small_plan
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    write_snapshot(small_fleet(), tmp_path / "fleet")
+    write_plan(small_plan(), tmp_path / "plan")
+    return tmp_path
+
+
+def revised(work: Path, *more: object) -> int:
+    given = ("revise", work / "fleet", work / "plan", "--at", 0, "-o", work / "rest", *more)
+    return main([str(argument) for argument in given])
+
+
+def new_vms(work: Path, **changes: object) -> Path:
+    """Return a file with a VM like the first of h1, but for its id and ``changes``."""
+    like = pl.read_parquet(work / "fleet" / "vms.parquet").filter(pl.col("host_id") == "h1").head(1)
+    given = {"vm_id": "v9", "service_id": None, **changes}
+    given = {name: pl.lit(value).cast(like.schema[name]) for name, value in given.items()}
+    like.with_columns(**given).write_parquet(work / "new.parquet")
+    return work / "new.parquet"
+
+
+def test_new_vms_leave_their_host_and_gone_ones_do_not(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert revised(work, "--new-vms", new_vms(work), "--gone-vm", "v3") == 0, capsys.readouterr().out
+    now = read_snapshot(work / "rest-fleet")
+    assert {"v9"} == set(now.vms["vm_id"]) - set(small_fleet().vms["vm_id"])
+    assert "v3" not in set(now.vms["vm_id"])
+    moved = read_plan(work / "rest").migrations
+    assert moved.filter(pl.col("vm_id") == "v9")["source"].to_list() == ["h1"]
+    assert moved.filter(pl.col("vm_id") == "v3").is_empty()
+    assert main(["audit", str(work / "rest-fleet"), str(work / "rest")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"vm_id": "v1"}, "v1"),
+        ({"host_id": "h99"}, "v9 is on h99, which is not in hosts.parquet"),
+        ({"memory_mib": -1}, "new.parquet"),
+    ],
+)
+def test_new_vms_that_do_not_fit_the_fleet(
+    work: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object], said: str
+) -> None:
+    assert revised(work, "--new-vms", new_vms(work, **changes)) == 1
+    error = capsys.readouterr().err
+    assert said in error
+    assert "new.parquet" in error
+    assert not (work / "rest").exists()
+
+
+def test_what_cannot_be_read_or_is_not_there(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert revised(work, "--new-vms", work / "none.parquet") == 1
+    assert "none.parquet is missing" in capsys.readouterr().err
+    assert revised(work, "--gone-vm", "v99") == 1
+    assert "does not have 'v99'" in capsys.readouterr().err
