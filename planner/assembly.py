@@ -237,7 +237,7 @@ def figures(
     migrations, deferred = tables["migrations"], tables["deferred"]
     exposure_h = exposure_s(problem, schedule) / SECONDS_PER_HOUR
     exposure_bound_h = bounds.exposure_s / SECONDS_PER_HOUR
-    blackout = migrations.filter(pl.col("strategy").cast(pl.String) != "restart")["predicted_blackout_ms"]
+    blackout = migrations["predicted_blackout_ms"]
     return PlanSummary(
         hosts=len(schedule.host),
         vms=vms,

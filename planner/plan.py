@@ -79,9 +79,9 @@ class _Part(BaseModel):
 
 
 class BlackoutSummary(_Part):
-    """Predicted blackout over live migrations, in milliseconds, null where there is none.
+    """Predicted blackout over all migrations, in milliseconds; null where nothing migrates.
 
-    Restarts are down for longer, and told apart by their strategy.
+    Restarts are among them, and down for longer; ``strategy`` in the table tells them apart, and so does `plan`'s text.
     """
 
     p50: float | None

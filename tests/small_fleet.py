@@ -204,7 +204,7 @@ def _summary(
     returns = dict(hosts.select("host_id", "return_s").iter_rows())
     selected = snapshot.hosts.filter(due(snapshot.hosts, policy))["host_id"].to_list()
     exposure_host_h = sum(returns.get(host, makespan_s) for host in selected) / 3600
-    blackout = migrations.filter(pl.col("strategy").cast(pl.String) != "restart")["predicted_blackout_ms"]
+    blackout = migrations["predicted_blackout_ms"]
     bound_s = min(700.0, makespan_s)
     return PlanSummary(
         hosts=hosts.height,
