@@ -87,18 +87,22 @@ def read_new_vms(path: Path) -> pl.DataFrame:
 
     Raises
     ------
+    UsageError
+        If there is no file at ``path``.
     InputError
         With every finding, if one has severity ``error``.
     """
+    if not path.is_file():
+        fact = "is not a file" if path.exists() else "does not exist"
+        raise UsageError(str(path), fact, "Give a Parquet file with the columns of the fleet's vms.parquet")
     findings: list[Finding] = []
+    checked: dict[str, pl.DataFrame] = {}
     table = _read_table(path, findings)
     if table is not None:
         checked, wrong = checked_tables({"vms": table})
         findings += [replace(each, file=path.name) for each in wrong]
-        table = checked.get("vms")
     refuse_errors(tuple(findings), str(path))
-    assert table is not None
-    return table
+    return checked["vms"]
 
 
 def _refuse_other(path: Path) -> None:

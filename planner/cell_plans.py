@@ -62,8 +62,7 @@ def plan_cell(problem: Problem, task: CellTask, halt: Ints | None = None) -> Sch
         queue = Queue(pressing_order(cell, needs))
     else:
         queue = Rehearsals(cell, needs, bounds).order(task.best, np.random.default_rng(task.seed), halt)
-    terms = terms._replace(in_turn=queue.in_turn)
-    return list_schedule(cell, build_instance(cell), queue.order, terms, halt, queue.kept)
+    return list_schedule(cell, build_instance(cell), queue.order, queue.under(terms), halt, queue.kept)
 
 
 def in_threads(workers: int) -> CellMap:

@@ -17,6 +17,7 @@ from slacktide.planner.alike import Slack, classes_of
 from slacktide.planner.bounds import Bounds
 from slacktide.planner.fluid import profile_slot_s, solve_flow
 from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import reserve_of_all
 from slacktide.planner.needs import RESOURCES, Needs, canary_gate, canary_places, canary_size
 from slacktide.planner.problem import Problem
@@ -37,6 +38,10 @@ class Queue(NamedTuple):
     """A host too large for what is free is waited for; otherwise smaller ones behind it overtake it."""
     kept: Schedule | None = None
     """Hosts that leave as they did there, move by move; None: all are decided anew."""
+
+    def under(self, terms: Terms) -> Terms:
+        """Return the terms of a pass over this queue."""
+        return terms._replace(in_turn=self.in_turn, promised_first=self.kept is not None)
 
 
 class Profile(NamedTuple):

@@ -164,8 +164,7 @@ def passes(
         hosts: Ints | None = queue.order
         found: list[Schedule] = []
         while hosts is not None and len(found) <= repairs:
-            own = terms._replace(in_turn=queue.in_turn, promised_first=queue.kept is not None)
-            schedule = list_schedule(problem, instance, hosts, own, halt, kept)
+            schedule = list_schedule(problem, instance, hosts, queue.under(terms), halt, kept)
             if schedule is None:
                 break
             found.append(schedule)

@@ -9,7 +9,7 @@ import numpy as np
 
 from slacktide.planner.failing.stays import Stays, level_at
 from slacktide.planner.replay import BEFORE_ALL, MEMORY, NEVER, Bools, Ints, Replay
-from slacktide.planner.sweep import levels
+from slacktide.planner.sweep import levels, starts
 
 if TYPE_CHECKING:
     from slacktide.planner.failing.samples import Beside, Samples
@@ -35,9 +35,11 @@ def of_fewest_choices(
         free = np.where(sets[number][host_type[beside.host]], beside.free[:, MEMORY], 0)
         others = np.bincount(beside.sample, weights=free, minlength=len(samples))[beside.sample] - free
         score = lost / np.maximum(1.0, others)
-        order = np.lexsort((beside.host, -score, beside.sample))
-        first = order[np.searchsorted(beside.sample[order], np.unique(beside.sample))]
-        better = first[score[first] > worst[beside.sample[first]]]
+        most = np.zeros(len(samples))
+        np.maximum.at(most, beside.sample, score)
+        rows = np.flatnonzero(score == most[beside.sample])
+        first = rows[starts(beside.sample[rows])]
+        better = first[most[beside.sample[first]] > worst[beside.sample[first]]]
         worst[beside.sample[better]], chosen[beside.sample[better]] = score[better], beside.host[better]
     return chosen
 

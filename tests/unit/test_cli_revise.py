@@ -62,7 +62,12 @@ def test_new_vms_that_do_not_fit_the_fleet(
 
 
 def test_what_cannot_be_read_or_is_not_there(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert revised(work, "--new-vms", work / "none.parquet") == 1
-    assert "none.parquet is missing" in capsys.readouterr().err
+    assert revised(work, "--new-vms", work / "none.parquet") == 2
+    said = capsys.readouterr().err
+    assert "none.parquet: does not exist" in said
+    assert "columns of the fleet's vms.parquet" in said
+    (work / "text.parquet").write_text("no table")
+    assert revised(work, "--new-vms", work / "text.parquet") == 1
+    assert "text.parquet is no readable Parquet file" in capsys.readouterr().err
     assert revised(work, "--gone-vm", "v99") == 1
     assert "does not have 'v99'" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from small_fleet import POLICY, small_fleet, small_plan
 
@@ -127,3 +128,18 @@ def test_passes_are_repaired_as_often_as_they_may_be_while_somebody_straggles(mo
         found = passes(PROBLEM, INSTANCE, TERMS, [lambda _: QUEUE], repairs=repairs)
         assert len(found) == passes_made
         assert all(len(each.host) == len(ORDER) for each in found)
+
+
+@pytest.mark.parametrize("in_turn", [False, True])
+def test_nobody_else_leaves_before_the_last_host_that_is_kept(in_turn: bool) -> None:
+    """Every third host is taken out of the first half of a plan, so that there are places, and is not to take them."""
+    whole = list_schedule(PROBLEM, INSTANCE, ORDER, TERMS)
+    early = whole.drain_start_s <= np.median(whole.drain_start_s)
+    part = early & ((np.cumsum(early) % 3 > 0) | (whole.wave == 0))
+    kept = whole.part(part)
+    assert part.sum() < early.sum()
+    (found,) = passes(PROBLEM, INSTANCE, TERMS, [lambda _: Queue(whole.host[~part], in_turn, kept)])
+    same = np.isin(found.host, kept.host)
+    starts_s = dict(zip(kept.host.tolist(), kept.drain_start_s.tolist(), strict=True))
+    assert [starts_s[host] for host in found.host[same].tolist()] == found.drain_start_s[same].tolist()
+    assert found.drain_start_s[~same].min() >= kept.drain_start_s.max()

@@ -2,10 +2,14 @@
 
 import numpy as np
 import pytest
+from small_fleet import POLICY, small_fleet
 from streams_on_paper import INSTANT, problem_of, vm, work_on
 
 from slacktide.errors import UsageError
 from slacktide.planner.policy import MigrationRules
+from slacktide.planner.solve import make_plan
+from slacktide.planner.stopping import Iterations
+from slacktide.planner.streams.comparison import compare
 from slacktide.planner.streams.replayed import replay
 from slacktide.planner.streams.rules import ONE_PER_NIC, RULES, StreamRule, stream_rule
 
@@ -145,3 +149,13 @@ def test_constants_that_make_no_sense_are_refused(text):
 
 def test_constants_by_numbers():
     assert stream_rule("2:50") == StreamRule("2:50", outgoing=2, incoming=2, cluster=50)
+
+
+def test_the_plan_s_own_row_has_the_plan_s_figures() -> None:
+    """Hosts that are left alone count in the exposure of every row."""
+    plan = make_plan(small_fleet(), POLICY, stop=Iterations(0))
+    assert plan.deferred.height
+    own, *others = compare(small_fleet(), plan, [RULES["nova"]])
+    assert own.makespan_s == plan.header.summary.makespan_s
+    assert own.exposure_host_h == pytest.approx(plan.header.summary.exposure_host_h)
+    assert all(row.exposure_host_h > plan.deferred.height * row.makespan_s / 3600 for row in others)
