@@ -18,19 +18,6 @@ from slacktide.planner.problem import Problem
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-WHOLE_HOSTS = 50_000
-"""Fleets of up to so many hosts are planned in one piece unless cells are asked for.
-
-With 50,000 hosts a pass takes 11 s of processor and its plan is a little better than that of cells; with 100,000 it
-takes three times as long and its makespan is worse (docs/scale.md).
-"""
-WHOLE_OUT = 10_000
-"""Larger fleets are, too, if they let no more hosts than this out at once: those that are out make a pass long.
-
-Under `routine`, which lets 5 % out, a first plan of 100,000 hosts takes 44 s of processor in one piece and 58 s in
-cells, and its gap in makespan is 1.7 % and not 2.2 % (seed 2; seed 1: 41 s, and 1.7 % and not 2.1 %).  Under `urgent`,
-which lets 20 % out, it takes 72 s and not 61 s, and the gap in makespan is 11.0 % and not 9.3 %.
-"""
 CELL_HOSTS = 5_000
 """Hosts of one cell at most, about: a cell is planned in a second or two, and is large enough to be filled well.
 
@@ -41,21 +28,20 @@ CANARY_SHARE = 2
 """Hosts of a cell for each host of the canary, at least: one cell has the whole canary, and cells differ in size."""
 
 
-def cell_count(problem: Problem, asked: int | None = None) -> int:
-    """Return into how many cells a fleet is to be cut: ``asked``, or as many as its size and its limits suggest.
+def cell_count(problem: Problem, asked: int | None = None, *, apart: bool = False) -> int:
+    """Return into how many cells a fleet is to be cut: ``asked``, or one unless there is something to plan them apart.
 
-    Waves with a gate of their own are waves of the whole fleet: they are planned in one piece.
+    In one piece a fleet is planned sooner and better, for a pass over what cells have decided takes as long as a pass
+    over the fleet (docs/scale.md).  Waves with a gate of their own are waves of the whole fleet, whatever is asked.
     """
     if problem.policy.gates.kind != "pipelined":
         return 1
     hosts, most_out = len(problem.hosts.ids), int(problem.out.limit[0])
     canary = canary_size(problem.policy, int(problem.selected.sum()))
     most = min(hosts, int(problem.hosts.due.sum()) // (CANARY_SHARE * canary)) if canary else hosts
-    if asked is not None:
-        return max(1, min(asked, most, most_out))
-    if hosts <= WHOLE_HOSTS or most_out <= WHOLE_OUT:
-        return 1
-    return max(1, min(-(-hosts // CELL_HOSTS), most))
+    if asked is None:
+        asked = -(-hosts // CELL_HOSTS) if apart else 1
+    return max(1, min(asked, most, most_out))
 
 
 def cut(problem: Problem, count: int) -> Ints:

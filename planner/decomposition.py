@@ -23,7 +23,7 @@ from slacktide.planner.orders import Queue
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import Problem
 from slacktide.planner.restriction import Part, restricted
-from slacktide.planner.search import Report, Score, Search, passes, rank_of, score_of, until_interrupted
+from slacktide.planner.search import REPAIRS, Report, Score, Search, passes, rank_of, score_of, until_interrupted
 from slacktide.planner.solve import terms_of
 from slacktide.planner.stopping import Progress, Stop
 from slacktide.planner.untangling import untangled
@@ -41,7 +41,9 @@ Attempt = tuple[int, int]
 EXTRA_TRIES = 3
 """Further tries of the first plan for cells that end late: of 20 cells one or two do, and the fleet waits for them."""
 LATE = 0.005
-"""A cell is late that ends by this share after half of the others."""
+"""A cell is late that ends by this share after half of the others, and a join that ends by it after the cells."""
+END = 2.0
+"""What counts as the end of a late join, in means of the hosts' times out before the cells' end."""
 
 
 def planned_in_cells(
@@ -81,16 +83,30 @@ def joined_in_one_pass(problem: Problem, bounds: Bounds, cell: Ints, schedule: S
     """Return the cells' schedules as one that keeps every limit of the fleet.
 
     What collides is put right where it stands as far as that goes.  Then one pass over the whole fleet keeps what fits,
-    decides the rest anew, and finds room for hosts that had none in their cells.  If some still have none, the fleet is
-    planned in one piece as well, and the better schedule counts.
+    decides the rest anew, and finds room for hosts that had none in their cells.  A host decided anew may come back
+    long after all others, which have taken every place: then the end is decided anew as well.  If some hosts still have
+    no room, the fleet is planned in one piece, too.  The best of these schedules counts.
     """
     needs, instance = host_needs(problem), build_instance(problem)
     queue, terms = Queue(pressing_order(problem, needs)), terms_of(problem, needs, bounds)
     promised = untangled(problem, cell, schedule)[0]
     found = passes(problem, instance, terms, [lambda _: queue], promised=promised)
+    if found[0].makespan_s > (1 + LATE) * schedule.makespan_s:
+        end = _late_sooner(found[0], schedule.makespan_s)
+        found += passes(problem, instance, terms, [lambda _: end], repairs=REPAIRS)
     if len(found[0].host) < len(needs.host):
         found += passes(problem, instance, terms, [lambda _: queue])
     return min(found, key=lambda each: rank_of(score_of(problem, each), problem.policy.objective))
+
+
+def _late_sooner(joined: Schedule, ends_s: int) -> Queue:
+    """Return an order of who leaves near the end, those first that come back after ``ends_s``; all before is kept."""
+    mean_s = float((joined.return_s - joined.drain_start_s).mean())
+    late = joined.return_s > ends_s
+    ahead = (joined.drain_start_s < ends_s - END * mean_s) & ~late
+    behind = np.flatnonzero(~ahead)
+    order = behind[np.lexsort((joined.drain_start_s[behind], ~late[behind]))]
+    return Queue(joined.host[order], kept=joined.part(ahead))
 
 
 @dataclass

@@ -55,8 +55,9 @@ def make_plan(
     cannot be planned are deferred, each with its reason and remedy.  The same snapshot, policy and seed give the same
     plan, with any number of workers, if ``stop`` counts iterations.
 
-    A large fleet is cut into ``cells`` (None: as many as its size suggests, 1: none) that are planned apart by
-    ``cell_map`` (None: ``workers`` threads), which changes nothing in the plan; see :mod:`cells`.
+    The fleet is cut into ``cells`` (1: none) that are planned apart by ``cell_map`` (None: ``workers`` threads), and
+    where they are planned changes nothing in the plan; see :mod:`cells`.  None: as many as the fleet's size suggests
+    with a ``cell_map``, one without.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def plan_problem(
     origin_s = time.monotonic() if origin_s is None else origin_s
     report, stop = progress or (lambda _: None), stop or NoImprovement()
     bounds = compute_bounds(problem)
-    if (count := cell_count(problem, cells)) > 1:
+    if (count := cell_count(problem, cells, apart=cell_map is not None)) > 1:
         from slacktide.planner.cell_plans import in_threads
         from slacktide.planner.decomposition import planned_in_cells
 

@@ -17,7 +17,7 @@ from slacktide.planner.listing.arrays import (
 )
 from slacktide.planner.listing.reserving import expect, least_free, take
 from slacktide.planner.listing.room import use_links
-from slacktide.planner.listing.targets import choose_target, enlist, on_one_host, unlist
+from slacktide.planner.listing.targets import choose_target, enlist, highest, level_of, levels_from, on_one_host, unlist
 
 
 @internal
@@ -213,13 +213,18 @@ def one_host_for_all(instance: Instance, state: State, source: int, vms: Ints, a
             near = host
     if near >= 0:
         return near
+    level = level_of(instance, state, wanted[1 - instance.pivot])
     for bucket in range(wanted[instance.pivot] // instance.bucket_size, state.size_head.shape[2]):
         for kind in range(state.size_head.shape[1]):
-            host, seen = state.size_head[KEEPS, kind, bucket], 0
-            while host >= 0 and seen < IDLE_COMPARED:
-                if takes_all(instance, state, host, wanted, at_s):
-                    return host
-                host, seen = state.size_next[host], seen + 1
+            levels = levels_from(state, KEEPS, kind, bucket, level)
+            while levels != 0:
+                roomiest = highest(levels)
+                levels &= ~(np.int64(1) << roomiest)
+                host, seen = state.size_head[KEEPS, kind, bucket, roomiest], 0
+                while host >= 0 and seen < IDLE_COMPARED:
+                    if takes_all(instance, state, host, wanted, at_s):
+                        return host
+                    host, seen = state.size_next[host], seen + 1
     return -1
 
 

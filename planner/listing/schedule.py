@@ -2,7 +2,18 @@
 
 import numpy as np
 
-from slacktide.planner.listing.arrays import CLOSED, DUE, KEEPS, MOST_BUCKETS, Floats, Instance, Ints, Moves, State
+from slacktide.planner.listing.arrays import (
+    CLOSED,
+    DUE,
+    KEEPS,
+    MOST_BUCKETS,
+    MOST_LEVELS,
+    Floats,
+    Instance,
+    Ints,
+    Moves,
+    State,
+)
 from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.outcome import Outcome
@@ -64,7 +75,8 @@ def build_instance(problem: Problem, from_s: int = 0) -> Instance:
         bundle_limit=network.bundle_limit,
         bucket_s=_bucket_s(problem),
         pivot=pivot,
-        bucket_size=_bucket_size(hosts.capacity[:, pivot], vms.demand[:, pivot]),
+        bucket_size=_steps_of(hosts.capacity[:, pivot], vms.demand[:, pivot], MOST_BUCKETS),
+        level_size=_steps_of(hosts.capacity[:, 1 - pivot], vms.demand[:, 1 - pivot], MOST_LEVELS),
         from_s=from_s,
         spared=spared(problem) if from_s == 0 else np.zeros(len(hosts.ids), np.int64),
         slot_s=_slot_s(problem),
@@ -188,6 +200,7 @@ def _initial_state(problem: Problem, instance: Instance) -> State:
         member = hosts.in_service & (group >= 0)
         np.add.at(reserve_free, group[member], free[member])
     first, following = _chains(vms.host, count)
+    lists = _empty_lists(problem, instance)
     intervals = np.zeros((2 * vm_count + 64, 4), np.int64)
     intervals[:, 3] = np.append(np.arange(1, len(intervals)), -1)
     state = State(
@@ -210,10 +223,12 @@ def _initial_state(problem: Problem, instance: Instance) -> State:
         inbound=np.full(count, -1, np.int64),
         interval=intervals,
         bundle_use=_empty_ring(problem),
-        size_head=_empty_lists(problem, instance),
+        size_head=lists,
+        size_levels=np.zeros((2, lists.shape[2], lists.shape[1]), np.int64),
         size_next=np.full(count, -1, np.int64),
         size_prev=np.full(count, -1, np.int64),
         size_bucket=np.full(count, -1, np.int64),
+        size_level=np.zeros(count, np.int64),
         failures=np.zeros(count, np.int64),
         retry=np.zeros(count, np.int64),
         counters=np.array([0, 0, 0, instance.from_s // instance.slot_s]),
@@ -222,15 +237,16 @@ def _initial_state(problem: Problem, instance: Instance) -> State:
     return state
 
 
-def _bucket_size(capacity: Ints, demand: Ints) -> int:
-    """Return the unit that all amounts are counted in, or a coarser one if that gives too many lists."""
-    unit = int(np.gcd.reduce(np.concatenate([capacity, demand])))
-    return max(unit, int(capacity.max()) // MOST_BUCKETS + 1) if capacity.max() // unit >= MOST_BUCKETS else unit
+def _steps_of(capacity: Ints, demand: Ints, most: int) -> int:
+    """Return the unit that all amounts are counted in, or a coarser one if that gives ``most`` steps or more."""
+    unit = max(1, int(np.gcd.reduce(np.concatenate([capacity, demand]))))
+    return max(unit, int(capacity.max()) // most + 1) if capacity.max() // unit >= most else unit
 
 
 def _empty_lists(problem: Problem, instance: Instance) -> Ints:
-    most = int(instance.capacity[:, instance.pivot].max()) // instance.bucket_size
-    return np.full((2, int(problem.hosts.machine_type.max()) + 1, most + 1), -1, np.int64)
+    pivot, most = instance.pivot, instance.capacity.max(axis=0)
+    buckets, levels = most[pivot] // instance.bucket_size, most[1 - pivot] // instance.level_size
+    return np.full((2, int(problem.hosts.machine_type.max()) + 1, buckets + 1, levels + 1), -1, np.int64)
 
 
 def _empty_ring(problem: Problem) -> Floats:

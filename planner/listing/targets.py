@@ -1,6 +1,10 @@
 """Hosts in lists by free capacity, and the choice of a target among them."""
 
+from collections.abc import Callable
+from typing import cast
+
 import numpy as np
+from numba.cpython.unsafe import numbers
 
 from slacktide.planner.compiled import compiled, inlined, internal
 from slacktide.planner.listing.arrays import (
@@ -17,18 +21,39 @@ from slacktide.planner.listing.arrays import (
 from slacktide.planner.listing.reserving import reserve_ready_s
 from slacktide.planner.listing.room import earliest_start, rate_between, source_ready_s, spread_allows
 
+leading_zeros = cast("Callable[[int], int]", numbers.leading_zeros)
+"""Of the 64 bits of an integer."""
+
+
+@inlined
+def level_of(instance: Instance, state: State, amount: int) -> int:
+    """Return the level of an amount of the less scarce resource: hosts of a higher level have more of it free."""
+    return min(amount // instance.level_size, state.size_head.shape[3] - 1)
+
+
+@inlined
+def levels_from(state: State, status: int, kind: int, bucket: int, level: int) -> int:
+    """Return the levels from ``level`` on that have a list with hosts in it, as bits."""
+    return state.size_levels[status, bucket, kind] >> level << level
+
+
+@inlined
+def highest(levels: int) -> int:
+    """Return the highest of some levels, at least one."""
+    return 63 - leading_zeros(levels)
+
 
 @compiled
 def unlist(instance: Instance, state: State, host: int) -> None:
     """Take a host out of its list of targets."""
-    bucket = state.size_bucket[host]
+    bucket, level = state.size_bucket[host], state.size_level[host]
     if bucket < 0:
         return
     status, kind = state.status[host], instance.type_number[host]
-    head = state.size_head[status, kind, bucket]
+    head = state.size_head[status, kind, bucket, level]
     before, behind = state.size_prev[host], state.size_next[host]
     if head == host:
-        state.size_head[status, kind, bucket] = behind
+        state.size_head[status, kind, bucket, level] = behind
         head = behind
     else:
         state.size_next[before] = behind
@@ -36,12 +61,14 @@ def unlist(instance: Instance, state: State, host: int) -> None:
         state.size_prev[behind] = before
     elif head >= 0:
         state.size_prev[head] = before
+    else:
+        state.size_levels[status, bucket, kind] &= ~(np.int64(1) << level)
     state.size_bucket[host] = -1
 
 
 @compiled
 def enlist(instance: Instance, state: State, host: int) -> None:
-    """Put a host at the end of the list of targets of its status, type and free capacity.
+    """Put a host at the end of the list of targets of its status, type and free capacity of both resources.
 
     At the end, so that hosts whose NIC has just been booked are looked at last.  The first host of a list points back
     at the last.
@@ -51,16 +78,18 @@ def enlist(instance: Instance, state: State, host: int) -> None:
     if status > DUE or (status == DUE and instance.spared[host] > 0):
         return
     left = state.free[host, instance.pivot] - state.held[host, instance.pivot]
-    if left < 0:
+    beside = state.free[host, 1 - instance.pivot] - state.held[host, 1 - instance.pivot]
+    if left < 0 or beside < 0:
         return
-    bucket = left // instance.bucket_size
+    bucket, level = left // instance.bucket_size, level_of(instance, state, beside)
     kind = instance.type_number[host]
-    head = state.size_head[status, kind, bucket]
+    head = state.size_head[status, kind, bucket, level]
     state.size_next[host] = -1
-    state.size_bucket[host] = bucket
+    state.size_bucket[host], state.size_level[host] = bucket, level
     if head < 0:
-        state.size_head[status, kind, bucket] = host
+        state.size_head[status, kind, bucket, level] = host
         state.size_prev[host] = host
+        state.size_levels[status, bucket, kind] |= np.int64(1) << level
     else:
         last = state.size_prev[head]
         state.size_next[last] = host
@@ -121,35 +150,40 @@ def look_through(
 ) -> tuple[int, int, int]:
     """Return target, rate and start for a VM among the hosts of one status, target -1: none has room.
 
-    Only machine types are looked at whose NIC is ``slower`` than the source's, or only those whose NIC is not.
+    The fullest come first by the scarcer resource, and of those alike in it the emptiest by the other: with the fullest
+    by both first, plans at 85 % fill took 1 % longer.  Only machine types are looked at whose NIC is ``slower`` than
+    the source's, or only those whose NIC is not.
     """
     chosen, chosen_rate, chosen_start = -1, -1, np.int64(FAR)
     soonest_s = source_ready_s(instance, state, moves, placed, vm, source, at_s)
     seen, compared = 0, 0
     wanted = instance.demand[vm, instance.pivot]
+    level = level_of(instance, state, instance.demand[vm, 1 - instance.pivot])
     for bucket in range(wanted // instance.bucket_size, state.size_head.shape[2]):
         for kind in range(state.size_head.shape[1]):
-            target = state.size_head[status, kind, bucket]
-            if target < 0 or not suits(instance, vm, source, kind, target, slower):
-                continue
-            enough = seen + max(1, reach // LISTS_PER_LOOK)
-            while target >= 0 and seen < min(reach, enough) and compared < STARTS_COMPARED:
-                host, target = target, state.size_next[target]
-                if state.free[host, instance.pivot] - state.held[host, instance.pivot] < wanted:
-                    continue
-                seen += 1
-                if not may_host(instance, state, vm, source, host) or not spread_allows(
-                    instance, state, vm, host, at_s
-                ):
-                    continue
-                start_s, rate = soonest_start(instance, state, moves, placed, vm, source, host, at_s)
-                if start_s < 0:
-                    continue
-                compared += 1
-                if start_s < chosen_start:
-                    chosen, chosen_rate, chosen_start = host, rate, start_s
-                    if start_s <= soonest_s + TOLERATED_DELAY_S:
-                        return chosen, chosen_rate, chosen_start
+            levels = levels_from(state, status, kind, bucket, level)
+            while levels != 0 and seen < reach and compared < STARTS_COMPARED:
+                roomiest = highest(levels)
+                levels &= ~(np.int64(1) << roomiest)
+                target = state.size_head[status, kind, bucket, roomiest]
+                if not suits(instance, vm, source, kind, target, slower):
+                    break
+                enough = seen + max(1, reach // LISTS_PER_LOOK)
+                while target >= 0 and seen < min(reach, enough) and compared < STARTS_COMPARED:
+                    host, target = target, state.size_next[target]
+                    seen += 1
+                    if not may_host(instance, state, vm, source, host) or not spread_allows(
+                        instance, state, vm, host, at_s
+                    ):
+                        continue
+                    start_s, rate = soonest_start(instance, state, moves, placed, vm, source, host, at_s)
+                    if start_s < 0:
+                        continue
+                    compared += 1
+                    if start_s < chosen_start:
+                        chosen, chosen_rate, chosen_start = host, rate, start_s
+                        if start_s <= soonest_s + TOLERATED_DELAY_S:
+                            return chosen, chosen_rate, chosen_start
     return chosen, chosen_rate, chosen_start
 
 

@@ -72,19 +72,18 @@ def shared(problem: Problem, parts: list[Part]):
     return budgets(problem, parts, [2, *(0 for _ in parts[1:])])
 
 
-def test_fleets_below_the_threshold_are_one_cell_and_waves_with_gates_too() -> None:
+def test_a_fleet_is_one_cell_unless_more_are_asked_for_and_with_gated_waves_always() -> None:
     assert cell_count(PROBLEM) == 1
     assert cell_count(PROBLEM, 5) == 5
     assert cell_count(with_policy(gates=Gates(kind="baked", bake_s=60)), 5) == 1
     assert cell_count(with_policy(max_out={"fleet": 3}), 5) == 3
 
 
-def test_larger_fleets_are_one_cell_if_few_of_their_hosts_are_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cells, "WHOLE_HOSTS", 300)
+def test_what_plans_cells_apart_gets_as_many_as_the_fleets_size_suggests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cells, "CELL_HOSTS", 150)
-    monkeypatch.setattr(cells, "WHOLE_OUT", 50)
-    assert cell_count(with_policy(max_out={"fleet": 51})) == 3
-    assert cell_count(with_policy(max_out={"fleet": 50})) == 1
+    assert cell_count(PROBLEM, apart=True) == 3
+    assert cell_count(PROBLEM, 2, apart=True) == 2
+    assert cell_count(with_policy(gates=Gates(kind="baked", bake_s=60)), apart=True) == 1
 
 
 def test_budgets_of_hosts_out_are_the_fleets_limit_or_less() -> None:
