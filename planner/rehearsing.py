@@ -28,8 +28,8 @@ from slacktide.planner.weights import weight_of
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-EFFORT = 1_500_000
-"""Hosts times rehearsals before a pass: about as long as the pass itself, a second or two for ten thousand hosts."""
+EFFORT = 750_000
+"""Hosts times rehearsals before a pass: a few passes over 1,000 hosts, or one over 10,000."""
 MOST_REHEARSALS = 2_000
 STRETCH = (1.03, 1.07)
 DOMAINS = (0.88, 1.0)

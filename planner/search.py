@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,14 @@ A plan of 10,000 hosts with 1 % less exposure took 8 % longer for its last host:
 """
 FINER = 0.25
 """What the steps of goals named after the exposure are of these: within its wide step they are to decide."""
+POOL = 4
+"""Best schedules that further ones are made from.
+
+From the best alone, two searches of twelve at 85 % fill stayed at a gap of 5.1 and 5.4 % in makespan where the others
+came down to 4.4 to 4.7 %; from the best four, eleven of twelve came to 4.3 to 4.7 % and one to 5.0 %.
+"""
+FROM_THE_BEST = 0.5
+"""Share of the tries that begin with the best one all the same."""
 JOINT_EFFORT = 0.3
 """Deterministic time of the joint solver, some seconds of a clock: what it finds on a few hosts it finds early."""
 
@@ -62,6 +70,12 @@ class Search:
     seed: int = 0
     least: float = math.inf
     """Of the first goal in any schedule that leaves no more hosts alone than the best: what its steps begin at."""
+    pool: list[tuple[Score, Schedule]] = field(init=False)
+    """The best few schedules that are not worth the same, the best first."""
+
+    def __post_init__(self) -> None:
+        """Begin the pool."""
+        self.pool = [(self.score, self.best)]
 
     def offer(self, schedule: Schedule) -> bool:
         """Keep the schedule if it is better; return whether it is.
@@ -75,10 +89,18 @@ class Search:
             return False
         seen = (self.least, self.score[1]) if score[0] == self.score[0] else ()
         self.least = min((score[1], *seen))
+        if all(score != known for known, _ in self.pool):
+            self.pool.append((score, schedule))
+            self.pool.sort(key=lambda each: rank_of(each[0], objective, self.least))
+            del self.pool[POOL:]
         if rank_of(score, objective, self.least) >= rank_of(self.score, objective, self.least):
             return False
         self.best, self.score = schedule, score
         return True
+
+    def drawn(self, rng: np.random.Generator) -> Schedule:
+        """Return the schedule that a further one is to be made from."""
+        return self.best if rng.random() < FROM_THE_BEST else self.pool[int(rng.integers(len(self.pool)))][1]
 
     def tell(self) -> None:
         """Report how far the search has come."""
@@ -135,8 +157,9 @@ def improve(search: Search, instance: Instance, rehearsals: Rehearsals, terms: T
 
 def _drawn(rehearsals: Rehearsals, search: Search, number: int) -> Order:
     """Return what makes the order of one try, with chance of its own."""
-    best, rng = search.best, np.random.default_rng([search.seed, number])
-    return lambda halt: rehearsals.order(best, rng, halt)
+    rng = np.random.default_rng([search.seed, number])
+    base = search.drawn(rng)
+    return lambda halt: rehearsals.order(base, rng, halt)
 
 
 def passes(
