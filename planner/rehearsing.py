@@ -29,7 +29,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 EFFORT = 750_000
-"""Hosts times rehearsals before a pass: a few passes over 1,000 hosts, or one over 10,000."""
+"""Hosts times rehearsals before a pass: two or three passes over 1,000 hosts."""
 MOST_REHEARSALS = 2_000
 STRETCH = (1.03, 1.07)
 DOMAINS = (0.88, 1.0)

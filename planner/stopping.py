@@ -4,8 +4,12 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-PATIENCE = 8
-"""Tries in a row that bring next to nothing before the search ends by itself: the first few bring nearly all."""
+PATIENCE = 24
+"""Tries in a row that bring next to nothing before the search ends by itself.
+
+With 8, plans of three fleets of 1,000 hosts under `urgent` ended at gaps of 5.4, 5.1 and 4.9 % in makespan after some
+5 s, with 24 at 3.6, 3.4 and 4.9 % after 9 to 17 s (two workers); under `routine` one had 9.4 % in exposure, and 4.8 %.
+"""
 WORTHWHILE = 0.002
 """An improvement by less than this share of the bounds counts as none."""
 CLOSE = 0.005

@@ -28,10 +28,10 @@ MOST_LEVELS = 62
 """Levels of the other resource in each of these lists at most: as many bits tell which of them have hosts.
 
 Most hosts that have room for a VM's share of the scarcer resource have none of the other: without levels a pass over
-100,000 hosts looked at 118 million hosts to find 0.7 million that had room.
+100,000 hosts looked at 114 million hosts to find 0.7 million that had room.
 """
 LISTS_PER_LOOK = 16
-"""Part of the targets looked at that one list may use up: hosts short of memory are often short of vCPUs, all alike."""
+"""Part of the targets looked at that one list may use up: its hosts are alike, and so is what keeps a VM from them."""
 ROUNDING_MBIT_S = 1e-6
 """A stream that fills a link exactly must not be kept out by the rounding of shares; the audit allows as much."""
 STARTS_COMPARED = 8
@@ -127,7 +127,7 @@ class State(NamedTuple):
     size_next: Ints  # (N,)
     size_prev: Ints  # (N,) the first of a list: its last
     size_bucket: Ints  # (N,) -1: in no list
-    size_level: Ints  # (N,)
+    size_level: Ints  # (N,) what the list holds of the other resource
     failures: Ints  # (N,) how often the host found no room
     retry: Ints  # (N,) returns after which it tries again
     counters: Ints  # first unused interval, bucket of the present time, returns so far, slot of the present time

@@ -77,8 +77,8 @@ def plan(
     workers
         Processors to search with.
     cells
-        Parts along the topology into which the fleet is cut, to be planned apart: a number, off, or auto (about 5,000
-        hosts each with --ray, else off). The plan does not depend on where cells are planned.
+        Parts along the topology into which the fleet is cut, to be planned apart: a number, off, or auto (with --ray
+        about 5,000 hosts each, so none up to 5,000; off without). The plan does not depend on where cells are planned.
     ray
         Plan cells as tasks of Ray: on --workers processors of this machine, or on the cluster at RAY_ADDRESS.
     html

@@ -22,9 +22,9 @@ from slacktide.planner.stopping import Iterations
 
 
 @cache
-def full_fleet(reserve: Reserve | None = None) -> Problem:
+def full_fleet(reserve: Reserve | None = None, seed: int = 2) -> Problem:
     """Return 200 hosts at 92 % fill under the preset ``urgent``: memory binds, and not the hosts out."""
-    fleet = generate_fleet(GeneratorSettings(hosts=200, seed=2, fill=0.92, fill_spread=0.05))
+    fleet = generate_fleet(GeneratorSettings(hosts=200, seed=seed, fill=0.92, fill_spread=0.05))
     return build_problem(fleet, policy_with(reserve or PRESETS["urgent"].reserve))
 
 
@@ -51,15 +51,20 @@ def test_hosts_leave_as_soon_as_there_is_room_for_them() -> None:
 
 
 def test_a_large_host_is_waited_for_in_turn() -> None:
-    """In turn hardly any other host leaves before the largest, which come first; otherwise small ones overtake them."""
-    problem = full_fleet()
-    host, memory = host_needs(problem).host, problem.hosts.capacity[:, 1]
-    order = host[np.argsort(-memory[host], kind="stable")]
-    overtaking = []
-    for in_turn in (True, False):
-        large = memory[planned(problem, order, in_turn=in_turn).host] == memory[order].max()
-        overtaking.append(int((~large[: np.flatnonzero(large)[-1]]).sum()))
-    assert overtaking[0] < 0.1 * large.sum() < overtaking[1]
+    """In turn hardly any other host leaves before the largest, which come first; otherwise small ones overtake them.
+
+    Six fleets together: in some of them the large ones find room all the same.
+    """
+    overtaking, all_large = {True: 0, False: 0}, 0
+    for seed in range(1, 7):
+        problem = full_fleet(seed=seed)
+        host, memory = host_needs(problem).host, problem.hosts.capacity[:, 1]
+        order = host[np.argsort(-memory[host], kind="stable")]
+        all_large += int((memory[order] == memory[order].max()).sum())
+        for in_turn in overtaking:
+            large = memory[planned(problem, order, in_turn=in_turn).host] == memory[order].max()
+            overtaking[in_turn] += int((~large[: np.flatnonzero(large)[-1]]).sum())
+    assert overtaking[True] < 0.02 * all_large < 0.1 * all_large < overtaking[False]
 
 
 def test_in_turn_hosts_leave_in_the_order_of_their_profile() -> None:

@@ -196,3 +196,18 @@ def test_steps_of_the_first_goal_begin_at_the_least_value_seen(monkeypatch: pyte
         assert tried.offer((0, 0.98 * exposure, 15_000, 500))
         assert not tried.offer((1, 0.5 * exposure, 100, 5))
         assert tried.offer((0, 0.99 * exposure, 14_000, 500))
+
+
+def test_further_tries_begin_with_one_of_the_best_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of them with the best; what is worth the same as one that is kept is not kept beside it."""
+    monkeypatch.setattr(search, "score_of", lambda problem, schedule: schedule)
+    first = (0, 9_000_000, 14_000, 500)
+    tried = search.Search(SimpleNamespace(policy=PRESETS["urgent"]), None, print, 0.0, first, first)
+    for makespan_s in (13_000, 12_900, 15_000, 12_000, 13_000, 16_000):
+        tried.offer((0, 9_000_000, makespan_s, 500))
+    assert not tried.offer((1, 1_000_000, 100, 5))
+    assert [schedule[2] for _, schedule in tried.pool] == [12_000, 12_900, 13_000, 14_000]
+    rng = np.random.default_rng(0)
+    drawn = [tried.drawn(rng)[2] for _ in range(800)]
+    assert set(drawn) == {12_000, 12_900, 13_000, 14_000}
+    assert drawn.count(12_000) == pytest.approx(500, abs=60), "half of them, and a quarter of the other half"
