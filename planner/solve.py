@@ -33,7 +33,13 @@ if TYPE_CHECKING:
     from slacktide.planner.cell_plans import CellMap
 
 MOST_HOSTS_TWICE = 20_000
-"""Due hosts up to which two passes are made for the first plan and the better one is taken."""
+"""Due hosts up to which two passes are made for the first plan, each with a repair, and the best one is taken."""
+FIRST_REPAIRS = 1
+"""Repair passes after each of these.
+
+Makespan's gap without and with one, 75 % fill under `urgent`: 7.8 and 5.2 % for 2,000 hosts, 11.0 and 6.3 % for 5,000,
+7.5 and 6.6 % for 10,000, for at most 1.3 s of processor; a third one changes nothing.
+"""
 
 
 def make_plan(
@@ -123,7 +129,9 @@ def planned_whole(
     needs, instance = host_needs(problem), build_instance(problem)
     terms = terms_of(problem, needs, bounds)
     report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
-    firsts = passes(problem, instance, terms, first_orders(problem, needs, bounds), workers=workers)
+    orders = first_orders(problem, needs, bounds)
+    repairs = FIRST_REPAIRS if len(needs.host) <= MOST_HOSTS_TWICE else 0
+    firsts = passes(problem, instance, terms, orders, workers=workers, repairs=repairs)
     search = Search(problem, bounds, report, origin_s, firsts[0], score_of(problem, firsts[0]), seed=seed)
     for schedule in firsts[1:]:
         search.offer(schedule)
