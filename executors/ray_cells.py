@@ -40,9 +40,7 @@ class RayCells:
         self._stored.clear()
         self._stack.close()
 
-    def __call__(
-        self, function: Planner, problems: Sequence[Problem], tasks: Sequence[CellTask]
-    ) -> Iterator[Schedule | None]:
+    def __call__(self, function: Planner, problems: Sequence[Problem], tasks: Sequence[CellTask]) -> Iterator[Schedule]:
         """Yield the schedule of every task in turn; closed early, it cancels what is not done."""
         if not self._started:
             self._stack.enter_context(cluster(self._cpus, STORE_BYTES))
@@ -84,10 +82,10 @@ def _writable(task: CellTask) -> CellTask:
     return copy
 
 
-def _got(answer: Any, task: CellTask) -> Schedule | None:  # noqa: ANN401  (Ray's references are not typed)
+def _got(answer: Any, task: CellTask) -> Schedule:  # noqa: ANN401  (Ray's references are not typed)
     """Return a task's schedule; the planner's own errors are raised as they were, Ray's with a remedy."""
     try:
-        schedule: Schedule | None = pickle.loads(ray.get(answer))
+        schedule: Schedule = pickle.loads(ray.get(answer))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, SlacktideError):
             raise error.cause from None

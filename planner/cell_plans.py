@@ -1,7 +1,7 @@
 """One cell's pass, and the ways to have many cells planned: here, or wherever a given ``map`` has it done."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,9 +41,9 @@ class CellTask:
         return f"plan cell {self.number + 1} of {self.of}"
 
 
-Planner = Callable[..., Schedule | None]
+Planner = Callable[..., Schedule]
 """Plans a problem's task: :func:`plan_cell`."""
-CellMap = Callable[[Planner, Sequence[Problem], Sequence[CellTask]], Iterable[Schedule | None]]
+CellMap = Callable[[Planner, Sequence[Problem], Sequence[CellTask]], Iterable[Schedule]]
 """Does what ``map`` does: calls a function on each problem and its task, and gives the results in their order.
 
 The problems of one campaign stay the same objects from call to call, so that one that sends them elsewhere can send
@@ -51,8 +51,14 @@ them once.  What it returns may be closed early (``close``) and then gives up wh
 """
 
 
-def plan_cell(problem: Problem, task: CellTask, halt: Ints | None = None) -> Schedule | None:
-    """Return the schedule of one pass over a cell, None: it was halted."""
+def plan_cell(problem: Problem, task: CellTask, halt: Ints | None = None) -> Schedule:
+    """Return the schedule of one pass over a cell.
+
+    Raises
+    ------
+    CancelledError
+        If ``halt`` was set meanwhile.
+    """
     cell = budgeted(problem, task.budget)
     needs = host_needs(cell)
     bounds = compute_bounds(cell, fluid=False)
@@ -62,13 +68,16 @@ def plan_cell(problem: Problem, task: CellTask, halt: Ints | None = None) -> Sch
         queue = Queue(pressing_order(cell, needs))
     else:
         queue = Rehearsals(cell, needs, bounds).order(task.best, np.random.default_rng(task.seed), halt)
-    return list_schedule(cell, build_instance(cell), queue.order, queue.under(terms), halt, queue.kept)
+    schedule = list_schedule(cell, build_instance(cell), queue.order, queue.under(terms), halt, queue.kept)
+    if schedule is None:
+        raise CancelledError
+    return schedule
 
 
 def in_threads(workers: int) -> CellMap:
     """Return a map that plans ``workers`` cells at once in threads of this process: a pass lets go of Python's lock."""
 
-    def planned(function: Planner, problems: Sequence[Problem], tasks: Sequence[CellTask]) -> Iterator[Schedule | None]:
+    def planned(function: Planner, problems: Sequence[Problem], tasks: Sequence[CellTask]) -> Iterator[Schedule]:
         halt = new_halt()
         pool = ThreadPoolExecutor(max_workers=max(1, workers))
         try:

@@ -1,8 +1,9 @@
-"""Planning a fleet cell by cell; read :class:`CellSearch` as the table of contents.
+"""Planning a fleet cell by cell; read :func:`planned_in_cells` as the table of contents.
 
 The master problem shares the fleet's limits between the cells, the cells are planned apart, by whatever ``map`` is
 given, and their schedules are put together.  A cell's try depends on the seed, the number of the try and the cell
-alone: the same tries give the same schedule wherever and in whatever order they are planned.
+alone: the same tries give the same schedule wherever and in whatever order they are planned.  The whole is then
+improved like any plan.
 """
 
 import time
@@ -16,34 +17,41 @@ from slacktide.planner.bounds import Bounds
 from slacktide.planner.budgets import Budget, budgets
 from slacktide.planner.cell_plans import CellMap, CellTask, joined, plan_cell
 from slacktide.planner.cells import cut
+from slacktide.planner.listing.arrays import Instance
 from slacktide.planner.listing.decisions import Schedule
+from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance
 from slacktide.planner.needs import Needs, canary_size, host_needs
 from slacktide.planner.orders import Queue
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import Problem
+from slacktide.planner.rehearsing import Rehearsals
 from slacktide.planner.restriction import Part, restricted
-from slacktide.planner.search import REPAIRS, Report, Score, Search, passes, rank_of, score_of, until_interrupted
+from slacktide.planner.search import (
+    REPAIRS,
+    Report,
+    Score,
+    Search,
+    improve,
+    passes,
+    rank_of,
+    score_of,
+    until_interrupted,
+)
 from slacktide.planner.solve import terms_of
 from slacktide.planner.stopping import Progress, Stop
+from slacktide.planner.straggling import end_anew
 from slacktide.planner.untangling import untangled
 
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 Tell = Callable[[str, float], None]
-"""Takes how far this round is, in words and as a share."""
-Over = Callable[[], bool]
-"""Says whether even what is under way is to end."""
-Attempt = tuple[int, int]
-"""Numbers a further try: 0 and its round, or 1 and which of the first plan's extra tries it is."""
+"""Takes how far the first plans are, in words and as a share."""
 
 EXTRA_TRIES = 3
-"""Further tries of the first plan for cells that end late: of 20 cells one or two do, and the fleet waits for them."""
+"""Further tries for cells that end late: of 20 cells one or two do, and the fleet waits for them."""
 LATE = 0.005
-"""A cell is late that ends by this share after half of the others, and a join that ends by it after the cells."""
-END = 2.0
-"""What counts as the end of a late join, in means of the hosts' times out before the cells' end."""
+"""A cell is late that ends by this share after half of the others."""
 
 
 def planned_in_cells(
@@ -52,34 +60,36 @@ def planned_in_cells(
     count: int,
     seed: int,
     stop: Stop,
+    workers: int,
     cell_map: CellMap,
     report: Report,
     origin_s: float,
 ) -> Search:
-    """Return the best schedule found for the fleet cut into ``count`` cells.
+    """Return the best schedule found for the fleet, first cut into ``count`` cells, then as a whole.
 
-    Every cell is planned once, however long it takes; further rounds, one try for each cell, go on until ``stop``.
+    Cells are planned however long they take, and joined.  The joined plan is improved in one piece until ``stop``.
     """
 
     def tell(words: str, fraction: float | None) -> None:
         report(Progress(words, 0, None, None, None, time.monotonic() - origin_s, fraction))
 
     cell = cut(problem, count)
-    cells = CellSearch.of(problem, cell, cell_map, seed, tell)
-    cells.begin()
-    search = Search(problem, bounds, report, origin_s, cells.schedule(), cells.score())
-    with until_interrupted(stop):
-        while not stop(search.iteration, search.excess(), 1.0):
-            cells.try_again(search.iteration, stop.over)
-            search.iteration += 1
-            search.offer(cells.schedule())
+    cells = CellPlans.of(problem, cell, cell_map, seed, tell)
+    cells.make()
     tell("joining the cells", None)
-    search.best = joined_in_one_pass(problem, bounds, cell, search.best)
-    search.score = score_of(problem, search.best)
+    needs, instance = host_needs(problem), build_instance(problem)
+    terms = terms_of(problem, needs, bounds)
+    first = joined_in_one_pass(problem, needs, instance, terms, cell, cells.schedule())
+    search = Search(problem, bounds, report, origin_s, first, score_of(problem, first), seed=seed)
+    with until_interrupted(stop):
+        search.tell()
+        improve(search, instance, Rehearsals(problem, needs, bounds), terms, stop, workers)
     return search
 
 
-def joined_in_one_pass(problem: Problem, bounds: Bounds, cell: Ints, schedule: Schedule) -> Schedule:
+def joined_in_one_pass(
+    problem: Problem, needs: Needs, instance: Instance, terms: Terms, cell: Ints, schedule: Schedule
+) -> Schedule:
     """Return the cells' schedules as one that keeps every limit of the fleet.
 
     What collides is put right where it stands as far as that goes.  Then one pass over the whole fleet keeps what fits,
@@ -87,31 +97,20 @@ def joined_in_one_pass(problem: Problem, bounds: Bounds, cell: Ints, schedule: S
     long after all others, which have taken every place: then the end is decided anew as well.  If some hosts still have
     no room, the fleet is planned in one piece, too.  The best of these schedules counts.
     """
-    needs, instance = host_needs(problem), build_instance(problem)
-    queue, terms = Queue(pressing_order(problem, needs)), terms_of(problem, needs, bounds)
+    queue = Queue(pressing_order(problem, needs))
     promised = untangled(problem, cell, schedule)[0]
     found = passes(problem, instance, terms, [lambda _: queue], promised=promised)
-    if found[0].makespan_s > (1 + LATE) * schedule.makespan_s:
-        end = _late_sooner(found[0], schedule.makespan_s)
+    end = end_anew(needs.host, found[0])
+    if end is not None:
         found += passes(problem, instance, terms, [lambda _: end], repairs=REPAIRS)
     if len(found[0].host) < len(needs.host):
         found += passes(problem, instance, terms, [lambda _: queue])
     return min(found, key=lambda each: rank_of(score_of(problem, each), problem.policy.objective))
 
 
-def _late_sooner(joined: Schedule, ends_s: int) -> Queue:
-    """Return an order of who leaves near the end, those first that come back after ``ends_s``; all before is kept."""
-    mean_s = float((joined.return_s - joined.drain_start_s).mean())
-    late = joined.return_s > ends_s
-    ahead = (joined.drain_start_s < ends_s - END * mean_s) & ~late
-    behind = np.flatnonzero(~ahead)
-    order = behind[np.lexsort((joined.drain_start_s[behind], ~late[behind]))]
-    return Queue(joined.host[order], kept=joined.part(ahead))
-
-
 @dataclass
-class CellSearch:
-    """The cells of a fleet, and the best schedule of each so far."""
+class CellPlans:
+    """The cells of a fleet, and the best schedule of each."""
 
     problem: Problem
     parts: Sequence[Part]
@@ -126,7 +125,7 @@ class CellSearch:
     best: list[Schedule] = field(default_factory=list)
 
     @classmethod
-    def of(cls, problem: Problem, cell: Ints, cell_map: CellMap, seed: int, tell: Tell) -> "CellSearch":
+    def of(cls, problem: Problem, cell: Ints, cell_map: CellMap, seed: int, tell: Tell) -> "CellPlans":
         """Cut the problem into cells and share its limits between them."""
         parts = [restricted(problem, np.flatnonzero(cell == number)) for number in range(int(cell.max()) + 1)]
         search = cls(problem, parts, cell_map, seed, tell)
@@ -135,8 +134,8 @@ class CellSearch:
         search._share()
         return search
 
-    def begin(self) -> None:
-        """Plan every cell once: the one with the canary first, for its gate opens the others."""
+    def make(self) -> None:
+        """Plan every cell: the one with the canary first, for its gate opens the others; late ones several times."""
         everyone = list(range(len(self.parts)))
         found: dict[int, Schedule] = {}
         if self.canary is not None:
@@ -147,11 +146,7 @@ class CellSearch:
         self.best = [found[number] for number in range(len(self.parts))]
         if "makespan" in self.problem.policy.objective:
             for extra in range(EXTRA_TRIES):
-                self._offer(self._tried(self._waited_for(), (1, extra)))
-
-    def try_again(self, iteration: int, over: Over) -> None:
-        """Plan every cell once more, in an order made from its best schedule, and keep what is better."""
-        self._offer(self._tried(list(range(len(self.parts))), (0, iteration), over))
+                self._offer(self._tried(self._waited_for(), extra))
 
     def _offer(self, found: dict[int, Schedule]) -> None:
         """Keep each cell's schedule if the whole fleet's plan is better with it."""
@@ -181,35 +176,26 @@ class CellSearch:
         """Return the best schedules of the cells as one of the whole fleet."""
         return joined([part.host for part in self.parts], [part.vm for part in self.parts], self.best, self.canary)
 
-    def score(self) -> Score:
-        """Return what the whole fleet's schedule is worth."""
-        return score_of(self.problem, self.schedule())
-
     def _share(self) -> None:
         canary = _canary_hosts(self.problem)
         of_cell = [canary if number == self.canary else 0 for number in range(len(self.parts))]
         self.budgets = budgets(self.problem, self.parts, of_cell)
 
-    def _tried(
-        self, numbers: Sequence[int], attempt: Attempt | None, over: Over = lambda: False
-    ) -> dict[int, Schedule]:
-        """Return a schedule for each of the cells ``numbers``; of a first try, or of a further one."""
+    def _tried(self, numbers: Sequence[int], attempt: int | None) -> dict[int, Schedule]:
+        """Return a schedule for each of the cells ``numbers``; of the first try, or of a numbered further one."""
         tasks = [self._task(number, attempt) for number in numbers]
         mapped = iter(self.cell_map(plan_cell, [self.parts[number].problem for number in numbers], tasks))
         found: dict[int, Schedule] = {}
         try:
-            while len(found) < len(tasks) and not over():
-                schedule = next(mapped)
-                if schedule is None:
-                    break
-                found[tasks[len(found)].number] = schedule
+            for task, schedule in zip(tasks, mapped, strict=True):
+                found[task.number] = schedule
                 self._tell_of(len(found), len(tasks), attempt)
         finally:
             if isinstance(mapped, Generator):
                 mapped.close()
         return found
 
-    def _tell_of(self, done: int, tasks: int, attempt: Attempt | None) -> None:
+    def _tell_of(self, done: int, tasks: int, attempt: int | None) -> None:
         if attempt is not None:
             self.tell(f"{done} of {tasks} cells tried again", done / tasks)
             return
@@ -217,13 +203,13 @@ class CellSearch:
         done = done if alone else len(self.parts) - tasks + done
         self.tell(f"{done} of {len(self.parts)} cells planned", done / len(self.parts))
 
-    def _task(self, number: int, attempt: Attempt | None) -> CellTask:
+    def _task(self, number: int, attempt: int | None) -> CellTask:
         return CellTask(
             number=number,
             of=len(self.parts),
             budget=self.budgets[number],
             opens_s=0 if number == self.canary else self.opens_s,
-            seed=None if attempt is None else (self.seed, number, *attempt),
+            seed=None if attempt is None else (self.seed, number, attempt),
             best=None if attempt is None else self.best[number],
         )
 

@@ -1,9 +1,8 @@
-"""Rounds: as many hosts as the limits let out at once.  Who is in the first, and what becomes of a few in the last."""
+"""Rounds: as many hosts as the limits let out at once.  Who is in the first, and who in the last."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.needs import beside_reserve, canary_places, host_needs
 from slacktide.planner.problem import Problem
 
@@ -18,10 +17,6 @@ FIRST_ROUND = 1.5
 """Hosts of the first round of an order, in rounds."""
 MOST_FIRST = 1 / 3
 """The same as a share of all at most: the others must take what is on them."""
-STRAGGLERS = 0.01
-"""Share of the hosts up to which those that come back last are few."""
-STRAGGLING = 0.1
-"""Share of a mean time out that they come back after all others, at least."""
 
 
 def in_file(out_s: Floats, at_once: int) -> Ints:
@@ -88,22 +83,3 @@ def leaving_first(problem: Problem, order: Ints) -> Ints:
     count = min(int((taken <= FIRST_ROUND).sum()), int(MOST_FIRST * len(order)))
     first[order[:count]] = 1
     return first
-
-
-def stragglers_sooner(order: Ints, schedule: Schedule) -> Ints | None:
-    """Return the order with the few hosts that come back long after all others a round sooner, None: there are none.
-
-    What they wait for is not in any rehearsal: VMs that may run on few machine types find no room where these are out.
-    """
-    if len(schedule.host) < 2:
-        return None
-    returns_s = np.sort(schedule.return_s)[::-1]
-    out_s = (schedule.return_s - schedule.drain_start_s).astype(np.float64)
-    few = max(1, int(STRAGGLERS * len(returns_s)))
-    gap_s = returns_s[:few] - returns_s[1 : few + 1]
-    last = int(np.argmax(gap_s))
-    if gap_s[last] < STRAGGLING * out_s.mean():
-        return None
-    late = np.isin(order, schedule.host[schedule.return_s >= returns_s[last]])
-    round_ = float(out_s.sum()) / float(returns_s[0])
-    return order[np.argsort(np.where(late, -round_ - 0.5, 0.0) + np.arange(len(order)), kind="stable")]

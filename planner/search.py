@@ -20,8 +20,8 @@ from slacktide.planner.listing.schedule import list_schedule, new_halt
 from slacktide.planner.orders import Queue
 from slacktide.planner.problem import Problem
 from slacktide.planner.rehearsing import Rehearsals
-from slacktide.planner.rounds import stragglers_sooner
 from slacktide.planner.stopping import Progress, Stop
+from slacktide.planner.straggling import stragglers_sooner
 
 Ints = NDArray[np.int64]
 Score = tuple[float, ...]

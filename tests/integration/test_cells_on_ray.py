@@ -1,6 +1,7 @@
 """Cells planned as tasks of Ray give the plan that one process gives."""
 
 import os
+import time
 
 import pytest
 import ray
@@ -61,12 +62,31 @@ def test_the_planners_errors_come_through_and_rays_have_a_remedy() -> None:
 
 
 @pytest.mark.usefixtures("ray_ends")
-def test_a_search_that_ends_early_leaves_no_task_behind() -> None:
+def test_an_interrupt_while_cells_are_planned_leaves_no_task_behind() -> None:
+    def slow(_problem: object, task: CellTask) -> int:
+        if task.number > 0:
+            time.sleep(600)
+        return task.number
+
+    with RayCells(2) as cell_map:
+        answers = cell_map(slow, ["problem"] * 3, [CellTask(number, 3, None, 0, None, None) for number in range(3)])
+        assert next(answers) == 0
+        answers.close()
+        for _ in range(600):
+            if ray.available_resources().get("CPU") == 2:
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("tasks still hold processors a minute after the map was closed")
+
+
+@pytest.mark.usefixtures("ray_ends")
+def test_an_interrupt_of_the_search_keeps_the_joined_plan() -> None:
     def interrupt(progress: Progress) -> None:
-        if progress.phase == "1 of 4 cells tried again":
+        if progress.iteration > 0:
             raise KeyboardInterrupt
 
     with RayCells(2) as cell_map:
-        plan = make_plan(FLEET, PRESETS["routine"], stop=Iterations(9), cells=4, cell_map=cell_map, progress=interrupt)
+        plan = make_plan(FLEET, PRESETS["routine"], stop=Iterations(99), cells=4, cell_map=cell_map, progress=interrupt)
     assert plan.header.summary.audit.findings == ()
     assert plan.header.summary.hosts > 0

@@ -11,7 +11,7 @@ from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.planner.audit import audit
 from slacktide.planner.cell_plans import CellTask, Planner, in_threads
 from slacktide.planner.cells import cut
-from slacktide.planner.decomposition import CellSearch
+from slacktide.planner.decomposition import CellPlans
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.policy import PRESETS, Assumptions, Canary, Gates, Policy, Reserve
 from slacktide.planner.problem import Problem, build_problem
@@ -63,7 +63,7 @@ def test_a_plan_by_cells_audits_clean_and_leaves_no_host_alone_that_one_piece_pa
     assert by_cells.hosts.height + by_cells.deferred.height == in_one_piece.hosts.height + in_one_piece.deferred.height
 
 
-def backwards(function: Planner, problems: Sequence[Problem], tasks: Sequence[CellTask]) -> Iterator[Schedule | None]:
+def backwards(function: Planner, problems: Sequence[Problem], tasks: Sequence[CellTask]) -> Iterator[Schedule]:
     """Plan the last cell first."""
     found = [function(*each) for each in reversed(list(zip(problems, tasks, strict=True)))]
     yield from reversed(found)
@@ -86,8 +86,8 @@ def test_untangling_moves_no_host_and_leaves_fewer_services_moving_too_much(seed
     crowded = GeneratorSettings(hosts=120, seed=seed, hosts_per_rack=8, service_share=1.0, max_moving_share=1.0)
     problem = build_problem(generate_fleet(crowded), PRESETS["urgent"])
     cell = cut(problem, 4)
-    search = CellSearch.of(problem, cell, map, 0, lambda _words, _share: None)
-    search.begin()
+    search = CellPlans.of(problem, cell, map, 0, lambda _words, _share: None)
+    search.make()
     before = search.schedule()
     after, left = untangled(problem, cell, before)
     assert left == _too_many(problem, after)

@@ -14,9 +14,10 @@ from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.needs import host_needs
 from slacktide.planner.policy import PRESETS, Policy
 from slacktide.planner.problem import build_problem
-from slacktide.planner.rounds import in_file, leaving_first, spared, stragglers_sooner
+from slacktide.planner.rounds import in_file, leaving_first, spared
 from slacktide.planner.solve import make_plan, terms_of
 from slacktide.planner.stopping import Iterations
+from slacktide.planner.straggling import end_anew, stragglers_sooner
 
 FLEET = generate_fleet(GeneratorSettings(hosts=603, pinned_share=0.0))
 
@@ -73,6 +74,34 @@ def test_a_host_that_comes_back_long_after_all_others_leaves_a_round_sooner() ->
     rest = [host for host in sooner.tolist() if host not in (150, 170)]
     assert rest == sorted(rest)
     assert stragglers_sooner(np.arange(1), schedule_of([10])) is None
+
+
+def test_the_end_is_decided_anew_with_the_stragglers_first() -> None:
+    """200 hosts, ten at once, for ten seconds each; hosts 150 and 170 come back 30 s after all others."""
+    back = [10 * (1 + host // 10) for host in range(200)]
+    due = np.arange(203)
+    assert end_anew(due, schedule_of(back)) is None
+    back[150], back[170] = 230, 231
+    queue = end_anew(due, schedule_of(back))
+    assert queue is not None
+    kept = queue.kept
+    assert kept is not None
+    assert kept.host.tolist() == [host for host in range(180) if host not in (150, 170)]
+    assert kept.drain_start_s.max() < 200 - 2 * 10
+    rest = queue.order.tolist()
+    assert rest[:2] == [150, 170]
+    assert rest[2:22] == list(range(180, 200))
+    assert rest[22:] == [200, 201, 202], "hosts without a place are tried again"
+    assert end_anew(due, schedule_of([10])) is None
+
+
+def test_the_canary_stays_where_it_is_however_short_a_plan_is() -> None:
+    schedule = replace(schedule_of([10, 20, 20, 20, 99]), wave=np.array([0, 1, 1, 1, 1]))
+    queue = end_anew(np.arange(5), schedule)
+    assert queue is not None
+    assert queue.kept is not None
+    assert queue.kept.host.tolist() == [0]
+    assert queue.order.tolist() == [4, 1, 2, 3]
 
 
 def test_the_first_round_of_an_order_takes_no_vms() -> None:
