@@ -18,6 +18,9 @@ from slacktide.planner.problem import build_problem
 from slacktide.planner.search import passes
 from slacktide.planner.stopping import Iterations
 
+REPEATS = 3
+"""Plans of each size; the one that took least counts, for what others do on the machine only ever adds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grown:
@@ -42,13 +45,17 @@ def grown(hosts: int, preset: str, seed: int) -> Grown:
     warm(policy)
     fleet = generate_fleet(GeneratorSettings(hosts=hosts, seed=seed))
     fleet_mib = peak_mib()
-    begun_s, processor_s = time.monotonic(), time.process_time()
-    plan = solve.make_plan(fleet, policy, seed=seed, stop=Iterations(0))
-    seconds, processor_s = time.monotonic() - begun_s, time.process_time() - processor_s
+    peak, took = None, []
+    for _ in range(REPEATS):
+        begun_s, processor_s = time.monotonic(), time.process_time()
+        plan = solve.make_plan(fleet, policy, seed=seed, stop=Iterations(0))
+        took.append((time.monotonic() - begun_s, time.process_time() - processor_s))
+        peak = peak_mib() if peak is None else peak
+    seconds, processor_s = min(took)
     summary = plan.header.summary
     errors = sum(finding.get("severity") == "error" for finding in summary.audit.findings)
     gaps = summary.makespan_gap, summary.exposure_gap
-    return Grown(hosts, len(fleet.vms), seconds, processor_s, fleet_mib, peak_mib(), *gaps, errors)
+    return Grown(hosts, len(fleet.vms), seconds, processor_s, fleet_mib, peak, *gaps, errors)
 
 
 def exponent(hosts: list[int], amounts: list[float]) -> float:
@@ -128,8 +135,10 @@ def stages(hosts: int, preset: str, seed: int) -> list[tuple[str, float]]:
     bounds = compute_bounds(problem)
     terms, orders = solve.terms_of(problem, needs, bounds), solve.first_orders(problem, needs, bounds)
     lap("needs of hosts, bounds, terms")
-    schedule, *_ = passes(problem, instance, terms, orders, workers=2)
+    firsts = passes(problem, instance, terms, orders, workers=2)
     lap("first orders and their two passes")
+    schedule, *_ = *passes(problem, instance, terms, solve.other_ends(needs, firsts), workers=2), *firsts
+    lap("another end for each")
     assert schedule.makespan_s >= bounds.best_s
     plan = solve.assemble(fleet, problem, schedule, seed, time.monotonic())
     lap("tables, predictions, figures, audit")
