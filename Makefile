@@ -26,7 +26,7 @@ test: setup
 
 set-up setup: $(VENV)/ready
 
-$(VENV)/ready: requirements.lock pyproject.toml .ci/set-up
+$(VENV)/ready: requirements.lock requirements-libvirt.lock pyproject.toml .ci/set-up
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" .ci/set-up
 
 # Renew the locked versions: every package with the hashes of its files.
@@ -34,6 +34,8 @@ lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --universal --python-version 3.11 \
 		--no-emit-index-url --no-header -o requirements.lock --upgrade
+	echo libvirt-python | $(BIN)/uv pip compile - --generate-hashes --universal --python-version 3.11 \
+		--no-emit-index-url --no-header -o requirements-libvirt.lock --upgrade
 
 clean:
 	rm -rf $(VENV) $(RUNS) build dist

@@ -15,6 +15,7 @@ from slacktide import __version__
 from slacktide.service.commands.campaign import report, run
 from slacktide.service.commands.compare import compare
 from slacktide.service.commands.fleet import fleet
+from slacktide.service.commands.lab import lab
 from slacktide.service.commands.plan import audit, explain, plan
 from slacktide.service.commands.policy import policy
 from slacktide.service.commands.revise import revise
@@ -47,6 +48,7 @@ app.command(pareto, sort_key=8, help_epilogue="")
 app.command(run, sort_key=9, help_epilogue="")
 app.command(report, sort_key=10, help_epilogue="")
 app.command(revise, sort_key=11, help_epilogue="")
+app.command(lab)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

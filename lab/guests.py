@@ -1,0 +1,154 @@
+"""The lab's guests: their sizes, their domains, and how they come to run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from xml.sax.saxutils import quoteattr
+
+from slacktide.errors import ExecutionError, UsageError
+from slacktide.lab.guest_image import Accelerator
+from slacktide.lab.layout import LabHost
+
+if TYPE_CHECKING:
+    import libvirt
+
+OUTSIDE_MIB: Final = 24
+"""What a guest needs beside its working set: that begins at 16 MiB, and QEMU's firmware lies at the end."""
+FIRST_ADDRESS: Final = 256
+"""Guests' addresses are 10.9.1.0 and on, in the subnet of the hosts."""
+MOST_GUESTS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What a guest is and does."""
+
+    number: int
+    memory_mib: int = 64
+    working_set_mib: int = 32
+    dirty_mib_s: float = 0.0
+    """Rate at which it rewrites its working set, round after round."""
+    beat_ms: int = 5
+    """Time between two heartbeats, 1 to 50: the resolution with which a blackout is seen."""
+
+    def __post_init__(self) -> None:
+        if self.working_set_mib + OUTSIDE_MIB > self.memory_mib:
+            fact = f"has {self.memory_mib} MiB, too little for a working set of {self.working_set_mib} MiB"
+            raise UsageError(self.name, fact, f"Give it {self.working_set_mib + OUTSIDE_MIB} MiB or more")
+
+    @property
+    def name(self) -> str:
+        """Its domain's name, which is its id in a fleet."""
+        return f"vm{self.number}"
+
+    @property
+    def address(self) -> str:
+        """Where it answers."""
+        number = FIRST_ADDRESS + self.number
+        return f"10.9.{number >> 8}.{number & 255}"
+
+    @property
+    def card(self) -> str:
+        """Its network card's address."""
+        return f"52:54:00:09:{self.number >> 8:02x}:{self.number & 255:02x}"
+
+    @property
+    def command_line(self) -> str:
+        """What its program is told."""
+        pages_s = round(self.dirty_mib_s * 256)
+        return (
+            f"name={self.name} ip={self.address}/16 working_set_mib={self.working_set_mib} "
+            f"dirty_pages_s={pages_s} beat_ms={self.beat_ms}"
+        )
+
+
+def domain_xml(guest: Guest, image: Path, accelerator: Accelerator) -> str:
+    """Return the guest's domain as libvirt takes it.
+
+    The processor is the plainest that every host has, so that guests may go anywhere.
+    """
+    cache = "<tcg><tb-cache unit='MiB'>32</tb-cache></tcg>" if accelerator == "qemu" else ""
+    return f"""<domain type='{accelerator}'>
+  <name>{guest.name}</name>
+  <memory unit='MiB'>{guest.memory_mib}</memory>
+  <vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='pc'>hvm</type>
+    <kernel>{image}</kernel>
+    <cmdline>{guest.command_line}</cmdline>
+  </os>
+  <features><acpi/><apic/>{cache}</features>
+  <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>restart</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <emulator>/usr/bin/qemu-system-x86_64</emulator>
+    <controller type='usb' model='none'/>
+    <interface type='bridge'>
+      <mac address={quoteattr(guest.card)}/>
+      <source bridge='br0'/>
+      <model type='virtio'/>
+      <rom enabled='no'/>
+    </interface>
+    <serial type='file'><source path='/var/log/libvirt/{guest.name}.console'/></serial>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+"""
+
+
+def connect(host: LabHost) -> "libvirt.virConnect":
+    """Return a connection to a host's libvirtd, through its socket.
+
+    Raises
+    ------
+    ExecutionError
+        If it does not answer.
+    """
+    import libvirt
+
+    libvirt.registerErrorHandler(_silent, None)
+    try:
+        return libvirt.open(host.uri)
+    except libvirt.libvirtError as error:
+        fact = f"does not answer: {error.get_error_message()}"
+        raise ExecutionError(
+            f"libvirtd of lab host {host.name}", fact, f"See {host.folder}/log/libvirtd.log"
+        ) from error
+
+
+def start_guests(host: LabHost, guests: list[Guest], image: Path, accelerator: Accelerator) -> None:
+    """Define guests on a host, to stay, and start them.
+
+    Raises
+    ------
+    ExecutionError
+        If one does not start, with libvirt's words.
+    """
+    import libvirt
+
+    connection = connect(host)
+    try:
+        for guest in guests:
+            try:
+                connection.defineXML(domain_xml(guest, image, accelerator)).create()
+            except libvirt.libvirtError as error:
+                fact = f"does not start on {host.name}: {error.get_error_message()}"
+                remedy = f"See {host.folder}/log/qemu/{guest.name}.log"
+                raise ExecutionError(f"guest {guest.name}", fact, remedy) from error
+    finally:
+        connection.close()
+
+
+def guests_on(host: LabHost) -> list[str]:
+    """Return the names of the guests that run on a host."""
+    connection = connect(host)
+    try:
+        return sorted(domain.name() for domain in connection.listAllDomains() if domain.isActive())
+    finally:
+        connection.close()
+
+
+def _silent(_context: object, _error: object) -> None:
+    """Keep libvirt from writing errors, which are raised, to standard error too."""

@@ -1,0 +1,126 @@
+"""``slacktide lab``: real libvirt hosts on this machine, for trials and tests."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from slacktide.service.commands.options import AsJson
+from slacktide.service.console import document, figures, progress, show
+from slacktide.service.failures import OK
+from slacktide.service.words import counted
+
+if TYPE_CHECKING:
+    from slacktide.lab.guests import Guest
+    from slacktide.lab.lifecycle import LabStatus
+
+lab = App(
+    name="lab",
+    help="Real libvirt hosts side by side on this machine, as root on Linux: to try a plan on, and to test with.",
+    help_epilogue="",
+    sort_key=12,
+)
+Name = Annotated[str, Parameter(help="What tells it from other labs on this machine.")]
+AtLeastOne = Annotated[int, Parameter(validator=Number(gte=1))]
+
+
+@lab.command
+def up(
+    *,
+    hosts: AtLeastOne = 4,
+    guests: Annotated[int, Parameter(validator=Number(gte=0))] = 12,
+    rate_mbit_s: Annotated[int, Parameter(validator=Number(gte=0))] = 1000,
+    name: Name = "lab",
+    as_json: AsJson = False,
+) -> int:
+    """Start hosts and guests, and wait until every guest beats.
+
+    Parameters
+    ----------
+    hosts
+        Hosts, each with a libvirtd, an identity and certificates of its own.
+    guests
+        Guests, spread over the hosts in turn. Each third one dirties memory, at different rates.
+    rate_mbit_s
+        What the migration link of a host carries in each direction, in Mbit/s; 0: as much as the machine can.
+    """
+    with progress("Starting the lab") as told:
+        from slacktide.lab.layout import LabSettings
+        from slacktide.lab.lifecycle import status
+        from slacktide.lab.lifecycle import up as start
+
+        settings = LabSettings(name, hosts, rate_mbit_s or None)
+        start(settings, _guests(guests), told)
+        found = status(name)
+    _show(found, as_json=as_json)
+    return OK
+
+
+@lab.command(name="status")
+def show_status(*, name: Name = "lab", as_json: AsJson = False) -> int:
+    """Show hosts, what runs on them, and whose heart beats."""
+    with progress("Listening to the lab"):
+        from slacktide.lab.lifecycle import status
+
+        found = status(name)
+    _show(found, as_json=as_json)
+    return OK
+
+
+@lab.command
+def add_host(*, name: Name = "lab", as_json: AsJson = False) -> int:
+    """Start one host more, empty, in a lab that is up."""
+    with progress("Starting a host"):
+        from slacktide.lab.lifecycle import add_host as add
+        from slacktide.lab.lifecycle import status
+
+        add(name)
+        found = status(name)
+    _show(found, as_json=as_json)
+    return OK
+
+
+@lab.command
+def down(*, name: Name = "lab") -> int:
+    """Take a lab down without a trace, whatever is left of it."""
+    with progress("Taking the lab down"):
+        from slacktide.lab.lifecycle import down as stop
+
+        there = stop(name)
+    show(f"Lab {name} is down" if there else f"There is no lab {name}")
+    return OK
+
+
+def _guests(count: int) -> "list[Guest]":
+    """Return guests of several kinds: quiet ones, and every third one busier than the last."""
+    from slacktide.lab.guests import Guest
+
+    kinds = (
+        {"memory_mib": 64, "working_set_mib": 32},
+        {"memory_mib": 96, "working_set_mib": 64},
+        {"memory_mib": 64, "working_set_mib": 32, "dirty_mib_s": 4.0},
+        {"memory_mib": 128, "working_set_mib": 96},
+        {"memory_mib": 48, "working_set_mib": 16},
+        {"memory_mib": 96, "working_set_mib": 48, "dirty_mib_s": 16.0},
+    )
+    return [Guest(number, **kinds[(number - 1) % len(kinds)]) for number in range(1, count + 1)]
+
+
+def _show(found: "LabStatus", *, as_json: bool) -> None:
+    from slacktide.lab.lifecycle import as_dict
+
+    if as_json:
+        document(as_dict(found))
+        return
+    running = sum(len(host.guests) for host in found.hosts)
+    rate = "links are not shaped" if found.rate_mbit_s is None else f"migration links of {found.rate_mbit_s:,} Mbit/s"
+    show(f"Lab {found.name}: {counted(len(found.hosts), 'host')}, {rate}")
+    rows = [(host.name, _state(host.on, host.libvirtd), ", ".join(host.guests), host.uri) for host in found.hosts]
+    show(figures(rows))
+    show(f"{len(found.beating)} of {counted(running, 'guest')} beat, {counted(found.bad_pages, 'bad page')}")
+
+
+def _state(on: bool, libvirtd: bool) -> str:
+    if not on:
+        return "off"
+    return "on" if libvirtd else "on, no libvirtd"
