@@ -3,8 +3,8 @@
 import hashlib
 import os
 import subprocess
-import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -17,7 +17,7 @@ FLAGS: Final = (
     *("-static", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-tree-loop-distribute-patterns"),
     *("-fcf-protection=none", "-Wl,--build-id=none", "-Wl,--no-warn-rwx-segments"),
 )
-KVM_PROBE_S: Final = 5.0
+KVM_TRIAL_S: Final = 5.0
 """How long a guest may take to say under KVM that it runs; it takes half a second."""
 LOOK_S: Final = 0.02
 
@@ -44,36 +44,39 @@ def guest_image() -> Path:
     return image
 
 
-def accelerator(image: Path) -> Accelerator:
+def accelerator(image: Path, folder: Path, within: Sequence[str]) -> Accelerator:
     """Return by what guests run here: KVM where one really boots with it.
 
     The device alone says little: nested virtualisation may offer one on which every guest dies.
+
+    Parameters
+    ----------
+    folder
+        Where the trial's console may be written.
+    within
+        Words before its command, that have it run where the lab finds it if this process is killed.
     """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "qemu"
-    with tempfile.TemporaryDirectory() as folder:
-        console = Path(folder) / "console"
-        machine = ["-accel", "kvm", "-machine", "pc", "-cpu", "qemu64", "-m", "64", "-display", "none", "-nodefaults"]
-        process = subprocess.Popen(
-            [
-                "qemu-system-x86_64",
-                *machine,
-                "-serial",
-                f"file:{console}",
-                "-kernel",
-                str(image),
-                "-append",
-                "name=probe",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        until_s = time.monotonic() + KVM_PROBE_S
-        runs = False
-        while not runs and process.poll() is None and time.monotonic() < until_s:
-            time.sleep(LOOK_S)
-            runs = console.exists() and "probe" in console.read_text(errors="replace")
-        process.kill()
-        process.wait()
-        return "kvm" if runs else "qemu"
+    console = folder / "kvm-trial.console"
+    machine = ["-accel", "kvm", "-machine", "pc", "-cpu", "qemu64", "-m", "64", "-display", "none", "-nodefaults"]
+    guest = ["-serial", f"file:{console}", "-kernel", str(image), "-append", "name=trial"]
+    with subprocess.Popen(
+        [*within, "qemu-system-x86_64", *machine, *guest],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            return "kvm" if _says_trial(console, process) else "qemu"
+        finally:
+            process.kill()
+
+
+def _says_trial(console: Path, process: "subprocess.Popen[bytes]") -> bool:
+    until_s = time.monotonic() + KVM_TRIAL_S
+    while process.poll() is None and time.monotonic() < until_s:
+        if console.exists() and "trial" in console.read_text(encoding="ascii", errors="replace"):
+            return True
+        time.sleep(LOOK_S)
+    return False

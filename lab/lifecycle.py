@@ -103,7 +103,7 @@ def _build(lab: Lab, guests: list[Guest], tell: Tell) -> None:
     if guests:
         tell(0.6, "guests")
         image = guest_image()
-        start_and_hear(lab, guests, image, accelerator(image))
+        start_and_hear(lab, guests, image, accelerator(image, lab.folder, ["ip", "netns", "exec", lab.control]))
 
 
 def _furnish(lab: Lab, host: LabHost, authority: certificates.Pair) -> None:

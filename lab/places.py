@@ -1,7 +1,6 @@
 """Folders of the machine that labs need and that were not there: made, remembered, and taken away with the last lab."""
 
 import json
-import os
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +19,7 @@ def make_places(lab: Lab) -> None:
     That for namespaces is not made here but by the first `ip netns add`, which mounts it on itself.
     """
     missing = [place for place in BINDS.values() if not Path(place).is_dir()]
-    made = [*missing, *([] if os.path.ismount(NAMESPACES) else [str(NAMESPACES)])]
+    made = [*missing, *([] if _mounted(NAMESPACES) else [str(NAMESPACES)])]
     _write(lab.folder, made)
     for place in missing:
         Path(place).mkdir(parents=True)
@@ -36,9 +35,15 @@ def remove_places(folder: Path) -> None:
     for place in map(Path, made):
         if not place.is_dir() or any(place.iterdir()):
             continue
-        if os.path.ismount(place):
+        if _mounted(place):
             run(["umount", str(place)])
         place.rmdir()
+
+
+def _mounted(place: Path) -> bool:
+    """Return whether something is mounted there, be it a folder on itself, which ``os.path.ismount`` does not see."""
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return any(line.split()[4] == str(place) for line in lines)
 
 
 def _read(folder: Path) -> list[str]:
