@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def set_up(folder: Path, python: str) -> subprocess.CompletedProcess[str]:
     """Return what ``make set-up`` says with an interpreter, in a folder of its own."""
     (folder / ".ci").mkdir()
-    for name in ("Makefile", ".ci/set-up", "requirements.lock", "pyproject.toml"):
+    for name in ("Makefile", ".ci/set-up", "requirements.lock", "requirements-libvirt.lock", "pyproject.toml"):
         shutil.copy2(ROOT / name, folder / name)
     return subprocess.run(
         ["make", "set-up", f"PYTHON={python}"], cwd=folder, capture_output=True, text=True, check=False

@@ -13,8 +13,8 @@ import pytest
 pytestmark = pytest.mark.packaging
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("datasets", "executors", "planner", "service", "topology")
-SUFFIXES = (".py", ".css", ".html", ".typed")
+FOLDERS = ("datasets", "executors", "lab", "planner", "service", "topology")
+SUFFIXES = (".py", ".c", ".css", ".html", ".ld", ".typed")
 
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, sys, warnings
