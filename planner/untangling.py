@@ -65,7 +65,8 @@ def untangled(problem: Problem, cell: Ints, schedule: Schedule) -> tuple[Schedul
 def colliding(runs: Runs) -> Ints:
     """Return the moves, by their start, during whose first second their service moves too many VMs."""
     limited = runs.max_moving < np.diff(runs.service_start)
-    member = np.flatnonzero((runs.service >= 0) & limited[runs.service])
+    member = np.flatnonzero(runs.service >= 0)
+    member = member[limited[runs.service[member]]]
     service = runs.service[member]
     span = int(runs.end_s.max(initial=0)) + 1
     begin, finish = service * span + runs.start_s[member], service * span + runs.end_s[member]

@@ -178,3 +178,10 @@ def test_where_the_join_ends_late_its_end_is_decided_anew(monkeypatch: pytest.Mo
     assert made.header.summary.hosts == late.header.summary.hosts
     assert made.header.summary.makespan_s < 0.97 * late.header.summary.makespan_s
     assert not made.header.summary.audit.findings
+
+
+def test_cells_of_a_fleet_without_services_are_joined() -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=60, seed=2, service_share=0.0))
+    plan = make_plan(fleet, PRESETS["routine"], stop=Iterations(0), cells=2)
+    assert plan.header.summary.audit.findings == ()
+    assert plan.header.summary.hosts > 50
