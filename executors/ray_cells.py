@@ -59,7 +59,7 @@ class RayCells:
         finally:
             for answer in answers[done:]:
                 with suppress(ray.exceptions.RayError):
-                    ray.cancel(answer)
+                    ray.cancel(answer, force=True)  # compiled code hears no gentler word
 
     def _reference(self, problem: Problem) -> Any:  # noqa: ANN401  (Ray's references are not typed)
         """Return where a cell's problem is in Ray's memory, having put it there if it was not."""
