@@ -83,7 +83,7 @@ def test_an_interrupt_while_cells_are_planned_leaves_no_task_behind() -> None:
 @pytest.mark.usefixtures("ray_ends")
 def test_an_interrupt_of_the_search_keeps_the_joined_plan() -> None:
     def interrupt(progress: Progress) -> None:
-        if progress.iteration > 0:
+        if progress.iteration > 0 and progress.phase == "improving":
             raise KeyboardInterrupt
 
     with RayCells(2) as cell_map:
