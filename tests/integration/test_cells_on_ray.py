@@ -1,7 +1,6 @@
 """Cells planned as tasks of Ray give the plan that one process gives."""
 
 import os
-import time
 
 import pytest
 import ray
@@ -59,25 +58,6 @@ def test_the_planners_errors_come_through_and_rays_have_a_remedy() -> None:
             list(cell_map(refused, ["problem"], [task]))
         with pytest.raises(ExecutionError, match="plan cell 3 of 20"):
             list(cell_map(lost, ["problem"], [task]))
-
-
-@pytest.mark.usefixtures("ray_ends")
-def test_an_interrupt_while_cells_are_planned_leaves_no_task_behind() -> None:
-    def slow(_problem: object, task: CellTask) -> int:
-        if task.number > 0:
-            time.sleep(600)
-        return task.number
-
-    with RayCells(2) as cell_map:
-        answers = cell_map(slow, ["problem"] * 3, [CellTask(number, 3, None, 0, None, None) for number in range(3)])
-        assert next(answers) == 0
-        answers.close()
-        for _ in range(600):
-            if ray.available_resources().get("CPU") == 2:
-                break
-            time.sleep(0.1)
-        else:
-            pytest.fail("tasks still hold processors a minute after the map was closed")
 
 
 @pytest.mark.usefixtures("ray_ends")
