@@ -17,6 +17,9 @@ OUTSIDE_MIB: Final = 24
 FIRST_ADDRESS: Final = 256
 """Guests' addresses are 10.9.1.0 and on, in the subnet of the hosts."""
 MOST_GUESTS: Final = 10_000
+"""Guests are numbered in the subnet's addresses; memory and processors end sooner."""
+BEATS_MS: Final = (1, 50)
+"""Between what the guest's clock can tick at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,11 @@ class Guest:
     """Time between two heartbeats, 1 to 50: the resolution with which a blackout is seen."""
 
     def __post_init__(self) -> None:
+        if not 1 <= self.number <= MOST_GUESTS:
+            raise UsageError(self.name, "has no address", f"Number guests from 1 to {MOST_GUESTS:,}")
+        if not BEATS_MS[0] <= self.beat_ms <= BEATS_MS[1]:
+            fact = f"cannot beat every {self.beat_ms} ms"
+            raise UsageError(self.name, fact, f"Choose {BEATS_MS[0]} to {BEATS_MS[1]} ms")
         if self.working_set_mib + OUTSIDE_MIB > self.memory_mib:
             fact = f"has {self.memory_mib} MiB, too little for a working set of {self.working_set_mib} MiB"
             raise UsageError(self.name, fact, f"Give it {self.working_set_mib + OUTSIDE_MIB} MiB or more")

@@ -20,6 +20,8 @@ RECEIVE_BYTES: Final = 4 * 2**20
 TIMESTAMP: Final = 35
 """``SO_TIMESTAMPNS``, which Python has no name for: when the kernel got a packet, whenever we come to read it."""
 LOOK_S: Final = 0.1
+"""How often the listener looks whether it is to stop."""
+BEAT_LOOK_S: Final = 0.01
 
 
 class Beat(NamedTuple):
@@ -100,7 +102,7 @@ class Heartbeats:
             silent = [name for name in names if len(self._heard.get(name, ())) < begun[name] + beats]
             if not silent or time.monotonic() > until_s:
                 return silent
-            time.sleep(LOOK_S / 10)
+            time.sleep(BEAT_LOOK_S)
 
     def longest_gap(self, name: str, from_s: float, until_s: float) -> Gap | None:
         """Return a guest's longest silence between two moments of the wall clock; None: it was not heard twice."""

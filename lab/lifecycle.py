@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from slacktide.lab.heartbeats import Heartbeats, listening_socket
 from slacktide.lab.layout import ROOT, Lab, LabHost, LabSettings, read_lab, refuse_wrong_name
 from slacktide.lab.namespaces import first_process_in, namespaces_of, socket_in
 from slacktide.lab.places import make_places, remove_places
-from slacktide.lab.requirements import refuse_if_missing
+from slacktide.lab.requirements import refuse_if_missing, refuse_if_too_large
 
 FIRST_BEATS: Final = 3
 """Heartbeats after which a guest counts as running."""
@@ -65,11 +65,12 @@ def up(settings: LabSettings, guests: list[Guest], tell: Tell) -> Lab:
     Raises
     ------
     UsageError
-        If the machine lacks something, or a lab of this name is up.
+        If the machine lacks something, memory for the guests among it, or a lab of this name is up.
     ExecutionError
         If something does not start.
     """
     refuse_if_missing()
+    refuse_if_too_large(sum(guest.memory_mib for guest in guests))
     lab = Lab(settings)
     with _alone():
         if lab.folder.exists() or namespaces_of(lab.name):
@@ -196,20 +197,27 @@ def _take_down(name: str) -> bool:
 
 
 def status(name: str) -> LabStatus:
-    """Return how a lab is; it listens to its guests for half a second.
+    """Return how a lab is; it listens to its guests for half a second, once nobody starts or takes down a lab.
 
     Raises
     ------
     UsageError
-        If there is none of this name.
+        If there is none of this name, or only a part of it is left.
     """
-    lab = read_lab(name)
+    with _alone():
+        return _status(read_lab(name))
+
+
+def _status(lab: Lab) -> LabStatus:
+    if lab.control not in namespaces_of(lab.name):
+        fact = "is only there in part: its start was cut short"
+        raise UsageError(f"lab {lab.name}", fact, f"Take it down: `slacktide lab down --name {lab.name}`")
     with listen(lab) as heartbeats:
         time.sleep(LISTEN_S)
     heard = [(guest, heartbeats.last(guest)) for guest in heartbeats.names()]
     bad = sum(beat.bad for _, beat in heard if beat is not None)
     return LabStatus(
-        name=name,
+        name=lab.name,
         rate_mbit_s=lab.settings.rate_mbit_s,
         hosts=tuple(_host_status(host) for host in lab.hosts),
         beating=tuple(guest for guest, _ in heard),
@@ -222,11 +230,6 @@ def _host_status(host: LabHost) -> HostStatus:
     libvirtd = hosts.libvirtd_of(host) is not None
     guests = tuple(guests_on(host)) if libvirtd else ()
     return HostStatus(host.name, on, libvirtd, host.uri, guests)
-
-
-def as_dict(lab: LabStatus) -> dict[str, object]:
-    """Return a status for programs."""
-    return asdict(lab)
 
 
 @contextmanager

@@ -27,8 +27,6 @@ COMMANDS: Final = {
 QEMU_DRIVER: Final = "libvirt-daemon-driver-qemu"
 LEAST_QEMU: Final = (8, 0)
 """QEMU 7.2, Debian 12's own, corrupts a guest's memory while it migrates without KVM; backports have a later one."""
-BACKPORTS: Final = ("libvirt-daemon", QEMU_DRIVER, "qemu-system-x86")
-"""Packages to take from Debian's backports, where there are any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +80,18 @@ def qemu_version() -> tuple[int, int]:
     said = subprocess.run(["qemu-system-x86_64", "--version"], capture_output=True, text=True, check=False).stdout
     match = re.search(r"version (\d+)\.(\d+)", said)
     return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def refuse_if_too_large(guests_mib: int) -> None:
+    """Do nothing if guests of so much memory fit what the machine has available.
+
+    Raises
+    ------
+    UsageError
+        If they do not.
+    """
+    lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    available_mib = next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemAvailable:"))
+    if guests_mib > available_mib:
+        fact = f"needs {guests_mib:,} MiB for its guests, and {available_mib:,} MiB are available"
+        raise UsageError("the lab", fact, "Ask for fewer guests")

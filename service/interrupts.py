@@ -34,6 +34,21 @@ def remembered_interrupts() -> Iterator[Interruption]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def ends_as_interrupts() -> Iterator[None]:
+    """Take a request to end, or a terminal that closes, for Ctrl-C: what was begun is to be taken back."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 @dataclass
 class HeldInterrupt:
     """A Ctrl-C that waits for the next moment at which stopping is safe."""

@@ -1,5 +1,6 @@
 """``slacktide lab``: real libvirt hosts on this machine, for trials and tests."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -8,6 +9,7 @@ from cyclopts.validators import Number
 from slacktide.service.commands.options import AsJson
 from slacktide.service.console import document, figures, progress, show
 from slacktide.service.failures import OK
+from slacktide.service.interrupts import ends_as_interrupts
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def up(
     rate_mbit_s
         What the migration link of a host carries in each direction, in Mbit/s; 0: as much as the machine can.
     """
-    with progress("Starting the lab") as told:
+    with ends_as_interrupts(), progress("Starting the lab") as told:
         from slacktide.lab.layout import LabSettings
         from slacktide.lab.lifecycle import status
         from slacktide.lab.lifecycle import up as start
@@ -70,7 +72,7 @@ def show_status(*, name: Name = "lab", as_json: AsJson = False) -> int:
 @lab.command
 def add_host(*, name: Name = "lab", as_json: AsJson = False) -> int:
     """Start one host more, empty, in a lab that is up."""
-    with progress("Starting a host"):
+    with ends_as_interrupts(), progress("Starting a host"):
         from slacktide.lab.lifecycle import add_host as add
         from slacktide.lab.lifecycle import status
 
@@ -92,7 +94,7 @@ def down(*, name: Name = "lab") -> int:
 
 
 def _guests(count: int) -> "list[Guest]":
-    """Return guests of several kinds: quiet ones, and every third one busier than the last."""
+    """Return guests of six kinds in turn: quiet ones, and every third one dirties memory."""
     from slacktide.lab.guests import Guest
 
     kinds = (
@@ -107,10 +109,8 @@ def _guests(count: int) -> "list[Guest]":
 
 
 def _show(found: "LabStatus", *, as_json: bool) -> None:
-    from slacktide.lab.lifecycle import as_dict
-
     if as_json:
-        document(as_dict(found))
+        document(asdict(found))
         return
     running = sum(len(host.guests) for host in found.hosts)
     rate = "links are not shaped" if found.rate_mbit_s is None else f"migration links of {found.rate_mbit_s:,} Mbit/s"

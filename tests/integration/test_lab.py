@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from slacktide.errors import UsageError
 from slacktide.lab import host as hosts
 from slacktide.lab import network, requirements
 from slacktide.lab.guests import Guest, connect
-from slacktide.lab.layout import ROOT, LabSettings, read_lab
+from slacktide.lab.layout import ROOT, Lab, LabSettings, read_lab
 from slacktide.lab.lifecycle import add_host, down, listen, status, up
 from slacktide.lab.namespaces import namespaces_of
 
@@ -72,7 +73,8 @@ def test_guests_beat_and_one_migrates_between_hosts_that_know_each_other(name: s
         assert heartbeats.wait_for(["vm2"], 20, 10.0) == []
         gap = heartbeats.longest_gap("vm2", began_s, time.time())
         assert gap is not None
-        assert gap.gap_ms > gap.usual_ms
+        job = source.lookupByName("vm2").jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+        assert gap.gap_ms >= job["downtime"] / 2, "the guest was heard while it was paused"
         last = heartbeats.last("vm2")
         assert last is not None
         assert last.dirtied > 0
@@ -137,7 +139,7 @@ def test_a_pulled_link_and_a_rate_show(name: str) -> None:
     finally:
         listening.wait(10)
         listening.stdout.close()
-    assert 40 < rate_mbit_s < 90
+    assert rate_mbit_s < 90
 
 
 REACH = """
@@ -168,7 +170,7 @@ with socket.create_connection((sys.argv[1], 7003)) as one:
 
 
 @pytest.mark.parametrize("after_s", [0.3, 0.8, 1.2, 1.8, 2.6])
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_start_that_is_cut_short_leaves_nothing(name: str, how: signal.Signals, after_s: float) -> None:
     before = traces()
     command = [
@@ -186,11 +188,17 @@ def test_a_start_that_is_cut_short_leaves_nothing(name: str, how: signal.Signals
         time.sleep(after_s)
         process.send_signal(how)
         process.communicate(timeout=60)
-    if how == signal.SIGINT and process.returncode == 130:
+    if how != signal.SIGKILL and process.returncode == 130:
         assert traces() == before, "an interrupt is to take down what it began"
     down(name)
     assert traces() == before
     assert not down(name)
+
+
+def test_a_part_of_a_lab_says_so(name: str) -> None:
+    Lab(LabSettings(name, 1, None)).begin()
+    with pytest.raises(UsageError, match="only there in part"):
+        status(name)
 
 
 def test_two_labs_do_not_hear_each_other(name: str) -> None:
