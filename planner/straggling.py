@@ -50,7 +50,8 @@ def end_anew(due: Ints, schedule: Schedule) -> Queue | None:
     if schedule.makespan_s - ends_s < STRAGGLING * mean_s:
         return None
     late = schedule.return_s > ends_s
-    ahead = ((schedule.drain_start_s < ends_s - END * mean_s) & ~late) | (schedule.wave == 0)
+    first = (schedule.wave == 0) & (schedule.wave.max() > 0)  # others may wait for it; without a gate all are in it
+    ahead = ((schedule.drain_start_s < ends_s - END * mean_s) & ~late) | first
     behind = np.flatnonzero(~ahead)
     order = schedule.host[behind[np.lexsort((schedule.drain_start_s[behind], ~late[behind]))]]
     return Queue(np.concatenate([order, np.setdiff1d(due, schedule.host)]), kept=schedule.part(ahead))

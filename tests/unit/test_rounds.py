@@ -104,6 +104,15 @@ def test_the_canary_stays_where_it_is_however_short_a_plan_is() -> None:
     assert queue.order.tolist() == [4, 1, 2, 3]
 
 
+def test_without_a_canary_the_first_wave_is_everybody_and_its_end_is_decided_anew_too() -> None:
+    back = [10 * (1 + host // 10) for host in range(200)]
+    back[150] = 230
+    queue = end_anew(np.arange(200), replace(schedule_of(back), wave=np.zeros(200, np.int64)))
+    assert queue is not None
+    assert queue.order[0] == 150
+    assert len(queue.order) == 21
+
+
 def test_the_first_round_of_an_order_takes_no_vms() -> None:
     problem = build_problem(FLEET, policy(20))
     order = np.flatnonzero(problem.hosts.due)[::-1].copy()
