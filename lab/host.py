@@ -1,6 +1,8 @@
 """A lab host: namespaces of its own under one first process, a libvirtd in it, and its power switch."""
 
+import contextlib
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -131,15 +133,29 @@ def kill_all(namespace: str) -> None:
     """
     until_s = time.monotonic() + END_S
     while left := processes_in(namespace):
-        for process in left:
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        if time.monotonic() > until_s:
-            fact = f"processes {', '.join(map(str, left))} do not end"
-            raise ExecutionError(f"namespace {namespace}", fact, "See `ps`; one may hang in the kernel")
-        time.sleep(LOOK_S)
+        ending = list(filter(None, map(_killed, left)))
+        try:
+            for process, pidfd in ending:
+                if not select.select([pidfd], [], [], max(0.0, until_s - time.monotonic()))[0]:
+                    fact = f"process {process} does not end"
+                    raise ExecutionError(f"namespace {namespace}", fact, "See `ps`; it may hang in the kernel")
+        finally:
+            for _, pidfd in ending:
+                os.close(pidfd)
+
+
+def _killed(process: int) -> tuple[int, int] | None:
+    """Kill a process; return it and what becomes readable once all of it is gone.  None: it is gone already.
+
+    A process that is killed leaves its namespaces, and is then not found there any more, before it has ended.
+    """
+    try:
+        pidfd = os.pidfd_open(process)
+    except ProcessLookupError:
+        return None
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    return process, pidfd
 
 
 def start_libvirtd(host: LabHost) -> "subprocess.Popen[bytes]":
