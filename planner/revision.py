@@ -199,11 +199,11 @@ def _gate_s(problem: Problem, out: pl.DataFrame, label: int) -> int:
 
 def promised_by(problem: Problem, situation: Situation) -> Schedule:
     """Return what of the parent is still to come, numbered as in the problem."""
-    parent, at_s = situation.parent, situation.progress.at_s
+    parent = situation.parent
     hosts = parent.hosts.with_columns(number=positions(parent.hosts["host_id"], problem.hosts.ids))
     hosts = hosts.filter(pl.col("number") >= 0)
     there = pl.all_horizontal(pl.col(PLACES) >= 0)
-    ahead = situation.moves.filter((pl.col("start_s") >= at_s) & pl.col("state").is_null() & there)
+    ahead = situation.moves.filter(pl.col("state").is_null() & there)
     vm, source, target, start_s, end_s = (ahead[name].to_numpy() for name in (*PLACES, "start_s", "end_s"))
     rates, bandwidth = problem.vms.rates_mbit_s, ahead["bandwidth_mbit_s"].to_numpy()
     rate = np.searchsorted(rates, bandwidth)
@@ -213,7 +213,7 @@ def promised_by(problem: Problem, situation: Situation) -> Schedule:
         wave=hosts["wave"].cast(pl.Int64).to_numpy(),
         drain_start_s=hosts["drain_start_s"].to_numpy(),
         drained_s=hosts["drained_s"].to_numpy(),
-        return_s=np.maximum(hosts["return_s"].to_numpy(), at_s + 1),
+        return_s=hosts["return_s"].to_numpy(),
         vm=vm,
         source=source,
         target=target,

@@ -79,9 +79,10 @@ def _most_hosts(problem: Problem, selected: int) -> int:
 def named_as_before(
     frame: pl.DataFrame, parent: Plan, moves: pl.DataFrame, at_s: int, first_new_id: int
 ) -> pl.DataFrame:
-    """Return a revision's migrations with the parent's ids where they are the parent's, and new ones elsewhere.
+    """Return a revision's migrations with the parent's ids where they lead the same way, and new ones elsewhere.
 
-    ``moves`` are the parent's by number.  Of those under way all but their times is as the parent says.
+    ``moves`` are the parent's by number.  Of those under way all but their times is as the parent says.  Guests that
+    have been notified of a move that is made at another time now were notified when they were.
     """
     facts = parent.migrations.filter((moves["state"] == "running").fill_null(False))
     ahead = moves.filter(pl.col("state").is_null())
@@ -90,13 +91,28 @@ def named_as_before(
     under_way = under_way.select("vm_id", *PLACES, "wave", "start_s", "end_s").join(
         facts.select(kept_columns), on="vm_id", how="left"
     )
-    later = frame.filter(pl.col("start_s") >= at_s)
-    row = same_move(later, ahead)
+    later = _known_as_before(frame.filter(pl.col("start_s") >= at_s), ahead)
+    again = pl.col("vm_id").is_in(under_way["vm_id"].implode()) | ~pl.col("vm_id").is_first_distinct()
+    told = (pl.col("told_s") < at_s) & ~again
     width = len(parent.migrations["migration_id"][0]) - 1 if parent.migrations.height else 6
-    fresh = numbered(first_new_id, int(np.count_nonzero(row < 0)), width)
-    row[row < 0] = ahead.height + np.arange(len(fresh))
-    later = later.with_columns(migration_id=pl.concat([ahead["migration_id"], fresh]).gather(row))
+    fresh = numbered(first_new_id, later["migration_id"].null_count(), width)
+    row = np.cumsum(later["migration_id"].is_null().to_numpy()) - 1
+    later = later.with_columns(
+        migration_id=pl.col("migration_id").fill_null(fresh.gather(np.maximum(row, 0)))
+        if len(fresh)
+        else "migration_id",
+        notified_s=pl.when(told).then(pl.min_horizontal("notified_s", "told_s")).otherwise("notified_s"),
+    ).drop("told_s")
     return pl.concat([under_way.select(later.columns).cast(later.schema), later]).sort("migration_id")
+
+
+def _known_as_before(moves: pl.DataFrame, ahead: pl.DataFrame) -> pl.DataFrame:
+    """Return moves with the ids, and the notices, of those ``ahead`` that lead the same VM the same way, or none.
+
+    No VM goes from one host to another twice: a host is drained once.
+    """
+    known = ahead.select(*PLACES, "migration_id", told_s="notified_s").unique(PLACES, keep="first")
+    return moves.join(known, on=PLACES, how="left", maintain_order="left")
 
 
 def same_move(moves: pl.DataFrame, others: pl.DataFrame) -> Ints:

@@ -102,7 +102,7 @@ def moves_of(parent: Plan, progress: Progress, problem: Problem) -> pl.DataFrame
         for column, ids in (("vm_id", problem.vms.ids), ("source", problem.hosts.ids), ("target", problem.hosts.ids))
     )
     return (
-        table.select("migration_id", "start_s", "end_s", "bandwidth_mbit_s")
+        table.select("migration_id", "notified_s", "start_s", "end_s", "bandwidth_mbit_s")
         .with_columns(vm_place=vm, source_place=source, target_place=target)
         .join(progress.migrations.select("migration_id", "state"), on="migration_id", how="left", maintain_order="left")
     )

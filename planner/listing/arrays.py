@@ -40,6 +40,10 @@ IDLE_COMPARED = 16
 """Hosts of one list that are looked at for one that takes all VMs of another: the first idle one is as good as any."""
 TOLERATED_DELAY_S = 15
 """A target that must wait this long for its NIC is as good as a free one: shorter than most migrations."""
+PATIENCE_S = 300
+"""How long a promised host waits for its targets, and each of its moves for links: longer than most campaigns are late
+between one host and the next, shorter than most patches, so that nobody waits for one that overran.
+"""
 SHORT_NOTICE_S = 600
 """A VM with so short a notice may go to a host still to be drained at any time: the notice hardly delays the drain."""
 MOST_DOUBLINGS = 6
@@ -151,7 +155,7 @@ class Promises(NamedTuple):
 
     host: Ints  # (P,)
     wave: Ints  # (P,)
-    due_s: Ints  # (P,) when the host is to leave
+    due_s: Ints  # (P,) when the host was to leave, or the first of what is left on it, if that has begun
     drained_s: Ints  # (P,)
     return_s: Ints  # (P,)
     first: Ints  # (P + 1,) into the moves
@@ -165,10 +169,13 @@ class Promises(NamedTuple):
     of_host: Ints  # (N,) number of the host's promise, -1: none
     load: Ints  # (K, T) hosts out, and the capacity that they take with them, every `step_s` from `from_s` on
     step_s: int
+    behind_s: int  # how late the promised host is that is most overdue when the pass begins: by so much all are counted
     load_limit: Ints  # (K,)
     load_group: Ints  # (N, L) loads that a host adds to, -1: none
     load_weight: Ints  # (N, L)
-    progress: Ints  # the next promise
+    progress: Ints  # the next promise; how many of those whose moment has come are late
+    late: Ints  # (P,) these, by their moments
+    tried_s: Ints  # (P,) when each of them could have left at first, but for its targets, -1: not yet
 
 
 class Begun(NamedTuple):

@@ -158,10 +158,13 @@ def lent_promises(promises: Promises) -> Promises:
         lent(promises.of_host),
         lent(promises.load),
         promises.step_s,
+        promises.behind_s,
         lent(promises.load_limit),
         lent(promises.load_group),
         lent(promises.load_weight),
         lent(promises.progress),
+        lent(promises.late),
+        lent(promises.tried_s),
     )
 
 

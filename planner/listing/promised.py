@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from slacktide.planner.compiled import compiled, internal
-from slacktide.planner.listing.arrays import DUE, OUT, Begun, Instance, Ints, Promises, State
+from slacktide.planner.listing.arrays import DUE, FAR, OUT, Begun, Instance, Ints, Promises, State
 from slacktide.planner.listing.decisions import Schedule, Underway
 from slacktide.planner.listing.draining import change_service
 from slacktide.planner.listing.room import use_links
@@ -34,13 +34,19 @@ def promises_of(
         still = still.copy()
         still[underway.host[underway.return_s >= 0]] = False
     chosen = np.flatnonzero(still[promised.host])
-    due_s = np.maximum(promised.drain_start_s[chosen], instance.from_s)
-    by_moment = np.argsort(due_s, kind="stable")
-    chosen, due_s = chosen[by_moment], due_s[by_moment]
     of_host = np.full(hosts, -1, np.int64)
     of_host[promised.host[chosen]] = np.arange(len(chosen))
     number = of_host[promised.source]
-    rows = np.flatnonzero((number >= 0) & (promised.start_s >= instance.from_s))
+    rows = np.flatnonzero(number >= 0)
+    due_s = promised.drain_start_s[chosen]
+    begun = np.isin(promised.host[chosen], underway.host) if underway is not None else np.zeros(len(chosen), np.bool_)
+    first_s = np.full(len(chosen), instance.from_s, np.int64)
+    np.minimum.at(first_s, number[rows], promised.start_s[rows])
+    due_s = np.where(begun, first_s, due_s)
+    in_turn = np.lexsort((due_s, ~begun, np.maximum(due_s, instance.from_s)))
+    chosen, due_s, behind_s = chosen[in_turn], due_s[in_turn], instance.from_s - int(due_s[~begun].min(initial=FAR))
+    of_host[promised.host[chosen]] = np.arange(len(chosen))
+    number = of_host[promised.source]
     rows = rows[np.argsort(number[rows], kind="stable")]
     target = promised.target[rows]
     return_s = promised.return_s[chosen]
@@ -63,21 +69,24 @@ def promises_of(
         of_host=of_host,
         load=np.empty((0, 0), np.int64),
         step_s=1,
+        behind_s=max(0, behind_s),
         load_limit=NOTHING,
         load_group=np.empty((hosts, 0), np.int64),
         load_weight=np.empty((hosts, 0), np.int64),
-        progress=np.zeros(1, np.int64),
+        progress=np.zeros(2, np.int64),
+        late=np.zeros(len(chosen), np.int64),
+        tried_s=np.full(len(chosen), -1, np.int64),
     )
     return bare if first else _with_loads(problem, instance, bare, underway)
 
 
 def _no_promises(hosts: int) -> Promises:
-    arrays = {name: np.empty(0, np.int64) for name in Promises._fields if name != "step_s"}
+    arrays = {name: np.empty(0, np.int64) for name in Promises._fields if name not in ("step_s", "behind_s")}
     tables = {name: np.empty((hosts, 0), np.int64) for name in ("load_group", "load_weight")}
-    single = {name: np.zeros(1, np.int64) for name in ("first", "progress")}
+    single = {"first": np.zeros(1, np.int64), "progress": np.zeros(2, np.int64)}
     load = np.empty((0, 0), np.int64)
     given = {**arrays, **tables, **single, "of_host": np.full(hosts, -1, np.int64), "load": load}
-    return Promises(**given, step_s=1)
+    return Promises(**given, step_s=1, behind_s=0)
 
 
 def _settled(problem: Problem, of_host: Ints, return_s: Ints, target: Ints, start_s: Ints) -> Ints:
@@ -90,7 +99,7 @@ def _settled(problem: Problem, of_host: Ints, return_s: Ints, target: Ints, star
 def _with_loads(problem: Problem, instance: Instance, bare: Promises, underway: Underway | None) -> Promises:
     """Return the promises with what they, and the hosts that are out, take of each limit at every instant."""
     group, weight, limit = _loads(problem)
-    host, from_s, until_s = bare.host, bare.due_s, bare.return_s
+    host, from_s, until_s = bare.host, bare.due_s + bare.behind_s, bare.return_s + bare.behind_s
     if underway is not None:
         back = underway.return_s >= 0
         host = np.concatenate([host, underway.host[back]])
@@ -99,7 +108,7 @@ def _with_loads(problem: Problem, instance: Instance, bare: Promises, underway: 
     span_s = int(until_s.max(initial=instance.from_s)) - instance.from_s + 1
     step_s = -(-span_s * len(limit) // LOAD_CELLS)
     load = np.zeros((len(limit), -(-span_s // step_s) + 1), np.int64)
-    first, last = (-(-(time_s - instance.from_s) // step_s) for time_s in (from_s, until_s))
+    first, last = (np.maximum(0, -(-(time_s - instance.from_s) // step_s)) for time_s in (from_s, until_s))
     for column in range(group.shape[1]):
         there = group[host, column] >= 0
         row, amount = group[host[there], column], weight[host[there], column]

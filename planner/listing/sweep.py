@@ -11,7 +11,7 @@ from slacktide.planner.listing.gating import BARRIER_S, DRAINING, Terms, is_inco
 from slacktide.planner.listing.keeping import keep_due, try_stuck
 from slacktide.planner.listing.lending import lent_begun, lent_instance, lent_moves, lent_promises, lent_state
 from slacktide.planner.listing.outcome import Outcome
-from slacktide.planner.listing.promises import hold_all
+from slacktide.planner.listing.promises import hold_all, next_promise_s, promises_left
 from slacktide.planner.listing.reserving import expect, move_slots
 from slacktide.planner.listing.waiting import Waiting, line_up, start_waiting
 
@@ -71,7 +71,7 @@ def decide(
     started, release = 0, np.int64(FAR)
     if waiting.stuck.sum() > 0:
         started = try_stuck(instance, state, moves, promises, begun, out, terms, waiting, gate, now, thorough)
-    follows = terms.promised_first and next_promise_s(promises) < FAR
+    follows = terms.promised_first and promises_left(promises)
     if waiting.follower[instance.capacity.shape[0]] >= 0 and not follows:
         count, release = start_waiting(instance, state, moves, promises, out, terms, waiting, gate, now, thorough)
         started += count
@@ -84,14 +84,7 @@ def decide(
 def work_left(out: Outcome, promises: Promises, waiting: Waiting) -> bool:
     """Return whether a host is still to be decided on."""
     waits = waiting.follower[waiting.place.shape[0]] >= 0 or waiting.stuck.sum() > 0
-    promised = promises.progress[0] < promises.host.shape[0]
-    return (waits or promised) and out.counts[2] == 0 and out.halt[0] == 0
-
-
-@inlined
-def next_promise_s(promises: Promises) -> int:
-    """Return when the next promised host is to leave."""
-    return promises.due_s[promises.progress[0]] if promises.progress[0] < promises.host.shape[0] else np.int64(FAR)
+    return (waits or promises_left(promises)) and out.counts[2] == 0 and out.halt[0] == 0
 
 
 @internal
@@ -132,9 +125,9 @@ def sweep(
     while work_left(out, promises, waiting):
         move_time(instance, state, now)
         come_back(instance, state, coming, returns, now)
-        following = next_promise_s(promises)
-        broken = keep_due(instance, state, moves, promises, begun, out, terms, waiting, gate, now)
-        broken |= terms.promised_first and following < FAR and next_promise_s(promises) == FAR
+        promised = promises_left(promises)
+        broken = keep_due(instance, state, moves, promises, begun, out, terms, waiting, gate, now, not thorough)
+        broken |= terms.promised_first and promised and not promises_left(promises)
         release, exhausted = np.int64(FAR), False
         if broken or now >= then:
             started, release = decide(instance, state, moves, promises, begun, out, terms, waiting, gate, now, thorough)
@@ -150,6 +143,8 @@ def sweep(
         if after < FAR:
             then = min(then, max(after, tried_s + terms.pace_s))
         following = next_promise_s(promises)
+        if promises.progress[1] > 0:
+            following = min(following, after)
         if then < FAR or following < FAR:
             now = min(then, following)
         elif exhausted and gate[DRAINING] == 0:

@@ -41,7 +41,7 @@ from slacktide.planner.listing.gating import (
     open_wave,
 )
 from slacktide.planner.listing.outcome import Outcome, start_host, too_short
-from slacktide.planner.listing.promises import add_load, leaves_room
+from slacktide.planner.listing.promises import add_load, leaves_room, next_promise_s, promises_left
 
 
 class Waiting(NamedTuple):
@@ -104,7 +104,7 @@ def try_waiting(
     """
     started, failed, last_s, release = 0, 0, np.int64(0), np.int64(FAR)
     until_s = np.int64(FAR) if thorough else terms.scatter_until_s
-    promised = promises.progress[0] < promises.host.shape[0]
+    promised = promises_left(promises)
     before = instance.capacity.shape[0]
     host, waited_for = follower[before], False
     while host >= 0 and not waited_for and started < most:
@@ -183,7 +183,7 @@ def start_waiting(
     Returns how many, and the next release.
     """
     hosts = instance.capacity.shape[0]
-    following = promises.progress[0] < promises.host.shape[0]
+    following = next_promise_s(promises) < FAR
     wave, started, release = gate[WAVE], 0, np.int64(FAR)
     incomplete = is_incomplete(terms, gate)
     if is_open(gate, at_s) and not incomplete:
@@ -192,7 +192,7 @@ def start_waiting(
         before_s = np.int64(FAR)
         if strict and following:
             bake_s = terms.canary_bake_s if wave == 0 and terms.canary_hosts > 0 else terms.bake_s
-            before_s = promises.due_s[promises.progress[0]] - bake_s
+            before_s = next_promise_s(promises) - bake_s
         started, last_s, release = try_waiting(
             instance, state, moves, promises, out, terms, waiting.follower, at_s, wave, most, before_s, thorough
         )

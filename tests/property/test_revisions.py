@@ -13,9 +13,10 @@ from slacktide.planner.audit import audit
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Canary, Gates, Policy, Reserve
 from slacktide.planner.problem import build_problem
-from slacktide.planner.progress import progress_at
+from slacktide.planner.progress import fleet_at, progress_at
 from slacktide.planner.revision import revise
 from slacktide.planner.solve import assemble
+from tests.late_campaigns import behind
 from tests.tiny_fleets import heuristic, tiny_fleet, tiny_policy
 
 TIMES = ("host_id", "drain_start_s", "drained_s", "return_s")
@@ -102,6 +103,36 @@ def test_whatever_has_happened_a_revision_audits_clean(
     assert fresh.str.slice(1).cast(pl.Int64).to_list() == sorted(
         range(child.header.revision.first_new_id, child.header.revision.first_new_id + len(fresh))
     )
+
+
+@lenient
+@given(parents(), st.floats(0, 1), st.integers(1, 2000))
+def test_a_campaign_that_is_behind_keeps_its_targets_and_falls_no_further_behind(
+    given: tuple[FleetSnapshot, Policy, Plan], share: float, by_s: int
+) -> None:
+    snapshot, policy, plan = given
+    now, on_time = progress_at(snapshot, plan, moment_of(plan, share))
+    assume(revise(now, policy, plan, on_time).header.summary.makespan_s == plan.header.summary.makespan_s)
+    progress = behind(on_time, by_s)
+    now = fleet_at(snapshot, plan, progress)
+    child = revise(now, policy, plan, progress)
+    assert errors_in(now, child) == []
+    assert child.header.revision.changes.moves_led_elsewhere == 0
+    assert child.header.summary.makespan_s <= plan.header.summary.makespan_s + by_s
+
+
+@lenient
+@given(parents(), st.floats(0, 1), st.integers(0, 2000), st.integers(0, 1000))
+def test_a_campaign_that_is_behind_and_has_failures_audits_clean(
+    given: tuple[FleetSnapshot, Policy, Plan], share: float, by_s: int, seed: int
+) -> None:
+    snapshot, policy, plan = given
+    at_s, rng = moment_of(plan, share), np.random.default_rng(seed)
+    facts = facts_at(snapshot, plan, at_s, rng)
+    _, on_time = progress_at(snapshot, plan, at_s, **facts)
+    progress = behind(on_time, by_s)
+    now = fleet_at(snapshot, plan, progress, lost_hosts=facts["lost_hosts"], gone_vms=facts["gone_vms"])
+    assert errors_in(now, revise(now, policy, plan, progress)) == []
 
 
 @lenient

@@ -21,10 +21,10 @@ from slacktide.planner.revision import revise
 WRONG = Failures(migrations_per_mille=60, lost_hosts_per_mille=100, overruns_per_mille=200, overrun_factor=1.5)
 
 
-def stopped_after(path, name: str, rounds: int):
+def stopped_after(path, name: str, rounds: int, failures: Failures = WRONG, sigma: float = 0.05):
     """Carry a campaign out for some rounds and leave its journal at ``path``."""
     program, plan = program_of(name), planned_fleet(name)[1]
-    drivers = drivers_of(program, SimulationSettings(seed=3, failures=WRONG))
+    drivers = drivers_of(program, SimulationSettings(seed=3, failures=failures, duration_sigma=sigma))
     journal = Journal.create(path, replace(record_of(), plan_id=PlanId(plan.header.id)), durability="process")
     coordinator = coordinator_of(program, journal, LocalAgents([HostAgent(driver) for driver in drivers]))
     for _ in range(rounds):
@@ -54,6 +54,19 @@ def test_a_stopped_campaign_is_planned_anew(tmp_path, name, rounds) -> None:
     running = set(child.migrations.filter(pl.col("start_s") < progress.at_s)["vm_id"])
     for vm, host in now.vms.select("vm_id", "host_id").iter_rows():
         assert hosts[guests[vm]] == host or vm in running
+
+
+@pytest.mark.parametrize("name", ["urgent", "baked"])
+@pytest.mark.parametrize("rounds", [3, 40, 120, 200])
+def test_where_all_is_a_little_late_and_nothing_lost_no_guest_gets_another_target(tmp_path, name, rounds) -> None:
+    snapshot, plan = planned_fleet(name)
+    stopped_after(tmp_path / "journal.sqlite", name, rounds, Failures(), 0.2)
+    progress, lost = progress_of(snapshot, plan, journaled_state(snapshot, plan, tmp_path / "journal.sqlite"))
+    assert not lost
+    child = revise(fleet_at(snapshot, plan, progress), plan.header.policy, plan, progress)
+    changes = child.header.revision.changes
+    assert changes.moves_under_way + changes.moves_kept + changes.moves_rescheduled > 0
+    assert (changes.moves_led_elsewhere, changes.moves_new, changes.moves_dropped, changes.hosts_deferred) == (0,) * 4
 
 
 def test_a_host_that_is_lost_besides_ends_what_is_under_way_to_it(tmp_path) -> None:

@@ -59,14 +59,18 @@ def test_a_lost_host_is_deferred_and_its_guests_are_counted() -> None:
     assert child.migrations.filter((pl.col("source") == waiting) | (pl.col("target") == waiting)).is_empty()
 
 
-def test_a_late_return_changes_only_what_needed_the_host() -> None:
+def test_a_late_return_leads_no_guest_elsewhere_and_makes_nobody_later_than_it_is() -> None:
     plan = parent()[1]
     out = plan.hosts.filter((pl.col("drained_s") <= half_way()) & (pl.col("return_s") > half_way()))
     host, back_s = out.sort("return_s").select("host_id", "return_s").row(0)
     _, child = revised(half_way(), late={host: back_s + 300})
     row = child.hosts.row(by_predicate=pl.col("host_id") == host, named=True)
     assert row["return_s"] == back_s + 300
-    assert changes(child)["hosts_kept"] + changes(child)["hosts_under_way"] > 0.6 * child.hosts.height
+    assert changes(child)["moves_led_elsewhere"] == changes(child)["moves_new"] == changes(child)["moves_dropped"] == 0
+    both = child.hosts.join(plan.hosts, on="host_id", suffix="_before")
+    later_s = both["return_s"] - both["return_s_before"]
+    assert 0 <= later_s.min() <= later_s.max() <= 300
+    assert both.filter((pl.col("drained_s") > half_way()) & (pl.col("return_s") == pl.col("return_s_before"))).height
 
 
 def test_a_failed_migration_is_made_again_under_another_id() -> None:
