@@ -20,7 +20,7 @@ from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Objective, Policy
 from slacktide.planner.problem import Problem
 from slacktide.planner.solve import assemble, plan_problem
-from slacktide.planner.stopping import Progress
+from slacktide.planner.stopping import NoImprovement, Progress
 
 TRIES: Final = 4
 """Orders tried for every plan: as many as bring most of what a search brings, and the same for all that is compared."""
@@ -126,8 +126,32 @@ def everything(problem: Problem, by_s: int | None = None) -> Goal:
     return Goal(hosts, by_s)
 
 
-def planned(case: Case, effort: Effort, by_s: int | None = None) -> Plan:
+class RunsDry(NoImprovement):
+    """Stop where a search that nobody ends stops, or when the time is over."""
+
+    def __init__(self, over: Callable[[], bool]) -> None:
+        super().__init__()
+        self._over = over
+
+    def __call__(self, iteration: int, value: float, bound: float) -> bool:
+        """Return whether the search ends."""
+        return super().__call__(iteration, value, bound) or self._over()
+
+    def over(self) -> bool:
+        """Return whether the time is over."""
+        return self._over()
+
+
+def planned_to_the_end(case: Case, effort: Effort) -> Plan:
+    """Return the audited plan that others are compared with: its search ends where nothing more comes of it."""
+    stop = RunsDry(effort.over)
+    return _sound(plan_problem(case.snapshot, case.problem, seed=effort.seed, stop=stop, workers=effort.workers))
+
+
+def planned(case: Case, effort: Effort, by_s: int | None = None, known: Plan | None = None) -> Plan:
     """Return an audited plan for a case, the search ended early once all hosts are back ``by_s``.
+
+    It begins with the order of a ``known`` plan for the same hosts as well.
 
     Raises
     ------
@@ -136,7 +160,13 @@ def planned(case: Case, effort: Effort, by_s: int | None = None) -> Plan:
     """
     stop = Tries(effort.tries, effort.over, by_s)
     plan = plan_problem(
-        case.snapshot, case.problem, seed=effort.seed, stop=stop, workers=effort.workers, progress=stop.note
+        case.snapshot,
+        case.problem,
+        seed=effort.seed,
+        stop=stop,
+        workers=effort.workers,
+        progress=stop.note,
+        known=known,
     )
     return _sound(plan)
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
@@ -20,13 +21,13 @@ from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance
 from slacktide.planner.needs import Needs, canary_size, host_needs
-from slacktide.planner.orders import Queue
+from slacktide.planner.orders import Queue, waiting_pays
 from slacktide.planner.pacing import REACH, longest_pause, pace_s
 from slacktide.planner.plan import Plan, PlanHeader
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.pressing import pressing_order
-from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
+from slacktide.planner.problem import NO_LIMIT, Problem, build_problem, positions
 from slacktide.planner.rehearsing import Rehearsals
 from slacktide.planner.search import Order, Report, Search, improve, join, passes, score_of, until_interrupted
 from slacktide.planner.stopping import Iterations, NoImprovement, Progress, Stop
@@ -101,8 +102,12 @@ def plan_problem(
     origin_s: float | None = None,
     cells: int | None = None,
     cell_map: "CellMap | None" = None,
+    known: Plan | None = None,
 ) -> Plan:
-    """Return an audited plan for ``problem``, which is what ``snapshot`` poses; see :func:`make_plan`."""
+    """Return an audited plan for ``problem``, which is what ``snapshot`` poses; see :func:`make_plan`.
+
+    With a ``known`` plan for these hosts, under other limits, the search begins with its order as well.
+    """
     origin_s = time.monotonic() if origin_s is None else origin_s
     report, stop = progress or (lambda _: None), stop or NoImprovement()
     bounds = compute_bounds(problem)
@@ -113,20 +118,31 @@ def plan_problem(
         cell_map = cell_map or in_threads(workers)
         search = planned_in_cells(problem, bounds, count, seed, stop, workers, cell_map, report, origin_s)
     else:
-        search = planned_whole(problem, bounds, seed, stop, workers, report, origin_s)
+        order = None if known is None else order_in(problem, known)
+        search = planned_whole(problem, bounds, seed, stop, workers, report, origin_s, order)
     search.phase = "auditing"
     search.tell()
     return assemble(snapshot, problem, search.best, seed, origin_s, bounds)
 
 
 def planned_whole(
-    problem: Problem, bounds: Bounds, seed: int, stop: Stop, workers: int, report: Report, origin_s: float
+    problem: Problem,
+    bounds: Bounds,
+    seed: int,
+    stop: Stop,
+    workers: int,
+    report: Report,
+    origin_s: float,
+    known: NDArray[np.int64] | None = None,
 ) -> Search:
-    """Return the best schedule found for the fleet in one piece."""
+    """Return the best schedule found for the fleet in one piece, a ``known`` order among the first."""
     needs, instance = host_needs(problem), build_instance(problem)
     terms = terms_of(problem, needs, bounds)
     report(Progress("first plan", 0, None, None, None, time.monotonic() - origin_s, None))
-    firsts = passes(problem, instance, terms, first_orders(problem, needs, bounds), workers=workers)
+    orders = first_orders(problem, needs, bounds)
+    if known is not None:
+        orders.append(partial(_as_it_is, Queue(known, in_turn=waiting_pays(problem, bounds))))
+    firsts = passes(problem, instance, terms, orders, workers=workers)
     search = Search(problem, bounds, report, origin_s, firsts[0], score_of(problem, firsts[0]), seed=seed)
     for schedule in firsts[1:]:
         search.offer(schedule)
@@ -151,6 +167,14 @@ def first_orders(problem: Problem, needs: Needs, bounds: Bounds) -> list[Order]:
     if not FEWEST_HOSTS <= len(needs.host) <= MOST_HOSTS_TWICE:
         return [by_pressing]
     return [lambda _: Rehearsals(problem, needs, bounds).first_order(), by_pressing]
+
+
+def order_in(problem: Problem, plan: Plan) -> NDArray[np.int64]:
+    """Return the due hosts as they leave in a plan, those that it leaves alone behind them."""
+    due = np.flatnonzero(problem.hosts.due)
+    leaving = positions(plan.hosts.sort("drain_start_s", "host_id")["host_id"], problem.hosts.ids)
+    planned = leaving[np.isin(leaving, due)]
+    return np.concatenate([planned, np.setdiff1d(due, planned)])
 
 
 def other_ends(needs: Needs, firsts: Sequence[Schedule]) -> list[Order]:

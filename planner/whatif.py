@@ -1,7 +1,8 @@
 """What each limit costs: every limit loosened by a step, planned for real, beside what the bound promises.
 
 A plan under a policy also keeps every looser one.  So where a loosened limit brings no better plan, the present plan is
-the plan behind the figure, and the gain is 0.
+the plan behind the figure, and the gain is 0.  The present plan is searched for until nothing more comes of it, and the
+others begin with its order: otherwise the luck of a search would be told as the effect of a limit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -100,6 +101,8 @@ def promises(case: Case, among: Sequence[Lever], present: Bounds) -> tuple[Promi
 
 def purchases(case: Case, present: Plan, effort: Effort, among: Sequence[Lever] | None = None) -> Iterator[Purchase]:
     """Yield what each lever buys, in the order of what its bound promises, until the effort's time is over."""
+    if effort.over():
+        return
     bounds = compute_bounds(case.problem)
     ordered = promises(case, levers(case) if among is None else among, bounds)
     for number, promise in enumerate(ordered):
@@ -107,7 +110,7 @@ def purchases(case: Case, present: Plan, effort: Effort, among: Sequence[Lever] 
             return
         lever = promise.lever
         effort.report(number / len(ordered), f"{lever.limit} {lever.before} -> {lever.value(lever.step)}")
-        plan = planned(lever.loosen(case, lever.step), effort)
+        plan = planned(lever.loosen(case, lever.step), effort, known=present)
         kept = _score(plan, case) >= _score(present, case)
         plan = present if kept else plan
         effort.keep(plan)

@@ -11,7 +11,7 @@ from typing import Any
 from slacktide.executors.pareto_chart import pareto_files
 from slacktide.planner.loosening import Case
 from slacktide.planner.pareto import FrontPoint, candidates, front, front_points, front_table
-from slacktide.planner.reach import Effort
+from slacktide.planner.reach import TRIES, Effort
 from slacktide.service.console import Told
 from slacktide.service.what_if_run import PLANS, Question, plan_keeper, time_is_over
 
@@ -35,7 +35,7 @@ def found_front(
     origin_s = time.monotonic()
     over = time_is_over(question.time_limit_s, interrupted)
     effort = Effort(
-        question.tries, question.seed, question.workers, over, report=told, keep=plan_keeper(folder / PLANS)
+        question.tries or TRIES, question.seed, question.workers, over, report=told, keep=plan_keeper(folder / PLANS)
     )
     tried, made = candidates(case, points), list[FrontPoint]()
     try:

@@ -20,14 +20,16 @@ from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import write_plan
 from slacktide.planner.policy import Policy
 from slacktide.planner.problem import build_problem
-from slacktide.planner.reach import Effort, Oracle, TimeIsOver, everything, planned
+from slacktide.planner.reach import Effort, Oracle, TimeIsOver, everything, planned, planned_to_the_end
 from slacktide.planner.whatif import PlanFigures, Purchase, figures_of, purchases
 from slacktide.service.console import Told
 
 PLANS: Final = "plans"
 """Folder of the plans behind the figures, each in a folder named by its id."""
+PRESENT_SHARE: Final = 0.25
+"""Part of the time that the present plan may take."""
 DEADLINE_SHARE: Final = 0.6
-"""Part of the progress that the question after a deadline counts for: it needs most plans."""
+"""Part of the rest that the question after a deadline may take: it needs most plans."""
 
 
 @dataclass
@@ -80,7 +82,8 @@ class Question:
     limits: Collection[str]
     """Limits that may be loosened; none: all."""
     time_limit_s: float | None
-    tries: int
+    tries: int | None
+    """For each plan; None: as is usual, and for the present plan as many as bring anything."""
     seed: int
     workers: int
 
@@ -152,12 +155,13 @@ def ask(
     """
     origin_s = time.monotonic()
     told(None, "the present plan")
-    made = planned(case, effort) if present is None else present
+    made = _present(case, question, effort) if present is None else present
     effort.keep(made)
     found = WhatIf(case.problem.policy.name, figures_of(made))
     try:
         split = DEADLINE_SHARE if question.by_s is not None else 0.0
-        _must_give(found, case, question, among, replace(effort, report=_part(told, 0.0, split)))
+        until = share_of_the_rest(question, origin_s, split, effort.over)
+        _must_give(found, case, question, among, replace(effort, over=until, report=_part(told, 0.0, split)))
         _buys(found, case, made, among, replace(effort, report=_part(told, split, 1.0)))
     except KeyboardInterrupt:
         pass
@@ -166,6 +170,26 @@ def ask(
     found.whole = not found.not_planned and (found.deadline is None or found.deadline.whole)
     found.elapsed_s = time.monotonic() - origin_s
     return found
+
+
+def _present(case: Case, question: Question, effort: Effort) -> Plan:
+    """Return the plan that all others are compared with."""
+    if question.tries is not None:
+        return planned(case, effort)
+    over = effort.over
+    if question.time_limit_s is not None:
+        over = time_is_over(PRESENT_SHARE * question.time_limit_s, effort.over)
+    return planned_to_the_end(case, replace(effort, over=over))
+
+
+def share_of_the_rest(
+    question: Question, origin_s: float, share: float, over: Callable[[], bool]
+) -> Callable[[], bool]:
+    """Return what says whether so much of the time that is left is over, so that what comes after has its turn."""
+    if question.time_limit_s is None:
+        return over
+    left_s = question.time_limit_s - (time.monotonic() - origin_s)
+    return time_is_over(share * left_s, over)
 
 
 def _must_give(found: WhatIf, case: Case, question: Question, among: Sequence[Lever], effort: Effort) -> None:

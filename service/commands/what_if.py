@@ -64,11 +64,10 @@ def asked(
     seed: int,
     workers: int,
 ) -> "Question":
-    """Return what is asked, with as many tries for each plan as are usual where ``iterations`` does not say."""
-    from slacktide.planner.reach import TRIES
+    """Return what is asked."""
     from slacktide.service.what_if_run import Question
 
-    return Question(by_s, limits, time_limit_s, iterations or TRIES, seed, workers)
+    return Question(by_s, limits, time_limit_s, iterations, seed, workers)
 
 
 def what_if(
@@ -110,7 +109,7 @@ def what_if(
     time_limit
         Seconds that the work may take; a plan that has begun is finished.
     iterations
-        Tries for each plan. [default: 4]
+        Tries for each plan. [default: 4, and for the present plan as many as `plan` makes]
     seed
         Decides the random choices of the searches.
     workers
@@ -141,7 +140,7 @@ def answered(
 ) -> "tuple[WhatIf | None, bool]":
     """Return what was found and written, None: nothing; and whether there was an interrupt."""
     from slacktide import atomic
-    from slacktide.planner.reach import Effort
+    from slacktide.planner.reach import TRIES, Effort
     from slacktide.service.what_if_run import PLANS, ask, chosen_levers, plan_keeper, time_is_over, write_what_if
 
     among = chosen_levers(case, question.limits)
@@ -150,7 +149,7 @@ def answered(
             with atomic.staged_directory(output, WHAT_IF_FILES) as folder, progress("What if") as told:
                 over = time_is_over(question.time_limit_s, lambda: interruption.happened)
                 keep = plan_keeper(folder / PLANS)
-                effort = Effort(question.tries, question.seed, question.workers, over, keep=keep)
+                effort = Effort(question.tries or TRIES, question.seed, question.workers, over, keep=keep)
                 found = ask(case, question, among, effort, told, present)
                 write_what_if(found, folder)
         except KeyboardInterrupt:

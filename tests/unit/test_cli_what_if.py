@@ -4,15 +4,23 @@ import json
 import signal
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from slacktide.datasets.files import read_snapshot, write_snapshot
+from slacktide.datasets.generator import generate_fleet
+from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.planner.audit import audit
 from slacktide.planner.plan_files import read_plan
+from slacktide.planner.policy import PRESETS
 from slacktide.planner.policy_files import write_policy
+from slacktide.planner.reach import Effort
+from slacktide.planner.solve import make_plan, order_in, plan_problem
+from slacktide.planner.stopping import Iterations
 from slacktide.service import what_if_run
 from slacktide.service.cli import main
+from slacktide.service.what_if_run import Question
 from tests.small_fleet import POLICY, small_fleet
 
 BASE = POLICY.model_copy(update={"deadline_s": None, "max_out": {"fleet": 1, "rack": 1}})
@@ -56,6 +64,32 @@ def test_what_if_writes_table_and_plans(capsys, work: Path) -> None:
         assert plan.header.summary.makespan_s == one["plan"]["makespan_s"]
         if not one["of_fleet"]:
             assert audit(fleet, plan).errors == ()
+
+
+def test_the_present_plan_is_the_one_that_plan_finds_and_others_begin_with_its_order(tmp_path: Path) -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=120, seed=3))
+    plan = make_plan(fleet, PRESETS["urgent"])
+    case = what_if_run.case_of(fleet, PRESETS["urgent"])
+    among = what_if_run.chosen_levers(case, ("notice of every VM", "max_out.power"))
+    found = what_if_run.ask(case, Question(None, (), None, None, 0, 1), among, Effort(), lambda *_: None)
+    assert found.present.plan_id == plan.header.id
+    assert {one.limit for one in found.purchases} == {"notice of every VM", "max_out.power"}
+    order = order_in(case.problem, plan)
+    again = plan_problem(fleet, case.problem, stop=Iterations(0), known=plan)
+    alone = plan_problem(fleet, case.problem, stop=Iterations(0))
+    assert sorted(order.tolist()) == np.flatnonzero(case.problem.hosts.due).tolist()
+    assert again.header.summary.makespan_s < alone.header.summary.makespan_s
+
+
+def test_the_question_after_a_deadline_leaves_time_for_what_limits_buy(monkeypatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(what_if_run.time, "monotonic", lambda: now_s)
+    question = Question(1500, (), 40.0, None, 0, 1)
+    over = what_if_run.share_of_the_rest(question, origin_s=90.0, share=0.6, over=lambda: False)
+    now_s = 117.9
+    assert not over()
+    now_s = 118.1
+    assert over()
 
 
 def test_what_if_says_it_to_people(capsys, work: Path) -> None:
@@ -148,7 +182,7 @@ def test_ctrl_c_before_the_first_plan_writes_nothing(capsys, work: Path, monkeyp
     def interrupted(*_arguments, **_options):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(what_if_run, "planned", interrupted)
+    monkeypatch.setattr(what_if_run, "planned_to_the_end", interrupted)
     assert call(work, "what-if") == 130
     assert "nothing is written" in capsys.readouterr().err
     assert sorted(entry.name for entry in work.iterdir()) == ["fleet", "policy.yaml"]
