@@ -15,6 +15,7 @@ from slacktide import __version__
 from slacktide.service.commands.campaign import report, run
 from slacktide.service.commands.compare import compare
 from slacktide.service.commands.fleet import fleet
+from slacktide.service.commands.inventory import import_libvirt  # noqa: F401  (a command of `fleet import`)
 from slacktide.service.commands.lab import lab
 from slacktide.service.commands.plan import audit, explain, plan
 from slacktide.service.commands.policy import policy

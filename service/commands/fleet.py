@@ -24,7 +24,7 @@ fleet = App(
     help_epilogue="",
     sort_key=1,
 )
-imports = App(name="import", help="Make a fleet snapshot from real traces.", help_epilogue="")
+imports = App(name="import", help="Make a fleet snapshot from live hosts, or from real traces.", help_epilogue="")
 fleet.command(imports)
 
 
@@ -46,12 +46,12 @@ def generate(
         YAML or JSON file with any settings of the generator, machine types, VM sizes, dirty-rate profiles and service
         sizes among them; options on the command line come before it.
     """
-    check_directory(output, _file_names())
+    check_directory(output, fleet_files())
     with progress("Generating the fleet"):
         from slacktide.datasets.generator import generate_fleet
 
         snapshot = generate_fleet(_settings(settings, options or GenerateOptions()))
-    return _written(snapshot, output, as_json=as_json)
+    return written(snapshot, output, as_json=as_json)
 
 
 @imports.command
@@ -95,7 +95,7 @@ def huawei_alibaba(
         Just the VMs alive at the moment, on as many machines as they need; else their sizes are drawn again until all
         machines are full.
     """
-    check_directory(output, _file_names())
+    check_directory(output, fleet_files())
     with progress("Importing the traces"):
         from slacktide.datasets.importers.huawei_on_alibaba import ImportOptions, import_huawei_on_alibaba
 
@@ -109,7 +109,7 @@ def huawei_alibaba(
             largest_vm_share=largest_vm_share,
         )
         snapshot = import_huawei_on_alibaba(machines, vms, options)
-    return _written(snapshot, output, as_json=as_json)
+    return written(snapshot, output, as_json=as_json)
 
 
 @fleet.command
@@ -146,7 +146,8 @@ def show_fleet(path: FleetPath, /, *, as_json: AsJson = False) -> int:
     return OK
 
 
-def _written(snapshot: "FleetSnapshot", output: Path, *, as_json: bool) -> int:
+def written(snapshot: "FleetSnapshot", output: Path, *, as_json: bool) -> int:
+    """Write a fleet and show it."""
     with progress("Writing the fleet"):
         from slacktide.datasets.files import write_snapshot
 
@@ -167,7 +168,8 @@ def _show(snapshot: "FleetSnapshot", title: str, *, as_json: bool) -> None:
         show(figures(fleet_rows(summary)))
 
 
-def _file_names() -> tuple[str, ...]:
+def fleet_files() -> tuple[str, ...]:
+    """Return the names of a fleet's files."""
     from slacktide.datasets.files import FILE_NAMES
 
     return FILE_NAMES
