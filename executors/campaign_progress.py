@@ -46,7 +46,17 @@ def progress_of(snapshot: FleetSnapshot, plan: Plan, state: CampaignState) -> tu
     at_s = floor(state.end_s) + 1
     moves = _moves(plan, state, at_s)
     lost = [state.program.hosts.ids[host] for host in np.flatnonzero(state.host_stage == HostStage.LOST).tolist()]
-    return Progress(at_s, moves, _hosts(snapshot, plan, state, moves, at_s)), tuple(lost)
+    return Progress(at_s, moves, _hosts(snapshot, plan, state, moves, at_s), _notified(state)), tuple(lost)
+
+
+def _notified(state: CampaignState) -> pl.DataFrame:
+    told_s = state.times[:, Stage.NOTIFIED]
+    return pl.DataFrame(
+        {
+            "migration_id": pl.Series(state.program.migrations.ids, dtype=pl.String),
+            "notified_s": np.ceil(np.nan_to_num(told_s)).astype(np.int64),
+        }
+    ).filter(pl.Series(~np.isnan(told_s), dtype=pl.Boolean))
 
 
 def _moves(plan: Plan, state: CampaignState, at_s: int) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.findings import Severity
 from slacktide.planner.constraints.failures import FailuresRestartable
-from slacktide.planner.failing.shortfalls import Shortfall, Verdict
+from slacktide.planner.failing.shortfalls import Shortfall
 from slacktide.planner.plan import Plan
 from slacktide.planner.problem import Ints, Problem, Reserves
 from slacktide.planner.replay import Replay
@@ -92,8 +92,9 @@ def _proven(snapshot: FleetSnapshot, plan: Plan) -> tuple[Shortfall, ...]:
     findings = plan.header.summary.audit.findings
     if not any(finding["rule"] == rule and finding["severity"] == error for finding in findings):
         return ()
-    found = FailuresRestartable(plan.header.policy.reserve).outcome(Replay(snapshot, plan))
-    return () if found is None else tuple(each for each in found.shortfalls if each.verdict is Verdict.PROVEN)
+    failures, replay = FailuresRestartable(plan.header.policy.reserve), Replay(snapshot, plan)
+    found = failures.outcome(replay)
+    return () if found is None else tuple(each for each in found.shortfalls if failures.blamed(replay, each))
 
 
 def _errors(plan: Plan) -> int:

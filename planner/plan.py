@@ -169,6 +169,9 @@ class Revision(_Part):
     """Hosts that the first plan of the campaign selected: what shares of the selected hosts are taken of."""
     first_new_id: int
     """Migrations numbered below are the parent's; no plan before has used this number or a higher one."""
+    short_at_start: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
+    """Domains in which, before the campaign's first plan began, not all VMs of failing hosts found room: facts that no
+    plan of it is blamed for."""
     changes: Changes
 
 

@@ -26,6 +26,8 @@ class Progress:
     hosts: pl.DataFrame
     """``host_id``, ``state``, ``drain_start_s``, and ``drained_s`` and ``return_s`` as expected; null while VMs on it
     have not started to leave."""
+    notified: pl.DataFrame
+    """``migration_id`` and ``notified_s`` of those whose guests have been told by ``at_s``."""
 
 
 def progress_at(
@@ -66,7 +68,8 @@ def progress_at(
     if strangers := sorted(set(late) - known):
         fact = f"{strangers[0]} cannot be late: at {at_s} s it is not under way"
         raise InputError("progress", fact, "Name migrations that run then, and hosts that are out")
-    progress = Progress(at_s, moves, hosts)
+    told = plan.migrations.filter(pl.col("notified_s") < at_s).select("migration_id", "notified_s")
+    progress = Progress(at_s, moves, hosts, told)
     return fleet_at(snapshot, plan, progress, lost_hosts=lost, new_vms=new_vms, gone_vms=gone_vms), progress
 
 
@@ -241,4 +244,4 @@ def without_hosts(snapshot: FleetSnapshot, plan: Plan, progress: Progress, lost_
     hosts = progress.hosts.filter(~pl.col("host_id").is_in(list(lost))).with_columns(
         drained_s=pl.when(~still_out).then("drained_s"), return_s=pl.when(~still_out).then("return_s")
     )
-    return Progress(progress.at_s, moves.select(progress.migrations.columns), hosts)
+    return Progress(progress.at_s, moves.select(progress.migrations.columns), hosts, progress.notified)

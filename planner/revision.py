@@ -25,6 +25,7 @@ from slacktide.planner.assembly import (
 )
 from slacktide.planner.audited import audited
 from slacktide.planner.canary import given_up_by, is_short, lacking, without_hosts
+from slacktide.planner.constraints.failures import FailuresRestartable
 from slacktide.planner.hardening import hardened
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule, Underway
@@ -96,6 +97,18 @@ def decided(problem: Problem, situation: Situation, underway: Underway) -> tuple
         problem, underway = without_hosts(problem, underway, given_up)
 
 
+def _short_at_start(parent: Plan, policy: Policy) -> tuple[str, ...]:
+    """Return the domains in which failing hosts had no room before the campaign began, under the same reserve."""
+    if policy.reserve != parent.header.policy.reserve:
+        return ()
+    before = parent.header.revision
+    known = set() if before is None else set(before.short_at_start)
+    if before is None:
+        rows = [row for row in parent.header.summary.audit.findings if row["rule"] == FailuresRestartable.rule]
+        known = {row["subjects"][0] for row in rows if row["severity"] == "warning" and row["at_s"] is None}
+    return tuple(sorted(known))
+
+
 def still_selecting(policy: Policy, parent: Plan, progress: Progress) -> Policy:
     """Return the policy without the hosts that it selects by name and that have returned."""
     if policy.patch_level != parent.header.policy.patch_level:
@@ -161,7 +174,18 @@ def with_hosts_out(problem: Problem, situation: Situation) -> tuple[Problem, Und
         label=label,
         wave_hosts=members,
         gate_s=situation.gate_s if not waves else max(situation.gate_s, _gate_s(problem, out, label)),
+        told_s=_told_s(problem, situation),
     )
+
+
+def _told_s(problem: Problem, situation: Situation) -> Ints:
+    """Return when the guest of each VM was notified of a move that is still to come, -1: it was not."""
+    told = situation.moves.filter(
+        pl.col("state").is_null() & pl.col("told_s").is_not_null() & (pl.col("vm_place") >= 0)
+    )
+    told_s = np.full(len(problem.vms.ids), -1, np.int64)
+    told_s[told["vm_place"].to_numpy()[::-1]] = told["told_s"].to_numpy()[::-1]  # of two moves the first counts
+    return told_s
 
 
 def _or(column: pl.Series, otherwise: int) -> Ints:
@@ -270,6 +294,7 @@ def assemble(
         gate_s=situation.gate_s,
         selected_hosts=situation.selected,
         first_new_id=situation.first_new_id,
+        short_at_start=_short_at_start(parent, problem.policy),
         changes=changes_of(parent, progress, situation.moves, named, tables, snapshot),
     )
     header = PlanHeader(

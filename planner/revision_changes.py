@@ -93,7 +93,7 @@ def named_as_before(
     )
     later = _known_as_before(frame.filter(pl.col("start_s") >= at_s), ahead)
     again = pl.col("vm_id").is_in(under_way["vm_id"].implode()) | ~pl.col("vm_id").is_first_distinct()
-    told = (pl.col("told_s") < at_s) & ~again
+    told = pl.col("told_s").is_not_null() & ~again
     width = len(parent.migrations["migration_id"][0]) - 1 if parent.migrations.height else 6
     fresh = numbered(first_new_id, later["migration_id"].null_count(), width)
     row = np.cumsum(later["migration_id"].is_null().to_numpy()) - 1
@@ -111,7 +111,7 @@ def _known_as_before(moves: pl.DataFrame, ahead: pl.DataFrame) -> pl.DataFrame:
 
     No VM goes from one host to another twice: a host is drained once.
     """
-    known = ahead.select(*PLACES, "migration_id", told_s="notified_s").unique(PLACES, keep="first")
+    known = ahead.select(*PLACES, "migration_id", "told_s").unique(PLACES, keep="first")
     return moves.join(known, on=PLACES, how="left", maintain_order="left")
 
 

@@ -95,14 +95,23 @@ def _first_new_id(parent: Plan) -> int:
 
 
 def moves_of(parent: Plan, progress: Progress, problem: Problem) -> pl.DataFrame:
-    """Return the parent's migrations, in their order, by number (-1: gone) and with their states (null: to come)."""
+    """Return the parent's migrations, in their order, by number (-1: gone), with their states (null: to come).
+
+    ``told_s`` is when their guests were notified, null: they have not been.
+    """
     table = parent.migrations
     vm, source, target = (
         positions(table[column], ids)
         for column, ids in (("vm_id", problem.vms.ids), ("source", problem.hosts.ids), ("target", problem.hosts.ids))
     )
     return (
-        table.select("migration_id", "notified_s", "start_s", "end_s", "bandwidth_mbit_s")
+        table.select("migration_id", "start_s", "end_s", "bandwidth_mbit_s")
         .with_columns(vm_place=vm, source_place=source, target_place=target)
         .join(progress.migrations.select("migration_id", "state"), on="migration_id", how="left", maintain_order="left")
+        .join(
+            progress.notified.select("migration_id", told_s="notified_s"),
+            on="migration_id",
+            how="left",
+            maintain_order="left",
+        )
     )

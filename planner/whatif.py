@@ -2,7 +2,8 @@
 
 A plan under a policy also keeps every looser one.  So where a loosened limit brings no better plan, the present plan is
 the plan behind the figure, and the gain is 0.  The present plan is searched for until nothing more comes of it, and the
-others begin with its order: otherwise the luck of a search would be told as the effect of a limit.
+others begin with its order and have to beat what as many more tries find under the present limits: otherwise the luck
+of a search would be told as the effect of a limit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -105,13 +106,17 @@ def purchases(case: Case, present: Plan, effort: Effort, among: Sequence[Lever] 
         return
     bounds = compute_bounds(case.problem)
     ordered = promises(case, levers(case) if among is None else among, bounds)
+    if effort.over():
+        return
+    effort.report(None, "the present limits again")
+    best = min(score(present, case), score(planned(case, effort, known=present), case))
     for number, promise in enumerate(ordered):
         if effort.over():
             return
         lever = promise.lever
         effort.report(number / len(ordered), f"{lever.limit} {lever.before} -> {lever.value(lever.step)}")
         plan = planned(lever.loosen(case, lever.step), effort, known=present)
-        kept = _score(plan, case) >= _score(present, case)
+        kept = score(plan, case) >= best
         plan = present if kept else plan
         effort.keep(plan)
         yield _purchase(case, promise, bounds, present, plan, kept=kept)
@@ -155,7 +160,7 @@ def _purchase(case: Case, promise: Promise, bounds: Bounds, present: Plan, plan:
     )
 
 
-def _score(plan: Plan, case: Case) -> tuple[float, ...]:
+def score(plan: Plan, case: Case) -> tuple[float, ...]:
     """Return what plans are compared by: hosts left alone, then the policy's objective."""
     figures, summary = figures_of(plan), plan.header.summary
     values = {

@@ -46,6 +46,8 @@ class WhatIf:
     """Limits for which the time did not suffice."""
     whole: bool = False
     elapsed_s: float = 0.0
+    ended_early: bool = False
+    """Whether the time ended the search for the present plan: then part of what limits seem to buy is the search's."""
 
     def plan_ids(self) -> set[str]:
         """Return the ids of the plans behind the figures."""
@@ -65,6 +67,7 @@ class WhatIf:
         return {
             "policy": self.policy,
             "present": vars(self.present),
+            "present_ended_early": self.ended_early,
             "deadline": None if self.deadline is None else self.deadline.as_dict(),
             "conflict": None if self.conflict is None else self.conflict.as_dict(),
             "purchases": [one.as_dict() for one in self.purchases],
@@ -155,9 +158,9 @@ def ask(
     """
     origin_s = time.monotonic()
     told(None, "the present plan")
-    made = _present(case, question, effort) if present is None else present
+    made, early = (present, False) if present is not None else _present(case, question, effort)
     effort.keep(made)
-    found = WhatIf(case.problem.policy.name, figures_of(made))
+    found = WhatIf(case.problem.policy.name, figures_of(made), ended_early=early)
     try:
         split = DEADLINE_SHARE if question.by_s is not None else 0.0
         until = share_of_the_rest(question, origin_s, split, effort.over)
@@ -167,19 +170,19 @@ def ask(
         pass
     bought = {one.limit for one in found.purchases}
     found.not_planned = [lever.limit for lever in among if lever.limit not in bought]
-    found.whole = not found.not_planned and (found.deadline is None or found.deadline.whole)
+    found.whole = not found.not_planned and not found.ended_early and (found.deadline is None or found.deadline.whole)
     found.elapsed_s = time.monotonic() - origin_s
     return found
 
 
-def _present(case: Case, question: Question, effort: Effort) -> Plan:
-    """Return the plan that all others are compared with."""
-    if question.tries is not None:
-        return planned(case, effort)
+def _present(case: Case, question: Question, effort: Effort) -> tuple[Plan, bool]:
+    """Return the plan that all others are compared with, and whether the time ended the search for it."""
     over = effort.over
     if question.time_limit_s is not None:
         over = time_is_over(PRESENT_SHARE * question.time_limit_s, effort.over)
-    return planned_to_the_end(case, replace(effort, over=over))
+    limited = replace(effort, over=over)
+    made = planned(case, limited) if question.tries is not None else planned_to_the_end(case, limited)
+    return made, over()
 
 
 def share_of_the_rest(

@@ -18,4 +18,4 @@ def behind(progress: Progress, by_s: int) -> Progress:
         drained_s=pl.col("drained_s") + pl.when(pl.col("drained_s") > progress.at_s).then(by_s).otherwise(0),
         return_s=pl.col("return_s") + pl.when(pl.col("state") == "out").then(by_s).otherwise(0),
     )
-    return Progress(at_s, migrations, hosts)
+    return Progress(at_s, migrations, hosts, progress.notified)

@@ -23,7 +23,8 @@ class FailuresRestartable:
     close together as before the failure.  Patched and unpatched hosts are alike: the VM has stopped anyhow.
 
     What is found is an error if it is proven that there is no room, and at the start there was room for all that was
-    tried then.  A reserve that is only a ``share`` of the fleet promises nothing about failures.
+    tried then; of a revision also at the start of the campaign's first plan.  A reserve that is only a ``share`` of the
+    fleet promises nothing about failures.
     """
 
     reserve: Reserve
@@ -52,9 +53,11 @@ class FailuresRestartable:
         where = name if self.reserve.per is None else f"{self.reserve.per} {name}"
         hosts = tuple(replay.hosts.ids[host] for host in short.hosts)
         vm, (vcpus, memory_mib, _) = replay.vms.ids[short.vm], replay.vms.size[short.vm].tolist()
-        severity: Severity = "error" if short.verdict is Verdict.PROVEN else "warning"
+        severity: Severity = "error" if self.blamed(replay, short) else "warning"
         tried = {
-            Verdict.PROVEN: "at the start there was",
+            Verdict.PROVEN: "at the start there was"
+            if severity == "error"
+            else "so it was before the campaign's first plan began",
             Verdict.OPEN: f"none of {len(WAYS)} ways of packing found any; that there is none is not proven",
             Verdict.AT_START: "so it is before the plan begins",
         }[short.verdict]
@@ -70,6 +73,12 @@ class FailuresRestartable:
             (name, *hosts, vm),
             at_s=None if short.verdict is Verdict.AT_START else short.at_s,
         )
+
+    def blamed(self, replay: Replay, short: Shortfall) -> bool:
+        """Return whether a plan is wrong for a shortfall."""
+        revision, name = replay.plan.header.revision, _domains(replay, self.reserve.per)[1][short.domain]
+        excused = () if revision is None else revision.short_at_start
+        return short.verdict is Verdict.PROVEN and name not in excused
 
     def _words(self, found: Outcome) -> str:
         count = self.reserve.hosts

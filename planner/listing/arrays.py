@@ -164,7 +164,7 @@ class Promises(NamedTuple):
     start_s: Ints  # (M,)
     end_s: Ints  # (M,)
     rate: Ints  # (M,) -1: none that may be chosen
-    told: Ints  # (M,) 1: the guest has been notified
+    told_s: Ints  # (M,) when the guest was notified, -1: it has not been
     settled: Ints  # (M,) 1: the VM is to stay on the target
     of_host: Ints  # (N,) number of the host's promise, -1: none
     load: Ints  # (K, T) hosts out, and the capacity that they take with them, every `step_s` from `from_s` on

@@ -69,3 +69,5 @@ class Underway:
     """Its hosts."""
     gate_s: int
     """When the next wave may start, as far as hosts with an expected return say."""
+    told_s: Ints
+    """When the guest of each VM was notified of its next move, -1: it has not been; shape (all VMs,)."""

@@ -46,13 +46,15 @@ def keep_move(
     start_s, end_s = promises.start_s[at] + late_s, promises.end_s[at] + late_s
     moves.vm[placed], moves.target[placed], moves.rate[placed] = vm, target, promises.rate[at]
     moves.start_s[placed], moves.end_s[placed] = start_s, end_s
-    told = promises.told[at] > 0 and state.vm_source[vm] < 0
-    told_s = at_s if told else notice_from_s(instance, state, vm, at_s)
-    if start_s >= told_s and fits(instance, state, moves, placed, host):
+    ready_s = notice_from_s(instance, state, vm, at_s)
+    if promises.told_s[at] >= 0 and state.vm_source[vm] < 0:
+        ready_s = max(at_s, promises.told_s[at] + instance.notice_s[vm])
+    if start_s >= ready_s and fits(instance, state, moves, placed, host):
         place(instance, state, moves, placed, host, 1)
         return KEPT
-    later_s, rate = soonest_start(instance, state, moves, placed, vm, host, target, max(start_s, told_s))
-    if later_s < 0 or later_s > start_s + PATIENCE_S:
+    ready_s = max(start_s, ready_s)
+    later_s, rate = soonest_start(instance, state, moves, placed, vm, host, target, ready_s)
+    if later_s < 0 or later_s > ready_s + PATIENCE_S:
         return NOT_YET
     if not spread_allows_from(instance, state, vm, target, later_s):
         return NOT_YET
@@ -73,8 +75,10 @@ def goes(instance: Instance, state: State, promises: Promises, at: int, host: in
         return NEVER
     if instance.vm_types[vm] >> instance.type_number[target] & 1 == 0:
         return NEVER
-    if state.status[target] == OUT or (state.status[target] == DUE and promises.settled[at] > 0):
+    if state.status[target] == OUT:
         return NOT_YET
+    if state.status[target] == DUE and promises.settled[at] > 0:
+        return NOT_YET if promises.of_host[target] >= 0 else NEVER
     if instance.one_way and state.patched[host] > state.patched[target]:
         return NEVER
     for resource in range(2):

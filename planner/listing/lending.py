@@ -153,7 +153,7 @@ def lent_promises(promises: Promises) -> Promises:
         lent(promises.start_s),
         lent(promises.end_s),
         lent(promises.rate),
-        lent(promises.told),
+        lent(promises.told_s),
         lent(promises.settled),
         lent(promises.of_host),
         lent(promises.load),

@@ -62,9 +62,7 @@ def promises_of(
         start_s=promised.start_s[rows],
         end_s=promised.end_s[rows],
         rate=promised.rate[rows],
-        told=(promised.start_s[rows] - problem.vms.notice_s[promised.vm[rows]] < instance.from_s).astype(np.int64)
-        if underway is not None
-        else np.zeros(len(rows), np.int64),
+        told_s=np.full(len(rows), -1, np.int64) if underway is None else underway.told_s[promised.vm[rows]],
         settled=_settled(problem, of_host, return_s, target, promised.start_s[rows]),
         of_host=of_host,
         load=np.empty((0, 0), np.int64),

@@ -5,7 +5,7 @@ import heapq
 import numpy as np
 
 from slacktide.planner.compiled import compiled, inlined, internal
-from slacktide.planner.listing.arrays import FAR, Begun, Instance, Ints, Moves, Promises, State
+from slacktide.planner.listing.arrays import FAR, PATIENCE_S, Begun, Instance, Ints, Moves, Promises, State
 from slacktide.planner.listing.draining import arrived_s, give_back, may_leave, move_time
 from slacktide.planner.listing.gating import BARRIER_S, DRAINING, Terms, is_incomplete, is_open
 from slacktide.planner.listing.keeping import keep_due, try_stuck
@@ -126,7 +126,8 @@ def sweep(
         move_time(instance, state, now)
         come_back(instance, state, coming, returns, now)
         promised = promises_left(promises)
-        broken = keep_due(instance, state, moves, promises, begun, out, terms, waiting, gate, now, not thorough)
+        patient = not (thorough or terms.promised_first)
+        broken = keep_due(instance, state, moves, promises, begun, out, terms, waiting, gate, now, patient)
         broken |= terms.promised_first and promised and not promises_left(promises)
         release, exhausted = np.int64(FAR), False
         if broken or now >= then:
@@ -143,8 +144,8 @@ def sweep(
         if after < FAR:
             then = min(then, max(after, tried_s + terms.pace_s))
         following = next_promise_s(promises)
-        if promises.progress[1] > 0:
-            following = min(following, after)
+        if promises.progress[1] > 0 and after < FAR:
+            following = min(following, after, now + PATIENCE_S)
         if then < FAR or following < FAR:
             now = min(then, following)
         elif exhausted and gate[DRAINING] == 0:

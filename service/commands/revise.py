@@ -121,6 +121,10 @@ def _so_far(
         raise UsageError(str(campaign), "holds no campaign", "Give the directory that `slacktide run -o` made")
     with progress("Reading the journal"):
         so_far, missing = progress_of(snapshot, parent, journaled_state(snapshot, parent, campaign / JOURNAL_FILE))
+    returned = so_far.hosts.filter(so_far.hosts["state"] == "returned").height
+    if returned == parent.hosts.height:
+        fact = "has brought back every host of its plan"
+        raise UsageError(str(campaign), fact, "There is nothing to revise; plan again for hosts that were left alone")
     gone = (*missing, *lost)
     so_far = without_hosts(snapshot, parent, so_far, gone)
     return fleet_at(snapshot, parent, so_far, lost_hosts=gone), so_far

@@ -236,6 +236,8 @@ def show_what_if(found: "WhatIf", output: Path) -> None:
     from slacktide.service.words import plain
 
     show(what_if_title(found))
+    if found.ended_early:
+        show("the time ended the search for this plan: part of what limits seem to buy is the search's")
     if found.deadline is not None:
         show(plain("\n".join(deadline_lines(found.deadline))))
     if found.conflict is not None:

@@ -71,3 +71,11 @@ def test_what_cannot_be_read_or_is_not_there(work: Path, capsys: pytest.CaptureF
     assert "text.parquet is no readable Parquet file" in capsys.readouterr().err
     assert revised(work, "--gone-vm", "v99") == 1
     assert "does not have 'v99'" in capsys.readouterr().err
+
+
+def test_a_finished_campaign_is_not_revised(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet, plan, campaign = (str(work / name) for name in ("fleet", "plan", "campaign"))
+    assert main(["run", fleet, plan, "-o", campaign, "--no-ray"]) == 0, capsys.readouterr().err
+    assert main(["revise", fleet, plan, "--campaign", campaign, "-o", str(work / "rest")]) == 2
+    assert "has brought back every host of its plan" in capsys.readouterr().err
+    assert not (work / "rest").exists()

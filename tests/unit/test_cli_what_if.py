@@ -81,6 +81,21 @@ def test_the_present_plan_is_the_one_that_plan_finds_and_others_begin_with_its_o
     assert again.header.summary.makespan_s < alone.header.summary.makespan_s
 
 
+def test_a_limit_that_does_not_bind_buys_nothing_however_few_the_tries(tmp_path: Path) -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=120, seed=3))
+    case = what_if_run.case_of(fleet, PRESETS["urgent"])
+    among = what_if_run.chosen_levers(case, ("migration.allow_patched_to_unpatched", "max_out.power"))
+    for tries in (1, 3):
+        found = what_if_run.ask(case, Question(None, (), None, tries, 0, 1), among, Effort(tries), lambda *_: None)
+        assert [(one.gain_s, one.exposure_gain_host_h) for one in found.purchases] == [(0, 0), (0, 0)]
+
+
+def test_where_the_time_ended_the_search_for_the_present_plan_that_is_said(capsys, work: Path) -> None:
+    assert call(work, "what-if", "--time-limit", "0") == 0
+    assert "the time ended the search for this plan" in capsys.readouterr().out
+    assert json.loads((work / "out" / "what-if.json").read_text())["present_ended_early"]
+
+
 def test_the_question_after_a_deadline_leaves_time_for_what_limits_buy(monkeypatch) -> None:
     now_s = 100.0
     monkeypatch.setattr(what_if_run.time, "monotonic", lambda: now_s)

@@ -69,6 +69,22 @@ def test_where_all_is_a_little_late_and_nothing_lost_no_guest_gets_another_targe
     assert (changes.moves_led_elsewhere, changes.moves_new, changes.moves_dropped, changes.hosts_deferred) == (0,) * 4
 
 
+@pytest.mark.parametrize("rounds", [40, 120, 200])
+def test_guests_were_notified_when_the_journal_says_or_are_to_be(tmp_path, rounds) -> None:
+    snapshot, plan = planned_fleet("baked")
+    stopped_after(tmp_path / "journal.sqlite", "baked", rounds)
+    state = journaled_state(snapshot, plan, tmp_path / "journal.sqlite")
+    progress, lost = progress_of(snapshot, plan, state)
+    child = revise(fleet_at(snapshot, plan, progress, lost_hosts=lost), plan.header.policy, plan, progress)
+    told = dict(progress.notified.iter_rows())
+    ahead = child.migrations.filter(pl.col("start_s") >= progress.at_s)
+    notices = dict(snapshot.vms.select("vm_id", "notice_s").iter_rows())
+    assert ahead.height > 0
+    for name, vm, notified_s, start_s in ahead.select("migration_id", "vm_id", "notified_s", "start_s").iter_rows():
+        assert notified_s >= progress.at_s or notified_s == told[name]
+        assert start_s - notified_s >= notices[vm]
+
+
 def test_a_host_that_is_lost_besides_ends_what_is_under_way_to_it(tmp_path) -> None:
     snapshot, plan = planned_fleet()
     stopped_after(tmp_path / "journal.sqlite", "urgent", 60)

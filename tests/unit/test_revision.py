@@ -15,7 +15,7 @@ from slacktide.errors import InputError
 from slacktide.planner.audit import audit
 from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import read_plan, write_plan
-from slacktide.planner.policy import PRESETS, Policy
+from slacktide.planner.policy import PRESETS, Policy, Reserve
 from slacktide.planner.progress import progress_at
 from slacktide.planner.revision import revise
 from slacktide.planner.solve import make_plan
@@ -71,6 +71,25 @@ def test_a_late_return_leads_no_guest_elsewhere_and_makes_nobody_later_than_it_i
     later_s = both["return_s"] - both["return_s_before"]
     assert 0 <= later_s.min() <= later_s.max() <= 300
     assert both.filter((pl.col("drained_s") > half_way()) & (pl.col("return_s") == pl.col("return_s_before"))).height
+
+
+def test_a_domain_short_before_the_first_plan_is_no_error_of_its_revisions() -> None:
+    snapshot = generate_fleet(GeneratorSettings(hosts=60, seed=4))
+    policy = POLICY.model_copy(update={"reserve": Reserve(share=0.0, hosts=1, per="rack")})
+    plan = make_plan(snapshot, policy, stop=Iterations(0))
+    now, progress = progress_at(snapshot, plan, plan.header.summary.makespan_s // 5)
+    child = revise(now, policy, plan, progress)
+    assert child.header.revision.short_at_start == ("rack-00001",)
+    assert audit(now, child).errors == ()
+    silent = child.header.revision.model_copy(update={"short_at_start": ()})
+    blamed = audit(now, replace(child, header=child.header.model_copy(update={"revision": silent}))).errors
+    assert {finding.rule for finding in blamed} == {"failures-restartable"}
+    then, progress = progress_at(now, child, plan.header.summary.makespan_s // 4)
+    grandchild = revise(then, policy, child, progress)
+    assert grandchild.header.revision.short_at_start == ("rack-00001",)
+    assert audit(then, grandchild).errors == ()
+    other = policy.model_copy(update={"reserve": Reserve(share=0.0, hosts=1, per="power")})
+    assert revise(now, other, plan, progress_at(snapshot, plan, progress.at_s)[1]).header.revision.short_at_start == ()
 
 
 def test_a_failed_migration_is_made_again_under_another_id() -> None:
