@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.service.commands.fleet import fleet_files, imports, written
-from slacktide.service.commands.options import Amount, AsJson, Count, Output
+from slacktide.service.commands.options import Amount, AsJson, Count, Output, Whole
 from slacktide.service.console import progress
 from slacktide.service.destinations import check_directory, check_file
 
@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
 LONGEST_WINDOW_S = 60
 """QEMU measures no longer at once."""
+SHORTEST_WINDOW_S = 2
+"""The first window has one second: only a longer one tells hot memory from the rest."""
+
+
+def _window(_kind: type, value: int) -> None:
+    """Refuse a window that is no longer than the first, or longer than is measured at once."""
+    if value and not SHORTEST_WINDOW_S <= value <= LONGEST_WINDOW_S:
+        raise ValueError(f"Must be {SHORTEST_WINDOW_S} to {LONGEST_WINDOW_S}, or 0 to measure nothing.")
 
 
 @imports.command(name="libvirt")
@@ -34,7 +42,7 @@ def import_libvirt(
     blackout_limit_ms: Count | None = None,
     racks: Path | None = None,
     shared_path: tuple[str, ...] = (),
-    measure_s: Annotated[int, Parameter(validator=Number(gte=0, lte=LONGEST_WINDOW_S))] = 5,
+    measure_s: Annotated[Whole, Parameter(validator=_window)] = 5,
     as_json: AsJson = False,
 ) -> int:
     """Ask live hosts what they are and what runs on them, and measure how fast guests dirty their memory.
@@ -67,7 +75,8 @@ def import_libvirt(
     shared_path
         Folder that all hosts see; repeat it for more.
     measure_s
-        Window in which dirty memory is counted, after one of one second; 0: not measured, dirty rates are unknown.
+        Window of 2 to 60 seconds in which dirty memory is counted, after one of one second; 0: not measured, dirty
+        rates are unknown.
     """
     from slacktide import atomic
     from slacktide.errors import UsageError

@@ -159,3 +159,10 @@ def test_a_wrong_file_of_racks_is_refused_with_its_line(tmp_path, capsys, conten
 def test_an_import_without_addresses_is_refused(tmp_path, capsys) -> None:
     assert main(["fleet", "import", "libvirt", "-o", str(tmp_path / "out"), "--migration-mbit-s", "1000"]) == 2
     assert "Give the address of each host" in capsys.readouterr().err
+
+
+def test_a_window_no_longer_than_the_first_is_refused(tmp_path, capsys) -> None:
+    options = ["-o", str(tmp_path / "out"), "--migration-mbit-s", "1000", "--measure-s"]
+    for window in ("1", "61", "-1"):
+        assert main(["fleet", "import", "libvirt", "qemu:///none", *options, window]) == 2
+        assert "Must be 2 to 60, or 0 to measure nothing" in capsys.readouterr().err
