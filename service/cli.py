@@ -19,6 +19,7 @@ from slacktide.service.commands.inventory import import_libvirt  # noqa: F401  (
 from slacktide.service.commands.lab import lab
 from slacktide.service.commands.plan import audit, explain, plan
 from slacktide.service.commands.policy import policy
+from slacktide.service.commands.preflight import preflight
 from slacktide.service.commands.revise import revise
 from slacktide.service.commands.what_if import pareto, what_if
 from slacktide.service.console import document
@@ -46,9 +47,10 @@ app.command(explain, sort_key=5, help_epilogue="")
 app.command(compare, sort_key=6, help_epilogue="")
 app.command(what_if, sort_key=7, help_epilogue="")
 app.command(pareto, sort_key=8, help_epilogue="")
-app.command(run, sort_key=9, help_epilogue="")
-app.command(report, sort_key=10, help_epilogue="")
-app.command(revise, sort_key=11, help_epilogue="")
+app.command(preflight, sort_key=9, help_epilogue="")
+app.command(run, sort_key=10, help_epilogue="")
+app.command(report, sort_key=11, help_epilogue="")
+app.command(revise, sort_key=12, help_epilogue="")
 app.command(lab)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
 from slacktide.executors.inventory.observed import ObservedDisk, ObservedVm
@@ -26,10 +26,7 @@ def observed_vm(domain: "libvirt.virDomain", stats: dict[str, Any], shared: Coll
     """Return what there is to know of a running guest; files below ``shared`` are seen by all hosts."""
     root = ET.fromstring(domain.XMLDesc())
     resident_kib = stats.get("balloon.rss")
-    cpu = root.find("cpu")
-    mode = "" if cpu is None else cpu.get("mode", "custom")
-    own = mode in ("host-passthrough", "maximum") and root.get("type") == "kvm"
-    named = cpu is not None and mode in ("custom", "host-model") and root.get("type") == "kvm"
+    processor = promised_processor(root)
     return ObservedVm(
         name=domain.name(),
         uuid=domain.UUIDString(),
@@ -37,11 +34,39 @@ def observed_vm(domain: "libvirt.virDomain", stats: dict[str, Any], shared: Coll
         memory_mib=-(-int(domain.maxMemory()) // KIB_PER_MIB),
         used_mib=None if resident_kib is None else -(-int(resident_kib) // KIB_PER_MIB),
         persistent=bool(domain.isPersistent()),
-        disks=tuple(observed_disks(root, _allocated(domain), _pool_kind(domain), shared)),
+        disks=disks_of(domain, root, shared),
         held_by=held_by(root),
-        cpu_xml=ET.tostring(cpu, encoding="unicode") if named and cpu is not None else "",
-        follows_host=own,
+        cpu_xml=processor.xml,
+        follows_host=processor.follows_host,
     )
+
+
+class PromisedProcessor(NamedTuple):
+    """What a guest was promised of its processor."""
+
+    xml: str
+    """Its description, empty: none that any host could lack."""
+    follows_host: bool
+    """Whether it is its host's."""
+
+
+def promised_processor(root: ET.Element) -> PromisedProcessor:
+    """Return what a guest was promised; emulated processors are the same on every host."""
+    cpu = root.find("cpu")
+    if cpu is None or root.get("type") != "kvm":
+        return PromisedProcessor("", False)
+    mode = cpu.get("mode", "custom")
+    named = mode in ("custom", "host-model")
+    return PromisedProcessor(
+        ET.tostring(cpu, encoding="unicode") if named else "", mode in ("host-passthrough", "maximum")
+    )
+
+
+def disks_of(
+    domain: "libvirt.virDomain", root: ET.Element, shared: Collection[PurePosixPath]
+) -> tuple[ObservedDisk, ...]:
+    """Return a guest's disks, asking its host what they take there; files below ``shared`` are seen by all hosts."""
+    return tuple(observed_disks(root, _allocated(domain), _pool_kind(domain), shared))
 
 
 def held_by(root: ET.Element) -> str:

@@ -82,6 +82,12 @@ def connected(uri: str) -> "libvirt.virConnect":
         ) from error
 
 
+def software_of(connection: "libvirt.virConnect") -> str:
+    """Return the versions of a host's hypervisor and libvirt, in words."""
+    hypervisor = f"{connection.getType()} {_version(connection.getVersion())}"
+    return f"{hypervisor}, libvirt {_version(connection.getLibVersion())}"
+
+
 def _observed(uri: str, connection: "libvirt.virConnect", shared: Collection[PurePosixPath]) -> ObservedHost:
     import libvirt
 
@@ -97,8 +103,7 @@ def _observed(uri: str, connection: "libvirt.virConnect", shared: Collection[Pur
             machine=_machine(capabilities, int(cpus), int(memory_mib)),
             cpus=int(cpus),
             memory_mib=int(memory_mib),
-            software=f"{connection.getType()} {_version(connection.getVersion())}, libvirt "
-            f"{_version(connection.getLibVersion())}",
+            software=software_of(connection),
             vms=tuple(_vms(running, shared)),
             stopped_vms=connection.numOfDefinedDomains(),
         )

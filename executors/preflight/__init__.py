@@ -1,0 +1,1 @@
+"""Whether live hosts could carry a plan's migrations out: asked of them, and nothing is changed."""
