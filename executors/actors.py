@@ -1,8 +1,9 @@
 """Coordinator and agents as Ray actors; this module and :mod:`ray_cells` alone know Ray.
 
 Everything that decides or acts is in :mod:`slacktide.executors.coordinator` and :mod:`slacktide.executors.agent`; the
-actors only carry calls.  One simulated agent stands for many hosts, since an idle process costs about 90 MiB.  Names as
-an operator reads them in Ray's state: ``campaign-<id>`` and ``agent-<number>-of-<count>-<id>``.
+actors only carry calls.  One simulated agent stands for many hosts, since an idle process costs about 90 MiB; of real
+hosts each has its own, on its own node where Ray has that.  Names as an operator reads them in Ray's state:
+``campaign-<id>``, and ``agent-<number>-of-<count>-<id>`` or ``agent-<host>-<id>``.
 """
 
 import gc
@@ -12,17 +13,19 @@ import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import ray
 
-from slacktide.clock import Clock
 from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.agent import HostAgent
+from slacktide.executors.agents import AgentPlace
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.commands import Report, Turn
-from slacktide.executors.coordinator import Coordinator, Progress, QuietUntil
+from slacktide.executors.coordinator import Coordinator, Progress
+from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
 from slacktide.executors.drivers.protocol import (
     Adoption,
     HostCondition,
@@ -30,12 +33,10 @@ from slacktide.executors.drivers.protocol import (
     PatchRequest,
     VmLocation,
 )
-from slacktide.executors.drivers.settings import SimulationSettings
-from slacktide.executors.drivers.simulated import SimulatedDriver
-from slacktide.executors.journal import Durability, Journal
+from slacktide.executors.journal import CampaignRecord, Durability, Journal
 from slacktide.executors.program import Program
 from slacktide.executors.rules import Rules
-from slacktide.ids import CampaignId
+from slacktide.ids import CampaignId, HostId
 from slacktide.planner.policy import MigrationRules
 
 NAMESPACE: Final = "slacktide"
@@ -47,26 +48,30 @@ and takes 1.5 ms for a turn of twenty requests, this one 0.05 ms."""
 GARBAGE_THRESHOLD: Final = 20_000
 """New objects between two looks for garbage in the coordinator's process, which has no cycles to speak of: with
 Python's 700 it spends a quarter of its time looking at the same 150,000 migrations."""
+PINNED: Final = 0.001
+"""Share of a host's resource that an agent takes: several campaigns may have one each on a host."""
 START_TIMEOUT_S: Final = 120
 """How long actors may take to start: several seconds each on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
-class CoordinatorTerms:
-    """By what a coordinator goes."""
+class CampaignTerms:
+    """By what coordinator and agents of a campaign go."""
 
-    clock: Clock
+    driver: DriverSettings
     rules: Rules
     durability: Durability
-    quiet_until_s: QuietUntil | None
-    """See :class:`slacktide.executors.coordinator.Coordinator`."""
 
 
 class HostAgentActor:
     """A host agent in a process of its own."""
 
-    def __init__(self, settings: SimulationSettings, rules: MigrationRules) -> None:
-        self._agent = HostAgent(SimulatedDriver(settings, rules))
+    def ready(self) -> None:
+        """Return once the process is there."""
+
+    def begin(self, settings: DriverSettings, rules: MigrationRules, origin: datetime) -> None:
+        """Have a driver; nothing can be asked before."""
+        self._agent = HostAgent(make_driver(settings, rules, origin))
 
     def ask(self, method: str, argument: bytes) -> bytes:
         """Have the agent do ``method``; argument and answer are pickled."""
@@ -113,12 +118,17 @@ class RayAgents:
 class CampaignCoordinator:
     """A campaign's coordinator in a process of its own."""
 
-    def __init__(
-        self, program: Program, journal: Path, campaign: CampaignId, handles: Sequence[Any], terms: CoordinatorTerms
+    def ready(self) -> None:
+        """Return once the process is there."""
+
+    def begin(
+        self, program: Program, journal: Path, campaign: CampaignId, handles: Sequence[Any], terms: CampaignTerms
     ) -> None:
+        """Take the campaign up; nothing can be asked before."""
         self._journal = Journal.open(journal, campaign, durability=terms.durability)
-        agents = RayAgents(handles)
-        self._coordinator = Coordinator(program, self._journal, agents, terms.clock, terms.rules, terms.quiet_until_s)
+        clock = clock_for(terms.driver, self._journal.record.origin)
+        quiet = quiet_for(terms.driver, program.policy.migration)
+        self._coordinator = Coordinator(program, self._journal, RayAgents(handles), clock, terms.rules, quiet)
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
@@ -137,21 +147,25 @@ class CampaignCoordinator:
 
 
 class RayCampaign:
-    """A campaign on Ray, seen from the process that waits for it."""
+    """A campaign on Ray, seen from the process that waits for it.
 
-    def __init__(
-        self,
-        program: Program,
-        journal: Path,
-        campaign: CampaignId,
-        terms: CoordinatorTerms,
-        simulation: tuple[SimulationSettings, MigrationRules],
-        agents: int,
-    ) -> None:
-        names = [f"agent-{number}-of-{agents}-{campaign}" for number in range(agents)]
-        self._agents = [_named(HostAgentActor, name).remote(*simulation) for name in names]
-        coordinator = _named(CampaignCoordinator, f"campaign-{campaign}")
-        self._coordinator = coordinator.remote(ray.put(program), journal, campaign, self._agents, terms)
+    Its processes are there when this returns; the campaign begins with :meth:`begin`, so that their start takes nothing
+    off a plan whose clock runs.
+    """
+
+    def __init__(self, campaign: CampaignId, places: Sequence[AgentPlace]) -> None:
+        self._agents = [_agent(place, campaign).remote() for place in places]
+        self._coordinator = _named(CampaignCoordinator, f"campaign-{campaign}").remote()
+        with ray_errors():
+            ray.get([actor.ready.remote() for actor in (self._coordinator, *self._agents)])
+
+    def begin(self, program: Program, journal: Path, record: CampaignRecord, terms: CampaignTerms) -> None:
+        """Have agents and coordinator take the campaign up."""
+        arguments = terms.driver, program.policy.migration, record.origin
+        stored = ray.put(program)
+        with ray_errors():
+            ray.get([agent.begin.remote(*arguments) for agent in self._agents])
+            ray.get(self._coordinator.begin.remote(stored, journal, record.campaign_id, self._agents, terms))
 
     def step(self, wall_s: float) -> Progress:
         """Go on for about ``wall_s`` seconds and return how far the campaign is."""
@@ -173,9 +187,23 @@ class RayCampaign:
             ray.kill(actor)
 
 
-def _named(kind: type, name: str) -> Any:  # noqa: ANN401  (Ray makes its handles at run time)
+def _named(kind: type, name: str, **options: object) -> Any:  # noqa: ANN401  (Ray makes its handles at run time)
     """Return an actor class of ``kind`` that reserves no processor: actors mostly wait."""
-    return ray.remote(num_cpus=0)(kind).options(name=name)
+    return ray.remote(num_cpus=0)(kind).options(name=name, **options)
+
+
+def _agent(place: AgentPlace, campaign: CampaignId) -> Any:  # noqa: ANN401  (as above)
+    """Return the class of an agent, pinned to its host's node where that is one of Ray's."""
+    name = f"agent-{place.name}-{campaign}"
+    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    if place.host is None or host_resource(place.host) not in there:
+        return _named(HostAgentActor, name)
+    return _named(HostAgentActor, name, resources={host_resource(place.host): PINNED})
+
+
+def host_resource(host: HostId) -> str:
+    """Return the name of the custom resource that the Ray node on a host has one of."""
+    return f"host:{host}"
 
 
 @contextmanager
@@ -195,8 +223,10 @@ def ray_errors() -> Iterator[None]:
 
 
 @contextmanager
-def cluster(cpus: int, store_bytes: int = OBJECT_STORE_BYTES) -> Iterator[None]:
+def cluster(cpus: int, store_bytes: int = OBJECT_STORE_BYTES, hosts: Sequence[HostId] = ()) -> Iterator[None]:
     """Have a Ray cluster: the one that is there, or one on this machine alone, which is then shut down again.
+
+    One that is made here stands in for the nodes of ``hosts``.
 
     Raises
     ------
@@ -207,7 +237,7 @@ def cluster(cpus: int, store_bytes: int = OBJECT_STORE_BYTES) -> Iterator[None]:
         yield
         return
     try:
-        _start(cpus, store_bytes)
+        _start(cpus, store_bytes, hosts)
     except (RuntimeError, OSError, ConnectionError, ValueError) as error:
         fact = f"does not start: {str(error).splitlines()[0]}"
         raise ExecutionError(
@@ -219,7 +249,7 @@ def cluster(cpus: int, store_bytes: int = OBJECT_STORE_BYTES) -> Iterator[None]:
         ray.shutdown()
 
 
-def _start(cpus: int, store_bytes: int) -> None:
+def _start(cpus: int, store_bytes: int, hosts: Sequence[HostId]) -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
         return
@@ -229,6 +259,7 @@ def _start(cpus: int, store_bytes: int) -> None:
         address="local",
         namespace=NAMESPACE,
         num_cpus=cpus,
+        resources={host_resource(host): 1.0 for host in hosts},
         include_dashboard=False,
         object_store_memory=store_bytes,
         log_to_driver=False,

@@ -1,7 +1,7 @@
 """How a coordinator reaches its agents; here within one process, in :mod:`slacktide.executors.actors` over Ray."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.commands import Report, Turn
@@ -12,6 +12,15 @@ from slacktide.executors.drivers.protocol import (
     PatchRequest,
     VmLocation,
 )
+from slacktide.ids import HostId
+
+
+class AgentPlace(NamedTuple):
+    """Which agent is meant, and where it belongs."""
+
+    name: str
+    host: HostId | None = None
+    """Pinned to the node of this host; null: anywhere."""
 
 
 class Agents(Protocol):

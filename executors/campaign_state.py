@@ -82,6 +82,7 @@ class CampaignState:
     """Attempt that is to be stopped, 0: none."""
     blackout_ms: Floats
     probe_blackout_ms: Floats
+    probe_resolution_ms: Floats
     transfer_mib: Floats
     vm_host: NDArray[np.int64]
     """Where each VM's guest runs, shape (V,)."""
@@ -100,6 +101,8 @@ class CampaignState:
     """Count of failed attempts by stage."""
     host_reasons: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Short name and text of why a host failed, is blocked or lost."""
+    lost_vms: set[int] = field(default_factory=set)
+    """VMs that run nowhere any more."""
     finished: bool = False
     numbers: dict[str, int] = field(default_factory=dict, repr=False)
     """Number of each migration by id."""
@@ -109,7 +112,7 @@ class CampaignState:
         """Return a state of its own that a fold may change."""
         after = copy(self)
         for name, value in vars(self).items():
-            if isinstance(value, np.ndarray | dict) and name not in ("numbers", "host_numbers"):
+            if isinstance(value, np.ndarray | dict | set) and name not in ("numbers", "host_numbers"):
                 setattr(after, name, value.copy())
         return after
 
@@ -129,6 +132,7 @@ def initial_state(program: Program) -> CampaignState:
         cancelled=np.zeros(migrations, np.int8),
         blackout_ms=np.full(migrations, np.nan),
         probe_blackout_ms=np.full(migrations, np.nan),
+        probe_resolution_ms=np.full(migrations, np.nan),
         transfer_mib=np.full(migrations, np.nan),
         vm_host=program.vms.host.copy(),
         host_stage=np.zeros(hosts, np.int8),
@@ -200,16 +204,38 @@ def _reach(state: CampaignState, event: events.AttemptEvent, reached: int) -> bo
 def _forwarding(state: CampaignState, event: events.ForwardingStarted) -> None:
     number = state.numbers[event.migration_id]
     if _reach(state, event, _NO_RETURN):
-        state.blackout_ms[number] = np.nan if event.blackout_ms is None else event.blackout_ms
+        state.blackout_ms[number] = _measured(event.blackout_ms)
         state.vm_host[state.program.migrations.vm[number]] = state.program.migrations.target[number]
 
 
 def _done(state: CampaignState, event: events.MigrationDone) -> None:
     number = state.numbers[event.migration_id]
     if _reach(state, event, _DONE):
-        state.transfer_mib[number] = np.nan if event.transfer_mib is None else event.transfer_mib
-        state.probe_blackout_ms[number] = np.nan if event.probe_blackout_ms is None else event.probe_blackout_ms
+        state.transfer_mib[number] = _measured(event.transfer_mib)
+        state.probe_blackout_ms[number] = _measured(event.probe_blackout_ms)
+        state.probe_resolution_ms[number] = _measured(event.probe_resolution_ms)
+        if event.blackout_ms is not None:
+            state.blackout_ms[number] = event.blackout_ms
         state.vm_host[state.program.migrations.vm[number]] = state.program.migrations.target[number]
+
+
+def _measured(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def _lost(state: CampaignState, event: events.VmLost) -> None:
+    number = state.numbers[event.migration_id]
+    if not _INTENDED <= state.stage[number] < _DONE or state.attempts[number] != event.attempt:
+        return
+    state.failed_stage[number] = state.stage[number]
+    state.failed_attempts[int(state.stage[number])] = state.failed_attempts.get(int(state.stage[number]), 0) + 1
+    state.stage[number] = _FAILED
+    state.times[number, _FAILED] = event.at_s
+    state.retryable[number] = False
+    state.errors[number] = event.error
+    vm = int(state.program.migrations.vm[number])
+    state.vm_host[vm] = state.program.migrations.source[number]
+    state.lost_vms.add(vm)
 
 
 def _notified(state: CampaignState, event: events.MigrationNotified) -> None:
@@ -346,6 +372,9 @@ _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.ForwardingStarted: _forwarding,
     events.MigrationDone: _done,
     events.MigrationFailed: _failed,
+    events.MigrationProgress: _nothing,
+    events.MigrationForced: _nothing,
+    events.VmLost: _lost,
     events.MigrationCancelled: _cancelled,
     events.MigrationGivenUp: _given_up,
     events.MigrationResolved: _resolved,

@@ -67,6 +67,7 @@ class Dispatch:
         self._source: list[int] = part.source.tolist()
         self._target: list[int] = part.target.tolist()
         self._bandwidth: list[int] = part.bandwidth_mbit_s.tolist()
+        self._blackout_limit_ms: list[int] = program.vms.blackout_limit_ms.tolist()
         self._brownout_s: list[float] = part.predicted_brownout_s.tolist()
         self._blackout_ms: list[float] = part.predicted_blackout_ms.tolist()
         self._transfer_mib: list[float] = part.predicted_transfer_mib.tolist()
@@ -116,6 +117,7 @@ class Dispatch:
             target=HostId(program.hosts.ids[self._target[number]]),
             strategy=program.migrations.strategy[number],
             bandwidth_mbit_s=self._bandwidth[number],
+            blackout_limit_ms=self._blackout_limit_ms[self._vm[number]],
             predicted_brownout_s=self._brownout_s[number],
             predicted_blackout_ms=self._blackout_ms[number],
             predicted_transfer_mib=self._transfer_mib[number],

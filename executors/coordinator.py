@@ -30,8 +30,13 @@ from slacktide.executors.resolution import resolve, untold
 from slacktide.executors.rules import Rules
 
 REPORT_INTERVAL_S: Final = 1.0
-"""How often agents report and the coordinator decides: plans are made in whole seconds, finer would change nothing."""
-
+"""How often agents report and the coordinator decides: plans are made in whole seconds, finer would change nothing
+where everything is as planned."""
+LIVE_INTERVAL_S: Final = 0.25
+"""The same on the system's clock: what waits for something late begins that soon after it.  A migration of a small VM
+takes a second or two."""
+CALL_S: Final = 0.001
+"""What a call to an agent costs; the interval is at least so long that calls take a tenth of it."""
 
 TOLD_AHEAD_S: Final = 120.0
 """How far ahead simulated agents tell what will happen.
@@ -82,6 +87,8 @@ class Coordinator:
         self._agents = agents
         self._clock = clock
         self._virtual = isinstance(clock, VirtualClock)
+        live_s = max(LIVE_INTERVAL_S, 10 * CALL_S * agents.count)
+        self._interval_s = REPORT_INTERVAL_S if self._virtual else live_s
         self._quiet_until_s = quiet_until_s
         self._origin = journal.record.origin
         self._dispatch = Dispatch(program, agents.count)
@@ -136,8 +143,14 @@ class Coordinator:
         return self.progress()
 
     def round(self) -> None:
-        """Take in what has happened, decide once, have it done, and wait for the next moment of interest."""
+        """Take in what has happened, decide once, have it done, and wait for the next moment of interest.
+
+        Real agents are heard before the decision, and asked right after it.  Simulated ones have told before what
+        happens until now, and are asked when something may come of it.
+        """
         now = (self._clock.now() - self._origin).total_seconds()
+        if not self._virtual:
+            self._exchange(now)
         news = self._news.until(now)
         self._scheduler.observe(news)
         actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
@@ -148,10 +161,14 @@ class Coordinator:
             self._write(now)
             return
         moment = self._next_moment(now)
-        if not self._virtual or moment > self._send_s or self._must_hear(moment):
+        if self._virtual and (moment > self._send_s or self._must_hear(moment)):
             self._write(now)
             self._exchange(now)
             moment = self._next_moment(now)
+        elif not self._virtual:
+            self._write(now)
+            if self._asked:
+                self._exchange(now)
         wait_until(self._clock, self._origin + timedelta(seconds=moment))
 
     def _too_late(self, action: Event) -> bool:
@@ -167,7 +184,7 @@ class Coordinator:
     def _next_moment(self, now: float) -> float:
         """Return when to decide next."""
         if not self._virtual:
-            return now + REPORT_INTERVAL_S
+            return now + self._interval_s
         moments = [moment for moment in (self._scheduler.next_s(), self._news.next_s()) if moment is not None]
         moments += [moment for moment in self._next_s if moment is not None]
         if self._asked:

@@ -160,6 +160,8 @@ class Scheduler:
                 self._done(event)  # type: ignore[arg-type]
             elif kind is events.MigrationFailed:
                 self._failed(event)  # type: ignore[arg-type]
+            elif kind is events.VmLost:
+                self._vm_lost(event)  # type: ignore[arg-type]
             elif kind is events.HostReturned:
                 self._host_returned(event)  # type: ignore[arg-type]
             elif kind is events.PatchFailed:
@@ -190,6 +192,16 @@ class Scheduler:
         self._phase[number] = _RETRYING
         self._check |= self.room.pause(number)
         self._retry_or_drop(number, event.at_s, retryable=event.retryable, error=event.error)
+
+    def _vm_lost(self, event: events.VmLost) -> None:
+        number = self._numbers[event.migration_id]
+        if self._phase[number] != _RUNNING or self._attempts[number] != event.attempt:
+            return
+        self._running -= 1
+        self._phase[number] = _RETRYING
+        self._vm_host[self._vm[number]] = self.room.source[number]
+        self._check |= self.room.pause(number)
+        self._drop(False, number, "vm-lost", event.error)
 
     def _retry_or_drop(self, number: int, failed_s: float, *, retryable: bool, error: str) -> None:
         source_given_up = self._host_stage[self.room.source[number]] in (HostStage.FAILED, HostStage.BLOCKED)

@@ -230,6 +230,40 @@ class MigrationDone(AttemptEvent):
     transfer_mib: float | None
     probe_blackout_ms: float | None
     """Blackout as a probe outside the VM saw it; null: not probed."""
+    probe_resolution_ms: float | None = None
+    """How exactly the probe sees; null: not probed, or an older journal."""
+    blackout_ms: float | None = None
+    """By the hypervisor's count, where it gave none yet when the guest moved; null: it was told then, or never."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationProgress(AttemptEvent):
+    """How far an attempt has got in copying."""
+
+    type = "migration-progress"
+    iteration: int
+    """Round of copying, counted from 1."""
+    sent_mib: float
+    remaining_mib: float
+    """Memory and disk that are still to be sent, as far as the hypervisor knows."""
+    dirty_mib_s: float
+    """Rate at which the guest dirties memory, by the hypervisor's last look."""
+    rate_mib_s: float
+    """Rate of sending."""
+    throttle: float
+    """Share of its processor time that is taken from the guest."""
+    estimate_s: float | None
+    """Until the rest is sent; null: at these rates never."""
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationForced(AttemptEvent):
+    """A step was taken because the attempt did not converge by itself."""
+
+    type = "migration-forced"
+    step: str
+    """``raise-limit``, ``throttle`` or ``postcopy``."""
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +292,14 @@ class MigrationGivenUp(MigrationEvent):
     type = "migration-given-up"
     reason: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class VmLost(AttemptEvent):
+    """The VM runs nowhere any more, by the word of both hypervisors; what its host holds of it is left as it is."""
+
+    type = "vm-lost"
+    error: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-from slacktide.clock import VirtualClock
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Coordinator, Progress
-from slacktide.executors.drivers.settings import SimulationSettings
-from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
-from slacktide.executors.journal import Journal
+from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
+from slacktide.executors.journal import Durability, Journal
 from slacktide.executors.program import Program
 from slacktide.executors.rules import Rules
 from slacktide.ids import CampaignId
@@ -24,14 +22,16 @@ class LocalCampaign:
         journal: Path,
         campaign: CampaignId,
         rules: Rules,
-        settings: SimulationSettings,
+        settings: DriverSettings,
         agents: int,
+        durability: Durability,
     ) -> None:
-        self._journal = Journal.open(journal, campaign, durability="process")
-        drivers = [SimulatedDriver(settings, program.policy.migration) for _ in range(agents)]
-        clock = VirtualClock(self._journal.record.origin)
-        local = LocalAgents([HostAgent(driver) for driver in drivers])
-        self._coordinator = Coordinator(program, self._journal, local, clock, rules, Quiet(program.policy.migration))
+        self._journal = Journal.open(journal, campaign, durability=durability)
+        origin, migration = self._journal.record.origin, program.policy.migration
+        self._drivers = [make_driver(settings, migration, origin) for _ in range(agents)]
+        local = LocalAgents([HostAgent(driver) for driver in self._drivers])
+        clock, quiet = clock_for(settings, origin), quiet_for(settings, migration)
+        self._coordinator = Coordinator(program, self._journal, local, clock, rules, quiet)
 
     def step(self, wall_s: float) -> Progress:
         """Go on for about ``wall_s`` seconds and return how far the campaign is."""
@@ -42,5 +42,7 @@ class LocalCampaign:
         return self._coordinator.state
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Let go of the journal and of hosts."""
         self._journal.close()
+        for driver in self._drivers:
+            driver.close()

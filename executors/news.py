@@ -13,7 +13,9 @@ from slacktide.executors import events
 from slacktide.executors.commands import NOTHING, Report
 from slacktide.executors.events import Event
 
-OUTCOMES: Final = frozenset({events.MigrationDone, events.MigrationFailed, events.HostReturned, events.PatchFailed})
+OUTCOMES: Final = frozenset(
+    {events.MigrationDone, events.MigrationFailed, events.VmLost, events.HostReturned, events.PatchFailed}
+)
 """News that a decision may hang on; other news waits for the next of them."""
 
 

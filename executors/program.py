@@ -105,6 +105,8 @@ class VmPart:
     """Where each runs at the start."""
     vcpus: Ints
     memory_mib: Ints
+    blackout_limit_ms: Ints
+    """Its own, or the policy's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,9 @@ def build_program(snapshot: FleetSnapshot, plan: Plan) -> Program:
         host=_positions(snapshot.vms["host_id"], host_ids, "host"),
         vcpus=_ints(snapshot.vms["vcpus"]),
         memory_mib=_ints(snapshot.vms["memory_mib"]),
+        blackout_limit_ms=_ints(
+            snapshot.vms["blackout_limit_ms"].fill_null(plan.header.policy.migration.blackout_limit_ms)
+        ),
     )
     services = snapshot.services["service_id"]
     service = _positions(snapshot.vms["service_id"], services, None)[vm]

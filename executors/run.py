@@ -1,25 +1,33 @@
 """Run a campaign from its plan to its report; run again, it goes on where it stopped."""
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Final, Protocol
 
-from slacktide.clock import VirtualClock
 from slacktide.datasets.digest import digest
 from slacktide.datasets.snapshot import FleetSnapshot
-from slacktide.errors import ExecutionError, InputError, OutputError, SlacktideError, UsageError
-from slacktide.executors.campaign_state import CampaignState, apply, initial_state
+from slacktide.errors import InputError, UsageError
+from slacktide.executors.agents import AgentPlace
+from slacktide.executors.campaign_directory import (
+    JOURNAL_FILE,
+    campaign_id,
+    durability_of,
+    migrations_done,
+    open_campaign,
+    refuse_other_campaign,
+)
+from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Progress
+from slacktide.executors.drivers.live.settings import LiveSettings
+from slacktide.executors.drivers.making import DriverSettings
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
-from slacktide.executors.drivers.simulated import Quiet
-from slacktide.executors.journal import CampaignRecord, Journal
+from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program, build_program
 from slacktide.executors.report import (
@@ -32,12 +40,11 @@ from slacktide.executors.report import (
 )
 from slacktide.executors.rules import Rules
 from slacktide.findings import errors_in
-from slacktide.ids import CampaignId, PlanId
+from slacktide.ids import CampaignId, HostId
 from slacktide.planner.audit import audit
 from slacktide.planner.belonging import refuse_a_revision
 from slacktide.planner.plan import Plan
 
-JOURNAL_FILE: Final = "journal.sqlite"
 PROGRESS_INTERVAL_S: Final = 0.25
 """How often progress is told: as often as an eye follows."""
 HOSTS_PER_AGENT: Final = 5_000
@@ -77,13 +84,15 @@ def run_campaign(
     *,
     seed: int = 0,
     failures: Failures | None = None,
+    live: LiveSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
     resumed: Callable[[int], None] | None = None,
     options: RunOptions | None = None,
 ) -> CampaignReport:
-    """Carry ``plan`` out on simulated hosts and return the report, which is also written to ``directory``.
+    """Carry ``plan`` out and return the report, which is also written to ``directory``.
 
-    A campaign that stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
+    Hosts are simulated, by ``seed`` and ``failures``, unless ``live`` says how real ones are reached.  A campaign that
+    stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
 
     Parameters
     ----------
@@ -99,21 +108,23 @@ def run_campaign(
     OutputError
         If the journal or the report cannot be written.
     """
-    finished = finished_report(snapshot, plan, directory, seed=seed, failures=failures)
+    settings = live or simulation(seed, failures)
+    finished = finished_report(snapshot, plan, directory, settings)
     if finished is not None:
         return finished
     options = options or RunOptions()
-    settings = SimulationSettings(seed=seed, failures=failures or Failures())
     refuse_unsound(snapshot, plan)
-    record = _record(snapshot, plan, settings, options)
+    refuse_other_campaign(plan, settings, directory)
     program = build_program(snapshot, plan)
-    journal = _prepare(directory, record)
-    done = _migrations_done(journal)
+    done = migrations_done(directory)
     if resumed is not None and done is not None:
         resumed(done)
     begun = time.monotonic()
-    agents = options.agents or min(len(os.sched_getaffinity(0)), ceil(len(program.hosts.ids) / HOSTS_PER_AGENT))
-    with _campaign(program, journal, record.campaign_id, settings, agents, use_ray=options.use_ray) as campaign:
+    paths = options.plan_path, options.fleet_path
+    begin = partial(open_campaign, snapshot, plan, settings, directory, paths)
+    places = _places(program, settings, options)
+    name = campaign_id(plan, settings)
+    with _campaign(program, directory, name, begin, settings, places, use_ray=options.use_ray) as campaign:
         while True:
             told = campaign.step(PROGRESS_INTERVAL_S)
             if progress is not None:
@@ -121,17 +132,26 @@ def run_campaign(
             if told.finished:
                 break
         state = campaign.state()
-    wall_s = time.monotonic() - begun
+    record = begin()
     execution = _execution_before(directory, record.campaign_id) or Execution(
-        simulated=True, seed=seed, wall_s=wall_s, ray=options.use_ray, agents=agents
+        simulated=live is None,
+        seed=seed,
+        wall_s=time.monotonic() - begun,
+        ray=options.use_ray,
+        agents=len(places),
     )
     report = make_report(snapshot, plan, state, record, execution)
     write_report(report, directory)
     return report
 
 
+def simulation(seed: int = 0, failures: Failures | None = None) -> SimulationSettings:
+    """Return the settings of a campaign on simulated hosts."""
+    return SimulationSettings(seed=seed, failures=failures or Failures())
+
+
 def finished_report(
-    snapshot: FleetSnapshot, plan: Plan, directory: Path, *, seed: int = 0, failures: Failures | None = None
+    snapshot: FleetSnapshot, plan: Plan, directory: Path, settings: DriverSettings
 ) -> CampaignReport | None:
     """Return the report of the campaign that has finished in ``directory``; None: it is still to be run.
 
@@ -143,8 +163,7 @@ def finished_report(
         report = read_report(directory)
     except (InputError, UsageError):
         return None
-    text = _settings_text(SimulationSettings(seed=seed, failures=failures or Failures()))
-    same = report.summary.campaign_id == _campaign_id(plan, text) and plan.header.snapshot_digest == digest(snapshot)
+    same = report.summary.campaign_id == campaign_id(plan, settings) and plan.header.snapshot_digest == digest(snapshot)
     return report if same and report.summary.finished else None
 
 
@@ -180,93 +199,33 @@ def refuse_unsound(snapshot: FleetSnapshot, plan: Plan) -> None:
         raise InputError(f"plan {plan.header.id}", fact, "Plan again; `slacktide audit` lists everything", errors)
 
 
-def journal_state(snapshot: FleetSnapshot, plan: Plan, directory: Path) -> CampaignState:
-    """Return what the journal in ``directory`` says of a campaign, finished or not.
-
-    Raises
-    ------
-    ExecutionError
-        If there is no journal of this plan.
-    """
-    journal = Journal.open(directory / JOURNAL_FILE)
-    try:
-        if journal.record.plan_id != plan.header.id:
-            raise _other_campaign(directory, journal.record)
-        state = initial_state(build_program(snapshot, plan))
-        apply(state, journal.read())
-    finally:
-        journal.close()
-    return state
-
-
-def _record(snapshot: FleetSnapshot, plan: Plan, settings: SimulationSettings, options: RunOptions) -> CampaignRecord:
-    text = _settings_text(settings)
-    return CampaignRecord(
-        campaign_id=_campaign_id(plan, text),
-        plan_id=PlanId(plan.header.id),
-        snapshot_digest=plan.header.snapshot_digest,
-        policy_digest=plan.header.policy_digest,
-        origin=snapshot.meta.taken_at,
-        settings=text,
-        plan_path=None if options.plan_path is None else str(options.plan_path),
-        fleet_path=None if options.fleet_path is None else str(options.fleet_path),
-    )
-
-
-def _settings_text(settings: SimulationSettings) -> str:
-    return json.dumps({"driver": "simulated", "simulation": settings.model_dump(mode="json")}, sort_keys=True)
-
-
-def _campaign_id(plan: Plan, settings: str) -> CampaignId:
-    return CampaignId(hashlib.sha256(f"{plan.header.id}\n{settings}".encode()).hexdigest()[:16])
-
-
-def _migrations_done(path: Path) -> int | None:
-    """Return how many migrations are done by the journal; None: the campaign has only been created."""
-    journal = Journal.open(path)
-    try:
-        return journal.migrations_done() if journal.last else None
-    finally:
-        journal.close()
-
-
-def _prepare(directory: Path, record: CampaignRecord) -> Path:
-    """Return the path of the campaign's journal, begun where there is none."""
-    path = directory / JOURNAL_FILE
-    if path.exists():
-        journal = Journal.open(path)
-        journal.close()
-        if journal.record.campaign_id != record.campaign_id:
-            raise _other_campaign(directory, journal.record)
-        return path
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        fact = f"cannot be made: {error.strerror or error}"
-        raise OutputError(str(directory), fact, "Choose a folder that you may write to") from error
-    if any(directory.iterdir()):
-        raise OutputError(str(directory), "is not empty and holds no campaign", "Choose a new directory")
-    Journal.create(path, record, durability="process").close()
-    return path
-
-
-def _other_campaign(directory: Path, record: CampaignRecord) -> SlacktideError:
-    return ExecutionError(
-        str(directory),
-        f"holds campaign {record.campaign_id} of plan {record.plan_id}, run with other settings or another plan",
-        "Choose a new directory, or resume with the same plan, seed and failures",
-    )
+def _places(program: Program, settings: DriverSettings, options: RunOptions) -> list[AgentPlace]:
+    """Return the agents of a campaign: of real hosts each has its own, unless it is said how many there are."""
+    hosts = program.hosts.ids
+    if isinstance(settings, LiveSettings) and options.use_ray and options.agents is None:
+        return [AgentPlace(host, HostId(host)) for host in hosts]
+    most = len(os.sched_getaffinity(0)) if isinstance(settings, SimulationSettings) else 1
+    agents = options.agents or min(most, ceil(len(hosts) / HOSTS_PER_AGENT))
+    return [AgentPlace(f"{number}-of-{agents}") for number in range(agents)]
 
 
 @contextmanager
 def _campaign(
-    program: Program, journal: Path, campaign: CampaignId, settings: SimulationSettings, agents: int, *, use_ray: bool
+    program: Program,
+    directory: Path,
+    campaign: CampaignId,
+    begin: Callable[[], CampaignRecord],
+    settings: DriverSettings,
+    places: list[AgentPlace],
+    *,
+    use_ray: bool,
 ) -> Iterator[_Campaign]:
-    """Have a campaign that can be stepped, on Ray or within this process."""
-    rules = Rules(approve_as=SIMULATION_APPROVES)
-    migration = program.policy.migration
+    """Have a campaign that can be stepped, on Ray or within this process; ``begin`` is called once all is there."""
+    approves = settings.approve_as if isinstance(settings, LiveSettings) else SIMULATION_APPROVES
+    rules, durability, journal = Rules(approve_as=approves), durability_of(settings), directory / JOURNAL_FILE
     if not use_ray:
-        local = LocalCampaign(program, journal, campaign, rules, settings, agents)
+        begin()
+        local = LocalCampaign(program, journal, campaign, rules, settings, len(places), durability)
         try:
             yield local
         finally:
@@ -274,17 +233,11 @@ def _campaign(
         return
     from slacktide.executors import actors  # Ray takes seconds to import, and is not needed without it
 
-    record = _journal_record(journal, campaign)
-    with actors.cluster(agents):
-        terms = actors.CoordinatorTerms(VirtualClock(record.origin), rules, "process", Quiet(migration))
-        on_ray = actors.RayCampaign(program, journal, campaign, terms, (settings, migration), agents)
+    pinned = [place.host for place in places if place.host is not None]
+    with actors.cluster(len(os.sched_getaffinity(0)), hosts=pinned):
+        on_ray = actors.RayCampaign(campaign, places)
         try:
+            on_ray.begin(program, journal, begin(), actors.CampaignTerms(settings, rules, durability))
             yield on_ray
         finally:
             on_ray.close()
-
-
-def _journal_record(path: Path, campaign: CampaignId) -> CampaignRecord:
-    journal = Journal.open(path, campaign)
-    journal.close()
-    return journal.record

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from slacktide.errors import ExecutionError, UsageError
+from slacktide.executors.probes.heartbeats import Heartbeats, listening_socket
+from slacktide.executors.probes.namespaces import socket_in
 from slacktide.lab import certificates, network
 from slacktide.lab import host as hosts
 from slacktide.lab.guest_image import Accelerator, accelerator, guest_image
 from slacktide.lab.guests import Guest, guests_on, start_guests
-from slacktide.lab.heartbeats import Heartbeats, listening_socket
 from slacktide.lab.layout import ROOT, Lab, LabHost, LabSettings, read_lab, refuse_wrong_name
-from slacktide.lab.namespaces import first_process_in, namespaces_of, socket_in
+from slacktide.lab.namespaces import first_process_in, namespaces_of
 from slacktide.lab.places import make_places, remove_places
 from slacktide.lab.requirements import refuse_if_missing, refuse_if_too_large
 
@@ -161,6 +162,25 @@ def add_host(name: str) -> LabHost:
             raise
         lab.save()
     return host
+
+
+def reboot(name: str, host_name: str) -> None:
+    """Switch a host of a lab off as a power cut does, and on again; guests that ran on it are off afterwards.
+
+    Raises
+    ------
+    UsageError
+        If there is no such lab or host.
+    ExecutionError
+        If the host does not come back.
+    """
+    lab = read_lab(name)
+    host = next((host for host in lab.hosts if host.name == host_name), None)
+    if host is None:
+        raise UsageError(f"lab {name}", f"has no host {host_name}", "See `slacktide lab status`")
+    hosts.power_off(host)
+    hosts.power_on(host)
+    hosts.wait_for_libvirtd(host, hosts.start_libvirtd(host))
 
 
 def down(name: str) -> bool:

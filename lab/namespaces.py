@@ -1,17 +1,10 @@
-"""Network namespaces by name: the processes in one, and sockets of this process in one."""
+"""The network namespaces of labs, and the processes in them."""
 
-import ctypes
 import os
 import re
-import socket
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
-NAMESPACES: Final = Path("/run/netns")
-"""Where `ip netns` keeps namespaces by name."""
-CLONE_NEWNET: Final = 0x40000000
+from slacktide.executors.probes.namespaces import NAMESPACES
 
 
 def namespaces_of(lab: str) -> list[str]:
@@ -61,33 +54,3 @@ def _numbers(process: int) -> list[str]:
     except OSError:
         return []
     return next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
-
-
-def socket_in(namespace: str, make: Callable[[], socket.socket]) -> socket.socket:
-    """Return the socket that ``make`` gives, which then belongs to ``namespace`` for as long as it is open.
-
-    A thread enters the namespace, makes it and ends; this process stays where it is.
-
-    Raises
-    ------
-    OSError
-        If the namespace cannot be entered or the socket cannot be made.
-    """
-    made: list[socket.socket | OSError] = []
-
-    def enter() -> None:
-        try:
-            with (NAMESPACES / namespace).open() as file:
-                if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) != 0:
-                    number = ctypes.get_errno()
-                    raise OSError(number, os.strerror(number), namespace)
-            made.append(make())
-        except OSError as error:
-            made.append(error)
-
-    thread = threading.Thread(target=enter, name=f"enter {namespace}")
-    thread.start()
-    thread.join()
-    if isinstance(made[0], OSError):
-        raise made[0]
-    return made[0]

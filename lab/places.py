@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Final
 
 from slacktide.atomic import write_file
+from slacktide.executors.probes.namespaces import NAMESPACES
 from slacktide.lab.commands import run
 from slacktide.lab.host import BINDS
 from slacktide.lab.layout import ROOT, SETTINGS_FILE, Lab
-from slacktide.lab.namespaces import NAMESPACES
 
 FILE: Final = "places.json"
 

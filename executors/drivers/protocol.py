@@ -31,6 +31,8 @@ class MigrationRequest(NamedTuple):
     target: HostId
     strategy: str
     bandwidth_mbit_s: int
+    blackout_limit_ms: int
+    """The VM's, or the policy's."""
     predicted_brownout_s: float
     """The plan's estimates by :mod:`slacktide.planner.precopy`, for drivers that simulate or watch over progress."""
     predicted_blackout_ms: float
@@ -124,4 +126,8 @@ class Driver(Protocol):
 
     def inspect(self, requests: Sequence[PatchRequest]) -> list[HostCondition]:
         """Return how far these hosts' patches are."""
+        ...
+
+    def close(self) -> None:
+        """Let go of hosts; what is under way goes on by itself."""
         ...

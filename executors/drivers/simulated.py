@@ -233,3 +233,6 @@ class SimulatedDriver:
         if host in self._returned:
             return "returned"
         return "running" if host in self._patching else "not-started"
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""

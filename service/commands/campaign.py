@@ -1,7 +1,7 @@
 """``slacktide run`` and ``report``: a plan carried out, and what came of it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -13,11 +13,13 @@ from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.destinations import check_campaign
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import held_interrupts
+from slacktide.service.live_run import live_settings, preflight_or_refuse, refuse_simulation
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
     from slacktide.executors.coordinator import Progress
+    from slacktide.executors.drivers.live.settings import LiveSettings
     from slacktide.executors.drivers.settings import Failures
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
@@ -36,11 +38,18 @@ def run(
     lost_hosts: PerMille = 0.0,
     overruns: PerMille = 0.0,
     overrun_factor: Annotated[float, Parameter(validator=Number(gte=1))] = 2.0,
+    driver: Literal["simulated", "libvirt"] = "simulated",
+    connections: Path | None = None,
+    patch_command: str | None = None,
+    shared_path: tuple[str, ...] = (),
+    probe_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65535))] = None,
+    probe_namespace: str | None = None,
+    approve_as: str | None = None,
     agents: Count | None = None,
     ray: Annotated[bool, Parameter(negative="--no-ray")] = True,
     as_json: AsJson = False,
 ) -> int:
-    """Carry a plan out on simulated hosts, on a virtual clock, and write the report.
+    """Carry a plan out and write the report: on simulated hosts and a virtual clock, or on real ones.
 
     A plan of another fleet, or one whose audit finds an error, is refused. A campaign that was stopped goes on when the
     same command is given again; of one that has finished the report is printed. The exit code is 1 if a planned host
@@ -53,7 +62,7 @@ def run(
     seed
         Decides the simulated durations, blackouts and failures.
     failures
-        Attempts to migrate that fail, per mille.
+        Simulated attempts to migrate that fail, per mille.
     retryable_share
         Share of them that another attempt may mend.
     lost_hosts
@@ -62,14 +71,32 @@ def run(
         Hosts whose patch takes longer than planned, per mille.
     overrun_factor
         How many times as long.
+    driver
+        `simulated` moves nothing; `libvirt` migrates VMs between real hosts and patches these.
+    connections
+        Where each host's libvirtd answers. [default: beside the fleet, its name and "-connections.json"]
+    patch_command
+        Patches and reboots a drained host, which `{host}` in it stands for; a host has returned when the command has
+        ended with 0 and its libvirtd answers. Needed with `--driver libvirt`.
+    shared_path
+        Folder that all hosts see, whose disks are not copied; repeat it for more.
+    probe_port
+        UDP port at which guests' heartbeats are heard, to see blackouts from outside. [default: none are heard]
+    probe_namespace
+        Network namespace of this machine in which they are heard.
+    approve_as
+        Who lets waves begin whose gate asks for approval.
     agents
-        Agent processes. [default: one for every 5,000 hosts, at most one for each processor]
+        Agent processes. [default: one for each real host; one for every 5,000 simulated ones, at most one for each
+        processor]
     ray
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
     """
+    from slacktide.executors.campaign_directory import JOURNAL_FILE
+    from slacktide.executors.connections_file import connections_beside
     from slacktide.executors.drivers.settings import Failures
     from slacktide.executors.report import PAGE_FILE
-    from slacktide.executors.run import JOURNAL_FILE, RunOptions, finished_report
+    from slacktide.executors.run import RunOptions, finished_report, simulation
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
     check_campaign(directory, JOURNAL_FILE)
@@ -86,11 +113,18 @@ def run(
         overruns_per_mille=overruns,
         overrun_factor=overrun_factor,
     )
-    before = finished_report(snapshot, plan, directory, seed=seed, failures=wrong)
+    live = None
+    if driver == "libvirt":
+        refuse_simulation({"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns})
+        where = connections or connections_beside(path)
+        live = live_settings(where, patch_command, shared_path, (probe_port, probe_namespace), approve_as)
+    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong))
     if before is not None and (directory / PAGE_FILE).is_file():
         return _show(before, plan, directory / PAGE_FILE, as_json=as_json)
     try:
-        done = before or _run(snapshot, plan, directory, seed, wrong, options)
+        if live is not None and not (directory / JOURNAL_FILE).is_file():
+            preflight_or_refuse(snapshot, plan, live)
+        done = before or _run(snapshot, plan, directory, seed, wrong, live, options)
         page = _write_page(directory, snapshot, plan, done)
     except KeyboardInterrupt:
         if not (directory / JOURNAL_FILE).is_file():
@@ -131,7 +165,13 @@ def report(
 
 
 def _run(
-    snapshot: "FleetSnapshot", plan: "Plan", directory: Path, seed: int, failures: "Failures", options: "RunOptions"
+    snapshot: "FleetSnapshot",
+    plan: "Plan",
+    directory: Path,
+    seed: int,
+    failures: "Failures",
+    live: "LiveSettings | None",
+    options: "RunOptions",
 ) -> "CampaignReport":
     from slacktide.executors.run import run_campaign
     from slacktide.service.campaign_text import progress_words
@@ -152,6 +192,7 @@ def _run(
             directory,
             seed=seed,
             failures=failures,
+            live=live,
             progress=tell_progress,
             resumed=tell_resumed,
             options=options,
@@ -159,8 +200,8 @@ def _run(
 
 
 def _read_report(path: Path) -> "CampaignReport":
+    from slacktide.executors.campaign_directory import JOURNAL_FILE
     from slacktide.executors.report import SUMMARY_FILE, read_report
-    from slacktide.executors.run import JOURNAL_FILE
 
     if not path.is_dir():
         fact = "is not a directory" if path.exists() else "there is no such directory"

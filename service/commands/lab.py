@@ -83,6 +83,17 @@ def add_host(*, name: Name = "lab", as_json: AsJson = False) -> int:
 
 
 @lab.command
+def reboot(host: Annotated[str, Parameter(help="Name of the host, such as h1.")], /, *, name: Name = "lab") -> int:
+    """Switch a host off and on again: what a patch of it ends with. Guests that are on it end."""
+    with progress(f"Rebooting {host}"):
+        from slacktide.lab.lifecycle import reboot as switch
+
+        switch(name, host)
+    show(f"Host {host} of lab {name} is back")
+    return OK
+
+
+@lab.command
 def down(*, name: Name = "lab") -> int:
     """Take a lab down without a trace, whatever is left of it."""
     with progress("Taking the lab down"):

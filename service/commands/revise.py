@@ -114,8 +114,8 @@ def _so_far(
 
     if campaign is None:
         return progress_at(snapshot, parent, at_s, lost_hosts=lost, failed=failed)
+    from slacktide.executors.campaign_directory import JOURNAL_FILE
     from slacktide.executors.campaign_progress import journaled_state, progress_of
-    from slacktide.executors.run import JOURNAL_FILE
 
     if not (campaign / JOURNAL_FILE).is_file():
         raise UsageError(str(campaign), "holds no campaign", "Give the directory that `slacktide run -o` made")

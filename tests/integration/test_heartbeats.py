@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from slacktide.lab.heartbeats import Heartbeats, listening_socket
+from slacktide.executors.probes.heartbeats import Heartbeats, listening_socket
 
 pytestmark = pytest.mark.integration
 

@@ -4,10 +4,10 @@ import pytest
 from cryptography import x509
 
 from slacktide.errors import UsageError
+from slacktide.executors.probes.heartbeats import Gap
 from slacktide.lab import requirements
 from slacktide.lab.certificates import new_authority, new_pair, read_authority, write_authority
 from slacktide.lab.guests import Guest, domain_xml
-from slacktide.lab.heartbeats import Gap
 from slacktide.lab.layout import Lab, LabHost, LabSettings, read_lab
 from slacktide.lab.lifecycle import down
 

@@ -1,0 +1,1 @@
+"""The driver for real hosts, through libvirt: one module for each thing it has to know."""

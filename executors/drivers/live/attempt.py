@@ -1,0 +1,264 @@
+"""One attempt to migrate one VM, from its check to its confirmation; read :meth:`Attempt._run` as the contents.
+
+libvirt's call blocks until the migration is over, so it has a thread of its own, and so has the attempt.  What the
+hypervisors tell meanwhile gives the stages their moments.  When the call has ended, however it did, both hypervisors
+are asked where the VM is; nothing is concluded from the call alone.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from slacktide.errors import DriverError
+from slacktide.executors import events
+from slacktide.executors.drivers.live.asking import Answers, ask_both, clear
+from slacktide.executors.drivers.live.checking import checked
+from slacktide.executors.drivers.live.convergence import Ladder
+from slacktide.executors.drivers.live.copying import BYTES_PER_MIB, Copying
+from slacktide.executors.drivers.live.errors import lasting, words
+from slacktide.executors.drivers.live.hypervisors import Heard, Hypervisors
+from slacktide.executors.drivers.live.pace import Pace
+from slacktide.executors.drivers.live.peers import Peer
+from slacktide.executors.drivers.live.requests import Asked, asked
+from slacktide.executors.drivers.live.stages import Stages
+from slacktide.executors.drivers.live.verdict import GuestState, Place
+from slacktide.executors.drivers.protocol import MigrationRequest
+from slacktide.executors.events import Event, Stage
+from slacktide.executors.probes.probe import Probe
+from slacktide.ids import HostId
+from slacktide.planner.policy import MigrationRules
+
+if TYPE_CHECKING:
+    import libvirt
+
+LOOK_S: Final = 0.1
+"""How often a copy is looked at: ten times in the shortest there is."""
+ASK_AGAIN_S: Final = 0.5
+"""Pause between two questions where a VM is, while a hypervisor does not answer or is not finished."""
+CANCEL_S: Final = 15.0
+"""How long libvirt's call may go on after it was told to stop; then the hypervisors are asked without waiting for it.
+A host whose link is cut holds it until its TCP connections give up."""
+PROBE_S: Final = 5.0
+"""How long a probe waits to see a guest again on its target."""
+BEFORE_S: Final = 1.0
+"""What a probe looks at before the copy, to know how often it sees the guest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all attempts of an agent share."""
+
+    hypervisors: Hypervisors
+    rules: MigrationRules
+    peer: Callable[[HostId], Peer]
+    shared_paths: tuple[PurePosixPath, ...]
+    """Folders that all hosts see: what lies there is not copied."""
+    probe: Probe | None
+    now_s: Callable[[], float]
+    """Seconds from the campaign's origin."""
+    report: Callable[[Event], None]
+
+
+class Attempt:
+    """Carries one request out, in the background."""
+
+    def __init__(self, request: MigrationRequest, around: Surroundings) -> None:
+        self.request = request
+        self._around = around
+        self._stages = Stages(request, around.report)
+        self._ladder = Ladder(
+            request.strategy,
+            request.predicted_brownout_s,
+            request.predicted_blackout_ms,
+            request.blackout_limit_ms,
+            around.rules,
+        )
+        self._began_s = time.time()
+        self._copying = Copying(
+            request, self._ladder, Pace(request.bandwidth_mbit_s, around.rules.goodput), around.report
+        )
+        self._cancelled: str | None = None
+        self._cancelled_at = 0.0
+        self._ended = threading.Event()
+
+    def begin(self) -> None:
+        """Begin it."""
+        self._start(self._run)
+
+    def adopt(self, stage: Stage) -> None:
+        """Take charge of an attempt that an earlier agent began, which libvirt carries on by itself."""
+        self._stages.reached = stage
+        self._start(lambda: self._settle(None, "the agent that began it ended before it was over"))
+
+    def _start(self, target: Callable[[], None]) -> None:
+        threading.Thread(target=target, name=f"migration {self.request.migration_id}", daemon=True).start()
+
+    @property
+    def over(self) -> bool:
+        """Whether its outcome has been reported."""
+        return self._ended.is_set()
+
+    def hear(self, heard: Heard) -> None:
+        """Take note of what a hypervisor told of this VM."""
+        self._stages.hear(heard)
+
+    def cancel(self, reason: str) -> None:
+        """Have it stopped, if the guest has not moved yet."""
+        self._cancelled, self._cancelled_at = self._cancelled or reason, time.monotonic()
+
+    def _run(self) -> None:
+        request = self.request
+        if self._around.probe is not None:
+            self._around.probe.watch(request.vm_id)
+        try:
+            peer = self._around.peer(request.target)
+            domain, guest = checked(self._around.hypervisors, request, self._around.shared_paths)
+            self._around.hypervisors.connection(request.target)  # from now on it is heard
+        except DriverError as error:
+            self._fail(str(error), retryable=error.retryable)
+            return
+        self._stages.reach(Stage.RESERVED, self._around.now_s())
+        wanted = asked(request, guest, self._ladder, self._copying.pace, encrypted=peer.encrypted)
+        call = _Call(domain, peer.uri, wanted)
+        self._look_after(domain, call)
+        self._settle(call.error, "libvirt's call did not end" if call.error is None else words(call.error))
+
+    def _look_after(self, domain: "libvirt.virDomain", call: "_Call") -> None:
+        """Return once libvirt's call has ended, or is not worth waiting for any more."""
+        while not call.ended.wait(LOOK_S):
+            if self._cancelled is None:
+                self._copying.look(domain, self._around.now_s())
+                continue
+            self._abort(domain)
+            if time.monotonic() > self._cancelled_at + CANCEL_S:
+                return
+
+    def _abort(self, domain: "libvirt.virDomain") -> None:
+        import libvirt
+
+        try:
+            domain.abortJob()
+        except libvirt.libvirtError:
+            return  # there is no job any more, or the guest has moved: the end of the call says which
+
+    def _settle(self, error: "libvirt.libvirtError | None", why: str) -> None:
+        """Ask both hypervisors until it is clear where the VM is, leave one copy of it, and report."""
+        answers = self._cleared()
+        place = answers.verdict.place
+        if place is Place.TARGET:
+            self._finish()
+        elif place is Place.SOURCE:
+            again = self._cancelled is None and not (error is not None and lasting(error))
+            self._fail(f"stopped: {self._cancelled}" if self._cancelled else why, retryable=again)
+        else:
+            self._report_absence(answers, why)
+
+    def _cleared(self) -> Answers:
+        """Return what both hypervisors say once the VM is in one place, and nothing else is left of it."""
+        request, hypervisors = self.request, self._around.hypervisors
+        while True:
+            answers = ask_both(hypervisors, request.vm_id, request.source, request.target)
+            found = answers.verdict
+            try:
+                if found.place is not Place.MOVING:
+                    clear(hypervisors, found, request.vm_id, request.source, request.target)
+                    return answers
+                if answers.source is GuestState.MIGRATING:
+                    self._watch(hypervisors.connection(request.source))
+            except DriverError:
+                pass  # it is asked again
+            time.sleep(ASK_AGAIN_S)
+
+    def _watch(self, source: "libvirt.virConnect") -> None:
+        """Look after a migration whose call is not ours, or ended before it."""
+        import libvirt
+
+        try:
+            domain = source.lookupByName(self.request.vm_id)
+        except libvirt.libvirtError:
+            return  # it is over, or the host is lost: the next question says which
+        if self._cancelled is None:
+            self._copying.look(domain, self._around.now_s())
+        else:
+            self._abort(domain)
+
+    def _report_absence(self, answers: Answers, why: str) -> None:
+        """Report a VM that does not run once: ended by itself or somebody, lost, or there twice."""
+        request, twice = self.request, answers.verdict.place is Place.TWICE
+        where = f"on {request.source} it {answers.source.value}, on {request.target} it {answers.target.value}"
+        by_somebody = self._stages.ended_by
+        if by_somebody is not None and not twice:
+            self._fail(f"the guest {by_somebody} during its migration: {where}", retryable=False)
+            return
+        fact = "runs on both hosts" if twice else "runs nowhere"
+        error = f"{fact}: {where}; {why}"
+        self._end(events.VmLost(self._around.now_s(), request.migration_id, request.attempt, error))
+
+    def _fail(self, error: str, *, retryable: bool) -> None:
+        request, now_s = self.request, self._around.now_s()
+        stage = self._stages.last_before_return.name.lower()
+        self._end(
+            events.MigrationFailed(now_s, request.migration_id, request.attempt, stage, error, retryable=retryable)
+        )
+
+    def _finish(self) -> None:
+        """Report a VM that runs on its target and nowhere else."""
+        request, probe, stages = self.request, self._around.probe, self._stages
+        statistics = stages.statistics or _statistics(self._around.hypervisors, request)
+        late_ms = stages.finish(statistics, self._around.now_s())
+        seen = None
+        if probe is not None:
+            probe.wait(request.vm_id, PROBE_S)
+            switched_s = stages.switched_wall_s if self._ladder.switched else None
+            seen = probe.read(request.vm_id, self._began_s - BEFORE_S, switched_s, time.time())
+        sent = statistics.get("data_processed")
+        self._end(
+            events.MigrationDone(
+                self._around.now_s(),
+                request.migration_id,
+                request.attempt,
+                transfer_mib=None if sent is None else round(sent / BYTES_PER_MIB, 2),
+                probe_blackout_ms=None if seen is None else round(seen.blackout_ms, 3),
+                probe_resolution_ms=None if seen is None else round(seen.resolution_ms, 3),
+                blackout_ms=late_ms,
+            )
+        )
+
+    def _end(self, outcome: Event) -> None:
+        self._around.report(outcome)
+        self._ended.set()
+
+
+class _Call:
+    """libvirt's blocking call, in a thread of its own."""
+
+    def __init__(self, domain: "libvirt.virDomain", peer: str, wanted: Asked) -> None:
+        self.ended = threading.Event()
+        self.error: libvirt.libvirtError | None = None
+        self._wanted = wanted
+        threading.Thread(target=self._migrate, args=(domain, peer), name="libvirt migration", daemon=True).start()
+
+    def _migrate(self, domain: "libvirt.virDomain", peer: str) -> None:
+        import libvirt
+
+        try:
+            domain.migrateToURI3(peer, self._wanted.parameters, self._wanted.flags)
+        except libvirt.libvirtError as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+
+def _statistics(hypervisors: Hypervisors, request: MigrationRequest) -> Mapping[str, Any]:
+    """Return what the target knows of a migration whose end was not heard; nothing after post-copy."""
+    import libvirt
+
+    try:
+        domain = hypervisors.connection(request.target).lookupByName(request.vm_id)
+        found: dict[str, Any] = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
+    except (DriverError, libvirt.libvirtError):
+        return {}
+    return found

@@ -1,0 +1,159 @@
+"""The driver for real hosts: requests to attempts and patches, and what comes of them."""
+
+import queue
+from collections.abc import Sequence
+from datetime import datetime
+
+from slacktide.clock import Clock
+from slacktide.errors import DriverError
+from slacktide.executors import events
+from slacktide.executors.drivers.live.asking import ask_both
+from slacktide.executors.drivers.live.attempt import Attempt, Surroundings
+from slacktide.executors.drivers.live.hypervisors import Heard, Hypervisors
+from slacktide.executors.drivers.live.patching import Patching
+from slacktide.executors.drivers.live.peers import Peer, peer_of
+from slacktide.executors.drivers.live.settings import LiveSettings
+from slacktide.executors.drivers.live.verdict import Place
+from slacktide.executors.drivers.protocol import (
+    Adoption,
+    CancelRequest,
+    Condition,
+    HostCondition,
+    MigrationRequest,
+    NotifyRequest,
+    PatchRequest,
+    VmLocation,
+)
+from slacktide.executors.events import Event
+from slacktide.executors.probes.probe import heartbeat_probe
+from slacktide.ids import HostId, MigrationId
+from slacktide.planner.policy import MigrationRules
+
+
+class LiveDriver:
+    """Migrates VMs by libvirt and patches hosts by a command; everything goes on in the background."""
+
+    def __init__(self, settings: LiveSettings, rules: MigrationRules, origin: datetime, clock: Clock) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._origin = origin
+        self._clock = clock
+        self._news: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._attempts: dict[MigrationId, Attempt] = {}
+        """The newest of each migration."""
+        self._by_vm: dict[str, Attempt] = {}
+        self._patches: dict[HostId, Patching] = {}
+        self._hypervisors = Hypervisors(settings.addresses, self._now_s, self._hear)
+        probe = settings.probe
+        self._around = Surroundings(
+            hypervisors=self._hypervisors,
+            rules=rules,
+            peer=self._peer,
+            shared_paths=settings.shared_paths,
+            probe=None if probe is None else heartbeat_probe(probe.port, probe.namespace),
+            now_s=self._now_s,
+            report=self._news.put,
+        )
+
+    def _now_s(self) -> float:
+        return (self._clock.now() - self._origin).total_seconds()
+
+    def _peer(self, host: HostId) -> Peer:
+        address = self._settings.addresses.get(host)
+        if address is None:
+            raise DriverError(f"host {host}", "has no address", "Name it in the connections file")
+        return peer_of(host, address, allow_unencrypted=self._rules.allow_unencrypted)
+
+    def _hear(self, heard: Heard) -> None:
+        attempt = self._by_vm.get(heard.vm_id)
+        if attempt is not None:
+            attempt.hear(heard)
+
+    def notify(self, requests: Sequence[NotifyRequest]) -> None:
+        """Tell guests that ask; none is made to answer."""
+        for request in requests:
+            self._news.put(events.MigrationWaiting(self._now_s(), request.migration_id))
+
+    def migrate(self, requests: Sequence[MigrationRequest]) -> None:
+        """Begin migrations."""
+        for request in requests:
+            attempt = self._known(request)
+            if attempt is not None:
+                attempt.begin()
+
+    def _known(self, request: MigrationRequest) -> Attempt | None:
+        """Return an attempt at a request that is new; None: it is known."""
+        before = self._attempts.get(request.migration_id)
+        if before is not None and before.request.attempt >= request.attempt:
+            return None
+        attempt = Attempt(request, self._around)
+        self._attempts[request.migration_id] = self._by_vm[request.vm_id] = attempt
+        return attempt
+
+    def cancel(self, requests: Sequence[CancelRequest]) -> None:
+        """Stop attempts; one whose guest has moved goes on."""
+        for request in requests:
+            attempt = self._attempts.get(request.migration_id)
+            if attempt is not None and attempt.request.attempt == request.attempt:
+                attempt.cancel(request.reason)
+
+    def patch(self, requests: Sequence[PatchRequest]) -> None:
+        """Begin to patch hosts."""
+        for request in requests:
+            if request.host_id not in self._patches:
+                patching = Patching(
+                    request, self._settings.patch_command, self._hypervisors, self._now_s, self._news.put
+                )
+                self._patches[request.host_id] = patching
+                patching.begin()
+
+    def poll(self, now_s: float) -> list[Event]:
+        """Return what happened and was not returned before, in order of time."""
+        found: list[Event] = []
+        while True:
+            try:
+                found.append(self._news.get_nowait())
+            except queue.Empty:
+                return sorted(found, key=lambda event: event.at_s)
+
+    def next_s(self) -> float | None:
+        """Return null: what is under way ends when it ends."""
+        return None
+
+    def adopt(self, adoption: Adoption) -> None:
+        """Find at the hypervisors what an earlier agent began; patches are run again."""
+        for request, stage in adoption.migrations:
+            attempt = self._known(request)
+            if attempt is not None:
+                attempt.adopt(stage)
+        self.patch(adoption.patches)
+
+    def locate(self, requests: Sequence[MigrationRequest]) -> list[VmLocation]:
+        """Return where the VMs of these migrations are, by asking both hosts.
+
+        While one does not answer, or the migration goes on, it counts as under way: this agent watches it.
+        """
+        return [self._location(request) for request in requests]
+
+    def _location(self, request: MigrationRequest) -> VmLocation:
+        found = ask_both(self._hypervisors, request.vm_id, request.source, request.target).verdict
+        attempt = self._attempts.get(request.migration_id)
+        watched = attempt is not None and not attempt.over
+        under_way = request.migration_id if watched or found.place not in (Place.SOURCE, Place.TARGET) else None
+        return VmLocation(request.vm_id, request.target if found.place is Place.TARGET else request.source, under_way)
+
+    def inspect(self, requests: Sequence[PatchRequest]) -> list[HostCondition]:
+        """Return how far these hosts' patches are."""
+        return [HostCondition(request.host_id, self._condition(request.host_id)) for request in requests]
+
+    def _condition(self, host: HostId) -> Condition:
+        patching = self._patches.get(host)
+        if patching is None:
+            return "not-started"
+        return "returned" if patching.returned else "running"
+
+    def close(self) -> None:
+        """Let go of hosts and of the probe; what is under way goes on by itself."""
+        if self._around.probe is not None:
+            self._around.probe.close()
+        self._hypervisors.close()

@@ -1,0 +1,85 @@
+"""The patch of a drained host: a command of the operator's, and then its libvirtd's word that it is back."""
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from slacktide.errors import DriverError
+from slacktide.executors import events
+from slacktide.executors.drivers.live.hypervisors import Hypervisors
+from slacktide.executors.drivers.protocol import PatchRequest
+from slacktide.executors.events import Event
+
+HOST: Final = "{host}"
+"""Stands for the host's id in the command."""
+ASK_AGAIN_S: Final = 0.5
+WORDS: Final = 300
+"""Characters of what a failed command said that are told: its last lines, where the reason is."""
+
+
+class Patching:
+    """The patch of one host, in the background.
+
+    The command runs where the agent does, with ``SLACKTIDE_HOST`` and ``SLACKTIDE_PATCH_LEVEL`` in its environment.
+    An agent that takes over from one that ended runs it again, so it has to be one that may be run twice.
+    """
+
+    def __init__(
+        self,
+        request: PatchRequest,
+        command: Sequence[str],
+        hypervisors: Hypervisors,
+        now_s: Callable[[], float],
+        report: Callable[[Event], None],
+    ) -> None:
+        self.request = request
+        self._command = [word.replace(HOST, request.host_id) for word in command]
+        self._hypervisors = hypervisors
+        self._now_s = now_s
+        self._report = report
+        self.returned = False
+
+    def begin(self) -> None:
+        """Begin it."""
+        self._report(events.PatchStarted(self._now_s(), self.request.host_id))
+        threading.Thread(target=self._run, name=f"patch {self.request.host_id}", daemon=True).start()
+
+    def _run(self) -> None:
+        host = self.request.host_id
+        environment = os.environ | {"SLACKTIDE_HOST": host, "SLACKTIDE_PATCH_LEVEL": self.request.patch_level}
+        try:
+            done = subprocess.run(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                env=environment,
+                check=False,
+            )
+        except OSError as error:
+            self._fail(f"{self._command[0]} cannot be run: {error.strerror or error}")
+            return
+        if done.returncode != 0:
+            said = " ".join((done.stderr or done.stdout).split())[-WORDS:] or "nothing"
+            self._fail(f"{self._command[0]} ended with {done.returncode} and said: {said}")
+            return
+        self._wait_for_host()
+
+    def _fail(self, reason: str) -> None:
+        self._report(events.PatchFailed(self._now_s(), self.request.host_id, reason))
+
+    def _wait_for_host(self) -> None:
+        """Report the host's return once its libvirtd answers; that it takes too long is the coordinator's to say."""
+        while True:
+            try:
+                self._hypervisors.connection(self.request.host_id)
+            except DriverError:
+                time.sleep(ASK_AGAIN_S)
+            else:
+                self.returned = True
+                self._report(events.HostReturned(self._now_s(), self.request.host_id))
+                return

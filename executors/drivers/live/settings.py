@@ -1,0 +1,35 @@
+"""How a campaign on real hosts is carried out."""
+
+from pathlib import PurePosixPath
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slacktide.executors.connections_file import HostAddress
+from slacktide.executors.probes.heartbeats import PORT
+from slacktide.ids import HostId
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProbeSettings(_Part):
+    """Where guests' heartbeats are heard."""
+
+    port: int = Field(default=PORT, ge=1, le=65535)
+    namespace: str | None = None
+    """Network namespace of the agent's machine; null: its own."""
+
+
+class LiveSettings(_Part):
+    """What a driver for real hosts has to know beside the plan."""
+
+    addresses: dict[HostId, HostAddress]
+    patch_command: tuple[str, ...] = Field(min_length=1)
+    """Patches and reboots a drained host: ``{host}`` in it stands for the host's id."""
+    shared_paths: tuple[PurePosixPath, ...] = ()
+    """Folders that all hosts see."""
+    probe: ProbeSettings | None = None
+    """Null: blackouts are known by the hypervisor's count alone."""
+    approve_as: str | None = None
+    """Who approves waves whose gate asks for it; null: a person has to."""

@@ -1,0 +1,45 @@
+"""From settings to the driver that they are for; settings travel between processes, drivers do not."""
+
+import json
+from datetime import datetime
+
+from slacktide.clock import Clock, SystemClock, VirtualClock
+from slacktide.executors.coordinator import QuietUntil
+from slacktide.executors.drivers.live.settings import LiveSettings
+from slacktide.executors.drivers.protocol import Driver
+from slacktide.executors.drivers.settings import SimulationSettings
+from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
+from slacktide.planner.policy import MigrationRules
+
+DriverSettings = SimulationSettings | LiveSettings
+
+
+def make_driver(settings: DriverSettings, rules: MigrationRules, origin: datetime) -> Driver:
+    """Return a driver of its own for one agent."""
+    if isinstance(settings, SimulationSettings):
+        return SimulatedDriver(settings, rules)
+    from slacktide.executors.drivers.live.driver import LiveDriver  # needs libvirt's binding
+
+    return LiveDriver(settings, rules, origin, SystemClock())
+
+
+def clock_for(settings: DriverSettings, origin: datetime) -> Clock:
+    """Return the clock that a campaign goes by: a virtual one where hosts are simulated."""
+    return VirtualClock(origin) if isinstance(settings, SimulationSettings) else SystemClock()
+
+
+def quiet_for(settings: DriverSettings, rules: MigrationRules) -> QuietUntil | None:
+    """Return what says how long nothing comes of requests; None: nobody knows, they are real."""
+    return Quiet(rules) if isinstance(settings, SimulationSettings) else None
+
+
+def settings_text(settings: DriverSettings) -> str:
+    """Return settings as the journal keeps them."""
+    if isinstance(settings, SimulationSettings):
+        return json.dumps({"driver": "simulated", "simulation": settings.model_dump(mode="json")}, sort_keys=True)
+    return json.dumps({"driver": "libvirt", "libvirt": settings.model_dump(mode="json")}, sort_keys=True)
+
+
+def identity_text(settings: DriverSettings) -> str:
+    """Return what of the settings makes a campaign another one: of real hosts, where they answer does not."""
+    return settings_text(settings) if isinstance(settings, SimulationSettings) else '{"driver": "libvirt"}'

@@ -1,0 +1,100 @@
+"""``slacktide run --driver libvirt``: what has to be known and checked before anything is moved."""
+
+import shlex
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from slacktide.errors import ExecutionError, UsageError
+from slacktide.service.console import progress
+from slacktide.service.words import counted
+
+if TYPE_CHECKING:
+    from slacktide.datasets.snapshot import FleetSnapshot
+    from slacktide.executors.drivers.live.settings import LiveSettings
+    from slacktide.planner.plan import Plan
+
+REFUSALS_SHOWN = 20
+"""Refusals that an error lists; `slacktide preflight` lists all."""
+
+
+def live_settings(
+    connections: Path,
+    patch_command: str | None,
+    shared_paths: tuple[str, ...],
+    probe: tuple[int | None, str | None],
+    approve_as: str | None,
+) -> "LiveSettings":
+    """Return how real hosts are reached and patched.
+
+    Parameters
+    ----------
+    probe
+        Port and network namespace in which heartbeats are heard.
+
+    Raises
+    ------
+    UsageError
+        If the patch command is missing or cannot be read, or a namespace is named without a port.
+    InputError
+        If the file of connections is damaged.
+    """
+    from slacktide.executors.connections_file import read_connections
+    from slacktide.executors.drivers.live.settings import LiveSettings, ProbeSettings
+
+    port, namespace = probe
+    if port is None and namespace is not None:
+        raise UsageError("--probe-namespace", "names where to listen, but not at which port", "Give --probe-port too")
+    return LiveSettings(
+        addresses=read_connections(connections),
+        patch_command=_words(patch_command),
+        shared_paths=tuple(map(PurePosixPath, shared_paths)),
+        probe=None if port is None else ProbeSettings(port=port, namespace=namespace),
+        approve_as=approve_as,
+    )
+
+
+def _words(command: str | None) -> tuple[str, ...]:
+    remedy = "Give the command that patches and reboots a host, such as --patch-command 'ssh {host} patch-and-reboot'"
+    if command is None:
+        raise UsageError("--patch-command", "is missing: real hosts are to be patched", remedy)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError("--patch-command", f"cannot be read: {error}", remedy) from error
+    if not words:
+        raise UsageError("--patch-command", "is empty", remedy)
+    return tuple(words)
+
+
+def refuse_simulation(figures: dict[str, float]) -> None:
+    """Refuse simulated failures for real hosts.
+
+    Raises
+    ------
+    UsageError
+        With the first option that asks for some.
+    """
+    for option, value in figures.items():
+        if value:
+            raise UsageError(option, "is for simulated hosts", "Leave it out with --driver libvirt")
+
+
+def preflight_or_refuse(snapshot: "FleetSnapshot", plan: "Plan", live: "LiveSettings") -> None:
+    """Ask all hosts of a plan whether they could carry it out, before any guest is told.
+
+    Raises
+    ------
+    ExecutionError
+        If one refuses a migration, or does not answer.
+    """
+    from slacktide.executors.preflight.moves import planned_moves
+    from slacktide.executors.preflight.whole import preflight
+
+    with progress("Asking hosts") as told:
+        found = preflight(planned_moves(snapshot, plan), live.addresses, told, live.shared_paths)
+    if found:
+        lines = [f"{one.vm_id} from {one.source} to {one.target}: {one.fact}. {one.remedy}" for one in found]
+        more = f"\n  and {len(lines) - REFUSALS_SHOWN} more" if len(lines) > REFUSALS_SHOWN else ""
+        listed = "".join(f"\n  {line}" for line in lines[:REFUSALS_SHOWN])
+        fact = f"{counted(len(found), 'obstacle')} on the hosts; nothing was touched:{listed}{more}\n"
+        raise ExecutionError(f"plan {plan.header.id}", fact, "Remove them, and give the command again")
