@@ -6,6 +6,7 @@ another meaning, and a type is never taken away while a journal of its version c
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -38,6 +39,11 @@ def _body_fields(kind: type[Event]) -> tuple[str, ...]:
     return tuple(name for name in field_names(kind) if name not in ("at_s", kind.subject_field))
 
 
+def _optional_fields(kind: type[Event]) -> frozenset[str]:
+    """Return the fields that are left out where they are null: those that came after the first journals."""
+    return frozenset(field.name for field in fields(kind) if field.default is None)
+
+
 _BODY_FIELDS: Final = {kind: _body_fields(kind) for kind in EVENT_TYPES.values()}
 _to_text: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -50,6 +56,7 @@ def _attempt_body(attempt: int) -> str:
 def _encoder(kind: type[Event]) -> Callable[[Any], Row]:
     """Return the function that makes rows of events of one kind; a campaign has a dozen events for every migration."""
     name, names, subject_field = kind.type, _BODY_FIELDS[kind], kind.subject_field
+    optional = _optional_fields(kind)
     if names == ("attempt",):
         return lambda event: Row(event.at_s, name, event.migration_id, _attempt_body(event.attempt))
 
@@ -58,7 +65,14 @@ def _encoder(kind: type[Event]) -> Callable[[Any], Row]:
         body = _to_text({field: getattr(event, field) for field in names}) if names else None
         return Row(event.at_s, name, subject, body)
 
-    return encode_one
+    def encode_some(event: Event) -> Row:
+        subject = None if subject_field is None else getattr(event, subject_field)
+        body = {
+            field: value for field in names if (value := getattr(event, field)) is not None or field not in optional
+        }
+        return Row(event.at_s, name, subject, _to_text(body))
+
+    return encode_some if optional else encode_one
 
 
 _ENCODERS: Final = {kind: _encoder(kind) for kind in EVENT_TYPES.values()}

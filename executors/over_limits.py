@@ -38,8 +38,13 @@ def with_limits(migrations: pl.DataFrame, snapshot: FleetSnapshot, plan: Plan) -
 
 
 def blackouts_over(migrations: pl.DataFrame) -> BlackoutsOver | None:
-    """Return the live migrations whose measured blackout is above ``blackout_limit_ms``; None: there is none."""
-    over = migrations.filter(
+    """Return the live migrations whose measured blackout is above ``blackout_limit_ms``; None: there is none.
+
+    The longer count counts, the probe's less what it cannot see.
+    """
+    seen_ms = pl.col("probe_blackout_ms") - pl.col("probe_resolution_ms")
+    longer = migrations.with_columns(blackout_ms=pl.max_horizontal("blackout_ms", seen_ms))
+    over = longer.filter(
         (pl.col("state") == "done") & ~RESTARTED & (pl.col("blackout_ms") > pl.col("blackout_limit_ms"))
     )
     if over.is_empty():

@@ -20,7 +20,7 @@ from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState, Ho
 from slacktide.executors.events import Stage
 from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.over_limits import over_limits, with_limits
-from slacktide.executors.report_figures import blackouts, exposure, makespan, not_patched, restarts
+from slacktide.executors.report_figures import blackouts, counts_differ, exposure, makespan, not_patched, restarts
 from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary
 from slacktide.executors.report_tables import (
     HOST_STATES,
@@ -98,6 +98,7 @@ def make_report(
         makespan=makespan(plan, hosts),
         exposure=exposure(plan, hosts, state.end_s),
         blackout=blackouts(migrations),
+        counts_differ=counts_differ(migrations),
         restarts=restarts(migrations),
         execution_wall_s=execution.wall_s,
         ray=execution.ray,
@@ -198,6 +199,7 @@ def _migrations(plan: Plan, state: CampaignState) -> pl.DataFrame:
         "brownout_s": spent(Stage.BROWNOUT, Stage.BLACKOUT),
         "blackout_ms": _known(np.where(done, state.blackout_ms, np.nan)),
         "probe_blackout_ms": _known(np.where(done, state.probe_blackout_ms, np.nan)),
+        "probe_resolution_ms": _known(np.where(done, state.probe_resolution_ms, np.nan)),
         "forwarding_s": spent(Stage.FORWARDING, Stage.SOURCE_DELETED),
         "delete_s": spent(Stage.SOURCE_DELETED, Stage.DONE),
         "transfer_mib": _known(np.where(done, state.transfer_mib, np.nan)),

@@ -3,12 +3,15 @@
 import numpy as np
 import polars as pl
 
-from slacktide.executors.report_summary import Blackouts, Exposure, Makespan, Quantiles, Restarts
+from slacktide.executors.readable import count, milliseconds
+from slacktide.executors.report_summary import Blackouts, CountsDiffer, Exposure, Makespan, Quantiles, Restarts
 from slacktide.planner.plan import Plan
 from slacktide.units import hours
 
 RESTARTED = pl.col("strategy") == "restart"
 """Migrations that are no live migrations."""
+APART_MS = (pl.col("blackout_ms") - pl.col("probe_blackout_ms")).abs()
+"""By how much hypervisor and probe differ."""
 
 
 def not_patched(hosts: pl.DataFrame) -> dict[str, int]:
@@ -47,6 +50,31 @@ def blackouts(migrations: pl.DataFrame) -> Blackouts:
         hypervisor_ms=quantiles(done["blackout_ms"]),
         probe_ms=quantiles(done["probe_blackout_ms"]),
     )
+
+
+def counts_differ(migrations: pl.DataFrame) -> CountsDiffer | None:
+    """Return where hypervisor and probe differ by more than the probe can see; None: nowhere."""
+    both = migrations.filter((pl.col("state") == "done") & ~RESTARTED).with_columns(apart_ms=APART_MS)
+    both = both.drop_nulls(["apart_ms", "probe_resolution_ms"])
+    differ = both.filter(pl.col("apart_ms") > pl.col("probe_resolution_ms"))
+    if differ.is_empty():
+        return None
+    most = differ.sort("apart_ms", "migration_id", descending=[True, False]).row(0, named=True)
+    return CountsDiffer(
+        count=differ.height,
+        compared=both.height,
+        most_ms=most["apart_ms"],
+        migration_id=most["migration_id"],
+        resolution_ms=most["probe_resolution_ms"],
+    )
+
+
+def differ_words(differ: CountsDiffer) -> str:
+    """Return in words how hypervisor and probe differ."""
+    of = f"{count(differ.count)} of {count(differ.compared)}"
+    most = f"{milliseconds(differ.most_ms)} at {differ.migration_id}"
+    within = f"{milliseconds(differ.resolution_ms)} that the probe can see"
+    return f"Hypervisor and probe differ by more than the {within} in {of} migrations, most by {most}"
 
 
 def restarts(migrations: pl.DataFrame) -> Restarts:

@@ -7,6 +7,7 @@ import polars as pl
 
 from slacktide.executors.link_use import LinkUse
 from slacktide.executors.readable import UNKNOWN, count, duration, gbit_s, milliseconds, percent
+from slacktide.executors.report_figures import differ_words
 from slacktide.executors.report_summary import OverLimits
 from slacktide.executors.report_view import CampaignReport, ReportView
 
@@ -191,8 +192,13 @@ def _longest(view: ReportView, table: pl.DataFrame, key: str, title: str) -> Lis
     )
     names = ("predicted", *(() if view.report is None else ("hypervisor", "probe")), *(("limit",) if limited else ()))
     columns = (Column("VM"), Column("migration"), Column("strategy"), *_numbers(*names))
-    note = _more(len(table), LONGEST_SHOWN, "migrations.parquet") if key == "restarts" else ""
+    note = _more(len(table), LONGEST_SHOWN, "migrations.parquet") if key == "restarts" else _differ_note(view)
     return Listing(key, title, columns, rows, note, "No migration.")
+
+
+def _differ_note(view: ReportView) -> str:
+    differ = None if view.report is None else view.report.summary.counts_differ
+    return "" if differ is None else f"{differ_words(differ)}; see probe_resolution_ms in migrations.parquet."
 
 
 def _links(view: ReportView, links: tuple[LinkUse, ...]) -> Listing:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 class _Part(BaseModel):
@@ -25,6 +25,20 @@ class Blackouts(_Part):
     predicted_ms: Quantiles
     hypervisor_ms: Quantiles
     probe_ms: Quantiles
+
+
+class CountsDiffer(_Part):
+    """Live migrations whose blackout hypervisor and probe count differently, by more than the probe's resolution."""
+
+    count: int
+    compared: int
+    """Migrations with both counts."""
+    most_ms: float
+    """The largest difference."""
+    migration_id: str
+    """Whose it is."""
+    resolution_ms: float
+    """How exactly the probe saw that one."""
 
 
 class Restarts(_Part):
@@ -111,6 +125,8 @@ class CampaignSummary(_Part):
     makespan: Makespan
     exposure: Exposure
     blackout: Blackouts
+    counts_differ: CountsDiffer | None
+    """Null: they agree, or there is only one of them."""
     restarts: Restarts
     execution_wall_s: float
     """How long the execution took on this machine's clock."""

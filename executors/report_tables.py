@@ -61,6 +61,8 @@ class ReportMigrationTable(dy.Schema):
     """Blackout by the hypervisor's count."""
     probe_blackout_ms = dy.Float64(nullable=True, min=0)
     """Blackout as a probe outside the VM saw it; null: not probed."""
+    probe_resolution_ms = dy.Float64(nullable=True, min=0)
+    """How exactly that is seen."""
     forwarding_s = dy.Float64(nullable=True, min=0)
     """Post-migration brownout."""
     delete_s = dy.Float64(nullable=True, min=0)

@@ -61,8 +61,9 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     yield "exposure", host_hours(exposure.measured_host_h), beside + until
     yield from _blackout_rows(summary)
     yield "plan", summary.plan_id, f"policy {summary.policy_name}"
-    where = f"{counted(summary.agents, 'agent')} {'on Ray' if summary.ray else 'in one process'}, seed {summary.seed}"
-    yield "execution", seconds(summary.execution_wall_s), where
+    where = f"{counted(summary.agents, 'agent')} {'on Ray' if summary.ray else 'in one process'}"
+    how = f"seed {summary.seed}" if summary.simulated else "on real hosts"
+    yield "execution", seconds(summary.execution_wall_s), f"{where}, {how}"
 
 
 def _blackout_rows(summary: "CampaignSummary") -> Iterator[tuple[str, ...]]:
@@ -76,6 +77,11 @@ def _blackout_rows(summary: "CampaignSummary") -> Iterator[tuple[str, ...]]:
             most = f"p99 {milliseconds(part.p99)}, max {milliseconds(part.max)}"
             yield label, f"p50 {milliseconds(part.p50)}", f"{most}, {name}"
             label = ""
+    differ = summary.counts_differ
+    if differ is not None:
+        most = f"{milliseconds(differ.most_ms)} at {differ.migration_id}"
+        within = f"by more than the {milliseconds(differ.resolution_ms)} that the probe can see"
+        yield "", f"{count(differ.count)} of {count(differ.compared)}", f"differ between the two {within}, most {most}"
     restarts = summary.restarts
     if restarts.count:
         measured, predicted = (

@@ -8,7 +8,7 @@ import polars as pl
 
 from slacktide.datasets.schemas import HOST_STATES, DomainTable, HostTable, LinkTable, ServiceTable, VmTable
 from slacktide.datasets.snapshot import FleetMeta, FleetSnapshot
-from slacktide.executors.report_figures import blackouts, restarts
+from slacktide.executors.report_figures import blackouts, counts_differ, restarts
 from slacktide.executors.report_summary import (
     BlackoutsOver,
     CampaignSummary,
@@ -216,6 +216,7 @@ def sample_report(plan: Plan, seed: int = 2, failed: int = 9) -> SampleReport:
         end_s=plan.migrations["end_s"] + (start - plan.migrations["start_s"]),
         blackout_ms=pl.when(done).then(pl.Series(blackout)),
         probe_blackout_ms=pl.when(done).then(probed),
+        probe_resolution_ms=pl.when(done).then(pl.lit(10.0)),
     )
     table = table.with_columns(pl.lit(None, dtype=pl.Float64).alias(n) for n in names if n not in table.columns)
     migrations = ReportMigrationTable.cast(table.select(names))
@@ -256,6 +257,7 @@ def _summary(plan: Plan, hosts: pl.DataFrame, migrations: pl.DataFrame) -> Campa
             measured_host_h=(float(hosts["return_s"].sum()) + len(plan.deferred) * end) / 3600,
         ),
         blackout=blackouts(migrations),
+        counts_differ=counts_differ(migrations),
         restarts=restarts(migrations),
         execution_wall_s=21.4,
         ray=True,

@@ -11,7 +11,7 @@ An assumption: one in twenty takes 10 % longer or shorter.  Measured campaigns r
 BLACKOUT_SIGMA: Final = 0.15
 """The same for the blackout, which hangs on what the guest does in one moment; an assumption as well."""
 PROBE_INTERVAL_MS: Final = 10.0
-"""How often the outside probe asks; the blackout that it sees is a whole multiple, at least the real one."""
+"""How often the outside probe sees a guest: how exactly it knows a blackout."""
 
 FailureStage = Literal["intended", "reserved", "prepared", "connected", "brownout", "blackout"]
 FAILURE_STAGES: Final[tuple[FailureStage, ...]] = (

@@ -190,7 +190,8 @@ class SimulatedDriver:
             return events.ForwardingStarted(at_s, migration_id, number, played.blackout_ms)
         if place == _DONE:
             sent_mib, probe_ms = request.predicted_transfer_mib, played.probe_blackout_ms
-            return events.MigrationDone(at_s, migration_id, number, sent_mib, probe_ms)
+            resolution_ms = self._settings.probe_interval_ms
+            return events.MigrationDone(at_s, migration_id, number, sent_mib, probe_ms, resolution_ms)
         return _STAGE_EVENTS[place](at_s, migration_id, number)
 
     def next_s(self) -> float | None:

@@ -30,7 +30,7 @@ class Timeline:
     blackout_ms: float
     """By the hypervisor's count."""
     probe_blackout_ms: float
-    """By the probe: a whole multiple of its interval, at least the real one."""
+    """By the probe: the silence that it saw, without the beat that was due anyway; within its interval of the real."""
     fails_s: float
     """When the attempt fails; infinite: it does not."""
     failed_stage: int
@@ -69,7 +69,7 @@ def timeline(request: MigrationRequest, settings: SimulationSettings, rules: Mig
             deleted_s,
         ),
         blackout_ms=blackout_ms,
-        probe_blackout_ms=interval * (floor(probe + blackout_ms / interval) + 1),
+        probe_blackout_ms=interval * floor(probe + blackout_ms / interval),
         fails_s=inf,
         failed_stage=0,
         retryable=retryable < settings.failures.retryable_share,

@@ -10,6 +10,7 @@ from slacktide.executors import events
 from slacktide.executors.drivers.settings import Failures
 from slacktide.executors.journal import Journal
 from slacktide.executors.over_limits import blackouts_over, over_limits, over_limits_words, with_limits
+from slacktide.executors.report_figures import counts_differ, differ_words
 from slacktide.executors.report_page import render_report
 from slacktide.executors.report_summary import BlackoutsOver, HostsOver, OverLimits
 from slacktide.executors.run import JOURNAL_FILE, RunOptions, run_campaign
@@ -85,9 +86,12 @@ def test_blackouts_are_held_against_their_vms_limit() -> None:
         ("m7", "done", "precopy", 500.0, 500.0),
     ]
     names = ["migration_id", "state", "strategy", "blackout_ms", "blackout_limit_ms"]
-    table = pl.DataFrame(rows, schema=names, orient="row")
+    unseen = {name: pl.lit(None, dtype=pl.Float64) for name in ("probe_blackout_ms", "probe_resolution_ms")}
+    table = pl.DataFrame(rows, schema=names, orient="row").with_columns(**unseen)
     assert blackouts_over(table) == BlackoutsOver(count=2, longest_ms=612.0, longest_limit_ms=500.0)
     assert blackouts_over(table.tail(1)) is None
+    seen = table.tail(1).with_columns(probe_blackout_ms=6505.0, probe_resolution_ms=5.0)
+    assert blackouts_over(seen) == BlackoutsOver(count=1, longest_ms=6500.0, longest_limit_ms=500.0)
 
 
 @pytest.mark.parametrize(
@@ -151,3 +155,22 @@ def test_restarts_stand_apart_from_live_migrations(tmp_path) -> None:
     rows = {label: cells for label, *cells in campaign_rows(made.summary, plan)}
     assert rows["restarts"][0] == "2"
     assert plain(rows["restarts"][1]).startswith("blackout max 1 min")
+
+
+def test_where_hypervisor_and_probe_differ_is_told_with_the_largest_difference() -> None:
+    rows = [
+        ("m1", "done", "precopy", 50.0, 54.0, 5.0),
+        ("m2", "done", "postcopy", 4.0, 6642.7, 5.0),
+        ("m3", "done", "precopy", 80.0, 60.0, 5.0),
+        ("m4", "done", "restart", 60_000.0, 10.0, 5.0),
+        ("m5", "done", "precopy", None, 60.0, 5.0),
+        ("m6", "failed", "precopy", 1.0, 60.0, 5.0),
+    ]
+    names = ["migration_id", "state", "strategy", "blackout_ms", "probe_blackout_ms", "probe_resolution_ms"]
+    table = pl.DataFrame(rows, schema=names, orient="row")
+    differ = counts_differ(table)
+    assert differ is not None
+    assert (differ.count, differ.compared, differ.migration_id) == (2, 3, "m2")
+    assert differ.most_ms == pytest.approx(6638.7)
+    assert "2 of 3 migrations" in plain(differ_words(differ))
+    assert counts_differ(table.head(1)) is None

@@ -62,7 +62,7 @@ def verdict(source: GuestState, target: GuestState) -> Verdict:
         return _on_target(source)
     if GuestState.UNKNOWN in (source, target):
         return Verdict(Place.MOVING)
-    if source is GuestState.SENT:
+    if source is GuestState.SENT and (target in _GONE or target is GuestState.INCOMING):
         return Verdict(Place.SOURCE, discard_on_target=target is GuestState.INCOMING, resume_on_source=True)
     if GuestState.TORN in (source, target) or source in _GONE:
         return Verdict(Place.NOWHERE)
