@@ -1,5 +1,6 @@
 """The lab's guests: their sizes, their domains, and how they come to run."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,8 @@ FIRST_ADDRESS: Final = 256
 """Guests' addresses are 10.9.1.0 and on, in the subnet of the hosts."""
 MOST_GUESTS: Final = 10_000
 """Guests are numbered in the subnet's addresses; memory and processors end sooner."""
+IMAGES: Final = "/var/lib/libvirt/images"
+"""Where a host has its guests' disks, as it sees it: storage that is its own, and one of its pools."""
 BEATS_MS: Final = (1, 50)
 """Between what the guest's clock can tick at."""
 
@@ -33,6 +36,8 @@ class Guest:
     """Rate at which it rewrites its working set, round after round."""
     beat_ms: int = 5
     """Time between two heartbeats, 1 to 50: the resolution with which a blackout is seen."""
+    disk_mib: int = 0
+    """Its disk on the host's own storage, filled with what nobody can foretell; 0: it has none."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= MOST_GUESTS:
@@ -75,6 +80,15 @@ def domain_xml(guest: Guest, image: Path, accelerator: Accelerator) -> str:
 
     The processor is the plainest that every host has, so that guests may go anywhere.
     """
+    disk = (
+        f"""<disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/>
+      <source file='{IMAGES}/{guest.name}.raw'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>"""
+        if guest.disk_mib
+        else ""
+    )
     cache = "<tcg><tb-cache unit='MiB'>32</tb-cache></tcg>" if accelerator == "qemu" else ""
     return f"""<domain type='{accelerator}'>
   <name>{guest.name}</name>
@@ -93,6 +107,7 @@ def domain_xml(guest: Guest, image: Path, accelerator: Accelerator) -> str:
   <devices>
     <emulator>/usr/bin/qemu-system-x86_64</emulator>
     <controller type='usb' model='none'/>
+    {disk}
     <interface type='bridge'>
       <mac address={quoteattr(guest.card)}/>
       <source bridge='br0'/>
@@ -126,6 +141,35 @@ def connect(host: LabHost) -> "libvirt.virConnect":
         ) from error
 
 
+def make_pool(host: LabHost) -> None:
+    """Have a host's libvirtd know the folder of its guests' disks as a pool, now and after each start.
+
+    Raises
+    ------
+    ExecutionError
+        If it does not, with libvirt's words.
+    """
+    import libvirt
+
+    disk_of(host, "any").parent.mkdir(exist_ok=True)
+    connection = connect(host)
+    try:
+        xml = f"<pool type='dir'><name>default</name><target><path>{IMAGES}</path></target></pool>"
+        pool = connection.storagePoolDefineXML(xml)
+        pool.create()
+        pool.setAutostart(1)
+    except libvirt.libvirtError as error:
+        fact = f"makes no storage pool: {error.get_error_message()}"
+        raise ExecutionError(f"lab host {host.name}", fact, f"See {host.folder}/log/libvirtd.log") from error
+    finally:
+        connection.close()
+
+
+def disk_of(host: LabHost, guest: str) -> Path:
+    """Return where a guest's disk on a host is, as seen from outside."""
+    return host.folder / "lib" / "images" / f"{guest}.raw"
+
+
 def start_guests(host: LabHost, guests: list[Guest], image: Path, accelerator: Accelerator) -> None:
     """Define guests on a host, to stay, and start them.
 
@@ -139,6 +183,8 @@ def start_guests(host: LabHost, guests: list[Guest], image: Path, accelerator: A
     connection = connect(host)
     try:
         for guest in guests:
+            if guest.disk_mib:
+                disk_of(host, guest.name).write_bytes(os.urandom(guest.disk_mib * 2**20))
             try:
                 connection.defineXML(domain_xml(guest, image, accelerator)).create()
             except libvirt.libvirtError as error:

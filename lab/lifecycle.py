@@ -16,7 +16,7 @@ from slacktide.executors.probes.namespaces import socket_in
 from slacktide.lab import certificates, network
 from slacktide.lab import host as hosts
 from slacktide.lab.guest_image import Accelerator, accelerator, guest_image
-from slacktide.lab.guests import Guest, guests_on, start_guests
+from slacktide.lab.guests import Guest, guests_on, make_pool, start_guests
 from slacktide.lab.layout import ROOT, Lab, LabHost, LabSettings, read_lab, refuse_wrong_name
 from slacktide.lab.namespaces import first_process_in, namespaces_of
 from slacktide.lab.places import make_places, remove_places
@@ -102,6 +102,7 @@ def _build(lab: Lab, guests: list[Guest], tell: Tell) -> None:
     starting = [(host, hosts.start_libvirtd(host)) for host in lab.hosts]
     for host, process in starting:
         hosts.wait_for_libvirtd(host, process)
+        make_pool(host)
     if guests:
         tell(0.6, "guests")
         image = guest_image()
@@ -156,6 +157,7 @@ def add_host(name: str) -> LabHost:
             _furnish(lab, host, certificates.read_authority(lab.folder / "authority"))
             hosts.power_on(host)
             hosts.wait_for_libvirtd(host, hosts.start_libvirtd(host))
+            make_pool(host)
         except BaseException:
             hosts.write_shared(lab.folder / "shared", before.hosts)
             hosts.remove(host)

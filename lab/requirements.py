@@ -24,7 +24,8 @@ COMMANDS: Final = {
     "qemu-system-x86_64": "qemu-system-x86",
 }
 """Programs, and Debian's packages with them."""
-QEMU_DRIVER: Final = "libvirt-daemon-driver-qemu"
+DRIVERS: Final = {"qemu": "libvirt-daemon-driver-qemu", "storage": "libvirt-daemon-driver-storage"}
+"""Parts of libvirtd, and Debian's packages with them."""
 LEAST_QEMU: Final = (8, 0)
 """QEMU 7.2, Debian 12's own, corrupts a guest's memory while it migrates without KVM; backports have a later one."""
 
@@ -43,10 +44,10 @@ def missing() -> list[Missing]:
     found = [Missing(name, package) for name, package in COMMANDS.items() if shutil.which(name) is None]
     if os.geteuid() != 0:
         found.append(Missing("root's rights, for namespaces and links", None))
-    if shutil.which("libvirtd") and not any(
-        Path("/usr/lib").glob("*/libvirt/connection-driver/libvirt_driver_qemu.so")
-    ):
-        found.append(Missing("libvirt's driver for QEMU", QEMU_DRIVER))
+    for driver, package in DRIVERS.items():
+        part = f"*/libvirt/connection-driver/libvirt_driver_{driver}.so"
+        if shutil.which("libvirtd") and not any(Path("/usr/lib").glob(part)):
+            found.append(Missing(f"libvirt's {driver} driver", package))
     if shutil.which("qemu-system-x86_64") and (version := qemu_version()) < LEAST_QEMU:
         words = f"QEMU {LEAST_QEMU[0]} or later, here is {'.'.join(map(str, version))}"
         found.append(Missing(words, "qemu-system-x86 of the backports"))

@@ -112,7 +112,7 @@ def _guests(count: int) -> "list[Guest]":
         {"memory_mib": 64, "working_set_mib": 32},
         {"memory_mib": 96, "working_set_mib": 64},
         {"memory_mib": 64, "working_set_mib": 32, "dirty_mib_s": 4.0},
-        {"memory_mib": 128, "working_set_mib": 96},
+        {"memory_mib": 128, "working_set_mib": 96, "disk_mib": 32},
         {"memory_mib": 48, "working_set_mib": 16},
         {"memory_mib": 96, "working_set_mib": 48, "dirty_mib_s": 16.0},
     )

@@ -23,6 +23,7 @@ from slacktide.executors.drivers.live.hypervisors import Heard, Hypervisors
 from slacktide.executors.drivers.live.pace import Pace
 from slacktide.executors.drivers.live.peers import Peer
 from slacktide.executors.drivers.live.requests import Asked, asked
+from slacktide.executors.drivers.live.restarting import NotStartedError, Restart
 from slacktide.executors.drivers.live.stages import Stages
 from slacktide.executors.drivers.live.verdict import GuestState, Place
 from slacktide.executors.drivers.protocol import MigrationRequest
@@ -33,6 +34,8 @@ from slacktide.planner.policy import MigrationRules
 
 if TYPE_CHECKING:
     import libvirt
+
+    from slacktide.executors.preflight.facts import GuestFacts
 
 LOOK_S: Final = 0.1
 """How often a copy is looked at: ten times in the shortest there is."""
@@ -91,10 +94,16 @@ class Attempt:
     def adopt(self, stage: Stage) -> None:
         """Take charge of an attempt that an earlier agent began, which libvirt carries on by itself."""
         self._stages.reached = stage
-        self._start(lambda: self._settle(None, "the agent that began it ended before it was over"))
+        self._start(self._take_up)
 
     def _start(self, target: Callable[[], None]) -> None:
-        threading.Thread(target=target, name=f"migration {self.request.migration_id}", daemon=True).start()
+        def guarded() -> None:
+            try:
+                target()
+            except Exception as error:  # a bug of ours must not leave a VM of theirs unwatched
+                self._settle(None, f"Slacktide failed, please report it: {error!r}")
+
+        threading.Thread(target=guarded, name=f"migration {self.request.migration_id}", daemon=True).start()
 
     @property
     def over(self) -> bool:
@@ -109,18 +118,50 @@ class Attempt:
         """Have it stopped, if the guest has not moved yet."""
         self._cancelled, self._cancelled_at = self._cancelled or reason, time.monotonic()
 
+    def _take_up(self) -> None:
+        if self.request.strategy == "restart":
+            around, request = self._around, self.request
+            try:
+                self._restart.take_up(ask_both(around.hypervisors, request.vm_id, request.source, request.target))
+            except DriverError as error:
+                self._report_lost(str(error))
+                return
+        self._settle(None, "the agent that began it ended before it was over")
+
+    @property
+    def _restart(self) -> Restart:
+        around = self._around
+
+        def reach(stage: Stage) -> None:
+            self._stages.reach(stage, around.now_s())
+
+        return Restart(
+            self.request, around.hypervisors, around.rules.restart_s, reach, lambda: self._cancelled is not None
+        )
+
     def _run(self) -> None:
-        request = self.request
+        request, live = self.request, self.request.strategy != "restart"
         if self._around.probe is not None:
             self._around.probe.watch(request.vm_id)
         try:
             peer = self._around.peer(request.target)
-            domain, guest = checked(self._around.hypervisors, request, self._around.shared_paths)
-            self._around.hypervisors.connection(request.target)  # from now on it is heard
+            domain, guest = checked(self._around.hypervisors, request, self._around.shared_paths, live=live)
+            self._stages.reach(Stage.RESERVED, self._around.now_s())
+            if not live:
+                self._stages.off_s = self._restart.carry_out(domain, guest, peer)
+        except NotStartedError as error:
+            self._report_lost(str(error))
+            return
         except DriverError as error:
             self._fail(str(error), retryable=error.retryable)
             return
-        self._stages.reach(Stage.RESERVED, self._around.now_s())
+        if live:
+            self._migrate(domain, guest, peer)
+        else:
+            self._finish()
+
+    def _migrate(self, domain: "libvirt.virDomain", guest: "GuestFacts", peer: Peer) -> None:
+        request = self.request
         wanted = asked(request, guest, self._ladder, self._copying.pace, encrypted=peer.encrypted)
         call = _Call(domain, peer.uri, wanted)
         self._look_after(domain, call)
@@ -194,7 +235,10 @@ class Attempt:
             self._fail(f"the guest {by_somebody} during its migration: {where}", retryable=False)
             return
         fact = "runs on both hosts" if twice else "runs nowhere"
-        error = f"{fact}: {where}; {why}"
+        self._report_lost(f"VM {request.vm_id} {fact}: {where}; {why}")
+
+    def _report_lost(self, error: str) -> None:
+        request = self.request
         self._end(events.VmLost(self._around.now_s(), request.migration_id, request.attempt, error))
 
     def _fail(self, error: str, *, retryable: bool) -> None:
@@ -207,7 +251,9 @@ class Attempt:
     def _finish(self) -> None:
         """Report a VM that runs on its target and nowhere else."""
         request, probe, stages = self.request, self._around.probe, self._stages
-        statistics = stages.statistics or _statistics(self._around.hypervisors, request)
+        statistics = stages.statistics
+        if not statistics and stages.off_s is None:
+            statistics = _statistics(self._around.hypervisors, request)
         late_ms = stages.finish(statistics, self._around.now_s())
         seen = None
         if probe is not None:

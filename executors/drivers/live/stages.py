@@ -52,6 +52,8 @@ class Stages:
         """Why the guest ended on its source, where that was no migration's doing."""
         self.switched_wall_s: float | None = None
         """When the target resumed the guest, by the wall clock."""
+        self.off_s: float | None = None
+        """How long it ran nowhere, where it was restarted and not moved."""
         self._resumed_s: float | None = None
         self._stopped_s: float | None = None
 
@@ -111,6 +113,8 @@ class Stages:
         """
         downtime = statistics.get("downtime")
         blackout_ms = None if downtime is None else float(downtime)
+        if self.off_s is not None:
+            blackout_ms = self.off_s * 1000
         late = self.reached >= Stage.FORWARDING
         self._forward(self._resumed_s or now_s, blackout_ms)
         self.reach(Stage.SOURCE_DELETED, max(self._stopped_s or now_s, self._resumed_s or 0.0))

@@ -1,0 +1,153 @@
+"""Single migrations by the driver for real hosts: disks copied along, restarts, post-copy, throttling, persistence."""
+
+import secrets
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from slacktide.clock import SystemClock
+from slacktide.executors import events
+from slacktide.executors.connections_file import HostAddress
+from slacktide.executors.drivers.live.driver import LiveDriver
+from slacktide.executors.drivers.live.settings import LiveSettings, ProbeSettings
+from slacktide.executors.drivers.protocol import MigrationRequest
+from slacktide.executors.events import Event
+from slacktide.ids import HostId, MigrationId, VmId
+from slacktide.lab import requirements
+from slacktide.lab.guests import Guest, connect, disk_of, guests_on
+from slacktide.lab.layout import Lab, LabSettings
+from slacktide.lab.lifecycle import down, up
+from slacktide.lab.questions import verify
+from slacktide.planner.policy import MigrationRules
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.lab,
+    pytest.mark.skipif(
+        bool(requirements.missing()),
+        reason=f"THE LAB DID NOT RUN: {requirements.missing()}; lab/install-on-debian helps",
+    ),
+]
+QUIET, WITH_DISK, BUSY = Guest(1), Guest(3, disk_mib=24), Guest(5, 88, 64, dirty_mib_s=60.0)
+TRANSIENT, RESTARTED = Guest(7), Guest(9)
+GUESTS = [QUIET, Guest(2), WITH_DISK, Guest(4), BUSY, Guest(6), TRANSIENT, Guest(8), RESTARTED]
+"""Those with odd numbers begin on the first host."""
+PATIENCE_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Have a lab of two hosts."""
+    name = f"t{secrets.token_hex(4)}"
+    try:
+        yield up(LabSettings(name, 2, 400), GUESTS, lambda *_: None)
+    finally:
+        down(name)
+
+
+def carried_out(
+    lab: Lab,
+    guest: Guest,
+    strategy: str = "precopy",
+    *,
+    strategies: tuple = ("precopy",),
+    reached_by: str | None = None,
+) -> list[Event]:
+    """Return what a driver reports of one migration from the first host to the second."""
+    request = MigrationRequest(
+        MigrationId("m1"), 1, VmId(guest.name), HostId("h1"), HostId("h2"), strategy,
+        predicted_blackout_ms=60.0, predicted_transfer_mib=64.0, at_s=0.0,
+        bandwidth_mbit_s=400, blackout_limit_ms=500, predicted_brownout_s=3.0,
+    )  # fmt: skip
+    addresses = {HostId(host.name): HostAddress(host.uri, reached_by) for host in lab.hosts}
+    settings = LiveSettings(addresses=addresses, patch_command=("true",), probe=ProbeSettings(namespace=lab.control))
+    driver = LiveDriver(settings, MigrationRules(strategies=strategies, restart_s=20), datetime.now(UTC), SystemClock())
+    driver.migrate([request])
+    found: list[Event] = []
+    until_s = time.monotonic() + PATIENCE_S
+    while not any(isinstance(event, events.MigrationDone | events.MigrationFailed | events.VmLost) for event in found):
+        assert time.monotonic() < until_s, found
+        time.sleep(0.05)
+        found += driver.poll(0.0)
+    driver.close()
+    return found
+
+
+def kinds(found: list[Event]) -> list[str]:
+    return [event.type for event in found if event.type != "migration-progress"]
+
+
+def test_a_migration_has_all_stages_and_the_guest_is_as_persistent_as_before(lab: Lab) -> None:
+    found = carried_out(lab, QUIET)
+    assert kinds(found) == [
+        "target-reserved",
+        "target-prepared",
+        "target-connected",
+        "brownout-started",
+        "blackout-started",
+        "forwarding-started",
+        "source-deleted",
+        "migration-done",
+    ]
+    assert [event.at_s for event in found] == sorted(event.at_s for event in found)
+    source, target = map(connect, lab.hosts)
+    assert QUIET.name not in [domain.name() for domain in source.listAllDomains()], "neither running nor defined"
+    assert target.lookupByName(QUIET.name).isPersistent()
+    assert verify(lab, [QUIET]) == {QUIET.name: 0}
+
+
+def test_a_transient_guest_stays_transient(lab: Lab) -> None:
+    source, target = map(connect, lab.hosts)
+    source.lookupByName(TRANSIENT.name).undefine()
+    assert kinds(carried_out(lab, TRANSIENT))[-1] == "migration-done"
+    assert not target.lookupByName(TRANSIENT.name).isPersistent()
+
+
+def test_a_disk_that_only_the_source_has_is_copied_along(lab: Lab) -> None:
+    source, target = lab.hosts
+    before = disk_of(source, WITH_DISK.name).read_bytes()
+    found = carried_out(lab, WITH_DISK)
+    done = found[-1]
+    assert isinstance(done, events.MigrationDone), done
+    assert disk_of(target, WITH_DISK.name).read_bytes() == before
+    assert done.transfer_mib is not None
+    assert done.transfer_mib > WITH_DISK.disk_mib + WITH_DISK.working_set_mib
+    assert verify(lab, [WITH_DISK]) == {WITH_DISK.name: 0}
+
+
+def test_a_guest_that_dirties_too_fast_moves_first_and_its_memory_follows(lab: Lab) -> None:
+    found = carried_out(lab, BUSY, "postcopy", strategies=("precopy", "postcopy"))
+    done = found[-1]
+    assert isinstance(done, events.MigrationDone), done
+    assert [event.step for event in found if isinstance(event, events.MigrationForced)] == ["postcopy"]
+    assert done.blackout_ms is not None, "the hypervisor counts the switch alone, and tells it at the end"
+    assert done.probe_blackout_ms is not None
+    assert done.probe_blackout_ms > done.blackout_ms, "the probe sees what the guest waits for afterwards"
+    assert guests_on(lab.hosts[1]).count(BUSY.name) == 1
+    assert verify(lab, [BUSY]) == {BUSY.name: 0}
+
+
+def test_a_guest_that_is_restarted_is_shut_down_and_started_on_its_target(lab: Lab) -> None:
+    found = carried_out(lab, RESTARTED, "restart")
+    assert kinds(found)[-1] == "migration-done", found
+    forwarding = next(event for event in found if isinstance(event, events.ForwardingStarted))
+    assert forwarding.blackout_ms is not None
+    assert forwarding.blackout_ms > 0
+    assert RESTARTED.name in guests_on(lab.hosts[1])
+    source = connect(lab.hosts[0])
+    assert RESTARTED.name not in [domain.name() for domain in source.listAllDomains()]
+
+
+def test_a_target_without_encryption_is_refused_before_anything_is_touched(lab: Lab) -> None:
+    on_second = guests_on(lab.hosts[1])
+    found = carried_out(lab, Guest(2), reached_by="qemu+tcp://h2/system")
+    assert kinds(found) == ["migration-failed"]
+    failed = found[0]
+    assert isinstance(failed, events.MigrationFailed)
+    assert failed.stage == "intended"
+    assert not failed.retryable
+    assert "neither encrypts nor authenticates" in failed.error
+    assert "migration.allow_unencrypted" in failed.error
+    assert guests_on(lab.hosts[1]) == on_second
