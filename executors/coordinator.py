@@ -116,8 +116,9 @@ class Coordinator:
             return
         if self.state.finished:
             return
-        now = self.state.end_s
+        now = max(self.state.end_s, (self._clock.now() - self._origin).total_seconds())
         if isinstance(self._clock, VirtualClock):
+            now = self.state.end_s
             now = math.ceil(now / REPORT_INTERVAL_S) * REPORT_INTERVAL_S
             self._clock.advance_to(self._origin + timedelta(seconds=now))
         self._unwritten.append(events.CampaignResumed(now))
