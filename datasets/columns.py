@@ -7,6 +7,7 @@ import dataframely as dy
 import polars as pl
 
 from slacktide.datasets.listing import ROW, listed
+from slacktide.datasets.schemas import OPTIONAL
 from slacktide.findings import Finding
 
 _INTEGERS: Final = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
@@ -21,7 +22,7 @@ def structure_findings(name: str, schema: type[dy.Schema], table: pl.DataFrame) 
     file = f"{name}.parquet"
     expected = schema.columns()
     for column in expected:
-        if column not in table.columns:
+        if column not in table.columns and column not in OPTIONAL.get(name, ()):
             yield Finding(
                 "column-missing",
                 f"the column {column} ({expected[column].dtype}) is missing",
@@ -95,6 +96,13 @@ def cast_table(schema: type[dy.Schema], table: pl.DataFrame) -> pl.DataFrame:
     """Return the table with the schema's columns in order and the row numbers; what does not fit becomes null."""
     casts = [pl.col(column).cast(declared.dtype, strict=False) for column, declared in schema.columns().items()]
     return table.select(ROW, *casts)
+
+
+def with_optional(name: str, schema: type[dy.Schema], table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with the columns that it may leave out and does, unknown."""
+    missing = sorted(OPTIONAL.get(name, frozenset()) - set(table.columns))
+    types = schema.columns()
+    return table.with_columns(pl.lit(None, dtype=types[column].dtype).alias(column) for column in missing)
 
 
 def _rules(column: str, declared: dy.Column) -> dict[str, pl.Expr]:

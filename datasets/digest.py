@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from slacktide.datasets.schemas import TABLES
+from slacktide.datasets.schemas import OPTIONAL, TABLES
 from slacktide.datasets.snapshot import FORMAT_VERSION, FleetSnapshot
 
 _INTEGER_TYPES: Final = (pl.Int32(), pl.Int64())
@@ -15,14 +15,16 @@ _INTEGER_TYPES: Final = (pl.Int32(), pl.Int64())
 def digest(snapshot: FleetSnapshot) -> str:
     """Return SHA-256 over the tables' content and the format version, in hexadecimal.
 
-    The order of rows does not count, nor does where the snapshot comes from: two snapshots with the same digest give
-    the same plan.
+    The order of rows does not count, nor does where the snapshot comes from, nor an optional column that is unknown
+    throughout: two snapshots with the same digest give the same plan.
     """
     state = hashlib.sha256(f"slacktide fleet snapshot {FORMAT_VERSION}\n".encode())
     for name, schema in TABLES.items():
         table = in_key_order(getattr(snapshot, name), schema.primary_key())
         state.update(f"{name} {len(table)}\n".encode())
         for column in schema.column_names():
+            if column in OPTIONAL.get(name, ()) and table[column].null_count() == len(table):
+                continue
             state.update(f"{column}\n".encode())
             for part in _canonical(table[column]):
                 state.update(len(part).to_bytes(8, "little"))

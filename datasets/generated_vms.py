@@ -52,6 +52,7 @@ def vm_frame(settings: GeneratorSettings, hosts: GeneratedHosts, vms: PackedVms)
             "service_id": pl.Series([None], dtype=pl.String).new_from_index(0, vms.count),
             "vcpus": pl.Series(vms.vcpus, dtype=pl.Int32),
             "memory_mib": vms.memory_mib,
+            "used_mib": pl.Series([None], dtype=pl.Int64).new_from_index(0, vms.count),
             "dirty_mib_s": _known(dirty_mib_s, ~unknown),
             "hot_mib": _known(hot_mib, ~unknown),
             "local_disk_mib": _local_disk_mib(settings, vms),

@@ -50,6 +50,8 @@ class VmTable(dy.Schema):
     service_id = dy.String(nullable=True)
     vcpus = dy.Int32(nullable=False, min=1)
     memory_mib = dy.Int64(nullable=False, min=1, max=MOST_MIB)
+    used_mib = dy.Int64(nullable=True, min=0, max=MOST_MIB)
+    """Memory that its host has given it so far: what a migration sends at first; null: not known, so all of it."""
     dirty_mib_s = dy.Float64(nullable=True, min=0)
     """Rate at which pages outside the hot set are dirtied; null: not measured."""
     hot_mib = dy.Float64(nullable=True, min=0)
@@ -89,6 +91,8 @@ class DomainTable(dy.Schema):
     domain_id = dy.String(nullable=False, min_length=1)
 
 
+OPTIONAL: Final[dict[str, frozenset[str]]] = {"vms": frozenset({"used_mib"})}
+"""Columns that a snapshot may leave out: all unknown.  They came after the first snapshots."""
 TABLES: Final[dict[str, type[dy.Schema]]] = {
     "hosts": HostTable,
     "vms": VmTable,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from slacktide.datasets.columns import cast_table, row_findings, structure_findings
+from slacktide.datasets.columns import cast_table, row_findings, structure_findings, with_optional
 from slacktide.datasets.digest import in_key_order
 from slacktide.datasets.listing import ROW
 from slacktide.datasets.references import reference_findings
@@ -33,7 +33,7 @@ def checked_tables(tables: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.Dat
         wrong = list(structure_findings(name, schema, tables[name]))
         findings += wrong
         if not wrong:
-            numbered = tables[name].with_row_index(ROW)
+            numbered = with_optional(name, schema, tables[name]).with_row_index(ROW)
             wrong = list(row_findings(name, schema, numbered))
             findings += wrong
             if not errors_in(wrong):

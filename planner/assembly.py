@@ -127,7 +127,7 @@ def predictions(problem: Problem, vm: Ints, bandwidth_mbit_s: Ints) -> Migration
     """Return what the pre-copy model says of moves of ``vm`` at ``bandwidth_mbit_s``, both of shape (moves,)."""
     vms, rules = problem.vms, problem.policy.migration
     model = estimate(
-        vms.demand[vm, 1],
+        vms.sent_mib[vm],
         vms.hot_mib[vm],
         vms.dirty_mib_s[vm],
         vms.local_disk_mib[vm],

@@ -60,6 +60,8 @@ class Vms:
     """Where each runs at the start, shape (V,)."""
     demand: Ints
     """vCPUs and memory in MiB, shape (V, 2)."""
+    sent_mib: Ints
+    """Memory that a migration sends at first: what is used of it, all where that is unknown."""
     allowed_types: Ints
     """Bits of the machine types that it may run on, shape (V,)."""
     notice_s: Ints
@@ -195,6 +197,7 @@ def _vms(snapshot: FleetSnapshot, policy: Policy, hosts: Hosts, rates_mbit_s: In
         ids=tuple(frame["vm_id"].to_list()),
         host=positions(frame["host_id"], hosts.ids),
         demand=frame.select(pl.col("vcpus", "memory_mib").cast(pl.Int64)).to_numpy().copy(),
+        sent_mib=pl.select(pl.min_horizontal(frame["used_mib"], frame["memory_mib"])).to_series().to_numpy().copy(),
         allowed_types=_allowed_types(snapshot),
         notice_s=frame["notice_s"].to_numpy().copy(),
         service=positions(frame["service_id"], snapshot.services["service_id"]),
@@ -225,7 +228,7 @@ def _assumed(values: pl.Series, assumed: float | None, at_most: pl.Series | None
 def _fill_durations(vms: Vms, pinned: Bools, policy: Policy) -> None:
     """Fill in how long each VM's move takes at each rate."""
     live = estimate(
-        vms.demand[:, 1, None],
+        vms.sent_mib[:, None],
         vms.hot_mib[:, None],
         vms.dirty_mib_s[:, None],
         vms.local_disk_mib[:, None],

@@ -97,6 +97,7 @@ def _vms(vms: Vms, vm: Ints, host_place: Ints, service_place: Ints) -> Vms:
         service=service_place[vms.service[vm]],
         restart=vms.restart[vm],
         local_disk_mib=vms.local_disk_mib[vm],
+        sent_mib=vms.sent_mib[vm],
         hot_mib=vms.hot_mib[vm],
         dirty_mib_s=vms.dirty_mib_s[vm],
         blackout_limit_ms=vms.blackout_limit_ms[vm],

@@ -57,7 +57,7 @@ def sample_snapshot(hosts: int, vms_per_host: int = 12) -> FleetSnapshot:
     owner = np.repeat(number, vms_per_host)
     vm_table = pl.DataFrame(
         {"vm_id": [f"vm{i:06}" for i in range(vms)], "host_id": host_id.gather(owner)}
-        | {"service_id": None, "vcpus": 4, "memory_mib": 16_384, "dirty_mib_s": 20.0, "hot_mib": 64.0}
+        | {"service_id": None, "vcpus": 4, "memory_mib": 16_384, "used_mib": None, "dirty_mib_s": 20.0, "hot_mib": 64.0}
         | {"local_disk_mib": 0, "eviction": "live", "notice_s": 60, "blackout_limit_ms": None, "machine_types": None}
     )
     up = pl.DataFrame({"tail": host_id, "head": "leaf-" + rack.str.slice(5), "capacity_mbit_s": 25_000})

@@ -83,6 +83,7 @@ def small_fleet(**changes: Mapping[str, Mapping[str, Any]]) -> FleetSnapshot:
             "service_id": ["web", None, None, "web", None, None],
             "vcpus": [4] * 6,
             "memory_mib": [8192] * 6,
+            "used_mib": [None] * 6,
             "dirty_mib_s": [1.0, None, 1.0, 1.0, 1.0, 1.0],
             "hot_mib": [16.0, None, 16.0, 16.0, 16.0, 16.0],
             "local_disk_mib": [0] * 6,

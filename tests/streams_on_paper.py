@@ -26,6 +26,7 @@ def vm(host: int, memory_mib: int, **more: object) -> dict[str, object]:
         "service_id": None,
         "vcpus": 1,
         "memory_mib": memory_mib,
+        "used_mib": None,
         "dirty_mib_s": 0.0,
         "hot_mib": 0.0,
         "local_disk_mib": 0,

@@ -172,6 +172,7 @@ def _vm_frame(placed: pl.DataFrame, hosts: pl.DataFrame) -> pl.DataFrame:
         pl.lit(None, dtype=pl.String).alias("service_id"),
         pl.col("vcpus").cast(pl.Int32),
         "memory_mib",
+        pl.lit(None, dtype=pl.Int64).alias("used_mib"),
         pl.lit(None, dtype=pl.Float64).alias("dirty_mib_s"),
         pl.lit(None, dtype=pl.Float64).alias("hot_mib"),
         pl.lit(0, dtype=pl.Int64).alias("local_disk_mib"),

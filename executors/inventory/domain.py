@@ -25,7 +25,7 @@ HELD: Final = {
 def observed_vm(domain: "libvirt.virDomain", stats: dict[str, Any], shared: Collection[PurePosixPath]) -> ObservedVm:
     """Return what there is to know of a running guest; files below ``shared`` are seen by all hosts."""
     root = ET.fromstring(domain.XMLDesc())
-    resident_kib = stats.get("balloon.rss")
+    resident_kib = None if root.find("memoryBacking/hugepages") is not None else stats.get("balloon.rss")
     processor = promised_processor(root)
     return ObservedVm(
         name=domain.name(),

@@ -110,6 +110,7 @@ def _vms(hosts: Sequence[ObservedHost], settings: InventorySettings) -> pl.DataF
             "service_id": None,
             "vcpus": vm.vcpus,
             "memory_mib": vm.memory_mib,
+            "used_mib": None if vm.used_mib is None else min(vm.used_mib, vm.memory_mib),
             "dirty_mib_s": vm.dirty_mib_s,
             "hot_mib": vm.hot_mib,
             "local_disk_mib": sum(disk.copied_mib for disk in vm.disks),

@@ -74,7 +74,7 @@ class Convergence:
             return estimate_restart(disk, bandwidth, self.rules)
         only = self.rules.model_copy(update={"strategies": (STRATEGIES[strategy],)})
         return estimate(
-            ints(vms["memory_mib"])[vm],
+            np.fmin(_known(vms["used_mib"], None), ints(vms["memory_mib"]))[vm],
             _known(vms["hot_mib"], self.assume.hot_mib)[vm],
             _known(vms["dirty_mib_s"], self.assume.dirty_mib_s)[vm],
             disk,

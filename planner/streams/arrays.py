@@ -33,7 +33,8 @@ class Moves(NamedTuple):
     arrival_for: Ints  # host that drains only after this move, -1: none
     notice_s: Ints
     vcpus: Ints
-    memory_mib: Ints
+    memory_mib: Ints  # room that it takes
+    sent_mib: Ints  # memory that is sent at first
     service: Ints  # -1: none
     restart: Ints  # 1: shut down and booted again
     hot_mib: Floats

@@ -56,7 +56,7 @@ def settle(moves: Moves, rules: Rules, course: Course, move: int, now: float) ->
     course.sent_mib[move] += sent
     if course.phase[move] == ROUNDS:
         running = running_share(course.round[move]) if course.strategy[move] == AUTOCONVERGE else 1.0
-        cold = moves.memory_mib[move] - moves.hot_mib[move]
+        cold = moves.sent_mib[move] - moves.hot_mib[move]
         dirtied = course.dirtied_mib[move] + running * moves.dirty_mib_s[move] * span_s
         course.dirtied_mib[move] = min(cold, dirtied)
 
@@ -74,7 +74,7 @@ def further_rounds(ratio: float, rest: float, allowed: float) -> float:
 @compiled
 def throttled_fits(moves: Moves, move: int, speed: float, allowed: float, size: float, round_: int) -> bool:
     """Return whether a guest that is slowed more and more gets its remainder within the limit, at the present rate."""
-    cold = moves.memory_mib[move] - moves.hot_mib[move]
+    cold = moves.sent_mib[move] - moves.hot_mib[move]
     for number in range(round_, MAX_ROUNDS):
         running = running_share(number)
         size = min(cold, running * moves.dirty_mib_s[move] * size / speed) + running * moves.hot_mib[move]
@@ -143,7 +143,7 @@ def enter(moves: Moves, rules: Rules, course: Course, move: int, phase: int, now
     if phase == DISK or (phase == BLACKOUT and moves.restart[move] > 0):
         course.left_mib[move] = moves.disk_mib[move]
     elif phase == ROUNDS and course.phase[move] != ROUNDS:
-        course.left_mib[move] = float(moves.memory_mib[move])
+        course.left_mib[move] = float(moves.sent_mib[move])
         course.dirtied_mib[move] = 0.0
         course.strategy[move] = PRECOPY
     if phase == BLACKOUT and course.left_mib[move] <= SENT:

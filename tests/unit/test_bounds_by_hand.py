@@ -37,6 +37,7 @@ def row_fleet(hosts: int, vms: list[dict[str, Any]], spare_mib: int = 1000, **ho
     given = {
         "service_id": None,
         "vcpus": 1,
+        "used_mib": None,
         "dirty_mib_s": 0.0,
         "hot_mib": 0.0,
         "local_disk_mib": 0,

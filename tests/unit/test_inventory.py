@@ -38,6 +38,7 @@ def test_hosts_and_guests_become_rows_with_what_was_measured() -> None:
         "service_id": None,
         "vcpus": 2,
         "memory_mib": 2048,
+        "used_mib": 700,
         "dirty_mib_s": 3.5,
         "hot_mib": 20.0,
         "local_disk_mib": 0,

@@ -52,6 +52,17 @@ def test_unknown_dirty_rates_defer_until_the_policy_assumes_something() -> None:
     assert "unknown-dirty-rate" not in make_plan(fleet, POLICY, stop=Iterations(0)).header.summary.deferred
 
 
+def test_memory_in_use_is_what_is_sent_where_it_is_known() -> None:
+    fleet = small_fleet()
+    half = replace(fleet, vms=fleet.vms.with_columns(used_mib=pl.col("memory_mib") // 2))
+    whole, less = (make_plan(snapshot, POLICY, stop=Iterations(1)).migrations for snapshot in (fleet, half))
+    assert audit(half, make_plan(half, POLICY, stop=Iterations(1))).findings == ()
+    live = pl.col("strategy") != "restart"
+    assert less.filter(live)["predicted_transfer_mib"].max() < whole.filter(live)["predicted_transfer_mib"].min()
+    more = replace(fleet, vms=fleet.vms.with_columns(used_mib=pl.col("memory_mib") * 2))
+    assert make_plan(more, POLICY, stop=Iterations(1)).migrations.equals(whole), "no more is sent than there is"
+
+
 def test_a_vm_that_may_run_nowhere_keeps_its_host() -> None:
     plan = make_plan(small_fleet(vms={"v1": {"machine_types": []}}), POLICY, stop=Iterations(0))
     assert dict(plan.deferred.select("host_id", "reason").iter_rows())["h1"] == "no-eligible-host"

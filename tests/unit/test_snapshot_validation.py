@@ -1,13 +1,15 @@
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
+from slacktide.datasets.digest import digest
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.listing import LISTED_PER_RULE
-from slacktide.datasets.schemas import TABLES
+from slacktide.datasets.schemas import OPTIONAL, TABLES
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.datasets.validation import checked_snapshot, checked_tables, snapshot_findings
 from slacktide.errors import InputError
@@ -46,14 +48,27 @@ def test_a_generated_fleet_has_no_finding(fleet):
     assert snapshot_findings(fleet) == ()
 
 
-@pytest.mark.parametrize(
-    ("table", "column"), [(name, column) for name in TABLES for column in TABLES[name].column_names()]
-)
+NEEDED = [
+    (name, column) for name in TABLES for column in TABLES[name].column_names() if column not in OPTIONAL.get(name, ())
+]
+
+
+@pytest.mark.parametrize(("table", "column"), NEEDED)
 def test_a_missing_column_is_found(tables, table, column):
     tables[table] = tables[table].drop(column)
     findings = [finding for finding in checked_tables(tables)[1] if finding.rule == "column-missing"]
     assert [(finding.file, finding.subjects) for finding in findings] == [(f"{table}.parquet", (column,))]
     assert "is missing" in findings[0].message
+
+
+def test_an_optional_column_may_be_missing_and_is_then_unknown(fleet, tables):
+    tables["vms"] = tables["vms"].drop("used_mib")
+    sound, findings = checked_tables(tables)
+    assert findings == ()
+    assert sound["vms"]["used_mib"].null_count() == len(fleet.vms)
+    known = fleet.vms.with_columns(used_mib=pl.col("memory_mib") - 1)
+    assert digest(replace(fleet, vms=sound["vms"])) == digest(fleet)
+    assert digest(replace(fleet, vms=known)) != digest(fleet)
 
 
 def test_a_column_too_many_is_found(tables):
