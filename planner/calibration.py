@@ -34,11 +34,14 @@ FEWEST: Final = 10
 The least number of which a tenth is one: the cautious quantile then leaves out the most extreme and is not made by it.
 """
 CAUTION: Final = 0.9
-"""Share of the migrations that must not be slower than a learnt figure says.
+"""Share of the migrations that must not be slower than a learnt figure says, unless the operator wants another.
 
 The median would make every second migration longer than planned, the largest a single busy moment the rule for a whole
-fleet.  For ``goodput``, where less is slower, it is the quantile ``1 - CAUTION``.
+fleet.  For ``goodput``, where less is slower, it is the quantile ``1 - CAUTION``.  Every plan pays for it: the times
+are added up, and each is rounded up to whole seconds.
 """
+SPREAD: Final = (0.1, 0.9)
+"""Quantiles shown beside a median."""
 KEEPS_PACE: Final = 0.95
 """Share of the planned rate from which a copy counts as having kept it.
 
@@ -56,13 +59,13 @@ REFINEMENTS: Final = 4
 """Times that goodput and switchover are told apart anew; each takes about a tenth of the error that is left."""
 
 FIGURES: Final = {
-    "setup_s": ("setup_s", CAUTION),
-    "goodput": ("kept_goodput", 1 - CAUTION),
-    "switchover_ms": ("switchover_ms", CAUTION),
-    "forwarding_s": ("forwarding_s", CAUTION),
-    "sent_share": ("sent_share", CAUTION),
+    "setup_s": "setup_s",
+    "goodput": "kept_goodput",
+    "switchover_ms": "switchover_ms",
+    "forwarding_s": "forwarding_s",
+    "sent_share": "sent_share",
 }
-"""Figure: the column that it is learnt from, and by which quantile."""
+"""Figure: the column that it is learnt from."""
 IN_POLICY: Final = ("setup_s", "goodput", "switchover_ms", "forwarding_s")
 LIVE: Final = ("precopy", "autoconverge")
 """Strategies whose figures can be told apart: post-copy sends in both directions of the switch."""
@@ -108,6 +111,8 @@ class Calibration:
     ``pooled``: whether that is from all pairs together.  All together is the pair of nulls."""
     values: pl.DataFrame
     """By migration, as :class:`Observations`: each figure as it was measured."""
+    caution: float
+    """Share of the migrations that were not slower than a learnt figure says."""
 
     @property
     def nothing(self) -> bool:
@@ -134,18 +139,18 @@ def observe(campaigns: Sequence[MeasuredCampaign]) -> Observations:
     return Observations(pl.concat(tables), tuple(campaign.policy for campaign in campaigns), not_done, others)
 
 
-def learn(observations: Observations) -> Calibration:
+def learn(observations: Observations, caution: float = CAUTION) -> Calibration:
     """Return each figure of the model by pair of machine types, with its spread and the number of migrations."""
     values = _measured(observations)
-    together = _summary(values.with_columns(*(pl.lit(None, pl.String).alias(name) for name in PAIR)))
+    together = _summary(values.with_columns(*(pl.lit(None, pl.String).alias(name) for name in PAIR)), caution)
     together = together.with_columns(
         learnt=pl.when(pl.col("migrations") >= FEWEST).then("learnt"), pooled=pl.lit(value=False)
     )
-    pairs = _summary(values).join(together.select("figure", all="learnt"), on="figure")
+    pairs = _summary(values, caution).join(together.select("figure", all="learnt"), on="figure")
     few = pl.col("migrations") < FEWEST
     pairs = pairs.with_columns(learnt=pl.when(few).then("all").otherwise("learnt"), pooled=few).drop("all")
     order = pl.col("figure").replace_strict({name: place for place, name in enumerate(FIGURES)}, return_dtype=pl.Int64)
-    return Calibration(pl.concat([pairs.sort(*PAIR, order), together.sort(order)]), values)
+    return Calibration(pl.concat([pairs.sort(*PAIR, order), together.sort(order)]), values, caution)
 
 
 def calibrated(policy: Policy, calibration: Calibration) -> Policy:
@@ -259,16 +264,16 @@ def typical(figure: str) -> pl.Expr:
     return pl.when(pl.col(figure).count().over(PAIR) >= FEWEST).then(own).otherwise(pl.col(figure).median())
 
 
-def _summary(values: pl.DataFrame) -> pl.DataFrame:
+def _summary(values: pl.DataFrame, caution: float) -> pl.DataFrame:
     """Return count, spread and cautious quantile of every figure by pair."""
     parts = []
-    for figure, (column, quantile) in FIGURES.items():
-        value = pl.col(figure)
+    for figure, column in FIGURES.items():
+        value, quantile = pl.col(figure), 1 - caution if figure == "goodput" else caution
         part = values.group_by(PAIR).agg(
             migrations=value.count().cast(pl.Int64),
             median=value.median(),
-            low=value.quantile(1 - CAUTION, "nearest"),
-            high=value.quantile(CAUTION, "nearest"),
+            low=value.quantile(SPREAD[0], "nearest"),
+            high=value.quantile(SPREAD[1], "nearest"),
             learnt=pl.col(column).quantile(quantile, "nearest"),
         )
         parts.append(part.select(*PAIR, pl.lit(figure).alias("figure"), pl.exclude(*PAIR)))

@@ -75,7 +75,7 @@ def prediction_errors(observations: Observations, calibration: Calibration, poli
     yield _compared("as planned", table, planned)
     yield _compared("learnt", table, _with_rules(observations, rules))
     if len(observations.policies) > 1:
-        yield _compared("learnt from the other campaigns", table, _left_out(observations, policy))
+        yield _compared("learnt from the other campaigns", table, _left_out(observations, policy, calibration.caution))
     yield _compared("medians of each pair", table, _with_medians(observations, calibration, rules))
     known = _with_rules(observations, rules, calibration.values["sent_mib"].to_numpy())
     yield _compared("learnt, memory in use known", table, known)
@@ -89,12 +89,12 @@ def _with_rules(observations: Observations, rules: MigrationRules, memory_mib: F
     return _predicted(copies.brownout_s, copies.sending_ms + switchover_ms, rules.setup_s, rules.forwarding_s)
 
 
-def _left_out(observations: Observations, policy: Policy) -> _Predicted:
+def _left_out(observations: Observations, policy: Policy, caution: float) -> _Predicted:
     """Return for each campaign what the others, without it, would have had it planned with."""
     campaign = observations.table["campaign"].to_numpy()
     whole = np.full((3, len(campaign)), np.nan)
     for number in range(len(observations.policies)):
-        others = learn(observations.only(pl.col("campaign") != number))
+        others = learn(observations.only(pl.col("campaign") != number), caution)
         own = observations.only(pl.col("campaign") == number)
         found = _with_rules(own, calibrated(policy, others).migration)
         whole[:, campaign == number] = found.brownout_s, found.blackout_ms, found.duration_s

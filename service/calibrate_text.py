@@ -39,7 +39,8 @@ def calibration_text(
     """Return what was learnt by pair of machine types, what the policy takes of it, and how good predictions are."""
     campaigns = counted(len(observations.policies), "campaign")
     parts: list[RenderableType] = [
-        Text(f"{counted(observations.table.height, 'migration')} of {campaigns}{_left_out(observations)}")
+        Text(f"{counted(observations.table.height, 'migration')} of {campaigns}{_left_out(observations)}"),
+        Text(f"learnt: what {calibration.caution:.0%} of the migrations of a pair kept to"),
     ]
     pairs = list(_by_pair(calibration))
     several = len(pairs) > 2  # with one pair, all together are that one
@@ -67,6 +68,7 @@ def calibration_document(
     return {
         "campaigns": len(observations.policies),
         "migrations": observations.table.height,
+        "caution": calibration.caution,
         "not_done": observations.not_done,
         "other_strategies": observations.other_strategies,
         "pairs": [

@@ -71,6 +71,15 @@ def test_with_noise_medians_are_near_and_the_learnt_is_on_the_safe_side() -> Non
     assert row["low"] < row["median"] < row["high"] == row["learnt"]
 
 
+def test_less_caution_learns_what_fewer_kept_to() -> None:
+    seen = observe([measured_campaign(Moves(400, Truth(sigma=0.1)))])
+    for name, longer in (("setup_s", 1), ("switchover_ms", 1), ("goodput", -1)):
+        cautious, half = (figure(learn(seen, caution), name) for caution in (0.9, 0.5))
+        assert half["learnt"] == pytest.approx(half["median"], rel=0.01)
+        assert longer * cautious["learnt"] > longer * half["learnt"]
+        assert cautious["median"] == half["median"]
+
+
 def test_one_busy_moment_does_not_make_the_rule() -> None:
     campaign = measured_campaign(Moves(FEWEST))
     worst = pl.when(pl.col("migration_id") == "m000003").then(500.0).otherwise("prepare_s").alias("prepare_s")

@@ -1,5 +1,6 @@
 """``slacktide calibrate``: tables, the policy that it writes, and what it refuses."""
 
+import inspect
 import io
 import json
 import shutil
@@ -14,12 +15,13 @@ from rich.console import Console
 
 from slacktide.executors.report import SUMMARY_FILE, write_report
 from slacktide.executors.run import RunOptions, run_campaign
-from slacktide.planner.calibration import calibrated, learn, observe
+from slacktide.planner.calibration import CAUTION, calibrated, learn, observe
 from slacktide.planner.policy import PRESETS
 from slacktide.planner.policy_files import read_policy, write_policy
 from slacktide.planner.prediction_errors import prediction_errors
 from slacktide.service.calibrate_text import calibration_text
 from slacktide.service.cli import main
+from slacktide.service.commands.calibrate import calibrate as command
 
 
 def carried_out(folder: Path, seed: int, *, simulated: bool = False) -> Path:
@@ -79,11 +81,11 @@ def test_the_policy_of_the_campaign_with_the_learnt_figures_in_it(capsys, ran, t
 
 def test_several_campaigns_and_another_policy_as_json(capsys, ran, tmp_path) -> None:
     write_policy(PRESETS["routine"], tmp_path / "mine.yaml")
-    options = ("--policy", tmp_path / "mine.yaml", "-o", tmp_path / "learnt.json", "--json")
+    options = ("--policy", tmp_path / "mine.yaml", "--caution", 0.75, "-o", tmp_path / "learnt.json", "--json")
     found = json.loads(calibrate(capsys, ran / "first", ran / "second", *options))
     after = read_policy(tmp_path / "learnt.json")
     assert after.objective == PRESETS["routine"].objective
-    assert found["campaigns"] == 2
+    assert (found["campaigns"], found["caution"]) == (2, 0.75)
     assert found["migration"]["setup_s"] == {"before": 2, "after": after.migration.setup_s}
     assert "learnt from the other campaigns" in [row["name"] for row in found["prediction_errors"]]
     for pair in found["pairs"]:
@@ -125,6 +127,10 @@ def test_what_stays_and_what_cannot_be_is_said() -> None:
     assert "learnt: 20 migrations could not keep the blackout limit" in text
 
 
+def test_the_caution_without_an_option_is_the_planners() -> None:
+    assert inspect.signature(command).parameters["caution"].default == CAUTION
+
+
 def test_simulated_campaigns_are_refused(capsys, ran, tmp_path) -> None:
     text = calibrate(capsys, ran / "first", ran / "simulated", "-o", tmp_path / "learnt.yaml", code=1)
     assert f"{ran / 'simulated'}: is simulated" in text
@@ -156,6 +162,7 @@ def test_fleet_and_plan_have_to_be_those_of_the_campaign(capsys, campaign, tmp_p
 
 def test_wrong_usage(capsys, ran, tmp_path) -> None:
     first, learnt = ran / "first", tmp_path / "learnt.yaml"
+    assert "--caution" in calibrate(capsys, first, "--caution", 1, "-o", learnt, code=2)
     assert "there is none" in calibrate(capsys, "-o", learnt, code=2)
     assert "is a campaign that is given twice" in calibrate(capsys, first, first, "-o", learnt, code=2)
     assert "there is no such directory" in calibrate(capsys, tmp_path / "no", "-o", learnt, code=2)
