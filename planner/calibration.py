@@ -207,10 +207,10 @@ def _with_guests(live: pl.DataFrame, campaign: MeasuredCampaign) -> pl.DataFrame
     types = campaign.snapshot.hosts.select("host_id", "machine_type")
     policy = campaign.policy
     known = ("vm_id", "memory_mib", "hot_mib", "dirty_mib_s", "local_disk_mib", "blackout_limit_ms")
-    table = live.join(campaign.snapshot.vms.select(known), on="vm_id", maintain_order="left")
+    table = live.join(campaign.snapshot.vms.select(known), on="vm_id", how="inner", maintain_order="left")
     for place, name in zip(("source", "target"), PAIR, strict=True):
         hosts = types.rename({"host_id": place, "machine_type": name})
-        table = table.join(hosts, on=place, maintain_order="left")
+        table = table.join(hosts, on=place, how="inner", maintain_order="left")
     return table.with_columns(
         pl.col("memory_mib", "local_disk_mib", "bandwidth_mbit_s").cast(pl.Float64),
         pl.col("hot_mib").fill_null(pl.lit(policy.assume.hot_mib, pl.Float64)),
