@@ -57,7 +57,7 @@ def write_policy(policy: Policy, path: Path) -> None:
     OutputError
         If the file cannot be written.
     """
-    _check_suffix(path)
+    check_suffix(path)
     data = policy.model_dump(mode="json")
     if path.suffix == ".json":
         text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
@@ -99,14 +99,21 @@ def _mapping(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
-def _check_suffix(path: Path) -> None:
+def check_suffix(path: Path) -> None:
+    """Refuse a path that no policy can be read from or written to, by its suffix.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is none of :data:`SUFFIXES`.
+    """
     if path.suffix not in SUFFIXES:
         fact = f"has the suffix `{path.suffix}`" if path.suffix else "has no suffix"
         raise UsageError(str(path), fact, f"A policy is a file of one of {', '.join(SUFFIXES)}")
 
 
 def _text(path: Path) -> str:
-    _check_suffix(path)
+    check_suffix(path)
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:

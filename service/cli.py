@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
 from slacktide import __version__
+from slacktide.service.commands.calibrate import calibrate
 from slacktide.service.commands.campaign import report, run
 from slacktide.service.commands.compare import compare
 from slacktide.service.commands.fleet import fleet
@@ -51,6 +52,7 @@ app.command(preflight, sort_key=9, help_epilogue="")
 app.command(run, sort_key=10, help_epilogue="")
 app.command(report, sort_key=11, help_epilogue="")
 app.command(revise, sort_key=12, help_epilogue="")
+app.command(calibrate, sort_key=13, help_epilogue="")
 app.command(lab)
 
 

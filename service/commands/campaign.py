@@ -149,7 +149,7 @@ def report(
         Directory of the plan. [default: where it was when the campaign ran]
     """
     with progress("Reading the campaign"):
-        done = _read_report(path)
+        done = read_campaign(path)
         summary = done.summary
         fleet_path = _place(fleet, summary.fleet_path, "--fleet", path)
         plan_path = _place(plan, summary.plan_path, "--plan", path)
@@ -199,7 +199,8 @@ def _run(
         )
 
 
-def _read_report(path: Path) -> "CampaignReport":
+def read_campaign(path: Path) -> "CampaignReport":
+    """Return the report of a campaign that has finished, from its directory."""
     from slacktide.executors.campaign_directory import JOURNAL_FILE
     from slacktide.executors.report import SUMMARY_FILE, read_report
 

@@ -20,7 +20,7 @@ lab = App(
     name="lab",
     help="Real libvirt hosts side by side on this machine, as root on Linux: to try a plan on, and to test with.",
     help_epilogue="",
-    sort_key=12,
+    sort_key=14,
 )
 Name = Annotated[str, Parameter(help="What tells it from other labs on this machine.")]
 AtLeastOne = Annotated[int, Parameter(validator=Number(gte=1))]

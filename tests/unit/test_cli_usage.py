@@ -40,6 +40,7 @@ def test_help_lists_the_commands_in_the_order_of_work(capsys):
         "run",
         "report",
         "revise",
+        "calibrate",
     )
     places = [text.index(f"│ {name} ") for name in commands]
     assert places == sorted(places)
@@ -63,6 +64,7 @@ def test_help_lists_the_commands_in_the_order_of_work(capsys):
         ["pareto"],
         ["preflight"],
         ["revise"],
+        ["calibrate"],
         ["run"],
         ["report"],
     ],
