@@ -58,7 +58,9 @@ def measured_campaign(
         first += move.count
     table = pl.concat(parts)
     if not probed:
-        table = table.with_columns(probe_blackout_ms=pl.lit(None, pl.Float64))
+        table = table.with_columns(
+            pl.lit(None, pl.Float64).alias(name) for name in ("probe_blackout_ms", "probe_resolution_ms")
+        )
     snapshot = _snapshot(types, vms)
     policy = Policy(migration=rules)
     return MeasuredCampaign("campaign", ReportMigrationTable.validate(table, cast=True), snapshot, policy)
@@ -115,6 +117,7 @@ def _migrations(
             "brownout_s": brownout_s,
             "blackout_ms": blackout_ms,
             "probe_blackout_ms": blackout_ms + 7,
+            "probe_resolution_ms": 5.0,
             "forwarding_s": 0.8 * forwarding_s,
             "delete_s": 0.2 * forwarding_s,
             "transfer_mib": went.transfer_mib,
@@ -127,7 +130,13 @@ def _vms(memory_mib: np.ndarray, dirty_mib_s: np.ndarray, hot_mib: np.ndarray) -
     rows = len(memory_mib)
     return pl.DataFrame(
         {"vm_id": [f"vm{number:06}" for number in range(rows)], "host_id": "", "service_id": None, "vcpus": 1}
-        | {"memory_mib": memory_mib, "dirty_mib_s": dirty_mib_s, "hot_mib": hot_mib, "local_disk_mib": 0}
+        | {
+            "memory_mib": memory_mib,
+            "used_mib": None,
+            "dirty_mib_s": dirty_mib_s,
+            "hot_mib": hot_mib,
+            "local_disk_mib": 0,
+        }
         | {"eviction": "live", "notice_s": 0, "blackout_limit_ms": None, "machine_types": None}
     )
 
