@@ -18,7 +18,7 @@ from slacktide.executors.drivers.live.asking import Answers, ask_both, clear
 from slacktide.executors.drivers.live.checking import checked
 from slacktide.executors.drivers.live.convergence import Ladder
 from slacktide.executors.drivers.live.copying import BYTES_PER_MIB, Copying
-from slacktide.executors.drivers.live.errors import lasting, words
+from slacktide.executors.drivers.live.errors import lasting, told
 from slacktide.executors.drivers.live.hypervisors import Heard, Hypervisors
 from slacktide.executors.drivers.live.pace import Pace
 from slacktide.executors.drivers.live.peers import Peer
@@ -41,6 +41,9 @@ ASK_AGAIN_S: Final = 0.5
 CANCEL_S: Final = 15.0
 """How long libvirt's call may go on after it was told to stop; then the hypervisors are asked without waiting for it.
 A host whose link is cut holds it until its TCP connections give up."""
+TORN_S: Final = 30.0
+"""How long the target of a post-copy that has failed by its source's word is asked whether it has all memory after all;
+a target in the lab says so, or that it failed too, within three seconds."""
 PROBE_S: Final = 5.0
 """How long a probe waits to see a guest again on its target."""
 BEFORE_S: Final = 1.0
@@ -91,6 +94,7 @@ class Attempt:
     def adopt(self, stage: Stage) -> None:
         """Take charge of an attempt that an earlier agent began, which libvirt carries on by itself."""
         self._stages.reached = stage
+        self._ladder.switched = stage >= Stage.FORWARDING
         self._start(lambda: self._settle(None, "the agent that began it ended before it was over"))
 
     def _start(self, target: Callable[[], None]) -> None:
@@ -124,7 +128,8 @@ class Attempt:
         wanted = asked(request, guest, self._ladder, self._copying.pace, encrypted=peer.encrypted)
         call = _Call(domain, peer.uri, wanted)
         self._look_after(domain, call)
-        self._settle(call.error, "libvirt's call did not end" if call.error is None else words(call.error))
+        why = "libvirt's call did not end" if call.error is None else told(call.error, request.source, request.target)
+        self._settle(call.error, why)
 
     def _look_after(self, domain: "libvirt.virDomain", call: "_Call") -> None:
         """Return once libvirt's call has ended, or is not worth waiting for any more."""
@@ -152,16 +157,22 @@ class Attempt:
             self._finish()
         elif place is Place.SOURCE:
             again = self._cancelled is None and not (error is not None and lasting(error))
-            self._fail(f"stopped: {self._cancelled}" if self._cancelled else why, retryable=again)
+            reason = f"stopped: {self._cancelled}" if self._cancelled else why
+            self._fail(f"{self._subject}: {reason}; it runs on {self.request.source}", retryable=again)
         else:
             self._report_absence(answers, why)
 
     def _cleared(self) -> Answers:
         """Return what both hypervisors say once the VM is in one place, and nothing else is left of it."""
         request, hypervisors = self.request, self._around.hypervisors
+        torn_until_s: float | None = None
         while True:
             answers = ask_both(hypervisors, request.vm_id, request.source, request.target)
             found = answers.verdict
+            if answers.source is GuestState.TORN:
+                torn_until_s = torn_until_s or time.monotonic() + TORN_S
+                if time.monotonic() > torn_until_s:
+                    return answers
             try:
                 if found.place is not Place.MOVING:
                     clear(hypervisors, found, request.vm_id, request.source, request.target)
@@ -185,16 +196,26 @@ class Attempt:
         else:
             self._abort(domain)
 
+    @property
+    def _subject(self) -> str:
+        return f"VM {self.request.vm_id}"
+
     def _report_absence(self, answers: Answers, why: str) -> None:
         """Report a VM that does not run once: ended by itself or somebody, lost, or there twice."""
-        request, twice = self.request, answers.verdict.place is Place.TWICE
+        request, found = self.request, (answers.source, answers.target)
         where = f"on {request.source} it {answers.source.value}, on {request.target} it {answers.target.value}"
         by_somebody = self._stages.ended_by
-        if by_somebody is not None and not twice:
-            self._fail(f"the guest {by_somebody} during its migration: {where}", retryable=False)
+        if answers.verdict.place is Place.TWICE:
+            fact, remedy = "runs on both hosts", "End one of them before both write to the same disks"
+        elif GuestState.TORN in found:
+            fact = f"is lost, neither half of its memory is of use: {where}; {why}"
+            remedy = f"Destroy it on {request.source} and {request.target}, then start it on one of them"
+        elif by_somebody is not None:
+            self._fail(f"{self._subject}: the guest {by_somebody} during its migration: {where}", retryable=False)
             return
-        fact = "runs on both hosts" if twice else "runs nowhere"
-        error = f"{fact}: {where}; {why}"
+        else:
+            fact, remedy = f"runs nowhere any more: {where}; {why}", f"Start it on {request.source}"
+        error = f"{self._subject}: {fact}. {remedy}"
         self._end(events.VmLost(self._around.now_s(), request.migration_id, request.attempt, error))
 
     def _fail(self, error: str, *, retryable: bool) -> None:
