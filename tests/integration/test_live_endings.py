@@ -3,7 +3,20 @@
 from collections.abc import Iterator
 
 import pytest
-from live_migrations import CALM, HOT, OFF_ON_SOURCE, ON_SOURCE, ON_TARGET, TwoHosts, connection, two_hosts
+from live_migrations import (
+    ABSENT,
+    CALM,
+    HOT,
+    OFF,
+    OFF_ON_SOURCE,
+    ON_SOURCE,
+    ON_TARGET,
+    PAUSED,
+    Found,
+    TwoHosts,
+    connection,
+    two_hosts,
+)
 
 from slacktide.executors.events import (
     BlackoutStarted,
@@ -12,6 +25,7 @@ from slacktide.executors.events import (
     MigrationForced,
     SourceDeleted,
     Stage,
+    VmLost,
 )
 from slacktide.lab import network, requirements
 from slacktide.lab.guests import Guest
@@ -77,6 +91,31 @@ def test_a_guest_that_somebody_pauses_is_moved_and_runs_on(two: TwoHosts) -> Non
     assert isinstance(moving.outcome(), MigrationDone)
     assert BlackoutStarted in moving.kinds()
     assert two.found() == ON_TARGET
+
+
+def test_a_guest_that_shuts_itself_down_after_it_has_moved_is_told_so(two: TwoHosts) -> None:
+    moving = two.switched()
+    moving.fault()
+    two.tell("poweroff")
+    ended = moving.outcome()
+    assert isinstance(ended, VmLost)
+    assert ended.error.startswith("VM vm1: the guest shut itself down after it had moved: on h1 it ")
+    whole = "on h2 it is there and off. Start it on h2, if it is to run" in ended.error  # all its memory had come
+    assert two.found() == Found(*((ABSENT, OFF) if whole else (PAUSED, OFF)), False, qemus=(0 if whole else 1, 0))
+
+
+def test_a_guest_that_somebody_destroys_after_it_has_moved_is_told_so(two: TwoHosts) -> None:
+    moving = two.switched()
+    moving.fault()
+    with connection(two.target) as opened:
+        opened.lookupByName("vm1").destroy()
+    ended = moving.outcome()
+    assert isinstance(ended, VmLost)
+    assert ended.error.startswith(
+        "VM vm1: the guest was destroyed by somebody after it had moved: on h1 it has one part"
+    )
+    assert ended.error.endswith("Destroy it on h1 and h2, then start it on one of them")
+    assert two.found() == Found(PAUSED, OFF, beats=False, qemus=(1, 0))
 
 
 # Copies that take longer than planned

@@ -4,9 +4,11 @@ import itertools
 
 import pytest
 
+from slacktide.executors.drivers.live.absence import Absence, Ending, absence
 from slacktide.executors.drivers.live.asking import state_of
 from slacktide.executors.drivers.live.errors import lasting, told
 from slacktide.executors.drivers.live.verdict import GuestState, Place, verdict
+from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.ids import HostId
 
 RUNNING, PAUSED, SHUT_OFF, CRASHED = 1, 3, 5, 6
@@ -101,3 +103,45 @@ def test_a_peer_that_ended_is_asked_again_and_one_that_does_not_trust_is_not(wor
     error = libvirt.libvirtError("it failed")
     error.err = (libvirt.VIR_ERR_INTERNAL_ERROR, 0, words, 2, None, None, None, 0, 0)
     assert lasting(error) is not again
+
+
+REQUEST = MigrationRequest("m1", 1, "vm1", "h1", "h2", "precopy", 100, 300, 1.0, 50.0, 60.0, 0.0)
+UNHEARD, ITSELF = Ending(None, moved=False), "shut itself down"
+
+
+def said(source: GuestState, target: GuestState, ending: Ending = UNHEARD, why: str | None = "no word") -> Absence:
+    """Return what is said of a VM of which its hosts say this."""
+    return absence(REQUEST, source, target, ending, why)
+
+
+def test_a_guest_that_ended_by_itself_on_its_source_is_not_lost() -> None:
+    lost, text = said(GuestState.OFF, GuestState.ABSENT, Ending(ITSELF, moved=False))
+    assert not lost
+    assert text == (
+        "VM vm1: the guest shut itself down during its migration: on h1 it is there and off, on h2 it is not there"
+    )
+
+
+def test_a_guest_that_ended_by_itself_on_its_target_is_to_be_started_there() -> None:
+    lost, text = said(GuestState.ABSENT, GuestState.OFF, Ending(ITSELF, moved=True), None)
+    assert lost
+    assert text.startswith("VM vm1: the guest shut itself down after it had moved: on h1 it is not there, on h2 it is")
+    assert text.endswith(". Start it on h2, if it is to run")
+
+
+def test_a_guest_in_two_parts_is_to_be_destroyed_on_both() -> None:
+    for ending in (UNHEARD, Ending(ITSELF, moved=False), Ending(ITSELF, moved=True)):
+        lost, text = said(GuestState.TORN, GuestState.OFF, ending)
+        assert lost
+        assert text.endswith(". Destroy it on h1 and h2, then start it on one of them")
+
+
+def test_a_guest_that_is_gone_is_started_where_it_is_defined() -> None:
+    assert said(GuestState.OFF, GuestState.ABSENT).text.endswith("not there; no word. Start it on h1")
+    assert said(GuestState.ABSENT, GuestState.OFF, why=None).text.endswith("there and off. Start it on h2")
+
+
+def test_a_guest_that_runs_twice_endangers_its_disks() -> None:
+    lost, text = said(GuestState.RUNNING, GuestState.RUNNING, Ending(ITSELF, moved=True))
+    assert lost
+    assert "runs on both hosts: on h1 it runs, on h2 it runs; no word. End one of them" in text

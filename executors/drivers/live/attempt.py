@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from slacktide.errors import DriverError
 from slacktide.executors import events
+from slacktide.executors.drivers.live.absence import absence
 from slacktide.executors.drivers.live.asking import Answers, ask_both, clear
 from slacktide.executors.drivers.live.checking import checked
 from slacktide.executors.drivers.live.convergence import Ladder
@@ -128,8 +129,7 @@ class Attempt:
         wanted = asked(request, guest, self._ladder, self._copying.pace, encrypted=peer.encrypted)
         call = _Call(domain, peer.uri, wanted)
         self._look_after(domain, call)
-        why = "libvirt's call did not end" if call.error is None else told(call.error, request.source, request.target)
-        self._settle(call.error, why)
+        self._settle(call.error, call.trouble(request))
 
     def _look_after(self, domain: "libvirt.virDomain", call: "_Call") -> None:
         """Return once libvirt's call has ended, or is not worth waiting for any more."""
@@ -149,7 +149,7 @@ class Attempt:
         except libvirt.libvirtError:
             return  # there is no job any more, or the guest has moved: the end of the call says which
 
-    def _settle(self, error: "libvirt.libvirtError | None", why: str) -> None:
+    def _settle(self, error: "libvirt.libvirtError | None", why: str | None) -> None:
         """Ask both hypervisors until it is clear where the VM is, leave one copy of it, and report."""
         answers = self._cleared()
         place = answers.verdict.place
@@ -157,8 +157,9 @@ class Attempt:
             self._finish()
         elif place is Place.SOURCE:
             again = self._cancelled is None and not (error is not None and lasting(error))
-            reason = f"stopped: {self._cancelled}" if self._cancelled else why
-            self._fail(f"{self._subject}: {reason}; it runs on {self.request.source}", retryable=again)
+            reason = f"stopped: {self._cancelled}" if self._cancelled else why or "libvirt says that it migrated"
+            text = f"VM {self.request.vm_id}: {reason}; it runs on {self.request.source}"
+            self._fail(text, retryable=again)
         else:
             self._report_absence(answers, why)
 
@@ -196,27 +197,14 @@ class Attempt:
         else:
             self._abort(domain)
 
-    @property
-    def _subject(self) -> str:
-        return f"VM {self.request.vm_id}"
-
-    def _report_absence(self, answers: Answers, why: str) -> None:
+    def _report_absence(self, answers: Answers, why: str | None) -> None:
         """Report a VM that does not run once: ended by itself or somebody, lost, or there twice."""
-        request, found = self.request, (answers.source, answers.target)
-        where = f"on {request.source} it {answers.source.value}, on {request.target} it {answers.target.value}"
-        by_somebody = self._stages.ended_by
-        if answers.verdict.place is Place.TWICE:
-            fact, remedy = "runs on both hosts", "End one of them before both write to the same disks"
-        elif GuestState.TORN in found:
-            fact = f"is lost, neither half of its memory is of use: {where}; {why}"
-            remedy = f"Destroy it on {request.source} and {request.target}, then start it on one of them"
-        elif by_somebody is not None:
-            self._fail(f"{self._subject}: the guest {by_somebody} during its migration: {where}", retryable=False)
-            return
+        request = self.request
+        lost, text = absence(request, answers.source, answers.target, self._stages.ending, why)
+        if lost:
+            self._end(events.VmLost(self._around.now_s(), request.migration_id, request.attempt, text))
         else:
-            fact, remedy = f"runs nowhere any more: {where}; {why}", f"Start it on {request.source}"
-        error = f"{self._subject}: {fact}. {remedy}"
-        self._end(events.VmLost(self._around.now_s(), request.migration_id, request.attempt, error))
+            self._fail(text, retryable=False)
 
     def _fail(self, error: str, *, retryable: bool) -> None:
         request, now_s = self.request, self._around.now_s()
@@ -261,6 +249,12 @@ class _Call:
         self.error: libvirt.libvirtError | None = None
         self._wanted = wanted
         threading.Thread(target=self._migrate, args=(domain, peer), name="libvirt migration", daemon=True).start()
+
+    def trouble(self, request: MigrationRequest) -> str | None:
+        """Return what went wrong with it; None: nothing that it knows of."""
+        if self.error is not None:
+            return told(self.error, request.source, request.target)
+        return None if self.ended.is_set() else "libvirt's call did not end"
 
     def _migrate(self, domain: "libvirt.virDomain", peer: str) -> None:
         import libvirt
