@@ -40,6 +40,10 @@ class Probe(Protocol):
         """
         ...
 
+    def leave(self, vm: VmId) -> None:
+        """Watch a VM no more."""
+        ...
+
     def close(self) -> None:
         """Stop watching."""
         ...
@@ -84,6 +88,12 @@ class HeartbeatProbe:
     def read(self, vm: VmId, from_s: float, switched_s: float | None, until_s: float) -> Reading | None:
         """Return how long a VM was silent between two moments of the wall clock."""
         return reading(self._heartbeats.times(vm, from_s, until_s), switched_s)
+
+    def leave(self, vm: VmId) -> None:
+        """Listen to a VM no more, and drop what was heard of it."""
+        if self._heartbeats.wanted is not None:
+            self._heartbeats.wanted.discard(vm)
+        self._heartbeats.forget(vm)
 
     def close(self) -> None:
         """Stop listening."""

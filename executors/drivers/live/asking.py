@@ -10,8 +10,23 @@ from slacktide.ids import HostId, VmId
 if TYPE_CHECKING:
     import libvirt
 
-POSTCOPY_FAILED: Final = 12
-"""``VIR_DOMAIN_RUNNING_POSTCOPY_FAILED``, which older bindings have no name for."""
+RUNNING, PAUSED, SHUTTING_DOWN, SHUT_OFF, CRASHED = 1, 3, 4, 5, 6
+"""``virDomainState``; where a state is not told apart below, the guest is there as a whole."""
+_BY_STATE: Final = {SHUTTING_DOWN: GuestState.OFF, SHUT_OFF: GuestState.OFF, CRASHED: GuestState.ENDED}
+_POSTCOPY_FAILED: Final = (PAUSED, 13)
+_ON_SOURCE: Final = {
+    (PAUSED, 2): GuestState.SENT,
+    (PAUSED, 11): GuestState.INCOMING,
+    (PAUSED, 12): GuestState.TORN,
+    _POSTCOPY_FAILED: GuestState.TORN,
+}
+"""By state and reason, the latter of ``virDomainPausedReason``: migration, starting up, post-copy, failed post-copy."""
+_ON_TARGET: Final = _ON_SOURCE | {
+    (PAUSED, 2): GuestState.INCOMING,
+    (RUNNING, 10): GuestState.MIGRATING,
+    (RUNNING, 11): GuestState.TORN,
+}
+"""As on the source, and ``virDomainRunningReason``: post-copy, failed post-copy."""
 
 
 class Answer(NamedTuple):
@@ -48,8 +63,9 @@ def ask(hypervisors: Hypervisors, vm: VmId, host: HostId, *, is_source: bool) ->
 
     try:
         domain = hypervisors.connection(host).lookupByName(vm)
-        state = _migrating(domain) if is_source else None
-        return Answer(state or _state(*domain.state(), is_source=is_source), domain.UUIDString())
+        under_way = is_source and _migrates(domain)  # asked first: a state is final only where no job is left
+        state = state_of(*domain.state(), is_source=is_source, under_way=under_way)
+        return Answer(state, domain.UUIDString())
     except DriverError:
         return Answer(GuestState.UNKNOWN, "")
     except libvirt.libvirtError as error:
@@ -57,34 +73,25 @@ def ask(hypervisors: Hypervisors, vm: VmId, host: HostId, *, is_source: bool) ->
         return Answer(GuestState.ABSENT if absent else GuestState.UNKNOWN, "")
 
 
-def _migrating(domain: "libvirt.virDomain") -> GuestState | None:
+def _migrates(domain: "libvirt.virDomain") -> bool:
     import libvirt
 
     try:
-        under_way = domain.jobStats().get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
+        return bool(domain.jobStats().get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT)
     except libvirt.libvirtError:
-        return None  # it is off, and has no job
-    return GuestState.MIGRATING if under_way else None
+        return False  # it is off, and has no job
 
 
-def _state(state: int, reason: int, *, is_source: bool) -> GuestState:
-    import libvirt
+def state_of(state: int, reason: int, *, is_source: bool, under_way: bool) -> GuestState:
+    """Return what libvirt's state of a domain, and its reason, say of a VM.
 
-    if state == libvirt.VIR_DOMAIN_RUNNING and not is_source:
-        if reason == libvirt.VIR_DOMAIN_RUNNING_POSTCOPY:
-            return GuestState.MIGRATING
-        if reason == POSTCOPY_FAILED:
-            return GuestState.TORN
-    if state == libvirt.VIR_DOMAIN_PAUSED:
-        if reason in (libvirt.VIR_DOMAIN_PAUSED_POSTCOPY, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED):
-            return GuestState.TORN
-        if reason == libvirt.VIR_DOMAIN_PAUSED_MIGRATION:
-            return GuestState.SENT if is_source else GuestState.INCOMING
-        if reason == libvirt.VIR_DOMAIN_PAUSED_STARTING_UP:
-            return GuestState.INCOMING
-    if state in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTDOWN):
-        return GuestState.OFF
-    return GuestState.ENDED if state == libvirt.VIR_DOMAIN_CRASHED else GuestState.RUNNING
+    ``under_way``: its host has a migration of it as its job.  That job stays when a post-copy has failed, for whoever
+    might recover it; the reason says so, and counts more.
+    """
+    if under_way and (state, reason) != _POSTCOPY_FAILED:
+        return GuestState.MIGRATING
+    known = _ON_SOURCE if is_source else _ON_TARGET
+    return known.get((state, reason)) or _BY_STATE.get(state, GuestState.RUNNING)
 
 
 def clear(hypervisors: Hypervisors, found: Verdict, vm: VmId, source: HostId, target: HostId) -> None:
@@ -103,11 +110,19 @@ def clear(hypervisors: Hypervisors, found: Verdict, vm: VmId, source: HostId, ta
         if found.resume_on_source:
             hypervisors.connection(source).lookupByName(vm).resume()
         if found.discard_on_source:
-            domain = hypervisors.connection(source).lookupByName(vm)
-            persistent = domain.isPersistent()
-            domain.destroy()
-            if persistent:
-                domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)
+            stays = hypervisors.connection(target).lookupByName(vm).isPersistent()
+            _discard(hypervisors.connection(source).lookupByName(vm), undefine=bool(stays))
     except libvirt.libvirtError as error:
         fact = f"cannot be cleared up: {error.get_error_message()}"
         raise DriverError(f"VM {vm}", fact, f"Look at {source} and {target}", retryable=True) from error
+
+
+def _discard(domain: "libvirt.virDomain", *, undefine: bool) -> None:
+    """End a domain, and have its host forget it; ``undefine`` is false where this host alone has its definition."""
+    import libvirt
+
+    persistent = domain.isPersistent()
+    if domain.isActive():
+        domain.destroy()
+    if persistent and undefine:
+        domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)

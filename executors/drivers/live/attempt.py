@@ -7,22 +7,24 @@ are asked where the VM is; nothing is concluded from the call alone.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from slacktide.errors import DriverError
 from slacktide.executors import events
+from slacktide.executors.drivers.live.absence import absence
 from slacktide.executors.drivers.live.asking import Answers, ask_both, clear
+from slacktide.executors.drivers.live.calling import Call, statistics_at_target
 from slacktide.executors.drivers.live.checking import checked
 from slacktide.executors.drivers.live.convergence import Ladder
 from slacktide.executors.drivers.live.copying import BYTES_PER_MIB, Copying
-from slacktide.executors.drivers.live.errors import lasting, words
+from slacktide.executors.drivers.live.errors import lasting
 from slacktide.executors.drivers.live.hypervisors import Heard, Hypervisors
 from slacktide.executors.drivers.live.pace import Pace
 from slacktide.executors.drivers.live.peers import Peer
-from slacktide.executors.drivers.live.requests import Asked, asked
+from slacktide.executors.drivers.live.requests import asked
 from slacktide.executors.drivers.live.restarting import NotStartedError, Restart
 from slacktide.executors.drivers.live.stages import Stages
 from slacktide.executors.drivers.live.verdict import GuestState, Place
@@ -44,6 +46,9 @@ ASK_AGAIN_S: Final = 0.5
 CANCEL_S: Final = 15.0
 """How long libvirt's call may go on after it was told to stop; then the hypervisors are asked without waiting for it.
 A host whose link is cut holds it until its TCP connections give up."""
+TORN_S: Final = 30.0
+"""How long the target of a post-copy that has failed by its source's word is asked whether it has all memory after all;
+a target in the lab says so, or that it failed too, within three seconds."""
 PROBE_S: Final = 5.0
 """How long a probe waits to see a guest again on its target."""
 BEFORE_S: Final = 1.0
@@ -94,6 +99,7 @@ class Attempt:
     def adopt(self, stage: Stage) -> None:
         """Take charge of an attempt that an earlier agent began, which libvirt carries on by itself."""
         self._stages.reached = stage
+        self._ladder.switched = stage >= Stage.FORWARDING
         self._start(self._take_up)
 
     def _start(self, target: Callable[[], None]) -> None:
@@ -163,11 +169,11 @@ class Attempt:
     def _migrate(self, domain: "libvirt.virDomain", guest: "GuestFacts", peer: Peer) -> None:
         request = self.request
         wanted = asked(request, guest, self._ladder, self._copying.pace, encrypted=peer.encrypted)
-        call = _Call(domain, peer.uri, wanted)
+        call = Call(domain, peer.uri, wanted)
         self._look_after(domain, call)
-        self._settle(call.error, "libvirt's call did not end" if call.error is None else words(call.error))
+        self._settle(call.error, call.trouble(request))
 
-    def _look_after(self, domain: "libvirt.virDomain", call: "_Call") -> None:
+    def _look_after(self, domain: "libvirt.virDomain", call: Call) -> None:
         """Return once libvirt's call has ended, or is not worth waiting for any more."""
         while not call.ended.wait(LOOK_S):
             if self._cancelled is None:
@@ -185,7 +191,7 @@ class Attempt:
         except libvirt.libvirtError:
             return  # there is no job any more, or the guest has moved: the end of the call says which
 
-    def _settle(self, error: "libvirt.libvirtError | None", why: str) -> None:
+    def _settle(self, error: "libvirt.libvirtError | None", why: str | None) -> None:
         """Ask both hypervisors until it is clear where the VM is, leave one copy of it, and report."""
         answers = self._cleared()
         place = answers.verdict.place
@@ -193,16 +199,23 @@ class Attempt:
             self._finish()
         elif place is Place.SOURCE:
             again = self._cancelled is None and not (error is not None and lasting(error))
-            self._fail(f"stopped: {self._cancelled}" if self._cancelled else why, retryable=again)
+            reason = f"stopped: {self._cancelled}" if self._cancelled else why or "libvirt says that it migrated"
+            text = f"VM {self.request.vm_id}: {reason}; it runs on {self.request.source}"
+            self._fail(text, retryable=again)
         else:
             self._report_absence(answers, why)
 
     def _cleared(self) -> Answers:
         """Return what both hypervisors say once the VM is in one place, and nothing else is left of it."""
         request, hypervisors = self.request, self._around.hypervisors
+        torn_until_s: float | None = None
         while True:
             answers = ask_both(hypervisors, request.vm_id, request.source, request.target)
             found = answers.verdict
+            if answers.source is GuestState.TORN:
+                torn_until_s = torn_until_s or time.monotonic() + TORN_S
+                if time.monotonic() > torn_until_s:
+                    return answers
             try:
                 if found.place is not Place.MOVING:
                     clear(hypervisors, found, request.vm_id, request.source, request.target)
@@ -226,16 +239,14 @@ class Attempt:
         else:
             self._abort(domain)
 
-    def _report_absence(self, answers: Answers, why: str) -> None:
+    def _report_absence(self, answers: Answers, why: str | None) -> None:
         """Report a VM that does not run once: ended by itself or somebody, lost, or there twice."""
-        request, twice = self.request, answers.verdict.place is Place.TWICE
-        where = f"on {request.source} it {answers.source.value}, on {request.target} it {answers.target.value}"
-        by_somebody = self._stages.ended_by
-        if by_somebody is not None and not twice:
-            self._fail(f"the guest {by_somebody} during its migration: {where}", retryable=False)
-            return
-        fact = "runs on both hosts" if twice else "runs nowhere"
-        self._report_lost(f"VM {request.vm_id} {fact}: {where}; {why}")
+        request = self.request
+        lost, text = absence(request, answers.source, answers.target, self._stages.ending, why)
+        if lost:
+            self._report_lost(text)
+        else:
+            self._fail(text, retryable=False)
 
     def _report_lost(self, error: str) -> None:
         request = self.request
@@ -253,7 +264,7 @@ class Attempt:
         request, probe, stages = self.request, self._around.probe, self._stages
         statistics = stages.statistics
         if not statistics and stages.off_s is None:
-            statistics = _statistics(self._around.hypervisors, request)
+            statistics = statistics_at_target(self._around.hypervisors, request)
         late_ms = stages.finish(statistics, self._around.now_s())
         seen = None
         if probe is not None:
@@ -274,37 +285,7 @@ class Attempt:
         )
 
     def _end(self, outcome: Event) -> None:
+        if self._around.probe is not None:
+            self._around.probe.leave(self.request.vm_id)
         self._around.report(outcome)
         self._ended.set()
-
-
-class _Call:
-    """libvirt's blocking call, in a thread of its own."""
-
-    def __init__(self, domain: "libvirt.virDomain", peer: str, wanted: Asked) -> None:
-        self.ended = threading.Event()
-        self.error: libvirt.libvirtError | None = None
-        self._wanted = wanted
-        threading.Thread(target=self._migrate, args=(domain, peer), name="libvirt migration", daemon=True).start()
-
-    def _migrate(self, domain: "libvirt.virDomain", peer: str) -> None:
-        import libvirt
-
-        try:
-            domain.migrateToURI3(peer, self._wanted.parameters, self._wanted.flags)
-        except libvirt.libvirtError as error:
-            self.error = error
-        finally:
-            self.ended.set()
-
-
-def _statistics(hypervisors: Hypervisors, request: MigrationRequest) -> Mapping[str, Any]:
-    """Return what the target knows of a migration whose end was not heard; nothing after post-copy."""
-    import libvirt
-
-    try:
-        domain = hypervisors.connection(request.target).lookupByName(request.vm_id)
-        found: dict[str, Any] = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
-    except (DriverError, libvirt.libvirtError):
-        return {}
-    return found

@@ -2,11 +2,30 @@
 
 from typing import TYPE_CHECKING, Final
 
+from slacktide.ids import HostId
+
 if TYPE_CHECKING:
     import libvirt
 
-LASTING_WORDS: Final = ("certificate", "already exists", "to the same host", "TLS")
-"""libvirt gives these causes no code of their own."""
+LASTING_WORDS: Final = ("certificate", "TLS confirmation", "already exists", "to the same host")
+"""libvirt gives these causes no code of their own.  A peer that ends in the middle is told in words of TLS, too, and is
+no such cause."""
+BROKEN: Final = "what carried its memory from {source} to {target} broke; {target}'s QEMU log of it may say why"
+"""Among the reasons is a certificate of the source's that the target does not trust: only the target knows."""
+MEANINGS: Final = (
+    ("TLS confirmation", "{target}'s libvirtd does not trust {source}'s client certificate, or the other way round"),
+    ("server-cert", "{target}'s QEMU has a certificate that is not trusted"),
+    ("client-cert", "{source}'s QEMU has a certificate that is not trusted"),
+    ("certificate", "{source} or {target} has a certificate that is not trusted"),
+    ("client socket is closed", "{source}'s libvirtd lost its connection to {target}'s"),
+    ("End of file while reading data", "the connection to {source}'s libvirtd was lost"),
+    ("unexpectedly closed the monitor", "its QEMU on {target} ended"),
+    ("is not running", "its QEMU ended"),
+    ("post-copy phase", "its post-copy from {source} to {target} broke off"),
+    ("TLS channel", BROKEN),
+    ("socket", BROKEN),
+)
+"""What libvirt's words mean to someone who looks after hosts; the first that fits counts."""
 
 
 def lasting(error: "libvirt.libvirtError") -> bool:
@@ -32,3 +51,10 @@ def words(error: BaseException) -> str:
     """Return an error in the words of who raised it, on one line."""
     said = getattr(error, "get_error_message", None)
     return " ".join(str(said() if said else error).split()) or type(error).__name__
+
+
+def told(error: BaseException, source: HostId, target: HostId) -> str:
+    """Return what an error of a migration means, with its own words where they say more."""
+    said = words(error)
+    meaning = next((meaning for cause, meaning in MEANINGS if cause in said), None)
+    return said if meaning is None else f"{meaning.format(source=source, target=target)} (libvirt: {said})"

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from slacktide.executors import events
+from slacktide.executors.drivers.live.absence import Ending
 from slacktide.executors.drivers.live.hypervisors import Heard
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.events import Event, Stage
@@ -48,14 +49,18 @@ class Stages:
         self.reached = Stage.INTENDED
         self.statistics: Mapping[str, Any] = {}
         """Of the finished job, as the source told them."""
-        self.ended_by: str | None = None
-        """Why the guest ended on its source, where that was no migration's doing."""
+        self._ended_by: str | None = None
         self.switched_wall_s: float | None = None
         """When the target resumed the guest, by the wall clock."""
         self.off_s: float | None = None
         """How long it ran nowhere, where it was restarted and not moved."""
         self._resumed_s: float | None = None
         self._stopped_s: float | None = None
+
+    @property
+    def ending(self) -> Ending:
+        """What was heard of the guest's end; a migration's own is none."""
+        return Ending(self._ended_by, self._resumed_s is not None)
 
     @property
     def last_before_return(self) -> Stage:
@@ -79,7 +84,7 @@ class Stages:
             self.reach(Stage.BLACKOUT, heard.at_s)
         elif heard.what == STOPPED:
             self._stopped_s = heard.at_s
-            self.ended_by = ENDINGS.get(heard.detail)
+            self._ended_by = self._ended_by or ENDINGS.get(heard.detail)
 
     def _hear_target(self, heard: Heard) -> None:
         if heard.kind != "lifecycle":
@@ -90,6 +95,8 @@ class Stages:
             self._resumed_s, self.switched_wall_s = heard.at_s, time.time()
             if heard.detail == POSTCOPY:  # the rest takes its time, and there is no way back from here
                 self._forward(heard.at_s, None)
+        elif heard.what == STOPPED and self._resumed_s is not None:
+            self._ended_by = self._ended_by or ENDINGS.get(heard.detail)
 
     def reach(self, stage: Stage, at_s: float) -> None:
         """Report a stage, unless it or a later one was reported."""

@@ -1,8 +1,8 @@
 """Where a VM is, from what both hypervisors say of it: pure, and the only place where that is decided.
 
 A guest runs on the source until the switch and on the target from then on; what is left of it on the other host is
-paused, and libvirt says why.  Nothing is concluded from a host that does not answer, with one exception: a guest that
-runs on its source has not been switched, whatever the target would say.
+paused, and libvirt says why.  Nothing is concluded from a host that does not answer, with two exceptions: a guest that
+runs on its source has not been switched, and one that is torn on its target is lost, whatever the other would say.
 """
 
 from enum import Enum
@@ -19,7 +19,7 @@ class GuestState(Enum):
     MIGRATING = "is being migrated"
     INCOMING = "is an empty VM that waits for its memory"
     SENT = "is paused with its memory sent away"
-    TORN = "is paused in a post-copy that failed: part of its memory is on the other host"
+    TORN = "has one part of its memory, of a post-copy that failed"
     ENDED = "has crashed, or its QEMU has ended"
     UNKNOWN = "cannot be asked"
 
@@ -40,7 +40,8 @@ class Verdict(NamedTuple):
 
     place: Place
     discard_on_source: bool = False
-    """A paused copy is left on the source, whose memory is stale."""
+    """A paused copy is left on the source, whose memory is stale, or its definition, from which it could be started a
+    second time."""
     discard_on_target: bool = False
     """An empty VM is left on the target."""
     resume_on_source: bool = False
@@ -60,11 +61,13 @@ def verdict(source: GuestState, target: GuestState) -> Verdict:
         return Verdict(Place.SOURCE, discard_on_target=target is GuestState.INCOMING)
     if target is GuestState.RUNNING:
         return _on_target(source)
+    if target is GuestState.TORN:
+        return Verdict(Place.NOWHERE)
     if GuestState.UNKNOWN in (source, target):
         return Verdict(Place.MOVING)
     if source is GuestState.SENT and (target in _GONE or target is GuestState.INCOMING):
         return Verdict(Place.SOURCE, discard_on_target=target is GuestState.INCOMING, resume_on_source=True)
-    if GuestState.TORN in (source, target) or source in _GONE:
+    if source is GuestState.TORN or source in _GONE:
         return Verdict(Place.NOWHERE)
     return Verdict(Place.MOVING)
 
@@ -73,4 +76,4 @@ def _on_target(source: GuestState) -> Verdict:
     """Return the verdict for a guest that runs on its target: it has been switched, and there is no way back."""
     if source is GuestState.UNKNOWN:
         return Verdict(Place.MOVING)
-    return Verdict(Place.TARGET, discard_on_source=source not in _GONE)
+    return Verdict(Place.TARGET, discard_on_source=source is not GuestState.ABSENT)

@@ -1,0 +1,51 @@
+"""What is said of a VM that does not run in one place after its migration: pure."""
+
+from typing import NamedTuple
+
+from slacktide.executors.drivers.live.verdict import GuestState, Place, verdict
+from slacktide.executors.drivers.protocol import MigrationRequest
+
+
+class Ending(NamedTuple):
+    """What was heard of a guest's end."""
+
+    ended_by: str | None
+    """What ended it, in words, where that was the guest itself or somebody."""
+    moved: bool
+    """Whether it had been resumed on its target before."""
+
+
+class Absence(NamedTuple):
+    """How it is told."""
+
+    lost: bool
+    """False: it ended on its source, by its own wish or somebody's."""
+    text: str
+
+
+def absence(
+    request: MigrationRequest, source: GuestState, target: GuestState, ending: Ending, why: str | None
+) -> Absence:
+    """Return what is said of a VM that is neither on its source nor on its target, or on both.
+
+    ``why``: what went wrong with the migration, if anything did.
+    """
+    here, there = request.source, request.target
+    where = f"on {here} it {source.value}, on {there} it {target.value}"
+    because = f"{where}; {why}" if why else where
+    torn = GuestState.TORN in (source, target)
+    remedy = f"Destroy it on {here} and {there}, then start it on one of them" if torn else f"Start it on {here}"
+    if verdict(source, target).place is Place.TWICE:
+        fact = f"runs on both hosts: {because}"
+        remedy = "End one of them before both write to the same disks"
+    elif ending.ended_by is not None and ending.moved:
+        fact = f"the guest {ending.ended_by} after it had moved: {where}"
+        remedy = remedy if torn else f"Start it on {there}, if it is to run"
+    elif ending.ended_by is not None and not torn:
+        return Absence(False, f"VM {request.vm_id}: the guest {ending.ended_by} during its migration: {where}")
+    elif torn:
+        fact = f"is lost, neither half of its memory is of use: {because}"
+    else:
+        fact = f"runs nowhere any more: {because}"
+        remedy = f"Start it on {there}" if target is GuestState.OFF else remedy
+    return Absence(True, f"VM {request.vm_id}: {fact}. {remedy}")
