@@ -207,7 +207,8 @@ def _with_guests(live: pl.DataFrame, campaign: MeasuredCampaign) -> pl.DataFrame
     types = campaign.snapshot.hosts.select("host_id", "machine_type")
     policy = campaign.policy
     known = ("vm_id", "memory_mib", "hot_mib", "dirty_mib_s", "local_disk_mib", "blackout_limit_ms")
-    table = live.join(campaign.snapshot.vms.select(known), on="vm_id", how="inner", maintain_order="left")
+    vms = campaign.snapshot.vms.with_columns(memory_mib=pl.min_horizontal("used_mib", "memory_mib"))
+    table = live.join(vms.select(known), on="vm_id", how="inner", maintain_order="left")
     for place, name in zip(("source", "target"), PAIR, strict=True):
         hosts = types.rename({"host_id": place, "machine_type": name})
         table = table.join(hosts, on=place, how="inner", maintain_order="left")

@@ -127,7 +127,13 @@ def _vms(memory_mib: np.ndarray, dirty_mib_s: np.ndarray, hot_mib: np.ndarray) -
     rows = len(memory_mib)
     return pl.DataFrame(
         {"vm_id": [f"vm{number:06}" for number in range(rows)], "host_id": "", "service_id": None, "vcpus": 1}
-        | {"memory_mib": memory_mib, "dirty_mib_s": dirty_mib_s, "hot_mib": hot_mib, "local_disk_mib": 0}
+        | {
+            "memory_mib": memory_mib,
+            "used_mib": None,
+            "dirty_mib_s": dirty_mib_s,
+            "hot_mib": hot_mib,
+            "local_disk_mib": 0,
+        }
         | {"eviction": "live", "notice_s": 0, "blackout_limit_ms": None, "machine_types": None}
     )
 
