@@ -115,6 +115,7 @@ def _migrations(
             "brownout_s": brownout_s,
             "blackout_ms": blackout_ms,
             "probe_blackout_ms": blackout_ms + 7,
+            "probe_resolution_ms": 5.0,
             "forwarding_s": 0.8 * forwarding_s,
             "delete_s": 0.2 * forwarding_s,
             "transfer_mib": went.transfer_mib,
