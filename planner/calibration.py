@@ -260,9 +260,10 @@ def _told_apart(table: pl.DataFrame, copies: Copies) -> pl.DataFrame:
 
 
 def typical(figure: str) -> pl.Expr:
-    """Return the median of each row's pair, or of all rows where the pair has too few."""
-    own = pl.col(figure).median().over(PAIR)
-    return pl.when(pl.col(figure).count().over(PAIR) >= FEWEST).then(own).otherwise(pl.col(figure).median())
+    """Return the median of each row's pair, of all rows where the pair has too few, null where these are too few."""
+    value = pl.col(figure)
+    own, together = (pl.when(count >= FEWEST) for count in (value.count().over(PAIR), value.count()))
+    return own.then(value.median().over(PAIR)).otherwise(together.then(value.median()))
 
 
 def _summary(values: pl.DataFrame, caution: float) -> pl.DataFrame:

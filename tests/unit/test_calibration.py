@@ -136,6 +136,16 @@ def test_what_was_not_measured_stays_as_it_was(column, lost) -> None:
         assert getattr(rules, name) == getattr(PLANNED, name)
 
 
+def test_one_long_copy_says_nothing_of_the_goodput_of_the_others() -> None:
+    campaign = measured_campaign(Moves(30))
+    short = pl.when(pl.col("migration_id") == "m000000").then("brownout_s").otherwise(0.5).alias("brownout_s")
+    shortened = changed(campaign, short)
+    found = learnt(shortened)
+    assert (figure(found, "goodput")["migrations"], figure(found, "goodput")["learnt"]) == (1, None)
+    by_name = {row.name: row for row in prediction_errors(observe([shortened]), found, campaign.policy)}
+    assert by_name["medians of each pair"].brownout == by_name["as planned"].brownout
+
+
 def test_a_copy_that_kept_its_pace_shows_no_less_than_was_asked() -> None:
     """The pace is the plan's: to learn what falls short of it would lower the pace, campaign after campaign."""
     for goodput in (0.95, 0.93, 0.91):
