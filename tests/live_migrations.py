@@ -5,6 +5,7 @@ Where a VM is, is never taken from the driver here: both hosts are asked, and it
 
 import os
 import secrets
+import select
 import signal
 import socket
 import time
@@ -34,6 +35,7 @@ from slacktide.planner.policy import MigrationRules
 RATE_MBIT_S = 200
 LOOK_S = 0.01
 SETTLE_S = 3.0
+END_S = 5.0
 EMPTY_S = 1.0
 """How long libvirtd may take to see that a QEMU has ended."""
 LIBVIRTD, QEMU = "libvirtd", "qemu-system-x86"
@@ -134,9 +136,14 @@ class TwoHosts:
         return found if command != QEMU else [process for process in found if b"guest=vm1," in words_of(process)]
 
     def kill(self, host: LabHost, command: str) -> None:
-        """Kill a host's libvirtd, or its only QEMU, as the kernel does when memory runs out."""
+        """Kill a host's libvirtd, or its only QEMU, as the kernel does when memory runs out; return once it is gone."""
         (process,) = self.processes(host, command)
-        os.kill(process, signal.SIGKILL)
+        ending = os.pidfd_open(process)
+        try:
+            signal.pidfd_send_signal(ending, signal.SIGKILL)
+            select.select([ending], [], [], END_S)
+        finally:
+            os.close(ending)
 
     def power_on(self, host: LabHost) -> None:
         """Switch a host on, unless it is."""

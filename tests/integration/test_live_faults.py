@@ -95,11 +95,11 @@ def test_a_target_whose_libvirtd_ends_while_memory_is_copied_is_left_clean_and_t
 
 def test_a_source_whose_libvirtd_ends_while_memory_is_copied_is_asked_again(two: TwoHosts) -> None:
     moving = two.in_brownout()
-    moving.fault()
     two.kill(two.source, LIBVIRTD)
     time.sleep(1.0)
     moving.events += moving.driver.poll(0.0)
     assert not moving.kinds() & set(OUTCOMES), "nothing is known as long as it cannot be asked"
+    moving.fault()
     two.start_libvirtd(two.source)
     ended = moving.outcome()
     assert isinstance(ended, MigrationFailed)
@@ -114,9 +114,9 @@ def test_a_source_whose_libvirtd_ends_around_the_switch_is_asked_again(two: TwoH
     moving = two.begin(CALM)
     moving.until(BlackoutStarted)
     time.sleep(after_s)
-    moving.fault()
     two.kill(two.source, LIBVIRTD)
     time.sleep(0.5)
+    moving.fault()
     two.start_libvirtd(two.source)
     ended = moving.outcome()
     assert isinstance(ended, MigrationDone | MigrationFailed)

@@ -34,18 +34,22 @@ def absence(
     where = f"on {here} it {source.value}, on {there} it {target.value}"
     because = f"{where}; {why}" if why else where
     torn = GuestState.TORN in (source, target)
-    remedy = f"Destroy it on {here} and {there}, then start it on one of them" if torn else f"Start it on {here}"
+    if torn:
+        remedy = f"Destroy it on {here} and {there}, then start it on one of them"
+    elif (source, target) == (GuestState.ABSENT, GuestState.ABSENT):
+        remedy = f"Neither host has its definition any more: define it on {here}, and start it"
+    else:
+        remedy = f"Start it on {there if source is GuestState.ABSENT else here}"
     if verdict(source, target).place is Place.TWICE:
         fact = f"runs on both hosts: {because}"
         remedy = "End one of them before both write to the same disks"
     elif ending.ended_by is not None and ending.moved:
         fact = f"the guest {ending.ended_by} after it had moved: {where}"
-        remedy = remedy if torn else f"Start it on {there}, if it is to run"
+        remedy = remedy if torn else f"{remedy}, if it is to run"
     elif ending.ended_by is not None and not torn:
         return Absence(False, f"VM {request.vm_id}: the guest {ending.ended_by} during its migration: {where}")
     elif torn:
         fact = f"is lost, neither half of its memory is of use: {because}"
     else:
         fact = f"runs nowhere any more: {because}"
-        remedy = f"Start it on {there}" if target is GuestState.OFF else remedy
     return Absence(True, f"VM {request.vm_id}: {fact}. {remedy}")

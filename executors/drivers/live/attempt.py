@@ -49,6 +49,8 @@ A host whose link is cut holds it until its TCP connections give up."""
 TORN_S: Final = 30.0
 """How long the target of a post-copy that has failed by its source's word is asked whether it has all memory after all;
 a target in the lab says so, or that it failed too, within three seconds."""
+HEARD_S: Final = 0.5
+"""How long to wait for word of what ended a guest: events may come after the answer that it is off."""
 PROBE_S: Final = 5.0
 """How long a probe waits to see a guest again on its target."""
 BEFORE_S: Final = 1.0
@@ -241,7 +243,9 @@ class Attempt:
 
     def _report_absence(self, answers: Answers, why: str | None) -> None:
         """Report a VM that does not run once: ended by itself or somebody, lost, or there twice."""
-        request = self.request
+        request, until_s = self.request, time.monotonic() + HEARD_S
+        while self._stages.ending.ended_by is None and time.monotonic() < until_s:
+            time.sleep(LOOK_S)
         lost, text = absence(request, answers.source, answers.target, self._stages.ending, why)
         if lost:
             self._report_lost(text)
