@@ -1,16 +1,20 @@
-"""The guest's program, compiled once for each version of its source, and whether KVM can run it."""
+"""What guests boot from: the bare one's program, compiled once for each version of it, and whether KVM can run it."""
 
 import hashlib
 import os
+import re
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from slacktide.lab.commands import run
 
 SOURCE: Final = Path(__file__).resolve().parent / "guest"
+WORKING_SET: Final = SOURCE / "working_set.h"
+"""What all kinds have in common."""
 CACHE: Final = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "slacktide"
 FLAGS: Final = (
     *("-m32", "-march=i686", "-O2", "-mgeneral-regs-only", "-ffreestanding", "-fno-pic", "-no-pie", "-nostdlib"),
@@ -19,14 +23,30 @@ FLAGS: Final = (
 )
 KVM_TRIAL_S: Final = 5.0
 """How long a guest may take to say under KVM that it runs; it takes half a second."""
+TRIAL_MIB: Final = 128
+"""What either kind of guest boots in."""
+_RUNS: Final = re.compile(r"^(ready|no network) trial", re.MULTILINE)
+"""What a guest called trial writes to its console once its program runs."""
 LOOK_S: Final = 0.02
 
 Accelerator = Literal["kvm", "qemu"]
 """As libvirt names them; ``qemu`` means emulation (TCG)."""
+Kind = Literal["bare", "linux"]
+"""Guests without an operating system, and those of a Linux kernel and one program; they do the same."""
 
 
-def guest_image() -> Path:
-    """Return the compiled guest, compiling it if that has not been done.
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a kind of guest boots from."""
+
+    kernel: Path
+    initramfs: Path | None = None
+    options: str = ""
+    """What stands on the command line before the program's own settings."""
+
+
+def bare_image() -> Image:
+    """Return the guest without an operating system, compiling it if that has not been done.
 
     Raises
     ------
@@ -34,18 +54,22 @@ def guest_image() -> Path:
         If the compiler fails, with its words.
     """
     source, script = SOURCE / "guest.c", SOURCE / "guest.ld"
-    mark = hashlib.sha256(source.read_bytes() + script.read_bytes() + " ".join(FLAGS).encode()).hexdigest()[:16]
-    image = CACHE / f"guest-{mark}.elf"
+    image = CACHE / f"guest-{mark_of([source, script, WORKING_SET], FLAGS)}.elf"
     if not image.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         beside = image.with_suffix(f".{os.getpid()}.partial")
         run(["gcc", *FLAGS, f"-Wl,-T,{script}", "-o", str(beside), str(source)])
         beside.replace(image)
-    return image
+    return Image(image)
 
 
-def accelerator(image: Path, folder: Path, within: Sequence[str]) -> Accelerator:
-    """Return by what guests run here: KVM where one really boots with it.
+def mark_of(sources: Iterable[Path], words: Iterable[str]) -> str:
+    """Return what tells versions of a guest apart: a digest of its sources and of words about what is done to them."""
+    return hashlib.sha256(b"".join(each.read_bytes() for each in sources) + " ".join(words).encode()).hexdigest()[:16]
+
+
+def accelerator(images: Iterable[Image], folder: Path, within: Sequence[str]) -> Accelerator:
+    """Return by what guests run here: KVM where one of every kind really boots with it.
 
     The device alone says little: nested virtualisation may offer one on which every guest dies.
 
@@ -58,9 +82,16 @@ def accelerator(image: Path, folder: Path, within: Sequence[str]) -> Accelerator
     """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "qemu"
+    return "kvm" if all(_boots_with_kvm(image, folder, within) for image in images) else "qemu"
+
+
+def _boots_with_kvm(image: Image, folder: Path, within: Sequence[str]) -> bool:
     console = folder / "kvm-trial.console"
-    machine = ["-accel", "kvm", "-machine", "pc", "-cpu", "qemu64", "-m", "64", "-display", "none", "-nodefaults"]
-    guest = ["-serial", f"file:{console}", "-kernel", str(image), "-append", "name=trial"]
+    console.unlink(missing_ok=True)
+    machine = ["-accel", "kvm", "-machine", "pc", "-cpu", "qemu64", "-m", str(TRIAL_MIB), "-display", "none"]
+    guest = ["-nodefaults", "-serial", f"file:{console}", "-kernel", str(image.kernel)]
+    guest += ["-append", f"{image.options} name=trial"]
+    guest += [] if image.initramfs is None else ["-initrd", str(image.initramfs)]
     with subprocess.Popen(
         [*within, "qemu-system-x86_64", *machine, *guest],
         stdin=subprocess.DEVNULL,
@@ -68,15 +99,15 @@ def accelerator(image: Path, folder: Path, within: Sequence[str]) -> Accelerator
         stderr=subprocess.DEVNULL,
     ) as process:
         try:
-            return "kvm" if _says_trial(console, process) else "qemu"
+            return _runs(console, process)
         finally:
             process.kill()
 
 
-def _says_trial(console: Path, process: "subprocess.Popen[bytes]") -> bool:
+def _runs(console: Path, process: "subprocess.Popen[bytes]") -> bool:
     until_s = time.monotonic() + KVM_TRIAL_S
     while process.poll() is None and time.monotonic() < until_s:
-        if console.exists() and "trial" in console.read_text(encoding="ascii", errors="replace"):
+        if console.exists() and _RUNS.search(console.read_text(encoding="ascii", errors="replace")):
             return True
         time.sleep(LOOK_S)
     return False

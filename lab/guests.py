@@ -1,20 +1,25 @@
 """The lab's guests: their sizes, their domains, and how they come to run."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import quoteattr
 
 from slacktide.errors import ExecutionError, UsageError
-from slacktide.lab.guest_image import Accelerator
+from slacktide.lab.guest_image import Accelerator, Image, Kind
 from slacktide.lab.layout import LabHost
 
 if TYPE_CHECKING:
     import libvirt
 
-OUTSIDE_MIB: Final = 24
-"""What a guest needs beside its working set: that begins at 16 MiB, and QEMU's firmware lies at the end."""
+BARE_MIB: Final = 24
+"""What a bare guest needs beside its working set: that begins at 16 MiB, and QEMU's firmware lies at the end."""
+LINUX_MIB: Final = 80
+"""What a Linux guest needs beside its working set, and a sixteenth of that for what the kernel keeps of each page.
+
+Debian's kernel for clouds unpacks itself into 52 MiB, and gives some back; with 10 MiB less it does not boot."""
 FIRST_ADDRESS: Final = 256
 """Guests' addresses are 10.9.1.0 and on, in the subnet of the hosts."""
 MOST_GUESTS: Final = 10_000
@@ -38,6 +43,7 @@ class Guest:
     """Time between two heartbeats, 1 to 50: the resolution with which a blackout is seen."""
     disk_mib: int = 0
     """Its disk on the host's own storage, filled with what nobody can foretell; 0: it has none."""
+    kind: Kind = "bare"
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= MOST_GUESTS:
@@ -45,9 +51,10 @@ class Guest:
         if not BEATS_MS[0] <= self.beat_ms <= BEATS_MS[1]:
             fact = f"cannot beat every {self.beat_ms} ms"
             raise UsageError(self.name, fact, f"Choose {BEATS_MS[0]} to {BEATS_MS[1]} ms")
-        if self.working_set_mib + OUTSIDE_MIB > self.memory_mib:
+        least_mib = least_memory_mib(self.kind, self.working_set_mib)
+        if least_mib > self.memory_mib:
             fact = f"has {self.memory_mib} MiB, too little for a working set of {self.working_set_mib} MiB"
-            raise UsageError(self.name, fact, f"Give it {self.working_set_mib + OUTSIDE_MIB} MiB or more")
+            raise UsageError(self.name, fact, f"Give it {least_mib} MiB or more")
 
     @property
     def name(self) -> str:
@@ -75,7 +82,14 @@ class Guest:
         )
 
 
-def domain_xml(guest: Guest, image: Path, accelerator: Accelerator) -> str:
+def least_memory_mib(kind: Kind, working_set_mib: int) -> int:
+    """Return how much memory a guest of such a working set boots in."""
+    if kind == "linux":
+        return working_set_mib + working_set_mib // 16 + LINUX_MIB
+    return working_set_mib + BARE_MIB
+
+
+def domain_xml(guest: Guest, image: Image, accelerator: Accelerator) -> str:
     """Return the guest's domain as libvirt takes it.
 
     The processor is the plainest that every host has, so that guests may go anywhere.
@@ -89,6 +103,8 @@ def domain_xml(guest: Guest, image: Path, accelerator: Accelerator) -> str:
         if guest.disk_mib
         else ""
     )
+    initramfs = "" if image.initramfs is None else f"<initrd>{image.initramfs}</initrd>"
+    command_line = f"{image.options} {guest.command_line}".strip()
     cache = "<tcg><tb-cache unit='MiB'>32</tb-cache></tcg>" if accelerator == "qemu" else ""
     return f"""<domain type='{accelerator}'>
   <name>{guest.name}</name>
@@ -96,8 +112,9 @@ def domain_xml(guest: Guest, image: Path, accelerator: Accelerator) -> str:
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='pc'>hvm</type>
-    <kernel>{image}</kernel>
-    <cmdline>{guest.command_line}</cmdline>
+    <kernel>{image.kernel}</kernel>
+    {initramfs}
+    <cmdline>{command_line}</cmdline>
   </os>
   <features><acpi/><apic/>{cache}</features>
   <cpu mode='custom' match='exact' check='none'><model fallback='forbid'>qemu64</model></cpu>
@@ -170,7 +187,7 @@ def disk_of(host: LabHost, guest: str) -> Path:
     return host.folder / "lib" / "images" / f"{guest}.raw"
 
 
-def start_guests(host: LabHost, guests: list[Guest], image: Path, accelerator: Accelerator) -> None:
+def start_guests(host: LabHost, guests: list[Guest], images: Mapping[Kind, Image], accelerator: Accelerator) -> None:
     """Define guests on a host, to stay, and start them.
 
     Raises
@@ -186,7 +203,7 @@ def start_guests(host: LabHost, guests: list[Guest], image: Path, accelerator: A
             if guest.disk_mib:
                 disk_of(host, guest.name).write_bytes(os.urandom(guest.disk_mib * 2**20))
             try:
-                connection.defineXML(domain_xml(guest, image, accelerator)).create()
+                connection.defineXML(domain_xml(guest, images[guest.kind], accelerator)).create()
             except libvirt.libvirtError as error:
                 fact = f"does not start on {host.name}: {error.get_error_message()}"
                 remedy = f"See {host.folder}/log/qemu/{guest.name}.log"

@@ -4,10 +4,9 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from slacktide.errors import ExecutionError, UsageError
@@ -15,17 +14,19 @@ from slacktide.executors.probes.heartbeats import Heartbeats, listening_socket
 from slacktide.executors.probes.namespaces import socket_in
 from slacktide.lab import certificates, network
 from slacktide.lab import host as hosts
-from slacktide.lab.guest_image import Accelerator, accelerator, guest_image
+from slacktide.lab.guest_image import Accelerator, Image, Kind, accelerator, bare_image
 from slacktide.lab.guests import Guest, guests_on, make_pool, start_guests
 from slacktide.lab.layout import ROOT, Lab, LabHost, LabSettings, read_lab, refuse_wrong_name
+from slacktide.lab.linux_image import linux_image
 from slacktide.lab.namespaces import first_process_in, namespaces_of
 from slacktide.lab.places import make_places, remove_places
 from slacktide.lab.requirements import refuse_if_missing, refuse_if_too_large
 
 FIRST_BEATS: Final = 3
 """Heartbeats after which a guest counts as running."""
-BOOT_S: Final = 30.0
-"""How long guests may take to beat, on a busy machine."""
+IMAGES: Final[Mapping[Kind, Callable[[], Image]]] = {"bare": bare_image, "linux": linux_image}
+BOOT_S: Final[Mapping[Kind, float]] = {"bare": 30.0, "linux": 120.0}
+"""How long guests may take to beat on a busy machine; a dozen of Linux took 40 s on two processors without KVM."""
 LISTEN_S: Final = 0.5
 """How long ``status`` listens: ten beats of the slowest guest."""
 
@@ -70,7 +71,7 @@ def up(settings: LabSettings, guests: list[Guest], tell: Tell) -> Lab:
     ExecutionError
         If something does not start.
     """
-    refuse_if_missing()
+    refuse_if_missing(*{guest.kind for guest in guests})
     refuse_if_too_large(sum(guest.memory_mib for guest in guests))
     lab = Lab(settings)
     with _alone():
@@ -105,8 +106,9 @@ def _build(lab: Lab, guests: list[Guest], tell: Tell) -> None:
         make_pool(host)
     if guests:
         tell(0.6, "guests")
-        image = guest_image()
-        start_and_hear(lab, guests, image, accelerator(image, lab.folder, ["ip", "netns", "exec", lab.control]))
+        images = {kind: IMAGES[kind]() for kind in sorted({guest.kind for guest in guests})}
+        by = accelerator(images.values(), lab.folder, ["ip", "netns", "exec", lab.control])
+        start_and_hear(lab, guests, images, by)
 
 
 def _furnish(lab: Lab, host: LabHost, authority: certificates.Pair) -> None:
@@ -114,7 +116,7 @@ def _furnish(lab: Lab, host: LabHost, authority: certificates.Pair) -> None:
     certificates.write_host(host.folder / "pki", authority, certificates.new_pair(authority, host.name, host))
 
 
-def start_and_hear(lab: Lab, guests: list[Guest], image: Path, by: Accelerator) -> None:
+def start_and_hear(lab: Lab, guests: list[Guest], images: Mapping[Kind, Image], by: Accelerator) -> None:
     """Start guests on the hosts in turn and wait until all of them beat.
 
     Raises
@@ -122,12 +124,13 @@ def start_and_hear(lab: Lab, guests: list[Guest], image: Path, by: Accelerator) 
     ExecutionError
         If one does not start or does not beat.
     """
+    boot_s = max(BOOT_S[kind] for kind in images)
     with listen(lab) as heartbeats:
         for place, host in enumerate(lab.hosts):
-            start_guests(host, guests[place :: len(lab.hosts)], image, by)
-        silent = heartbeats.wait_for([guest.name for guest in guests], FIRST_BEATS, BOOT_S)
+            start_guests(host, guests[place :: len(lab.hosts)], images, by)
+        silent = heartbeats.wait_for([guest.name for guest in guests], FIRST_BEATS, boot_s)
     if silent:
-        fact = f"{', '.join(silent)} did not beat within {BOOT_S:.0f} s"
+        fact = f"{', '.join(silent)} did not beat within {boot_s:.0f} s"
         raise ExecutionError(f"lab {lab.name}", fact, "See the consoles in its hosts' log folders")
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from slacktide.errors import UsageError
+from slacktide.lab.commands import run
+from slacktide.lab.guest_image import Kind
+from slacktide.lab.linux_image import kernel_package
 
 COMMANDS: Final = {
     "ip": "iproute2",
@@ -39,8 +42,8 @@ class Missing:
     """Debian's package with it; null: no package brings it."""
 
 
-def missing() -> list[Missing]:
-    """Return what is missing for a lab on this machine."""
+def missing(*kinds: Kind) -> list[Missing]:
+    """Return what is missing for a lab with such guests on this machine."""
     found = [Missing(name, package) for name, package in COMMANDS.items() if shutil.which(name) is None]
     if os.geteuid() != 0:
         found.append(Missing("root's rights, for namespaces and links", None))
@@ -53,18 +56,27 @@ def missing() -> list[Missing]:
         found.append(Missing(words, "qemu-system-x86 of the backports"))
     if importlib.util.find_spec("libvirt") is None:
         found.append(Missing("Python's libvirt", "libvirt-dev, pkg-config and gcc, then `make set-up` once more"))
+    return [*found, *(_missing_for_linux() if "linux" in kinds else [])]
+
+
+def _missing_for_linux() -> list[Missing]:
+    found = [] if shutil.which("dpkg-deb") else [Missing("dpkg-deb", "dpkg")]
+    if shutil.which("gcc") and run(["gcc", "-print-file-name=libc.a"]).strip() == "libc.a":
+        found.append(Missing("libc.a", "libc6-dev"))
+    if kernel_package() is None:
+        found.append(Missing("kernel for guests of Linux", "lab/install-on-debian fetches it"))
     return found
 
 
-def refuse_if_missing() -> None:
-    """Do nothing if the machine has what a lab needs.
+def refuse_if_missing(*kinds: Kind) -> None:
+    """Do nothing if the machine has what a lab with such guests needs.
 
     Raises
     ------
     UsageError
         With everything that is missing and what brings it.
     """
-    found = missing()
+    found = missing(*kinds)
     if not found:
         return
     fact = "cannot run on this machine: " + "; ".join(

@@ -25,7 +25,7 @@ from slacktide.executors.events import Event, Stage
 from slacktide.executors.probes.namespaces import socket_in
 from slacktide.lab import host as hosts
 from slacktide.lab import network
-from slacktide.lab.guest_image import accelerator, guest_image
+from slacktide.lab.guest_image import Image, Kind, accelerator, bare_image
 from slacktide.lab.guests import Guest, connect, start_guests
 from slacktide.lab.layout import Lab, LabHost, LabSettings
 from slacktide.lab.lifecycle import down, listen, up
@@ -76,8 +76,8 @@ class TwoHosts:
         self.heartbeats = listen(lab)
         self.moving: list[Moving] = []
         """Attempts of the current test."""
-        self._image = guest_image()
-        self._by = accelerator(self._image, lab.folder, ["ip", "netns", "exec", lab.control])
+        self._images: dict[Kind, Image] = {"bare": bare_image()}
+        self._by = accelerator(self._images.values(), lab.folder, ["ip", "netns", "exec", lab.control])
 
     def mend(self) -> None:
         """Plug in and start what a test broke, and take every guest away."""
@@ -100,7 +100,7 @@ class TwoHosts:
     def start(self, guest: Guest) -> None:
         """Start a guest on the source and wait until it beats; what was heard of an earlier one is forgotten."""
         self.heartbeats.forget(guest.name)
-        start_guests(self.source, [guest], self._image, self._by)
+        start_guests(self.source, [guest], self._images, self._by)
         assert self.heartbeats.wait_for([guest.name], 3, 30.0) == []
 
     def begin(

@@ -2,7 +2,7 @@
  *
  * It dirties memory at a given rate over a given working set, checks every page that it rewrites, and broadcasts a
  * heartbeat, so that a blackout is seen from outside.  It answers ARP, ping and a few commands over UDP.  One file of
- * some kilobytes that beats within two seconds of emulated processor, where a Linux takes four to eight.
+ * some kilobytes that beats within two seconds of emulated processor; init.c is the same for a Linux kernel.
  *
  * Command line: name=, ip=ADDRESS/PREFIX, working_set_mib=, dirty_pages_s=, beat_ms= (1 to 50).
  * Heartbeat, to port 7000 of the subnet's broadcast address: "beat NAME NUMBER CLOCK_MS DIRTIED BAD\n".
@@ -20,8 +20,6 @@ enum {
     HEARTBEAT_PORT = 7000,
     COMMAND_PORT = 7001,
     PIT_HZ = 1193182,
-    MOST_BEHIND = 50, /* ticks of dirtying that are made up for after a pause, no more */
-    VERIFIED_PER_TICK = 64,
 };
 #define WORKING_SET ((u32 *)0x1000000) /* from 16 MiB upwards */
 
@@ -128,60 +126,7 @@ static void read_settings(void) {
 
 /* ---- the working set -------------------------------------------------------------------------------------------- */
 
-static u32 pages, position, round_ = 1, dirtied, bad, to_verify;
-
-static u32 mixed(u32 a, u32 b) {
-    u32 value = a * 2654435761u ^ (b + 0x9e3779b9u) * 2246822519u;
-    return value ^ value >> 15;
-}
-
-/* A page written in round r holds r, its number, and what both give together; the rest never changes. */
-static void write_page(u32 page, u32 round) {
-    u32 *words = WORKING_SET + page * WORDS;
-    words[0] = round;
-    words[1] = page;
-    words[2] = words[WORDS - 1] = mixed(page, round);
-}
-
-static int page_holds(u32 page, u32 round) {
-    const u32 *words = WORKING_SET + page * WORDS;
-    u32 mark = mixed(page, round);
-    return words[0] == round && words[1] == page && words[2] == mark && words[WORDS - 1] == mark;
-}
-
-static int rest_holds(u32 page) {
-    const u32 *words = WORKING_SET + page * WORDS;
-    for (u32 at = 3; at < WORDS - 1; at++)
-        if (words[at] != page * WORDS + at) return 0;
-    return 1;
-}
-
-static void fill(void) {
-    pages = number_of("working_set_mib=", 16) * PAGES_PER_MIB;
-    for (u32 page = 0; page < pages; page++) {
-        u32 *words = WORKING_SET + page * WORDS;
-        for (u32 at = 0; at < WORDS; at++) words[at] = page * WORDS + at;
-        write_page(page, 0);
-    }
-}
-
-/* Rewrite COUNT pages, one after the other, round after round, and count those that are not as they were left. */
-static void dirty(u32 count) {
-    for (; count && pages; count--) {
-        bad += !page_holds(position, round_ - 1);
-        write_page(position, round_);
-        dirtied++;
-        if (++position == pages) position = 0, round_++;
-    }
-}
-
-/* Check whole pages, some at a time so that the heart goes on beating. */
-static void verify_some(void) {
-    for (int count = 0; count < VERIFIED_PER_TICK && to_verify; count++) {
-        u32 page = --to_verify;
-        bad += !page_holds(page, page < position ? round_ : round_ - 1) || !rest_holds(page);
-    }
-}
+#include "working_set.h"
 
 /* ---- network card: virtio, legacy interface --------------------------------------------------------------------- */
 
@@ -422,21 +367,18 @@ static void start_clock(void) {
 __attribute__((noreturn, used)) void guest(u32 magic, const u32 *information) {
     if (magic == 0x2BADB002 && information[0] & 4) command_line = (const char *)information[4];
     read_settings();
-    fill();
+    fill(number_of("working_set_mib=", 16));
     int online = start_card();
     watch_button();
     start_clock();
     char text[96], *at = put(put(text, online ? "ready " : "no network "), name);
     console(text, (u32)(put(at, "\n") - text));
-    for (u32 last = ticks, owed = 0;;) {
+    for (u32 last = ticks;;) {
         receive();
         u32 now = ticks, passed = now - last;
         if (passed) {
             last = now;
-            owed += dirty_pages_s * beat_ms * (passed > MOST_BEHIND ? MOST_BEHIND : passed);
-            dirty(owed / 1000);
-            owed %= 1000;
-            verify_some();
+            work(passed, dirty_pages_s, beat_ms);
             beat();
             if (button_pressed()) power_off();
         }

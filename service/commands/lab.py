@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
+from slacktide.lab.guest_image import Kind
 from slacktide.service.commands.options import AsJson
 from slacktide.service.console import document, figures, progress, show
 from slacktide.service.failures import OK
@@ -23,6 +24,8 @@ lab = App(
     sort_key=14,
 )
 Name = Annotated[str, Parameter(help="What tells it from other labs on this machine.")]
+LINUX_MIB = 64
+"""What a Linux kernel takes more than none, in guests of up to 128 MiB."""
 AtLeastOne = Annotated[int, Parameter(validator=Number(gte=1))]
 
 
@@ -31,6 +34,7 @@ def up(
     *,
     hosts: AtLeastOne = 4,
     guests: Annotated[int, Parameter(validator=Number(gte=0))] = 12,
+    kind: Kind = "bare",
     rate_mbit_s: Annotated[int, Parameter(validator=Number(gte=0))] = 1000,
     name: Name = "lab",
     as_json: AsJson = False,
@@ -43,6 +47,9 @@ def up(
         Hosts, each with a libvirtd, an identity and certificates of its own.
     guests
         Guests, spread over the hosts in turn. Each third one dirties memory, at different rates.
+    kind
+        What guests are: a program without an operating system, or a Linux kernel with one program, which does the same
+        and takes 64 MiB more.
     rate_mbit_s
         What the migration link of a host carries in each direction, in Mbit/s; 0: as much as the machine can.
     """
@@ -52,7 +59,7 @@ def up(
         from slacktide.lab.lifecycle import up as start
 
         settings = LabSettings(name, hosts, rate_mbit_s or None)
-        start(settings, _guests(guests), told)
+        start(settings, _guests(guests, kind), told)
         found = status(name)
     _show(found, as_json=as_json)
     return OK
@@ -104,19 +111,20 @@ def down(*, name: Name = "lab") -> int:
     return OK
 
 
-def _guests(count: int) -> "list[Guest]":
-    """Return guests of six kinds in turn: quiet ones, and every third one dirties memory."""
+def _guests(count: int, kind: Kind) -> "list[Guest]":
+    """Return guests of six sizes in turn: quiet ones, and every third one dirties memory."""
     from slacktide.lab.guests import Guest
 
-    kinds = (
-        {"memory_mib": 64, "working_set_mib": 32},
-        {"memory_mib": 96, "working_set_mib": 64},
-        {"memory_mib": 64, "working_set_mib": 32, "dirty_mib_s": 4.0},
-        {"memory_mib": 128, "working_set_mib": 96, "disk_mib": 32},
-        {"memory_mib": 48, "working_set_mib": 16},
-        {"memory_mib": 96, "working_set_mib": 48, "dirty_mib_s": 16.0},
+    kernel_mib = LINUX_MIB if kind == "linux" else 0
+    sizes = (
+        {"memory_mib": kernel_mib + 64, "working_set_mib": 32},
+        {"memory_mib": kernel_mib + 96, "working_set_mib": 64},
+        {"memory_mib": kernel_mib + 64, "working_set_mib": 32, "dirty_mib_s": 4.0},
+        {"memory_mib": kernel_mib + 128, "working_set_mib": 96, "disk_mib": 32},
+        {"memory_mib": kernel_mib + 48, "working_set_mib": 16},
+        {"memory_mib": kernel_mib + 96, "working_set_mib": 48, "dirty_mib_s": 16.0},
     )
-    return [Guest(number, **kinds[(number - 1) % len(kinds)]) for number in range(1, count + 1)]
+    return [Guest(number, **sizes[(number - 1) % len(sizes)], kind=kind) for number in range(1, count + 1)]
 
 
 def _show(found: "LabStatus", *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from slacktide.errors import UsageError
 from slacktide.executors.probes.heartbeats import Gap
 from slacktide.lab import requirements
 from slacktide.lab.certificates import new_authority, new_pair, read_authority, write_authority
+from slacktide.lab.guest_image import Image
 from slacktide.lab.guests import Guest, domain_xml
 from slacktide.lab.layout import Lab, LabHost, LabSettings, read_lab
 from slacktide.lab.lifecycle import down
@@ -49,7 +50,7 @@ def test_guests_have_addresses_and_cards_of_their_own_and_fit_their_memory() -> 
 
 
 def test_a_guests_domain_says_what_it_is(tmp_path) -> None:
-    text = domain_xml(Guest(7, 96, 64, dirty_mib_s=4.0), tmp_path / "guest.elf", "qemu")
+    text = domain_xml(Guest(7, 96, 64, dirty_mib_s=4.0), Image(tmp_path / "guest.elf"), "qemu")
     assert "<name>vm7</name>" in text
     assert "<memory unit='MiB'>96</memory>" in text
     assert "working_set_mib=64 dirty_pages_s=1024 beat_ms=5" in text
