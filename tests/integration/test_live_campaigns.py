@@ -156,3 +156,16 @@ def test_two_hosts_patch_each_other_without_ray_and_a_third_that_comes_is_in_the
         )
         == 0
     ), "it has finished"
+
+
+def test_the_drain_of_the_benchmark_moves_all_guests_each_way(capsys) -> None:
+    from benchmarks.live_drain import main as drain
+
+    drain(["--rate", "1000", "--memory", "48", "--guests", "2", "--ways", "plan", "at-once"])
+    head, *rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]
+    assert head.startswith("| way | s | of the bound |")
+    figures = {row.split(" | ")[0]: row.split(" | ")[1:] for row in rows[1:]}
+    assert set(figures) == {"| plan", "| at-once"}
+    for way, values in figures.items():
+        assert float(values[1]) > 1, f"{way} beats what no way can beat"
+        assert float(values[-1].rstrip(" |").replace(",", "")) > 2 * 24
