@@ -33,7 +33,7 @@ INCOMING, SENT, TORN, ENDED, MIGRATING = (
         (RUNNING, INCOMING, Verdict(Place.SOURCE, discard_on_target=True)),
         (RUNNING, UNKNOWN, Verdict(Place.SOURCE)),
         (ABSENT, RUNNING, Verdict(Place.TARGET)),
-        (OFF, RUNNING, Verdict(Place.TARGET)),
+        (OFF, RUNNING, Verdict(Place.TARGET, discard_on_source=True)),
         (SENT, RUNNING, Verdict(Place.TARGET, discard_on_source=True)),
         (UNKNOWN, RUNNING, Verdict(Place.MOVING)),
         (SENT, UNKNOWN, Verdict(Place.MOVING)),
