@@ -214,9 +214,11 @@ def start_guests(host: LabHost, guests: list[Guest], images: Mapping[Kind, Image
 
 def guests_on(host: LabHost) -> list[str]:
     """Return the names of the guests that run on a host."""
+    import libvirt
+
     connection = connect(host)
     try:
-        return sorted(domain.name() for domain in connection.listAllDomains() if domain.isActive())
+        return sorted(domain.name() for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE))
     finally:
         connection.close()
 
