@@ -13,7 +13,7 @@ import numpy as np
 from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.deferral import Reason
 from slacktide.planner.joint import Infeasible, Solved, declined, solve_joint
-from slacktide.planner.levers import Lever, loosened
+from slacktide.planner.levers import Lever, levers, loosened
 from slacktide.planner.loosening import Bools, Case
 from slacktide.planner.needs import demands, host_needs
 from slacktide.planner.plan import Plan
@@ -189,6 +189,10 @@ class Oracle:
     plans: bool = True
     """Whether to look for plans where bounds do not decide."""
     _answers: dict[tuple[tuple[str, int], ...], Answer] = field(default_factory=dict)
+
+    def looks_at_all(self, among: Sequence[Lever]) -> bool:
+        """Return whether these are all limits that can be loosened: only then can it be said that no other matters."""
+        return {lever.limit for lever in among} >= {lever.limit for lever in levers(self.case)}
 
     def bound_s(self, levels: Levels = ()) -> float:
         """Return the bound on the time at which all hosts are back; infinite: they cannot all be patched."""

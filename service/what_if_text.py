@@ -62,11 +62,12 @@ def _ways(answer: DeadlineAnswer) -> Iterator[str]:
     if answer.alone:
         yield "What suffices alone:"
         yield from (f"  {_way(way)}" for way in answer.alone)
+    named = "" if answer.among_all else " that was named"
     if answer.together is not None:
-        yield f"No limit{' of the policy' if answer.alone else ''} suffices alone; together:"
+        yield f"No limit{' of the policy' if answer.alone else ''}{named} suffices alone; together:"
         yield f"  {_way(answer.together)}"
     elif answer.whole and answer.alone and all(one.of_fleet for one in answer.alone):
-        yield "No plan was found that gives up limits of the policy only"
+        yield f"No plan was found that gives up only limits of the policy{' that were named' if named else ''}"
     elif (
         not answer.alone
         and answer.whole

@@ -153,7 +153,27 @@ def test_what_the_policy_cannot_give_is_said(capsys, work: Path) -> None:
     assert call(work, "what-if", "--iterations", "1", "--by", "20min", *options) == 0
     text = capsys.readouterr().out
     assert "What suffices alone:\n  patch time of every host" in text
-    assert "No plan was found that gives up limits of the policy only" in text
+    assert "No plan was found that gives up only limits of the policy that were named" in text
+
+
+def test_of_limits_that_were_not_named_nothing_is_said(capsys, work: Path) -> None:
+    asked = ("what-if", "--iterations", "1", "--by", "25min")
+    assert call(work, *asked, "--relax", "max_out.rack", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)["deadline"]
+    assert (answer["among_all"], answer["conflict"]["among_all"]) == (False, False)
+    assert call(work, *asked, "--relax", "max_out.rack") == 0
+    text = capsys.readouterr().out
+    assert "but the fleet itself" not in text
+    assert (
+        "None of the limits that were named stands in the way: as loose as they get, it is proven that they do not "
+        "suffice; the other limits were not looked at"
+    ) in text
+    assert call(work, *asked, "--relax", "max_out.rack", "--relax", "patch time of every host") == 0
+    text = capsys.readouterr().out
+    assert "This limit alone is in conflict: patch time of every host" in text
+    assert "however loose the others named are, and all that were not named as they are" in text
+    assert call(work, *asked, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["deadline"]["among_all"]
 
 
 def test_a_front_of_nothing_says_so(capsys, work: Path) -> None:
