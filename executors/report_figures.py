@@ -3,8 +3,16 @@
 import numpy as np
 import polars as pl
 
-from slacktide.executors.readable import count, milliseconds
-from slacktide.executors.report_summary import Blackouts, CountsDiffer, Exposure, Makespan, Quantiles, Restarts
+from slacktide.executors.readable import count, duration, milliseconds
+from slacktide.executors.report_summary import (
+    Blackouts,
+    CampaignSummary,
+    CountsDiffer,
+    Exposure,
+    Makespan,
+    Quantiles,
+    Restarts,
+)
 from slacktide.planner.plan import Plan
 from slacktide.units import hours
 
@@ -29,6 +37,12 @@ def makespan(plan: Plan, hosts: pl.DataFrame) -> Makespan:
         bound_s=summary.makespan_bound_s,
         measured_s=measured_s if isinstance(measured_s, float) else None,
     )
+
+
+def ended_words(summary: CampaignSummary) -> str:
+    """Return when the campaign ended, where it waited longer than for the last return; else nothing."""
+    ended, returned = duration(summary.end_s), duration(summary.makespan.measured_s)
+    return f"the campaign ended after {ended}" if summary.finished and ended != returned else ""
 
 
 def exposure(plan: Plan, hosts: pl.DataFrame, end_s: float) -> Exposure:
