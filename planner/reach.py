@@ -20,7 +20,7 @@ from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Objective, Policy
 from slacktide.planner.problem import Problem
 from slacktide.planner.solve import assemble, plan_problem
-from slacktide.planner.stopping import NoImprovement, Progress
+from slacktide.planner.tries import CountedTries, RunsDry, Tries
 
 TRIES: Final = 4
 """Orders tried for every plan: as many as bring most of what a search brings, and the same for all that is compared."""
@@ -89,32 +89,6 @@ class TimeIsOver(Exception):  # noqa: N818  (an event, not an error)
     """The time ended before a question was decided."""
 
 
-class Tries:
-    """Stop after some tries, once a plan has all hosts back ``by_s``, or when the time is over."""
-
-    def __init__(self, limit: int, over: Callable[[], bool], by_s: int | None = None) -> None:
-        self.interrupted = False
-        self._limit, self._over, self._by_s = limit, over, by_s
-        self._reached = False
-
-    def note(self, progress: Progress) -> None:
-        """Take in how good the best plan is so far."""
-        if self._by_s is not None and progress.makespan_s is not None:
-            self._reached = progress.left_alone == 0 and progress.makespan_s <= self._by_s
-
-    def __call__(self, iteration: int, value: float, bound: float) -> bool:
-        """Return whether the search ends."""
-        return iteration >= self._limit or self._reached or value <= bound or self._over()
-
-    def over(self) -> bool:
-        """Return whether the time is over."""
-        return self._over()
-
-    def fraction(self, iteration: int) -> float | None:
-        """Return the share of tries used."""
-        return min(1.0, iteration / self._limit) if self._limit else 1.0
-
-
 def everything(problem: Problem, by_s: int | None = None) -> Goal:
     """Return the goal that all hosts are patched that can be under some policy.
 
@@ -126,26 +100,17 @@ def everything(problem: Problem, by_s: int | None = None) -> Goal:
     return Goal(hosts, by_s)
 
 
-class RunsDry(NoImprovement):
-    """Stop where a search that nobody ends stops, or when the time is over."""
-
-    def __init__(self, over: Callable[[], bool]) -> None:
-        super().__init__()
-        self._over = over
-
-    def __call__(self, iteration: int, value: float, bound: float) -> bool:
-        """Return whether the search ends."""
-        return super().__call__(iteration, value, bound) or self._over()
-
-    def over(self) -> bool:
-        """Return whether the time is over."""
-        return self._over()
-
-
 def planned_to_the_end(case: Case, effort: Effort) -> Plan:
     """Return the audited plan that others are compared with: its search ends where nothing more comes of it."""
     stop = RunsDry(effort.over)
     return _sound(plan_problem(case.snapshot, case.problem, seed=effort.seed, stop=stop, workers=effort.workers))
+
+
+def planned_within(case: Case, effort: Effort) -> tuple[Plan, bool]:
+    """Return the audited plan that so many tries find, and whether their number ended the search before it ran dry."""
+    stop = CountedTries(effort.tries, effort.over)
+    plan = plan_problem(case.snapshot, case.problem, seed=effort.seed, stop=stop, workers=effort.workers)
+    return _sound(plan), not stop.dry
 
 
 def planned(case: Case, effort: Effort, by_s: int | None = None, known: Plan | None = None) -> Plan:

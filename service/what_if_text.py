@@ -1,7 +1,7 @@
 """What a what-if found, as people read it: every figure with its unit, plans beside bounds."""
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Literal
 
 from slacktide.executors.readable import count, duration, host_hours, percent
 from slacktide.planner.conflict import Conflict
@@ -13,6 +13,7 @@ from slacktide.service.words import counted, plain
 
 LEAST_HOST_H: Final = 0.05
 """Host-hours below which one decimal would read 0.0."""
+ABOVE_PROMISE: Final = "* more than the bound promises: from the search, or from what bounds do not see"
 
 
 def what_if_title(found: WhatIf) -> str:
@@ -23,6 +24,12 @@ def what_if_title(found: WhatIf) -> str:
         f"Policy {found.policy}: {counted(now.hosts, 'host')} in {duration(now.makespan_s)}, exposure "
         f"{host_hours(now.exposure_host_h)}{deferred} (plan {now.plan_id})"
     )
+
+
+def ended_words(ended_by: Literal["time", "tries"]) -> str:
+    """Return what ended the search for the present plan too soon, and what that means for the table."""
+    what = "the time" if ended_by == "time" else "the number of tries"
+    return f"{what} ended the search for this plan: part of what limits seem to buy is the search's"
 
 
 def deadline_lines(answer: DeadlineAnswer) -> Iterator[str]:
@@ -90,14 +97,20 @@ def purchase_rows(bought: list[Purchase]) -> Iterator[tuple[str, ...]]:
     """Yield the table of what each limit buys, what buys most first, below a line of headings."""
     yield "limit", "one step", "makespan", "exposure", "per unit", "what the bound promises"
     for one in sorted(bought, key=lambda one: (-one.more_hosts, -one.exposure_gain_host_h, -one.gain_s, one.limit)):
+        marks = [" *" if above else "" for above in above_promise(one)]
         yield (
             one.limit,
             f"{one.before} -> {one.after}",
-            _less(one.gain_s, 1, duration),
-            _less(one.exposure_gain_host_h, LEAST_HOST_H, host_hours),
+            _less(one.gain_s, 1, duration) + marks[0],
+            _less(one.exposure_gain_host_h, LEAST_HOST_H, host_hours) + marks[1],
             _per_unit(one),
             _promise(one),
         )
+
+
+def above_promise(one: Purchase) -> tuple[bool, bool]:
+    """Return whether makespan and exposure fall further than their bounds, as far as it would be seen."""
+    return (one.gain_above_bound_s or 0) >= 1, (one.exposure_gain_above_bound_host_h or 0) >= LEAST_HOST_H
 
 
 def front_rows(points: tuple[FrontPoint, ...]) -> Iterator[tuple[str, ...]]:

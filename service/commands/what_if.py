@@ -232,18 +232,28 @@ def _fronted(case: "Case", question: "Question", points: int, output: Path, *, a
 
 def show_what_if(found: "WhatIf", output: Path) -> None:
     """Print what was found, for people."""
-    from slacktide.service.what_if_text import conflict_lines, deadline_lines, purchase_rows, what_if_title
+    from slacktide.service.what_if_text import (
+        ABOVE_PROMISE,
+        above_promise,
+        conflict_lines,
+        deadline_lines,
+        ended_words,
+        purchase_rows,
+        what_if_title,
+    )
     from slacktide.service.words import plain
 
     show(what_if_title(found))
-    if found.ended_early:
-        show("the time ended the search for this plan: part of what limits seem to buy is the search's")
+    if found.ended_by is not None:
+        show(ended_words(found.ended_by))
     if found.deadline is not None:
         show(plain("\n".join(deadline_lines(found.deadline))))
     if found.conflict is not None:
         show(plain("\n".join(conflict_lines(found.conflict))))
     if found.purchases:
         show(figures(purchase_rows(found.purchases)))
+    if any(any(above_promise(one)) for one in found.purchases):
+        show(ABOVE_PROMISE)
     if found.not_planned:
         show(f"not planned, the time was over: {', '.join(found.not_planned)}")
     show(figures([("what-if", str(output))]))

@@ -96,6 +96,19 @@ def test_where_the_time_ended_the_search_for_the_present_plan_that_is_said(capsy
     assert json.loads((work / "out" / "what-if.json").read_text())["present_ended_early"]
 
 
+def test_few_tries_for_the_present_plan_are_said(capsys, tmp_path: Path) -> None:
+    write_snapshot(generate_fleet(GeneratorSettings(hosts=120, seed=3)), tmp_path / "fleet")
+    fleet, output = str(tmp_path / "fleet"), str(tmp_path / "out")
+    asked = ("what-if", fleet, "--preset", "urgent", "-o", output, "--relax", "max_out.power")
+    assert main([*asked, "--iterations", "1"]) == 0
+    warning = "the number of tries ended the search for this plan: part of what limits seem to buy is the search's"
+    assert warning in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "what-if.json").read_text())
+    assert (found["present_ended_early"], found["present_ended_by"], found["whole"]) == (True, "tries", True)
+    assert main(asked) == 0
+    assert "ended the search for this plan" not in capsys.readouterr().out
+
+
 def test_the_question_after_a_deadline_leaves_time_for_what_limits_buy(monkeypatch) -> None:
     now_s = 100.0
     monkeypatch.setattr(what_if_run.time, "monotonic", lambda: now_s)
