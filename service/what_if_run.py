@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,6 +13,7 @@ import polars as pl
 
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import UsageError
+from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.conflict import Conflict, smallest_conflict
 from slacktide.planner.deadline_ways import DeadlineAnswer, DeadlineSearch
 from slacktide.planner.levers import Lever, levers
@@ -21,6 +23,7 @@ from slacktide.planner.plan_files import write_plan
 from slacktide.planner.policy import Policy
 from slacktide.planner.problem import build_problem
 from slacktide.planner.reach import Effort, Oracle, TimeIsOver, everything, planned_to_the_end, planned_within
+from slacktide.planner.relaxation import Relaxation, relaxations
 from slacktide.planner.whatif import PlanFigures, Purchase, figures_of, purchases
 from slacktide.service.console import Told
 
@@ -44,6 +47,10 @@ class WhatIf:
     purchases: list[Purchase] = field(default_factory=list)
     not_planned: list[str] = field(default_factory=list)
     """Limits for which the time did not suffice."""
+    promised: tuple[Relaxation, ...] = ()
+    """What bounds say of these, the quick ones without the fluid program."""
+    interrupted: bool = False
+    """Whether it was an interrupt that ended the work, and not the time."""
     whole: bool = False
     elapsed_s: float = 0.0
     ended_by: Literal["time", "tries"] | None = None
@@ -74,6 +81,8 @@ class WhatIf:
             "conflict": None if self.conflict is None else self.conflict.as_dict(),
             "purchases": [one.as_dict() for one in self.purchases],
             "not_planned": self.not_planned,
+            "promised": [one.as_dict() for one in self.promised],
+            "interrupted": self.interrupted,
             "whole": self.whole,
             "elapsed_s": self.elapsed_s,
         }
@@ -171,7 +180,10 @@ def ask(
     except KeyboardInterrupt:
         pass
     bought = {one.limit for one in found.purchases}
-    found.not_planned = [lever.limit for lever in among if lever.limit not in bought]
+    left = [lever for lever in among if lever.limit not in bought]
+    found.not_planned = [lever.limit for lever in left]
+    with suppress(KeyboardInterrupt):
+        found.promised = _promised(case, left, told)
     found.whole = (
         not found.not_planned and found.ended_by != "time" and (found.deadline is None or found.deadline.whole)
     )
@@ -222,6 +234,14 @@ def _must_give(found: WhatIf, case: Case, question: Question, among: Sequence[Le
 def _buys(found: WhatIf, case: Case, made: Plan, among: Sequence[Lever], effort: Effort) -> None:
     for one in purchases(case, made, effort, among):
         found.purchases.append(one)
+
+
+def _promised(case: Case, left: Sequence[Lever], told: Told) -> tuple[Relaxation, ...]:
+    """Return what bounds say of limits for which there was no time: they need none."""
+    if not left:
+        return ()
+    told(None, "bounds of what was not planned")
+    return relaxations(case, compute_bounds(case.problem, fluid=False), left)
 
 
 def _part(told: Told, low: float, high: float) -> Told:

@@ -89,8 +89,8 @@ def what_if(
     """Say which limits have to give for everything to be done by a time, and what each limit buys.
 
     Every figure has an audited plan behind it, in the folder `plans` of the output, beside what the bound promises.
-    Ctrl-C, or the time limit, ends the work with the table as far as it is. The exit code is 1 if nothing can be
-    planned.
+    Ctrl-C, or the time limit, ends the work with the table as far as it is; of the limits that had no turn it says what
+    bounds promise, which takes no plan. The exit code is 1 if nothing can be planned.
 
     Parameters
     ----------
@@ -151,6 +151,7 @@ def answered(
                 keep = plan_keeper(folder / PLANS)
                 effort = Effort(question.tries or TRIES, question.seed, question.workers, over, keep=keep)
                 found = ask(case, question, among, effort, told, present)
+                found.interrupted = interruption.happened
                 write_what_if(found, folder)
         except KeyboardInterrupt:
             tell("interrupted before there was an audited plan; nothing is written")
@@ -238,6 +239,8 @@ def show_what_if(found: "WhatIf", output: Path) -> None:
         conflict_lines,
         deadline_lines,
         ended_words,
+        promised_rows,
+        promised_title,
         purchase_rows,
         what_if_title,
     )
@@ -245,9 +248,9 @@ def show_what_if(found: "WhatIf", output: Path) -> None:
 
     show(what_if_title(found))
     if found.ended_by is not None:
-        show(ended_words(found.ended_by))
+        show(ended_words(found.ended_by, interrupted=found.interrupted))
     if found.deadline is not None:
-        show(plain("\n".join(deadline_lines(found.deadline))))
+        show(plain("\n".join(deadline_lines(found.deadline, interrupted=found.interrupted))))
     if found.conflict is not None:
         show(plain("\n".join(conflict_lines(found.conflict))))
     if found.purchases:
@@ -255,7 +258,9 @@ def show_what_if(found: "WhatIf", output: Path) -> None:
     if any(any(above_promise(one)) for one in found.purchases):
         show(ABOVE_PROMISE)
     if found.not_planned:
-        show(f"not planned, the time was over: {', '.join(found.not_planned)}")
+        show(plain(promised_title(found)))
+    if found.promised:
+        show(figures(promised_rows(found.promised)))
     show(figures([("what-if", str(output))]))
 
 

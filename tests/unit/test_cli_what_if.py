@@ -202,8 +202,15 @@ def test_without_time_only_the_present_plan_is_there(capsys, work: Path) -> None
     assert not found["whole"]
     assert "max_out.fleet" in found["not_planned"]
     assert found["deadline"]["verdict"] == "impossible"
+    assert {one["limit"] for one in found["promised"]} == set(found["not_planned"])
     assert call(work, "what-if", "--time-limit", "0", "--by", "25min") == 0
-    assert "not planned, the time was over: " in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "not planned, the time was over: " in text
+    assert "; what the quick bounds promise, without a plan:" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("max_out.fleet "))
+    assert " 1 -> 2 " in row
+    assert "-10 min 18 s" in row
+    assert "The time ended before every question was answered" in text
 
 
 def test_ctrl_c_keeps_the_partial_table(capsys, work: Path, monkeypatch) -> None:
@@ -224,6 +231,23 @@ def test_ctrl_c_keeps_the_partial_table(capsys, work: Path, monkeypatch) -> None
     assert found["not_planned"]
     assert "interrupted: this is what was known until then" in captured.err
     assert json.loads((work / "out" / "what-if.json").read_text()) == found
+    assert found["interrupted"]
+    assert {one["limit"] for one in found["promised"]} == set(found["not_planned"])
+    assert call(work, "what-if", "--iterations", "1") == 130
+    text = capsys.readouterr().out
+    assert "not planned, the work was interrupted: " in text
+    assert "the time" not in text
+
+
+def test_an_interrupt_is_not_called_the_end_of_the_time(capsys, work: Path, monkeypatch) -> None:
+    def interrupted(*_arguments):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(what_if_run.DeadlineSearch, "run", interrupted)
+    assert call(work, "what-if", "--iterations", "1", "--by", "25min") == 130
+    text = capsys.readouterr().out
+    assert "The interrupt came before every question was answered" in text
+    assert "the time" not in text
 
 
 def test_ctrl_c_before_the_first_plan_writes_nothing(capsys, work: Path, monkeypatch) -> None:
