@@ -66,17 +66,24 @@ class Conflict:
             )
         named = ", ".join(f"{one.limit} {one.value}" for one in self.members)
         if len(self.members) == 1:
-            return f"This limit alone is in conflict: {named} ({said}), {loose}; without it {_outcome(self.members)}"
-        without = f"drop any one and {_outcome(self.members)}"
+            outcome = f"without it as well {_outcome(self.members)}"
+            return f"This limit alone is in conflict: {named} ({said}), {loose}; {outcome}"
+        without = f"drop any one as well and {_outcome(self.members)}"
         return f"These limits together are in conflict: {named} ({said}), {loose}; {without}"
 
     def lines(self, said: Callable[[float], str]) -> Iterator[str]:
-        """Yield what there is without each limit, the others kept; times as ``said``."""
+        """Yield what there is without each limit, the others of the conflict kept; times as ``said``."""
         for one in self.members:
             if one.plan_id is None:
-                yield f"without {one.limit}: no plan is known; the bound is {said(one.without_s)}"
+                yield f"without {one.limit}{self._others}: no plan is known; the bound is {said(one.without_s)}"
             else:
-                yield f"without {one.limit}: {said(one.without_s)} (plan {one.plan_id})"
+                yield f"without {one.limit}{self._others}: {said(one.without_s)} (plan {one.plan_id})"
+
+    @property
+    def _others(self) -> str:
+        """Return what else is loose where a limit is given up: it is not that limit alone."""
+        outside = " outside this conflict" if len(self.members) > 1 else ""
+        return f", and with {'all others' if self.among_all else 'the others named'}{outside} loose too"
 
 
 def smallest_conflict(oracle: Oracle, levers: Sequence[Lever]) -> Conflict | None:
