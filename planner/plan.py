@@ -6,7 +6,7 @@ takes no VM from its ``drain_start_s`` to its ``return_s``, and its VMs leave it
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import dataframely as dy
 import polars as pl
@@ -130,6 +130,12 @@ class PlanSummary(_Part):
     planning_s: float
 
 
+ParentBounds = Literal[
+    "kept", "other-limits", "other-fleet", "departed", "other-hosts", "canary", "waves", "parent-refused"
+]
+"""Whether a revision may claim the proven bounds of its parent as well, or why not (docs/model.md, Revisions)."""
+
+
 class Changes(_Part):
     """What a revision keeps of its parent, and what it changes; counts."""
 
@@ -172,6 +178,8 @@ class Revision(_Part):
     short_at_start: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     """Domains in which, before the campaign's first plan began, not all VMs of failing hosts found room: facts that no
     plan of it is blamed for."""
+    parent_bounds: ParentBounds | None = Field(default=None, exclude_if=lambda known: known is None)
+    """Whether the parent's bounds are among this plan's; null where nobody looked."""
     changes: Changes
 
 

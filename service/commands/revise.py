@@ -89,7 +89,8 @@ def revise(
         from slacktide.planner.policy_files import read_policy
         from slacktide.planner.revision import revise as revised
 
-        child = revised(now, parent.header.policy if policy is None else read_policy(policy), parent, so_far)
+        limits = parent.header.policy if policy is None else read_policy(policy)
+        child = revised(now, limits, parent, so_far, before=snapshot)
     with progress("Writing the revision"):
         from slacktide.datasets.files import write_snapshot
         from slacktide.planner.plan_files import write_plan
