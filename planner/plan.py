@@ -160,6 +160,13 @@ class Changes(_Part):
     """VMs on hosts that are down or quarantined: no plan moves them."""
 
 
+class StrandedVm(_Part):
+    """A VM on a host that is down or quarantined: no plan moves it."""
+
+    vm_id: str
+    host_id: str
+
+
 class Revision(_Part):
     """What a revision takes over from its parent and from what has happened."""
 
@@ -181,6 +188,8 @@ class Revision(_Part):
     parent_bounds: ParentBounds | None = Field(default=None, exclude_if=lambda known: known is None)
     """Whether the parent's bounds are among this plan's; null where nobody looked."""
     changes: Changes
+    stranded: tuple[StrandedVm, ...] = Field(default=(), exclude_if=lambda vms: not vms)
+    """The VMs that ``changes.stranded_vms`` counts, by host and id; not written where there is none."""
 
 
 class PlanHeader(_Part):

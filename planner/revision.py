@@ -40,7 +40,7 @@ from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem, positions
 from slacktide.planner.progress import Progress
 from slacktide.planner.revision_bounds import revision_bounds
-from slacktide.planner.revision_changes import changes_of, named_as_before, wave_numbers
+from slacktide.planner.revision_changes import changes_of, named_as_before, stranded_in, wave_numbers
 from slacktide.planner.situation import Situation, short_at_start, situation_of, still_selecting
 
 Ints = NDArray[np.int64]
@@ -274,6 +274,7 @@ def assemble(
         short_at_start=short_at_start(parent, problem.policy),
         parent_bounds=ground,
         changes=changes_of(parent, progress, situation.moves, named, tables, snapshot),
+        stranded=stranded_in(snapshot),
     )
     header = PlanHeader(
         id="",

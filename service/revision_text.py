@@ -11,6 +11,8 @@ from slacktide.service.words import counted, plain
 if TYPE_CHECKING:
     from slacktide.planner.plan import ParentBounds, Plan
 
+STRANDED_SHOWN: Final = 20
+"""Stranded VMs that are named; plan.json has them all."""
 WEAKER: "Final[dict[ParentBounds, str]]" = {
     "other-limits": "the limits are others",
     "other-fleet": "hosts are lost, or VMs have come or gone",
@@ -57,4 +59,19 @@ def revision_rows(child: "Plan") -> Iterator[tuple[str, ...]]:
     elif ground is not None:
         yield "bounds", "own", f"of the rest alone, often weaker than the parent's, which do not hold: {WEAKER[ground]}"
     if changes.stranded_vms:
-        yield "stranded", counted(changes.stranded_vms, "VM"), "on hosts that are down: restart them elsewhere"
+        where = "on hosts that are down, listed below: restart them elsewhere"
+        yield "stranded", counted(changes.stranded_vms, "VM"), where
+
+
+def stranded_text(child: "Plan") -> Text:
+    """Return the first stranded VMs, each with its host, and what to do once they run elsewhere."""
+    assert child.header.revision is not None, "only revisions are shown as such"
+    stranded = child.header.revision.stranded
+    text = Text(f"stranded: {counted(len(stranded), 'VM')}\n", style="yellow")
+    for one in stranded[:STRANDED_SHOWN]:
+        text.append(f"  {one.vm_id} on {one.host_id}\n", style="default")
+    if len(stranded) > STRANDED_SHOWN:
+        more = count(len(stranded) - STRANDED_SHOWN)
+        text.append(f"  and {more} more in plan.json, under revision\n", style="default")
+    text.append("next: once they run elsewhere, revise with `--gone-vm` for each", style="default")
+    return text

@@ -145,7 +145,7 @@ def _with_others(now: "FleetSnapshot", new_vms: Path | None, gone: tuple[str, ..
 
 def _show(child: "Plan", output: Path, fleet_path: Path, *, as_json: bool) -> None:
     from slacktide.service.plan_text import deferred_text, plan_rows
-    from slacktide.service.revision_text import revision_rows, revision_title
+    from slacktide.service.revision_text import revision_rows, revision_title, stranded_text
 
     if as_json:
         header = child.header.model_dump(mode="json")
@@ -154,5 +154,7 @@ def _show(child: "Plan", output: Path, fleet_path: Path, *, as_json: bool) -> No
     show(revision_title(child))
     rows = [*revision_rows(child), *plan_rows(child), ("plan", str(output)), ("fleet", str(fleet_path))]
     show(figures(rows))
+    if child.header.revision is not None and child.header.revision.stranded:
+        show(stranded_text(child))
     if child.deferred.height:
         show(deferred_text(child))
