@@ -15,7 +15,7 @@ from slacktide.executors.readable import (
     percent,
     seconds,
 )
-from slacktide.executors.report_figures import ended_words, quantiles
+from slacktide.executors.report_figures import ended_words, overrun_words, quantiles
 from slacktide.executors.report_summary import CampaignSummary
 from slacktide.executors.report_view import CampaignReport, ReportView
 
@@ -67,6 +67,7 @@ def verdict(view: ReportView) -> Verdict:
     facts.append(f"{count(failed)} of {total} migrations failed" if failed else "no migration failed")
     facts += [f"{count(given_up)} of {total} migrations given up without an attempt"] if given_up else []
     facts += over_limits_words(summary.over_limits)
+    facts += [] if summary.overruns is None else [overrun_words(summary.overruns)]
     sentence = "; ".join(facts) + "."
     if not summary.finished:
         return Verdict("warning", "Not finished", sentence)
