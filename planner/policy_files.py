@@ -122,7 +122,7 @@ def _text(path: Path) -> str:
 def _not_a_policy(path: Path, fact: str) -> InputError:
     remedy = "Write fields and values, such as `link_share: 0.5`; `{}` is the policy of all defaults"
     finding = Finding("policy-file", fact, remedy, file=path.name)
-    return InputError(str(path), f"is not a policy: {fact}", remedy, (finding,))
+    return InputError(str(path), "is not a policy", "Correct what is listed here", (finding,))
 
 
 def _findings(path: Path, error: ValidationError) -> tuple[Finding, ...]:

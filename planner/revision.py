@@ -170,7 +170,7 @@ def _or(column: pl.Series, otherwise: int) -> Ints:
 def _known(places: Ints, names: pl.Series) -> Ints:
     if len(missing := np.flatnonzero(places < 0)):
         fact = f"the VM {names[int(missing[0])]} is migrating, but the fleet does not have it"
-        raise InputError("progress", fact, "Leave its migration out, or the VM in")
+        raise InputError("plan", fact, "Leave its migration out, or the VM in")
     return places
 
 

@@ -53,7 +53,7 @@ def situation_of(parent: Plan, progress: Progress, policy: Policy, problem: Prob
         strangers = table[f"{name}_id"].filter(~table[f"{name}_id"].is_in(ids.implode())).sort()
         if len(strangers):
             fact = f"is about the {name} {strangers[0]}, which the plan does not have"
-            raise InputError("progress", fact, "Give the plan that was carried out, and its fleet")
+            raise InputError("plan", fact, "Give the plan that was carried out, and its fleet")
     before = parent.header.revision
     selected = int(problem.selected.sum()) if before is None else before.selected_hosts
     if before is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from slacktide.errors import UsageError
-from slacktide.service.commands.options import Amount, AsJson, FleetPath, Output, PlanPath
+from slacktide.service.commands.options import AsJson, FleetPath, Moment, Output, PlanPath
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, figures, progress, show
 from slacktide.service.destinations import check_directory, refuse_to_replace
@@ -27,7 +27,7 @@ def revise(
     *,
     output: Output,
     campaign: Path | None = None,
-    at: Amount | None = None,
+    at: Moment | None = None,
     policy: Path | None = None,
     lost_host: Names = (),
     failed: Names = (),
@@ -49,7 +49,8 @@ def revise(
     campaign
         Directory of a campaign of this plan; the revision begins after the last event in its journal.
     at
-        Seconds from the plan's origin, instead of --campaign: what if this had happened by then?
+        Seconds from the plan's origin, or a time such as 1h or 90min, instead of --campaign: what if this had happened
+        by then?
     policy
         YAML or JSON file with other limits. [default: the plan's policy]
     lost_host

@@ -1,15 +1,14 @@
 """``slacktide what-if`` and ``pareto``: what must give, what it buys, and what can be had at all."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.errors import UsageError
-from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed, Whole
+from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed, Whole, duration_s
 from slacktide.service.commands.plan import terms
 from slacktide.service.commands.policy import PresetName
 from slacktide.service.console import document, figures, progress, show, tell
@@ -22,26 +21,10 @@ if TYPE_CHECKING:
     from slacktide.planner.plan import Plan
     from slacktide.service.what_if_run import Question, WhatIf
 
-_UNITS_S = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)min)?(?:(\d+)s)?")
-
-
-def _duration_s(_kind: type, tokens: Sequence[Token]) -> int:
-    """Return the seconds of a duration such as ``4h``, ``3h30min`` or ``90min``."""
-    text = tokens[0].value
-    found = _DURATION.fullmatch(text.replace(" ", ""))
-    if found is None or not any(found.groups()):
-        raise ValueError(f'"{text}" is no duration such as 4h, 3h30min or 90min.')
-    seconds = sum(int(number or 0) * unit for number, unit in zip(found.groups(), _UNITS_S.values(), strict=True))
-    if seconds == 0:
-        raise ValueError(f'"{text}" is no time at all.')
-    return seconds
-
-
 WHAT_IF_FILES = ("what-if.json", "what-if.parquet", "plans")
 PARETO_FILES = ("front.json", "front.parquet", "front.csv", "front.png", "front.svg", "plans")
 
-ByOption = Annotated[int | None, Parameter(name="--by", converter=_duration_s, accepts_keys=False)]
+ByOption = Annotated[int | None, Parameter(name="--by", converter=duration_s, accepts_keys=False)]
 TimeLimit = Annotated[float | None, Parameter(validator=Number(gte=0))]
 Deadline = Annotated[Whole, Parameter(validator=Number(gte=1))]
 

@@ -116,3 +116,20 @@ def test_of_many_stranded_vms_the_first_are_named() -> None:
     text = stranded_text(replace(plan, header=plan.header.model_copy(update={"revision": revision}))).plain
     assert text.startswith("stranded: 23 VMs\n  v00 on h1\n")
     assert "v19 on h1\n  and 3 more in plan.json" in text
+
+
+@pytest.mark.parametrize(("at", "from_s"), [("600", 600), ("10min", 600), ("9min30s", 570), ("0", 0)])
+def test_the_moment_is_in_seconds_or_a_time(work: Path, at: str, from_s: int) -> None:
+    main(["revise", str(work / "fleet"), str(work / "plan"), "--at", at, "-o", str(work / "rest")])
+    assert read_plan(work / "rest").header.revision.from_s == from_s
+
+
+def test_a_moment_that_is_none_and_a_failure_that_cannot_be(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["revise", str(work / "fleet"), str(work / "plan"), "-o", str(work / "rest"), "--at"]
+    assert main([*given, "soon"]) == 2
+    assert '"soon" is neither a whole number of seconds nor a duration such as 1h' in capsys.readouterr().err
+    late = read_plan(work / "plan").migrations.sort("start_s")["migration_id"][-1]
+    assert main([*given, "0", "--failed", late]) == 1
+    said = capsys.readouterr().err
+    assert f"plan: {late} cannot have failed at 0 s" in said
+    assert "progress" not in said

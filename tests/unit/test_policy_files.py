@@ -112,7 +112,7 @@ def test_every_wrong_field_is_named(policy_file: Path) -> None:
     ],
 )
 def test_what_is_not_a_policy_is_refused(policy_file: Path, text: str, fact: str) -> None:
-    assert fact in fault(policy_file, text)
+    assert fault(policy_file, text).count(fact) == 1
 
 
 def test_json_is_as_strict(tmp_path: Path) -> None:
