@@ -96,7 +96,8 @@ def everything(problem: Problem, by_s: int | None = None) -> Goal:
     limit keeps them.
     """
     hosts = problem.hosts.due.copy()
-    hosts[[host for host, reason, _ in problem.deferred if reason is Reason.NO_CONVERGENCE]] = True
+    too_strict = (Reason.BLACKOUT_LIMIT, Reason.NO_CONVERGENCE)
+    hosts[[host for host, reason, _ in problem.deferred if reason in too_strict]] = True
     return Goal(hosts, by_s)
 
 
