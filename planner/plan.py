@@ -79,14 +79,23 @@ class _Part(BaseModel):
 
 
 class BlackoutSummary(_Part):
-    """Predicted blackout over all migrations, in milliseconds; null where nothing migrates.
+    """Predicted blackout over the live migrations, in milliseconds; null where there is none.
 
-    Restarts are among them, and down for longer; ``strategy`` in the table tells them apart, and so does `plan`'s text.
+    Restarts are none: a VM that is restarted is down for a minute, which says nothing of the others.  (Plans of before
+    counted them in; both are true, and a plan's id is the same either way.)
     """
 
     p50: float | None
     p99: float | None
     max: float | None
+
+    @classmethod
+    def over(cls, blackout_ms: pl.Series) -> "BlackoutSummary":
+        """Return the summary of these blackouts."""
+        if blackout_ms.is_empty():
+            return cls(p50=None, p99=None, max=None)
+        p50, p99, most = (float(blackout_ms.quantile(share, "nearest") or 0.0) for share in (0.5, 0.99, 1.0))
+        return cls(p50=p50, p99=p99, max=most)
 
 
 class AuditSummary(_Part):
