@@ -59,10 +59,10 @@ class Conflict:
         if not self.members and self.among_all:
             return f"No limit of the policy stands in the way, but the fleet itself ({said})"
         if not self.members:
-            alone = "no plan is found" if self.ground == "search" else "it is proven that they do not suffice"
+            none = "no plan is found" if self.ground == "search" else "it is proven that there is no plan"
             return (
-                f"None of the limits that were named stands in the way: as loose as they get, {alone}; "
-                "the other limits were not looked at"
+                "Not the limits that were named stand in the way, but others, which were not looked at, or the fleet: "
+                f"as loose as the named ones get, {none}"
             )
         named = ", ".join(f"{one.limit} {one.value}" for one in self.members)
         if len(self.members) == 1:
