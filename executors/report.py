@@ -20,7 +20,15 @@ from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState, Ho
 from slacktide.executors.events import Stage
 from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.over_limits import over_limits, with_limits
-from slacktide.executors.report_figures import blackouts, counts_differ, exposure, makespan, not_patched, restarts
+from slacktide.executors.report_figures import (
+    blackouts,
+    counts_differ,
+    exposure,
+    makespan,
+    not_patched,
+    overruns,
+    restarts,
+)
 from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary
 from slacktide.executors.report_tables import (
     HOST_STATES,
@@ -95,6 +103,7 @@ def make_report(
         failed_attempts={Stage(stage).name.lower(): count for stage, count in sorted(state.failed_attempts.items())},
         not_patched=not_patched(hosts),
         over_limits=over_limits(state.program, hosts, with_limits(migrations, snapshot, plan)),
+        overruns=overruns(hosts),
         makespan=makespan(plan, hosts),
         exposure=exposure(plan, hosts, state.end_s),
         blackout=blackouts(migrations),

@@ -1,13 +1,29 @@
 """The figures of a report, from its tables."""
 
+from typing import Final
+
 import numpy as np
 import polars as pl
 
-from slacktide.executors.readable import count, milliseconds
-from slacktide.executors.report_summary import Blackouts, CountsDiffer, Exposure, Makespan, Quantiles, Restarts
+from slacktide.executors.readable import count, duration, milliseconds
+from slacktide.executors.report_summary import (
+    Blackouts,
+    CampaignSummary,
+    CountsDiffer,
+    Exposure,
+    Makespan,
+    Overruns,
+    Quantiles,
+    Restarts,
+)
 from slacktide.planner.plan import Plan
 from slacktide.units import hours
 
+OVERRUN_S: Final = 300
+"""By which a patch takes longer than planned before it is told: as long as a revision waits for a host that is late.
+
+Patches vary by some minutes both ways; what is below is in the makespan all the same.
+"""
 RESTARTED = pl.col("strategy") == "restart"
 """Migrations that are no live migrations."""
 APART_MS = (pl.col("blackout_ms") - pl.col("probe_blackout_ms")).abs()
@@ -29,6 +45,30 @@ def makespan(plan: Plan, hosts: pl.DataFrame) -> Makespan:
         bound_s=summary.makespan_bound_s,
         measured_s=measured_s if isinstance(measured_s, float) else None,
     )
+
+
+def ended_words(summary: CampaignSummary) -> str:
+    """Return when the campaign ended, where it waited longer than for the last return; else nothing."""
+    ended, returned = duration(summary.end_s), duration(summary.makespan.measured_s)
+    return f"the campaign ended after {ended}" if summary.finished and ended != returned else ""
+
+
+def overruns(hosts: pl.DataFrame) -> Overruns | None:
+    """Return the hosts that took over :data:`OVERRUN_S` longer to patch than planned; None: none did."""
+    planned_s = pl.col("planned_return_s") - pl.col("planned_drained_s")
+    longer = hosts.select("host_id", longer_s=pl.col("return_s") - pl.col("drained_s") - planned_s)
+    longer = longer.filter(pl.col("longer_s") > OVERRUN_S).sort("longer_s", "host_id", descending=[True, False])
+    if longer.is_empty():
+        return None
+    host_id, most_s = longer.row(0)
+    return Overruns(count=longer.height, most_s=most_s, host_id=host_id)
+
+
+def overrun_words(late: Overruns) -> str:
+    """Return in words how many patches overran, by how much, and what plans the rest anew."""
+    who = "1 host" if late.count == 1 else f"{count(late.count)} hosts"
+    least, most = duration(OVERRUN_S), f"{late.host_id} most, by {duration(late.most_s)}"
+    return f"{who} took over {least} longer to patch than planned, {most}; `slacktide revise` plans the rest anew"
 
 
 def exposure(plan: Plan, hosts: pl.DataFrame, end_s: float) -> Exposure:

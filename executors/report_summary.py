@@ -77,6 +77,17 @@ class OverLimits(_Part):
     """Null: no blackout was above its limit."""
 
 
+class Overruns(_Part):
+    """Hosts whose patch took clearly longer than planned."""
+
+    count: int
+    """Of those that have returned."""
+    most_s: float
+    """By which the longest took longer."""
+    host_id: str
+    """Whose it is."""
+
+
 class Makespan(_Part):
     """When the last host has returned, in seconds from the origin."""
 
@@ -122,6 +133,8 @@ class CampaignSummary(_Part):
     not_patched: dict[str, int]
     """Count of failed and blocked hosts by reason."""
     over_limits: OverLimits
+    overruns: Overruns | None = None
+    """Null: there were none, or the report is of before they were counted."""
     makespan: Makespan
     exposure: Exposure
     blackout: Blackouts

@@ -15,7 +15,7 @@ from slacktide.executors.readable import (
     percent,
     seconds,
 )
-from slacktide.executors.report_figures import quantiles
+from slacktide.executors.report_figures import ended_words, overrun_words, quantiles
 from slacktide.executors.report_summary import CampaignSummary
 from slacktide.executors.report_view import CampaignReport, ReportView
 
@@ -59,12 +59,15 @@ def verdict(view: ReportView) -> Verdict:
     summary = view.report.summary
     returned = summary.hosts.get("returned", 0)
     failed, given_up = (summary.migrations.get(state, 0) for state in ("failed", "given-up"))
-    facts = [f"{count(returned)} of {count(view.due)} due hosts patched in {duration(summary.end_s)}"]
+    patched = f"{count(returned)} of {count(view.due)} due hosts patched"
+    facts = [f"{patched} in {duration(summary.makespan.measured_s)}" if returned else patched]
+    facts += [ended] if (ended := ended_words(summary)) else []
     facts += [f"{count(len(view.plan.deferred))} deferred"] if len(view.plan.deferred) else []
     total = count(sum(summary.migrations.values()))
     facts.append(f"{count(failed)} of {total} migrations failed" if failed else "no migration failed")
     facts += [f"{count(given_up)} of {total} migrations given up without an attempt"] if given_up else []
     facts += over_limits_words(summary.over_limits)
+    facts += [] if summary.overruns is None else [overrun_words(summary.overruns)]
     sentence = "; ".join(facts) + "."
     if not summary.finished:
         return Verdict("warning", "Not finished", sentence)

@@ -237,7 +237,7 @@ def figures(
     migrations, deferred = tables["migrations"], tables["deferred"]
     exposure_h = exposure_s(problem, schedule) / SECONDS_PER_HOUR
     exposure_bound_h = bounds.exposure_s / SECONDS_PER_HOUR
-    blackout = migrations["predicted_blackout_ms"]
+    live = migrations.filter(pl.col("strategy") != "restart")
     return PlanSummary(
         hosts=len(schedule.host),
         vms=vms,
@@ -253,9 +253,7 @@ def figures(
         exposure_gap=_gap(exposure_h, exposure_bound_h),
         **_weighted(problem, schedule, bounds),
         binding_resource=bounds.binding_resource,
-        predicted_blackout_ms=BlackoutSummary(
-            p50=_quantile(blackout, 0.5), p99=_quantile(blackout, 0.99), max=_quantile(blackout, 1.0)
-        ),
+        predicted_blackout_ms=BlackoutSummary.over(live["predicted_blackout_ms"]),
         deferred={reason: int(count) for reason, count in sorted(deferred["reason"].value_counts().iter_rows())},
         audit=AuditSummary(checked_rules=(), findings=()),
         planning_s=planning_s,
@@ -292,7 +290,3 @@ def _weighted(problem: Problem, schedule: Schedule, bounds: Bounds) -> dict[str,
 
 def _gap(value: float, bound: float) -> float:
     return (value - bound) / bound if bound > 0 else 0.0
-
-
-def _quantile(values: pl.Series, share: float) -> float | None:
-    return None if values.is_empty() else float(values.quantile(share, interpolation="nearest") or 0.0)

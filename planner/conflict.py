@@ -15,6 +15,8 @@ from slacktide.planner.reach import Answer, Ground, Levels, Oracle
 
 LOOSE: Final = "however loose all others are"
 """What a conflict means, and what is tried without one of its limits: all others are given up as far as they go."""
+NAMED_LOOSE: Final = "however loose the others named are, and all that were not named as they are"
+"""The same where only some limits were looked at."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Conflict:
     """Empty: no limit keeps the goal out of reach but the fleet itself."""
     ground: Ground
     """What says that they rule it out; ``search``: no plan was found, which is no proof."""
+    among_all: bool = True
+    """Whether all limits were looked at; otherwise those that were not named stayed as they are, and may be part."""
 
     @property
     def proven(self) -> bool:
@@ -51,21 +55,35 @@ class Conflict:
         """Return the conflict in a sentence."""
         how = {"bounds": "proven", "joint model": "proven with the joint model", "search": "not proven: no plan found"}
         said = how[self.ground]
-        if not self.members:
+        loose = LOOSE if self.among_all else NAMED_LOOSE
+        if not self.members and self.among_all:
             return f"No limit of the policy stands in the way, but the fleet itself ({said})"
+        if not self.members:
+            none = "no plan is found" if self.ground == "search" else "it is proven that there is no plan"
+            return (
+                "Not the limits that were named stand in the way, but others, which were not looked at, or the fleet: "
+                f"as loose as the named ones get, {none}"
+            )
         named = ", ".join(f"{one.limit} {one.value}" for one in self.members)
         if len(self.members) == 1:
-            return f"This limit alone is in conflict: {named} ({said}), {LOOSE}; without it {_outcome(self.members)}"
-        without = f"drop any one and {_outcome(self.members)}"
-        return f"These limits together are in conflict: {named} ({said}), {LOOSE}; {without}"
+            outcome = f"without it as well {_outcome(self.members)}"
+            return f"This limit alone is in conflict: {named} ({said}), {loose}; {outcome}"
+        without = f"drop any one as well and {_outcome(self.members)}"
+        return f"These limits together are in conflict: {named} ({said}), {loose}; {without}"
 
     def lines(self, said: Callable[[float], str]) -> Iterator[str]:
-        """Yield what there is without each limit, the others kept; times as ``said``."""
+        """Yield what there is without each limit, the others of the conflict kept; times as ``said``."""
         for one in self.members:
             if one.plan_id is None:
-                yield f"without {one.limit}: no plan is known; the bound is {said(one.without_s)}"
+                yield f"without {one.limit}{self._others}: no plan is known; the bound is {said(one.without_s)}"
             else:
-                yield f"without {one.limit}: {said(one.without_s)} (plan {one.plan_id})"
+                yield f"without {one.limit}{self._others}: {said(one.without_s)} (plan {one.plan_id})"
+
+    @property
+    def _others(self) -> str:
+        """Return what else is loose where a limit is given up: it is not that limit alone."""
+        outside = " outside this conflict" if len(self.members) > 1 else ""
+        return f", and with {'all others' if self.among_all else 'the others named'}{outside} loose too"
 
 
 def smallest_conflict(oracle: Oracle, levers: Sequence[Lever]) -> Conflict | None:
@@ -73,7 +91,8 @@ def smallest_conflict(oracle: Oracle, levers: Sequence[Lever]) -> Conflict | Non
 
     Where it is proven that all limits together do, the set is one of which that is proven, and without any one of its
     limits it no longer is; otherwise it is one for which no plan is found, and without any one limit there is a plan.
-    The limits that cost most to give up are tried first, so that they are kept out where others do.
+    The limits that cost most to give up are tried first, so that they are kept out where others do.  Where ``levers``
+    are not all that there are, nothing is said of the others.
 
     Raises
     ------
@@ -97,7 +116,7 @@ def smallest_conflict(oracle: Oracle, levers: Sequence[Lever]) -> Conflict | Non
             else:
                 members.append(_member(lever, answer, oracle.bound_s(tried)))
         if len(given_up) == before:
-            return Conflict(tuple(reversed(members)), ground)
+            return Conflict(tuple(reversed(members)), ground, oracle.looks_at_all(levers))
 
 
 def _member(lever: Lever, answer: Answer, bound_s: float) -> Member:

@@ -70,6 +70,8 @@ class DeadlineAnswer:
     """The smallest set of limits that rule T out together."""
     whole: bool = True
     """Whether all questions were answered before the time was over."""
+    among_all: bool = True
+    """Whether all limits were looked at; otherwise nothing is said of those that were not named."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as plain data for JSON."""
@@ -93,6 +95,7 @@ class DeadlineSearch:
             bound_s=_finite(bound_s),
             present=None,
             whole=False,
+            among_all=self.oracle.looks_at_all(self.levers),
         )
 
     def run(self) -> DeadlineAnswer:

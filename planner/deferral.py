@@ -11,6 +11,7 @@ class Reason(StrEnum):
     HOST_QUARANTINED = "host-quarantined"
     PINNED_VM = "pinned-vm"
     UNKNOWN_DIRTY_RATE = "unknown-dirty-rate"
+    BLACKOUT_LIMIT = "blackout-limit"
     NO_CONVERGENCE = "no-convergence"
     NO_ELIGIBLE_HOST = "no-eligible-host"
     HOSTS_OUT = "hosts-out"
@@ -23,6 +24,10 @@ REMEDIES: Final[dict[Reason, str]] = {
     Reason.PINNED_VM: "Agree on a restart with the VM's owner and set its eviction to `restart`.",
     Reason.UNKNOWN_DIRTY_RATE: (
         "Measure the VM's dirty rate and hot set, or set `assume.dirty_mib_s` and `assume.hot_mib`."
+    ),
+    Reason.BLACKOUT_LIMIT: (
+        "Raise the VM's blackout limit, or `migration.blackout_limit_ms`, to `migration.switchover_ms` and above: no "
+        "strategy switches over faster."
     ),
     Reason.NO_CONVERGENCE: (
         "Allow `autoconverge` or `postcopy` in `migration.strategies`, raise the VM's blackout limit, or give its "

@@ -6,7 +6,7 @@ takes no VM from its ``drain_start_s`` to its ``return_s``, and its VMs leave it
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import dataframely as dy
 import polars as pl
@@ -79,14 +79,23 @@ class _Part(BaseModel):
 
 
 class BlackoutSummary(_Part):
-    """Predicted blackout over all migrations, in milliseconds; null where nothing migrates.
+    """Predicted blackout over the live migrations, in milliseconds; null where there is none.
 
-    Restarts are among them, and down for longer; ``strategy`` in the table tells them apart, and so does `plan`'s text.
+    Restarts are none: a VM that is restarted is down for a minute, which says nothing of the others.  (Plans of before
+    counted them in; both are true, and a plan's id is the same either way.)
     """
 
     p50: float | None
     p99: float | None
     max: float | None
+
+    @classmethod
+    def over(cls, blackout_ms: pl.Series) -> "BlackoutSummary":
+        """Return the summary of these blackouts."""
+        if blackout_ms.is_empty():
+            return cls(p50=None, p99=None, max=None)
+        p50, p99, most = (float(blackout_ms.quantile(share, "nearest") or 0.0) for share in (0.5, 0.99, 1.0))
+        return cls(p50=p50, p99=p99, max=most)
 
 
 class AuditSummary(_Part):
@@ -130,6 +139,12 @@ class PlanSummary(_Part):
     planning_s: float
 
 
+ParentBounds = Literal[
+    "kept", "other-limits", "other-fleet", "departed", "other-hosts", "canary", "waves", "parent-refused"
+]
+"""Whether a revision may claim the proven bounds of its parent as well, or why not (docs/model.md, Revisions)."""
+
+
 class Changes(_Part):
     """What a revision keeps of its parent, and what it changes; counts."""
 
@@ -154,6 +169,13 @@ class Changes(_Part):
     """VMs on hosts that are down or quarantined: no plan moves them."""
 
 
+class StrandedVm(_Part):
+    """A VM on a host that is down or quarantined: no plan moves it."""
+
+    vm_id: str
+    host_id: str
+
+
 class Revision(_Part):
     """What a revision takes over from its parent and from what has happened."""
 
@@ -172,7 +194,11 @@ class Revision(_Part):
     short_at_start: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     """Domains in which, before the campaign's first plan began, not all VMs of failing hosts found room: facts that no
     plan of it is blamed for."""
+    parent_bounds: ParentBounds | None = Field(default=None, exclude_if=lambda known: known is None)
+    """Whether the parent's bounds are among this plan's; null where nobody looked."""
     changes: Changes
+    stranded: tuple[StrandedVm, ...] = Field(default=(), exclude_if=lambda vms: not vms)
+    """The VMs that ``changes.stranded_vms`` counts, by host and id; not written where there is none."""
 
 
 class PlanHeader(_Part):

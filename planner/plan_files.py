@@ -18,6 +18,7 @@ from slacktide.errors import InputError, UsageError
 from slacktide.findings import Finding, errors_in
 from slacktide.planner.plan import (
     FORMAT_VERSION,
+    BlackoutSummary,
     DeferredTable,
     Plan,
     PlanHeader,
@@ -103,6 +104,7 @@ def plan_id(plan: Plan) -> str:
     header = plan.header.model_dump(mode="json")
     summary = header["summary"]
     header["policy"] = meaning(header["policy"])
+    summary["predicted_blackout_ms"] = _blackouts_of_all(plan)
     header["summary"] = {
         name: value for name, value in summary.items() if value is not None or not name.startswith("weighted_")
     }
@@ -115,6 +117,13 @@ def plan_id(plan: Plan) -> str:
         state.update(f"\n{name} {table.height}\n".encode())
         table.select(schema.column_names()).write_ndjson(_Hashing(state))
     return state.hexdigest()[:ID_DIGITS]
+
+
+def _blackouts_of_all(plan: Plan) -> dict[str, float | None]:
+    """Return the blackouts as once stated, over all migrations, where those over the live ones are: ids stay true."""
+    said, moves = plan.header.summary.predicted_blackout_ms, plan.migrations
+    live = BlackoutSummary.over(moves.filter(pl.col("strategy") != "restart")["predicted_blackout_ms"])
+    return (BlackoutSummary.over(moves["predicted_blackout_ms"]) if said == live else said).model_dump()
 
 
 class _Hashing(io.BytesIO):

@@ -14,6 +14,7 @@ from slacktide import atomic
 from slacktide.errors import InputError, UsageError
 from slacktide.findings import Finding
 from slacktide.planner.policy import Policy
+from slacktide.planner.policy_mending import line_of, proposal
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 
@@ -40,7 +41,7 @@ def read_policy(path: Path) -> Policy:
     try:
         return Policy.model_validate_json(json.dumps(data, default=str), strict=True)
     except ValidationError as error:
-        findings = _findings(path, error)
+        findings = _findings(path, error, data, text)
         count = f"{len(findings)} wrong field{'s' if len(findings) > 1 else ''}"
         raise InputError(str(path), count, "Correct what is listed here", findings) from error
     except (ValueError, RecursionError) as error:
@@ -129,21 +130,23 @@ def _text(path: Path) -> str:
 def _not_a_policy(path: Path, fact: str) -> InputError:
     remedy = "Write fields and values, such as `link_share: 0.5`; `{}` is the policy of all defaults"
     finding = Finding("policy-file", fact, remedy, file=path.name)
-    return InputError(str(path), f"is not a policy: {fact}", remedy, (finding,))
+    return InputError(str(path), "is not a policy", "Correct what is listed here", (finding,))
 
 
-def _findings(path: Path, error: ValidationError) -> tuple[Finding, ...]:
+def _findings(path: Path, error: ValidationError, data: dict[str, Any], text: str) -> tuple[Finding, ...]:
     """Return one finding for each innermost wrong field: a field of several kinds fails in each of them."""
     findings: dict[str, Finding] = {}
     for fault in error.errors(include_url=False, include_input=False):
         name, siblings = _field(fault["loc"])
+        line = line_of(text, fault["loc"]) if path.suffix != ".json" else None
+        place = f"`{name}`" if line is None else f"`{name}` in line {line}"
         if fault["type"] == "extra_forbidden":
-            message, remedy = f"`{name}` is not a field of a policy", _nearest(name, siblings)
+            message, remedy = f"{place} is not a field of a policy", _nearest(name, siblings)
         else:
-            text = fault["msg"].removeprefix("Value error, ")
-            what, _, how = text.partition("; ")
-            message = f"`{name}`: {what}" if name else what
-            remedy = f"{how[0].upper()}{how[1:]}" if how else "Correct the value"
+            what, _, how = fault["msg"].removeprefix("Value error, ").partition("; ")
+            message = f"{place}: {what}" if name else what
+            better = proposal(data, fault["loc"])
+            remedy = f"Write {better}" if better else f"{how[0].upper()}{how[1:]}" if how else "Correct the value"
         findings.setdefault(name or message, Finding("policy-field", message, remedy, file=path.name))
     inner = {name.rpartition(".")[0] for name in findings}
     return tuple(finding for name, finding in findings.items() if name not in inner)

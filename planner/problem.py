@@ -348,6 +348,8 @@ def _deferrals(
     unknown = ~vms.restart & (np.isnan(vms.hot_mib) | np.isnan(vms.dirty_mib_s))
     reachable = vms.rates_mbit_s[None, :] <= network.egress_mbit_s[vms.host][:, None]
     stuck = ~((vms.duration_s >= 0) & reachable).any(axis=1)
+    switchover_ms = policy.migration.switchover_ms
+    hopeless = ~vms.restart & (vms.blackout_limit_ms < switchover_ms)
     in_service = np.bincount(hosts.machine_type[hosts.in_service], minlength=hosts.machine_type.max() + 1)
     others = in_service[None, :] - (np.arange(len(in_service))[None, :] == hosts.machine_type[vms.host][:, None])
     allowed = (vms.allowed_types[:, None] >> np.arange(len(in_service))[None, :]) & 1
@@ -362,6 +364,7 @@ def _deferrals(
     for reason, broken, fact in (
         (Reason.PINNED_VM, eviction == "pinned", "must not be moved"),
         (Reason.UNKNOWN_DIRTY_RATE, unknown, "has no measured dirty rate or hot set"),
+        (Reason.BLACKOUT_LIMIT, stuck & hopeless, f"may stand still for less than the switchover, {switchover_ms} ms"),
         (Reason.NO_CONVERGENCE, stuck, "does not converge within its blackout limit by any strategy allowed"),
         (Reason.NO_ELIGIBLE_HOST, lonely, "may run on no other host's machine type"),
     ):

@@ -67,7 +67,7 @@ def progress_at(
     known = set(moves["migration_id"]) | set(hosts["host_id"])
     if strangers := sorted(set(late) - known):
         fact = f"{strangers[0]} cannot be late: at {at_s} s it is not under way"
-        raise InputError("progress", fact, "Name migrations that run then, and hosts that are out")
+        raise InputError("plan", fact, "Name migrations that run then, and hosts that are out")
     told = plan.migrations.filter(pl.col("notified_s") < at_s).select("migration_id", "notified_s")
     progress = Progress(at_s, moves, hosts, told)
     return fleet_at(snapshot, plan, progress, lost_hosts=lost, new_vms=new_vms, gone_vms=gone_vms), progress
@@ -166,11 +166,11 @@ def _moves_at(
     if ended_late.height or started.filter(pl.col("expected_s") < pl.col("end_s")).height:
         name = (*ended_late["migration_id"], *late)[0]
         fact = f"{name} cannot end at {late.get(name)} s: it is planned to end later, or has by {at_s} s"
-        raise InputError("progress", fact, "Name migrations that run then, each with an end after the planned one")
+        raise InputError("plan", fact, "Name migrations that run then, each with an end after the planned one")
     cannot = started.filter(pl.col("migration_id").is_in(list(failed)) & (pl.col("drained_s") <= at_s))
     if missing := sorted((set(failed) - set(started["migration_id"])) | set(cannot["migration_id"])):
         fact = f"{missing[0]} cannot have failed at {at_s} s: it has not started, or its host has been drained by then"
-        raise InputError("progress", fact, "Name migrations of hosts that drain then")
+        raise InputError("plan", fact, "Name migrations of hosts that drain then")
     running = pl.col("expected_s") > at_s
     broken = pl.col("source").is_in(list(lost)) | pl.col("target").is_in(list(lost))
     state = (

@@ -13,14 +13,14 @@ import numpy as np
 from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.deferral import Reason
 from slacktide.planner.joint import Infeasible, Solved, declined, solve_joint
-from slacktide.planner.levers import Lever, loosened
+from slacktide.planner.levers import Lever, levers, loosened
 from slacktide.planner.loosening import Bools, Case
 from slacktide.planner.needs import demands, host_needs
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Objective, Policy
 from slacktide.planner.problem import Problem
 from slacktide.planner.solve import assemble, plan_problem
-from slacktide.planner.stopping import NoImprovement, Progress
+from slacktide.planner.tries import CountedTries, RunsDry, Tries
 
 TRIES: Final = 4
 """Orders tried for every plan: as many as bring most of what a search brings, and the same for all that is compared."""
@@ -89,32 +89,6 @@ class TimeIsOver(Exception):  # noqa: N818  (an event, not an error)
     """The time ended before a question was decided."""
 
 
-class Tries:
-    """Stop after some tries, once a plan has all hosts back ``by_s``, or when the time is over."""
-
-    def __init__(self, limit: int, over: Callable[[], bool], by_s: int | None = None) -> None:
-        self.interrupted = False
-        self._limit, self._over, self._by_s = limit, over, by_s
-        self._reached = False
-
-    def note(self, progress: Progress) -> None:
-        """Take in how good the best plan is so far."""
-        if self._by_s is not None and progress.makespan_s is not None:
-            self._reached = progress.left_alone == 0 and progress.makespan_s <= self._by_s
-
-    def __call__(self, iteration: int, value: float, bound: float) -> bool:
-        """Return whether the search ends."""
-        return iteration >= self._limit or self._reached or value <= bound or self._over()
-
-    def over(self) -> bool:
-        """Return whether the time is over."""
-        return self._over()
-
-    def fraction(self, iteration: int) -> float | None:
-        """Return the share of tries used."""
-        return min(1.0, iteration / self._limit) if self._limit else 1.0
-
-
 def everything(problem: Problem, by_s: int | None = None) -> Goal:
     """Return the goal that all hosts are patched that can be under some policy.
 
@@ -122,30 +96,22 @@ def everything(problem: Problem, by_s: int | None = None) -> Goal:
     limit keeps them.
     """
     hosts = problem.hosts.due.copy()
-    hosts[[host for host, reason, _ in problem.deferred if reason is Reason.NO_CONVERGENCE]] = True
+    too_strict = (Reason.BLACKOUT_LIMIT, Reason.NO_CONVERGENCE)
+    hosts[[host for host, reason, _ in problem.deferred if reason in too_strict]] = True
     return Goal(hosts, by_s)
-
-
-class RunsDry(NoImprovement):
-    """Stop where a search that nobody ends stops, or when the time is over."""
-
-    def __init__(self, over: Callable[[], bool]) -> None:
-        super().__init__()
-        self._over = over
-
-    def __call__(self, iteration: int, value: float, bound: float) -> bool:
-        """Return whether the search ends."""
-        return super().__call__(iteration, value, bound) or self._over()
-
-    def over(self) -> bool:
-        """Return whether the time is over."""
-        return self._over()
 
 
 def planned_to_the_end(case: Case, effort: Effort) -> Plan:
     """Return the audited plan that others are compared with: its search ends where nothing more comes of it."""
     stop = RunsDry(effort.over)
     return _sound(plan_problem(case.snapshot, case.problem, seed=effort.seed, stop=stop, workers=effort.workers))
+
+
+def planned_within(case: Case, effort: Effort) -> tuple[Plan, bool]:
+    """Return the audited plan that so many tries find, and whether their number ended the search before it ran dry."""
+    stop = CountedTries(effort.tries, effort.over)
+    plan = plan_problem(case.snapshot, case.problem, seed=effort.seed, stop=stop, workers=effort.workers)
+    return _sound(plan), not stop.dry
 
 
 def planned(case: Case, effort: Effort, by_s: int | None = None, known: Plan | None = None) -> Plan:
@@ -189,6 +155,10 @@ class Oracle:
     plans: bool = True
     """Whether to look for plans where bounds do not decide."""
     _answers: dict[tuple[tuple[str, int], ...], Answer] = field(default_factory=dict)
+
+    def looks_at_all(self, among: Sequence[Lever]) -> bool:
+        """Return whether these are all limits that can be loosened: only then can it be said that no other matters."""
+        return {lever.limit for lever in among} >= {lever.limit for lever in levers(self.case)}
 
     def bound_s(self, levels: Levels = ()) -> float:
         """Return the bound on the time at which all hosts are back; infinite: they cannot all be patched."""

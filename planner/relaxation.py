@@ -1,12 +1,13 @@
 """What one limit a step looser would buy, in terms of the bounds: cheap to say, and never a promise of a plan."""
 
-from dataclasses import dataclass, replace
-from typing import Final
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.bounds import Bounds, compute_bounds
 from slacktide.planner.levers import Lever, levers
 from slacktide.planner.loosening import Case
@@ -40,18 +41,27 @@ class Relaxation:
         """Whether it buys a second of the makespan, or enough exposure to be seen."""
         return self.gain_s >= 1 or self.exposure_gain_s >= SMALLEST_EXPOSURE_S
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the relaxation as plain data for JSON; infinite figures are null."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(self).items()
+        }
+
 
 def narrowed(problem: Problem, due: Bools) -> Problem:
     """Return the problem with only the hosts of ``due``, shape (N,), to be patched."""
     return replace(problem, hosts=replace(problem.hosts, due=due))
 
 
-def relaxations(snapshot: FleetSnapshot, problem: Problem, bounds: Bounds) -> tuple[Relaxation, ...]:
-    """Return every relaxation of ``problem``, whose bounds are ``bounds``, the one that buys most first."""
-    case = Case(snapshot, problem, only=problem.hosts.due)
+def relaxations(case: Case, bounds: Bounds, among: Sequence[Lever] | None = None) -> tuple[Relaxation, ...]:
+    """Return relaxations of a case, whose bounds are ``bounds``, of all its limits or ``among`` some.
+
+    The one that buys most is first.
+    """
     found = [
         _compared(lever, bounds, compute_bounds(lever.loosen(case, lever.step).problem, fluid=False))
-        for lever in levers(case)
+        for lever in (levers(case) if among is None else among)
     ]
     return tuple(sorted(found, key=lambda one: (-one.gain_s, -one.exposure_gain_s)))
 

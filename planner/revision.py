@@ -25,7 +25,6 @@ from slacktide.planner.assembly import (
 )
 from slacktide.planner.audited import audited
 from slacktide.planner.canary import given_up_by, is_short, lacking, without_hosts
-from slacktide.planner.constraints.failures import FailuresRestartable
 from slacktide.planner.hardening import hardened
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule, Underway
@@ -33,25 +32,30 @@ from slacktide.planner.listing.gating import Terms
 from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.needs import Needs, host_needs
 from slacktide.planner.pacing import REACH, longest_pause, pace_s
-from slacktide.planner.plan import Plan, PlanHeader, Revision
+from slacktide.planner.parent_bounds import so_far, with_parents
+from slacktide.planner.plan import ParentBounds, Plan, PlanHeader, Revision
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.pressing import pressing_order
 from slacktide.planner.problem import NO_LIMIT, Problem, build_problem, positions
 from slacktide.planner.progress import Progress
 from slacktide.planner.revision_bounds import revision_bounds
-from slacktide.planner.revision_changes import changes_of, named_as_before, wave_numbers
-from slacktide.planner.situation import Situation, situation_of
+from slacktide.planner.revision_changes import changes_of, named_as_before, stranded_in, wave_numbers
+from slacktide.planner.situation import Situation, short_at_start, situation_of, still_selecting
 
 Ints = NDArray[np.int64]
 
 
-def revise(snapshot: FleetSnapshot, policy: Policy, parent: Plan, progress: Progress) -> Plan:
+def revise(
+    snapshot: FleetSnapshot, policy: Policy, parent: Plan, progress: Progress, before: FleetSnapshot | None = None
+) -> Plan:
     """Return an audited child of ``parent`` from ``progress.at_s`` on, for the fleet as it is then.
 
     Hosts and moves of the parent that still keep every limit are kept to the second; what no longer does is decided
     anew, and disturbs the rest as little as possible.  Where VMs of failing hosts would find no room, it is planned
     again, as a plan is (:mod:`slacktide.planner.hardening`).  ``policy`` is the parent's, or one with other limits.
+    Where it is shown to be sound, with the fleet from ``before``, for which the parent was made, the parent's bounds
+    hold as well.
 
     Raises
     ------
@@ -59,6 +63,7 @@ def revise(snapshot: FleetSnapshot, policy: Policy, parent: Plan, progress: Prog
         If the policy does not fit the snapshot, or the parent, or its progress.
     """
     origin_s = time.monotonic()
+    ground = so_far(before, snapshot, policy, parent, progress)
     policy = still_selecting(policy, parent, progress)
     problem = build_problem(snapshot, policy)
     situation = situation_of(parent, progress, policy, problem)
@@ -66,7 +71,7 @@ def revise(snapshot: FleetSnapshot, policy: Policy, parent: Plan, progress: Prog
 
     def plan_of(stronger: Problem, _: bool) -> Plan:
         schedule, going_on = decided(stronger, situation, underway)
-        return assemble(snapshot, problem, schedule, going_on, situation, origin_s)
+        return assemble(snapshot, problem, schedule, going_on, situation, origin_s, ground)
 
     return hardened(snapshot, problem, plan_of)
 
@@ -95,36 +100,6 @@ def decided(problem: Problem, situation: Situation, underway: Underway) -> tuple
             return schedule, underway
         whole = True
         problem, underway = without_hosts(problem, underway, given_up)
-
-
-def _short_at_start(parent: Plan, policy: Policy) -> tuple[str, ...]:
-    """Return the domains in which failing hosts had no room before the campaign began, under the same reserve."""
-    if policy.reserve != parent.header.policy.reserve:
-        return ()
-    before = parent.header.revision
-    known = set() if before is None else set(before.short_at_start)
-    if before is None:
-        rows = [row for row in parent.header.summary.audit.findings if row["rule"] == FailuresRestartable.rule]
-        known = {row["subjects"][0] for row in rows if row["severity"] == "warning" and row["at_s"] is None}
-    return tuple(sorted(known))
-
-
-def still_selecting(policy: Policy, parent: Plan, progress: Progress) -> Policy:
-    """Return the policy without the hosts that it selects by name and that have returned."""
-    if policy.patch_level != parent.header.policy.patch_level:
-        fact = f"brings hosts to {policy.patch_level!r}; the plan brings them to {parent.header.policy.patch_level!r}"
-        raise InputError("policy", fact, "Make a plan of its own for another patch")
-    if policy.selection.hosts == "due":
-        return policy
-    back = set(progress.hosts.filter(pl.col("state") == "returned")["host_id"])
-    back |= set(parent.header.policy.selection.exclude)
-    selection = policy.selection
-    if isinstance(selection.hosts, tuple):
-        left = tuple(name for name in selection.hosts if name not in back)
-        selection = selection.model_copy(update={"hosts": left})
-    else:
-        selection = selection.model_copy(update={"exclude": tuple(sorted(back | set(selection.exclude)))})
-    return policy.model_copy(update={"selection": selection})
 
 
 def with_hosts_out(problem: Problem, situation: Situation) -> tuple[Problem, Underway]:
@@ -195,7 +170,7 @@ def _or(column: pl.Series, otherwise: int) -> Ints:
 def _known(places: Ints, names: pl.Series) -> Ints:
     if len(missing := np.flatnonzero(places < 0)):
         fact = f"the VM {names[int(missing[0])]} is migrating, but the fleet does not have it"
-        raise InputError("progress", fact, "Leave its migration out, or the VM in")
+        raise InputError("plan", fact, "Leave its migration out, or the VM in")
     return places
 
 
@@ -272,6 +247,7 @@ def assemble(
     underway: Underway,
     situation: Situation,
     origin_s: float,
+    ground: ParentBounds | None,
 ) -> Plan:
     """Return the schedule as a child plan, with its figures, bounds and audit."""
     parent, progress = situation.parent, situation.progress
@@ -286,7 +262,8 @@ def assemble(
         "waves": wave_frame(problem, hosts, migrations),
         "deferred": deferred_frame(problem, schedule),
     }
-    bounds = revision_bounds(problem, schedule, underway, situation.canary_hosts)
+    own = revision_bounds(problem, schedule, underway, situation.canary_hosts)
+    bounds, ground = with_parents(own, ground, problem, parent, progress, tables)
     revision = Revision(
         from_s=progress.at_s,
         canary_passed=situation.canary_passed,
@@ -294,8 +271,10 @@ def assemble(
         gate_s=situation.gate_s,
         selected_hosts=situation.selected,
         first_new_id=situation.first_new_id,
-        short_at_start=_short_at_start(parent, problem.policy),
+        short_at_start=short_at_start(parent, problem.policy),
+        parent_bounds=ground,
         changes=changes_of(parent, progress, situation.moves, named, tables, snapshot),
+        stranded=stranded_in(snapshot),
     )
     header = PlanHeader(
         id="",

@@ -8,7 +8,7 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.assembly import PLACES, numbered
 from slacktide.planner.limits import resolved
 from slacktide.planner.listing.decisions import Schedule
-from slacktide.planner.plan import Changes, Plan
+from slacktide.planner.plan import Changes, Plan, StrandedVm
 from slacktide.planner.problem import Problem, positions
 from slacktide.planner.progress import Progress
 from slacktide.planner.situation import Situation
@@ -147,7 +147,6 @@ def changes_of(
     out = progress.hosts.filter(pl.col("state") == "out")
     hosts = tables["hosts"]
     ahead = hosts.join(out, on="host_id", how="anti")
-    down = snapshot.hosts.filter(pl.col("state").cast(pl.String).is_in(["down", "quarantined"]))
     known_ahead = ahead.join(parent.hosts, on="host_id", how="semi").height
     hosts_kept = ahead.join(parent.hosts, on=times, how="semi").height
     return Changes(
@@ -162,5 +161,12 @@ def changes_of(
         hosts_changed=known_ahead - hosts_kept,
         hosts_new=ahead.height - known_ahead,
         hosts_deferred=tables["deferred"].join(parent.hosts, on="host_id", how="semi").height,
-        stranded_vms=snapshot.vms.join(down, on="host_id", how="semi").height,
+        stranded_vms=len(stranded_in(snapshot)),
     )
+
+
+def stranded_in(snapshot: FleetSnapshot) -> tuple[StrandedVm, ...]:
+    """Return the VMs on hosts that are down or quarantined, by host and id."""
+    down = snapshot.hosts.filter(pl.col("state").cast(pl.String).is_in(["down", "quarantined"]))
+    vms = snapshot.vms.join(down, on="host_id", how="semi").sort("host_id", "vm_id")
+    return tuple(StrandedVm(vm_id=vm, host_id=host) for vm, host in vms.select("vm_id", "host_id").iter_rows())

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from slacktide.errors import InputError
+from slacktide.planner.constraints.failures import FailuresRestartable
 from slacktide.planner.needs import canary_size
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Policy
@@ -52,7 +53,7 @@ def situation_of(parent: Plan, progress: Progress, policy: Policy, problem: Prob
         strangers = table[f"{name}_id"].filter(~table[f"{name}_id"].is_in(ids.implode())).sort()
         if len(strangers):
             fact = f"is about the {name} {strangers[0]}, which the plan does not have"
-            raise InputError("progress", fact, "Give the plan that was carried out, and its fleet")
+            raise InputError("plan", fact, "Give the plan that was carried out, and its fleet")
     before = parent.header.revision
     selected = int(problem.selected.sum()) if before is None else before.selected_hosts
     if before is None:
@@ -115,3 +116,33 @@ def moves_of(parent: Plan, progress: Progress, problem: Problem) -> pl.DataFrame
             maintain_order="left",
         )
     )
+
+
+def still_selecting(policy: Policy, parent: Plan, progress: Progress) -> Policy:
+    """Return the policy without the hosts that it selects by name and that have returned."""
+    if policy.patch_level != parent.header.policy.patch_level:
+        fact = f"brings hosts to {policy.patch_level!r}; the plan brings them to {parent.header.policy.patch_level!r}"
+        raise InputError("policy", fact, "Make a plan of its own for another patch")
+    if policy.selection.hosts == "due":
+        return policy
+    back = set(progress.hosts.filter(pl.col("state") == "returned")["host_id"])
+    back |= set(parent.header.policy.selection.exclude)
+    selection = policy.selection
+    if isinstance(selection.hosts, tuple):
+        left = tuple(name for name in selection.hosts if name not in back)
+        selection = selection.model_copy(update={"hosts": left})
+    else:
+        selection = selection.model_copy(update={"exclude": tuple(sorted(back | set(selection.exclude)))})
+    return policy.model_copy(update={"selection": selection})
+
+
+def short_at_start(parent: Plan, policy: Policy) -> tuple[str, ...]:
+    """Return the domains in which failing hosts had no room before the campaign began, under the same reserve."""
+    if policy.reserve != parent.header.policy.reserve:
+        return ()
+    before = parent.header.revision
+    known = set() if before is None else set(before.short_at_start)
+    if before is None:
+        rows = [row for row in parent.header.summary.audit.findings if row["rule"] == FailuresRestartable.rule]
+        known = {row["subjects"][0] for row in rows if row["severity"] == "warning" and row["at_s"] is None}
+    return tuple(sorted(known))

@@ -73,10 +73,25 @@ class Purchase:
         """Host-hours of exposure for one unit."""
         return self.exposure_gain_host_h / self.units
 
+    @property
+    def gain_above_bound_s(self) -> float | None:
+        """By how much the makespan falls further than its bound; null: from no plan at all, or of another campaign."""
+        return self._above(self.gain_s, self.bound_gain_s)
+
+    @property
+    def exposure_gain_above_bound_host_h(self) -> float | None:
+        """The same of the exposure."""
+        return self._above(self.exposure_gain_host_h, self.exposure_bound_gain_host_h)
+
+    def _above(self, gain: float, promised: float | None) -> float | None:
+        return None if promised is None or self.more_hosts else max(0.0, gain - promised)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the purchase as plain data for JSON."""
         return {
             **asdict(self),
+            "gain_above_bound_s": self.gain_above_bound_s,
+            "exposure_gain_above_bound_host_h": self.exposure_gain_above_bound_host_h,
             "gain_h_per_unit": self.gain_h_per_unit,
             "exposure_gain_host_h_per_unit": self.exposure_gain_host_h_per_unit,
         }

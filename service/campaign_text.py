@@ -9,6 +9,7 @@ from rich.text import Text
 
 from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
+from slacktide.executors.report_figures import ended_words, overrun_words
 from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ def campaign_title(summary: "CampaignSummary", plan: "Plan") -> str:
     state = "" if summary.finished else ", not finished"
     simulated = " (simulated)" if summary.simulated else ""
     hosts = counted(plan.hosts.height, "planned host")
-    return plain(
-        f"{name}{simulated}{state}: {count(returned)} of {hosts} patched in {duration(summary.makespan.measured_s)}"
-    )
+    patched = f"{name}{simulated}{state}: {count(returned)} of {hosts} patched"
+    when = f" in {duration(summary.makespan.measured_s)}" if returned else ""
+    ended = ended_words(summary)
+    return plain(f"{patched}{when}{f'; {ended}' if ended else ''}")
 
 
 def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[str, ...]]:
@@ -50,6 +52,8 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     if summary.not_patched:
         yield "hosts not patched", count(sum(summary.not_patched.values())), _by(summary.not_patched)
     yield from zip_longest(("over limits",), over_limits_words(summary.over_limits) or ["none"], fillvalue="")
+    if summary.overruns is not None:
+        yield "overruns", overrun_words(summary.overruns)
     makespan, exposure = summary.makespan, summary.exposure
     whole = not summary.not_patched
     compared_s = makespan.measured_s if whole else None

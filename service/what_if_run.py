@@ -4,14 +4,16 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import polars as pl
 
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import UsageError
+from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.conflict import Conflict, smallest_conflict
 from slacktide.planner.deadline_ways import DeadlineAnswer, DeadlineSearch
 from slacktide.planner.levers import Lever, levers
@@ -20,7 +22,8 @@ from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import write_plan
 from slacktide.planner.policy import Policy
 from slacktide.planner.problem import build_problem
-from slacktide.planner.reach import Effort, Oracle, TimeIsOver, everything, planned, planned_to_the_end
+from slacktide.planner.reach import Effort, Oracle, TimeIsOver, everything, planned_to_the_end, planned_within
+from slacktide.planner.relaxation import Relaxation, relaxations
 from slacktide.planner.whatif import PlanFigures, Purchase, figures_of, purchases
 from slacktide.service.console import Told
 
@@ -44,10 +47,15 @@ class WhatIf:
     purchases: list[Purchase] = field(default_factory=list)
     not_planned: list[str] = field(default_factory=list)
     """Limits for which the time did not suffice."""
+    promised: tuple[Relaxation, ...] = ()
+    """What bounds say of these, the quick ones without the fluid program."""
+    interrupted: bool = False
+    """Whether it was an interrupt that ended the work, and not the time."""
     whole: bool = False
     elapsed_s: float = 0.0
-    ended_early: bool = False
-    """Whether the time ended the search for the present plan: then part of what limits seem to buy is the search's."""
+    ended_by: Literal["time", "tries"] | None = None
+    """What ended the search for the present plan before it ran dry: then part of what limits seem to buy is the
+    search's."""
 
     def plan_ids(self) -> set[str]:
         """Return the ids of the plans behind the figures."""
@@ -67,11 +75,14 @@ class WhatIf:
         return {
             "policy": self.policy,
             "present": vars(self.present),
-            "present_ended_early": self.ended_early,
+            "present_ended_early": self.ended_by is not None,
+            "present_ended_by": self.ended_by,
             "deadline": None if self.deadline is None else self.deadline.as_dict(),
             "conflict": None if self.conflict is None else self.conflict.as_dict(),
             "purchases": [one.as_dict() for one in self.purchases],
             "not_planned": self.not_planned,
+            "promised": [one.as_dict() for one in self.promised],
+            "interrupted": self.interrupted,
             "whole": self.whole,
             "elapsed_s": self.elapsed_s,
         }
@@ -158,9 +169,9 @@ def ask(
     """
     origin_s = time.monotonic()
     told(None, "the present plan")
-    made, early = (present, False) if present is not None else _present(case, question, effort)
+    made, ended_by = (present, None) if present is not None else _present(case, question, effort)
     effort.keep(made)
-    found = WhatIf(case.problem.policy.name, figures_of(made), ended_early=early)
+    found = WhatIf(case.problem.policy.name, figures_of(made), ended_by=ended_by)
     try:
         split = DEADLINE_SHARE if question.by_s is not None else 0.0
         until = share_of_the_rest(question, origin_s, split, effort.over)
@@ -169,20 +180,29 @@ def ask(
     except KeyboardInterrupt:
         pass
     bought = {one.limit for one in found.purchases}
-    found.not_planned = [lever.limit for lever in among if lever.limit not in bought]
-    found.whole = not found.not_planned and not found.ended_early and (found.deadline is None or found.deadline.whole)
+    left = [lever for lever in among if lever.limit not in bought]
+    found.not_planned = [lever.limit for lever in left]
+    with suppress(KeyboardInterrupt):
+        found.promised = _promised(case, left, told)
+    found.whole = (
+        not found.not_planned and found.ended_by != "time" and (found.deadline is None or found.deadline.whole)
+    )
     found.elapsed_s = time.monotonic() - origin_s
     return found
 
 
-def _present(case: Case, question: Question, effort: Effort) -> tuple[Plan, bool]:
-    """Return the plan that all others are compared with, and whether the time ended the search for it."""
+def _present(case: Case, question: Question, effort: Effort) -> tuple[Plan, Literal["time", "tries"] | None]:
+    """Return the plan that all others are compared with, and what ended the search for it before it ran dry."""
     over = effort.over
     if question.time_limit_s is not None:
         over = time_is_over(PRESENT_SHARE * question.time_limit_s, effort.over)
     limited = replace(effort, over=over)
-    made = planned(case, limited) if question.tries is not None else planned_to_the_end(case, limited)
-    return made, over()
+    few = False
+    if question.tries is not None:
+        made, few = planned_within(case, limited)
+    else:
+        made = planned_to_the_end(case, limited)
+    return made, "time" if over() else "tries" if few else None
 
 
 def share_of_the_rest(
@@ -214,6 +234,14 @@ def _must_give(found: WhatIf, case: Case, question: Question, among: Sequence[Le
 def _buys(found: WhatIf, case: Case, made: Plan, among: Sequence[Lever], effort: Effort) -> None:
     for one in purchases(case, made, effort, among):
         found.purchases.append(one)
+
+
+def _promised(case: Case, left: Sequence[Lever], told: Told) -> tuple[Relaxation, ...]:
+    """Return what bounds say of limits for which there was no time: they need none."""
+    if not left:
+        return ()
+    told(None, "bounds of what was not planned")
+    return relaxations(case, compute_bounds(case.problem, fluid=False), left)
 
 
 def _part(told: Told, low: float, high: float) -> Told:

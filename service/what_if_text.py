@@ -1,18 +1,22 @@
 """What a what-if found, as people read it: every figure with its unit, plans beside bounds."""
 
-from collections.abc import Callable, Iterator
-from typing import Final
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal
 
 from slacktide.executors.readable import count, duration, host_hours, percent
 from slacktide.planner.conflict import Conflict
 from slacktide.planner.deadline_ways import DeadlineAnswer, Way
 from slacktide.planner.pareto import FrontPoint
+from slacktide.planner.relaxation import Relaxation
 from slacktide.planner.whatif import PlanFigures, Purchase
 from slacktide.service.what_if_run import WhatIf
 from slacktide.service.words import counted, plain
+from slacktide.units import SECONDS_PER_HOUR
 
 LEAST_HOST_H: Final = 0.05
 """Host-hours below which one decimal would read 0.0."""
+ABOVE_PROMISE: Final = "* more than the bound promises: from the search, or from what bounds do not see"
 
 
 def what_if_title(found: WhatIf) -> str:
@@ -25,7 +29,13 @@ def what_if_title(found: WhatIf) -> str:
     )
 
 
-def deadline_lines(answer: DeadlineAnswer) -> Iterator[str]:
+def ended_words(ended_by: Literal["time", "tries"], *, interrupted: bool = False) -> str:
+    """Return what ended the search for the present plan too soon, and what that means for the table."""
+    what = "the number of tries" if ended_by == "tries" else "the interrupt" if interrupted else "the time"
+    return f"{what} ended the search for this plan: part of what limits seem to buy is the search's"
+
+
+def deadline_lines(answer: DeadlineAnswer, *, interrupted: bool = False) -> Iterator[str]:
     """Yield what must give for everything to be done by T."""
     yield _verdict(answer)
     if answer.verdict == "reached":
@@ -41,7 +51,7 @@ def deadline_lines(answer: DeadlineAnswer) -> Iterator[str]:
         yield answer.conflict.text()
         yield from _indented(answer.conflict)
     if not answer.whole:
-        yield "The time ended before every question was answered"
+        yield f"The {'interrupt came' if interrupted else 'time ended'} before every question was answered"
 
 
 def _verdict(answer: DeadlineAnswer) -> str:
@@ -62,11 +72,12 @@ def _ways(answer: DeadlineAnswer) -> Iterator[str]:
     if answer.alone:
         yield "What suffices alone:"
         yield from (f"  {_way(way)}" for way in answer.alone)
+    named = "" if answer.among_all else " that was named"
     if answer.together is not None:
-        yield f"No limit{' of the policy' if answer.alone else ''} suffices alone; together:"
+        yield f"No limit{' of the policy' if answer.alone else ''}{named} suffices alone; together:"
         yield f"  {_way(answer.together)}"
     elif answer.whole and answer.alone and all(one.of_fleet for one in answer.alone):
-        yield "No plan was found that gives up limits of the policy only"
+        yield f"No plan was found that gives up only limits of the policy{' that were named' if named else ''}"
     elif (
         not answer.alone
         and answer.whole
@@ -89,14 +100,39 @@ def purchase_rows(bought: list[Purchase]) -> Iterator[tuple[str, ...]]:
     """Yield the table of what each limit buys, what buys most first, below a line of headings."""
     yield "limit", "one step", "makespan", "exposure", "per unit", "what the bound promises"
     for one in sorted(bought, key=lambda one: (-one.more_hosts, -one.exposure_gain_host_h, -one.gain_s, one.limit)):
+        marks = [" *" if above else "" for above in above_promise(one)]
         yield (
             one.limit,
             f"{one.before} -> {one.after}",
-            _less(one.gain_s, 1, duration),
-            _less(one.exposure_gain_host_h, LEAST_HOST_H, host_hours),
+            _less(one.gain_s, 1, duration) + marks[0],
+            _less(one.exposure_gain_host_h, LEAST_HOST_H, host_hours) + marks[1],
             _per_unit(one),
             _promise(one),
         )
+
+
+def promised_title(found: WhatIf) -> str:
+    """Return the line above what bounds say of limits that were not planned."""
+    why = "the work was interrupted" if found.interrupted else "the time was over"
+    table = "; what the quick bounds promise, without a plan:" if found.promised else ""
+    return f"not planned, {why}: {', '.join(found.not_planned)}{table}"
+
+
+def promised_rows(promised: Sequence[Relaxation]) -> Iterator[tuple[str, ...]]:
+    """Yield what bounds say of limits that were not planned, below a line of headings."""
+    yield "limit", "one step", "makespan", "exposure"
+    for one in promised:
+        step = f"{one.before} -> {one.after}"
+        if math.isinf(one.bound_s) or math.isinf(one.gain_s):
+            yield one.limit, step, "still no plan" if math.isinf(one.bound_s) else "a plan becomes possible", ""
+        else:
+            exposure = _less(one.exposure_gain_s / SECONDS_PER_HOUR, LEAST_HOST_H, host_hours)
+            yield one.limit, step, _less(one.gain_s, 1, duration), exposure
+
+
+def above_promise(one: Purchase) -> tuple[bool, bool]:
+    """Return whether makespan and exposure fall further than their bounds, as far as it would be seen."""
+    return (one.gain_above_bound_s or 0) >= 1, (one.exposure_gain_above_bound_host_h or 0) >= LEAST_HOST_H
 
 
 def front_rows(points: tuple[FrontPoint, ...]) -> Iterator[tuple[str, ...]]:

@@ -205,7 +205,7 @@ def _summary(
     returns = dict(hosts.select("host_id", "return_s").iter_rows())
     selected = snapshot.hosts.filter(due(snapshot.hosts, policy))["host_id"].to_list()
     exposure_host_h = sum(returns.get(host, makespan_s) for host in selected) / 3600
-    blackout = migrations["predicted_blackout_ms"]
+    live = migrations.filter(pl.col("strategy") != "restart")
     bound_s = min(700.0, makespan_s)
     return PlanSummary(
         hosts=hosts.height,
@@ -221,11 +221,7 @@ def _summary(
         exposure_bound_host_h=exposure_host_h / 2,
         exposure_gap=1.0 if exposure_host_h else 0.0,
         binding_resource="chain",
-        predicted_blackout_ms=BlackoutSummary(
-            p50=blackout.quantile(0.5, interpolation="nearest"),
-            p99=blackout.quantile(0.99, interpolation="nearest"),
-            max=blackout.max(),
-        ),
+        predicted_blackout_ms=BlackoutSummary.over(live["predicted_blackout_ms"]),
         deferred=dict(sorted(deferred["reason"].value_counts().iter_rows())),
         audit=AuditSummary(checked_rules=(), findings=()),
         planning_s=0.0,

@@ -77,9 +77,7 @@ def connected(uri: str) -> "libvirt.virConnect":
         return libvirt.open(uri)
     except libvirt.libvirtError as error:
         fact = f"does not answer: {error.get_error_message()}"
-        raise ExecutionError(
-            uri, fact, "Check the address, its libvirtd and the certificates, or leave it out"
-        ) from error
+        raise ExecutionError(uri, fact, "Check the address, its libvirtd and the certificates") from error
 
 
 def software_of(connection: "libvirt.virConnect") -> str:

@@ -21,12 +21,18 @@ class Deadline:
         makespan_s = int(hosts.return_s[hosts.planned].max(initial=0))
         if self.deadline_s is None or makespan_s <= self.deadline_s:
             return
+        urgent = replay.policy.name == "urgent"
+        remedy = (
+            "Allow more hosts out or a larger link share, or move the deadline; `slacktide what-if` says what suffices"
+            if urgent
+            else "Allow more hosts out or a larger link share, take the preset `urgent`, or move the deadline"
+        )
         late = int((hosts.return_s[hosts.planned] > self.deadline_s).sum())
         yield Finding(
             self.rule,
             f"the last host returns at {makespan_s:,} s, {makespan_s - self.deadline_s:,} s after the deadline; "
             f"{late} hosts are late",
-            "Allow more hosts out or a larger link share, take the preset `urgent`, or move the deadline",
+            remedy,
             "warning",
             at_s=makespan_s,
         )

@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,33 @@ def _whole(_kind: type, tokens: Sequence[Token]) -> int:
         raise ValueError(f'"{text}" is no whole number.') from None
 
 
+_UNITS_S = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)min)?(?:(\d+)s)?")
+
+
+def duration_s(_kind: type, tokens: Sequence[Token]) -> int:
+    """Return the seconds of a duration such as ``4h``, ``3h30min`` or ``90min``."""
+    text = tokens[0].value
+    found = _DURATION.fullmatch(text.replace(" ", ""))
+    if found is None or not any(found.groups()):
+        raise ValueError(f'"{text}" is no duration such as 4h, 3h30min or 90min.')
+    seconds = sum(int(number or 0) * unit for number, unit in zip(found.groups(), _UNITS_S.values(), strict=True))
+    if seconds == 0:
+        raise ValueError(f'"{text}" is no time at all.')
+    return seconds
+
+
+def moment_s(kind: type, tokens: Sequence[Token]) -> int:
+    """Return the seconds of a moment: a whole number of them, or a duration from the origin on."""
+    text = tokens[0].value
+    if text.strip().isdecimal():
+        return int(text)
+    try:
+        return duration_s(kind, tokens)
+    except ValueError:
+        raise ValueError(f'"{text}" is neither a whole number of seconds nor a duration such as 1h or 90min.') from None
+
+
 AsJson = Annotated[
     bool, Parameter(name="--json", negative="", show_default=False, help="Print the result as one JSON document.")
 ]
@@ -30,3 +58,4 @@ Share = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]
 PerMille = Annotated[float, Parameter(validator=Number(gte=0, lte=1000))]
 Amount = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))]
 Count = Annotated[int, Parameter(converter=_whole, validator=Number(gte=1))]
+Moment = Annotated[int, Parameter(converter=moment_s, accepts_keys=False)]

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from slacktide.service.commands.options import AsJson
-from slacktide.service.console import document
+from slacktide.service.console import document, findings_text, progress, tell
 from slacktide.service.console import show as say
-from slacktide.service.failures import OK
+from slacktide.service.failures import OK, REFUSED
+from slacktide.service.words import counted
 
 PresetName = Literal["urgent", "routine"]
 
@@ -40,16 +41,41 @@ def show(*, preset: Annotated[PresetName, Parameter()] = "routine", as_json: AsJ
 
 
 @policy.command
-def check(path: Annotated[Path, Parameter(name="POLICY")], /, *, as_json: AsJson = False) -> int:
+def check(
+    path: Annotated[Path, Parameter(name="POLICY")], /, *, fleet: Path | None = None, as_json: AsJson = False
+) -> int:
     """Check a policy's file: every field and value, and whether they contradict each other.
 
-    With --json prints the policy, defaults filled in.
+    What is allowed and yet hardly meant is a warning, such as limits that let no host out. The exit code is 1 if the
+    fleet has no failure domain of a kind that is named. With --json prints the policy, defaults filled in, and
+    findings on standard error.
+
+    Parameters
+    ----------
+    fleet
+        Directory of a fleet: are there failure domains of the kinds that the policy names?
     """
+    from slacktide.findings import errors_in
+    from slacktide.planner.policy_check import policy_findings
     from slacktide.planner.policy_files import read_policy
 
     read = read_policy(path)
+    findings = policy_findings(read, path.name, None if fleet is None else _kinds(fleet))
+    if findings:
+        (tell if as_json else say)(findings_text(findings))
     if as_json:
         document(read.model_dump(mode="json"))
     else:
-        say(f"{path}: policy {read.name}, no error")
-    return OK
+        errors = len(errors_in(findings))
+        counts = f"{counted(errors, 'error') if errors else 'no error'}"
+        counts += f", {counted(len(findings) - errors, 'warning')}" if len(findings) > errors else ""
+        say(f"{path}: policy {read.name}, {counts}")
+    return REFUSED if errors_in(findings) else OK
+
+
+def _kinds(fleet: Path) -> tuple[str, ...]:
+    """Return the kinds of failure domains that a fleet has."""
+    from slacktide.datasets.files import read_snapshot
+
+    with progress("Reading the fleet"):
+        return tuple(sorted(set(read_snapshot(fleet).domains["kind"])))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from slacktide.errors import UsageError
-from slacktide.service.commands.options import Amount, AsJson, FleetPath, Output, PlanPath
+from slacktide.service.commands.options import AsJson, FleetPath, Moment, Output, PlanPath
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, figures, progress, show
 from slacktide.service.destinations import check_directory, refuse_to_replace
@@ -27,7 +27,7 @@ def revise(
     *,
     output: Output,
     campaign: Path | None = None,
-    at: Amount | None = None,
+    at: Moment | None = None,
     policy: Path | None = None,
     lost_host: Names = (),
     failed: Names = (),
@@ -49,7 +49,8 @@ def revise(
     campaign
         Directory of a campaign of this plan; the revision begins after the last event in its journal.
     at
-        Seconds from the plan's origin, instead of --campaign: what if this had happened by then?
+        Seconds from the plan's origin, or a time such as 1h or 90min, instead of --campaign: what if this had happened
+        by then?
     policy
         YAML or JSON file with other limits. [default: the plan's policy]
     lost_host
@@ -89,7 +90,8 @@ def revise(
         from slacktide.planner.policy_files import read_policy
         from slacktide.planner.revision import revise as revised
 
-        child = revised(now, parent.header.policy if policy is None else read_policy(policy), parent, so_far)
+        limits = parent.header.policy if policy is None else read_policy(policy)
+        child = revised(now, limits, parent, so_far, before=snapshot)
     with progress("Writing the revision"):
         from slacktide.datasets.files import write_snapshot
         from slacktide.planner.plan_files import write_plan
@@ -144,7 +146,7 @@ def _with_others(now: "FleetSnapshot", new_vms: Path | None, gone: tuple[str, ..
 
 def _show(child: "Plan", output: Path, fleet_path: Path, *, as_json: bool) -> None:
     from slacktide.service.plan_text import deferred_text, plan_rows
-    from slacktide.service.revision_text import revision_rows, revision_title
+    from slacktide.service.revision_text import revision_rows, revision_title, stranded_text
 
     if as_json:
         header = child.header.model_dump(mode="json")
@@ -153,5 +155,7 @@ def _show(child: "Plan", output: Path, fleet_path: Path, *, as_json: bool) -> No
     show(revision_title(child))
     rows = [*revision_rows(child), *plan_rows(child), ("plan", str(output)), ("fleet", str(fleet_path))]
     show(figures(rows))
+    if child.header.revision is not None and child.header.revision.stranded:
+        show(stranded_text(child))
     if child.deferred.height:
         show(deferred_text(child))

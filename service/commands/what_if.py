@@ -1,15 +1,14 @@
 """``slacktide what-if`` and ``pareto``: what must give, what it buys, and what can be had at all."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter, Token
+from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.errors import UsageError
-from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed, Whole
+from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed, Whole, duration_s
 from slacktide.service.commands.plan import terms
 from slacktide.service.commands.policy import PresetName
 from slacktide.service.console import document, figures, progress, show, tell
@@ -22,26 +21,10 @@ if TYPE_CHECKING:
     from slacktide.planner.plan import Plan
     from slacktide.service.what_if_run import Question, WhatIf
 
-_UNITS_S = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)min)?(?:(\d+)s)?")
-
-
-def _duration_s(_kind: type, tokens: Sequence[Token]) -> int:
-    """Return the seconds of a duration such as ``4h``, ``3h30min`` or ``90min``."""
-    text = tokens[0].value
-    found = _DURATION.fullmatch(text.replace(" ", ""))
-    if found is None or not any(found.groups()):
-        raise ValueError(f'"{text}" is no duration such as 4h, 3h30min or 90min.')
-    seconds = sum(int(number or 0) * unit for number, unit in zip(found.groups(), _UNITS_S.values(), strict=True))
-    if seconds == 0:
-        raise ValueError(f'"{text}" is no time at all.')
-    return seconds
-
-
 WHAT_IF_FILES = ("what-if.json", "what-if.parquet", "plans")
 PARETO_FILES = ("front.json", "front.parquet", "front.csv", "front.png", "front.svg", "plans")
 
-ByOption = Annotated[int | None, Parameter(name="--by", converter=_duration_s, accepts_keys=False)]
+ByOption = Annotated[int | None, Parameter(name="--by", converter=duration_s, accepts_keys=False)]
 TimeLimit = Annotated[float | None, Parameter(validator=Number(gte=0))]
 Deadline = Annotated[Whole, Parameter(validator=Number(gte=1))]
 
@@ -89,8 +72,8 @@ def what_if(
     """Say which limits have to give for everything to be done by a time, and what each limit buys.
 
     Every figure has an audited plan behind it, in the folder `plans` of the output, beside what the bound promises.
-    Ctrl-C, or the time limit, ends the work with the table as far as it is. The exit code is 1 if nothing can be
-    planned.
+    Ctrl-C, or the time limit, ends the work with the table as far as it is; of the limits that had no turn it says what
+    bounds promise, which takes no plan. The exit code is 1 if nothing can be planned.
 
     Parameters
     ----------
@@ -151,6 +134,7 @@ def answered(
                 keep = plan_keeper(folder / PLANS)
                 effort = Effort(question.tries or TRIES, question.seed, question.workers, over, keep=keep)
                 found = ask(case, question, among, effort, told, present)
+                found.interrupted = interruption.happened
                 write_what_if(found, folder)
         except KeyboardInterrupt:
             tell("interrupted before there was an audited plan; nothing is written")
@@ -232,20 +216,34 @@ def _fronted(case: "Case", question: "Question", points: int, output: Path, *, a
 
 def show_what_if(found: "WhatIf", output: Path) -> None:
     """Print what was found, for people."""
-    from slacktide.service.what_if_text import conflict_lines, deadline_lines, purchase_rows, what_if_title
+    from slacktide.service.what_if_text import (
+        ABOVE_PROMISE,
+        above_promise,
+        conflict_lines,
+        deadline_lines,
+        ended_words,
+        promised_rows,
+        promised_title,
+        purchase_rows,
+        what_if_title,
+    )
     from slacktide.service.words import plain
 
     show(what_if_title(found))
-    if found.ended_early:
-        show("the time ended the search for this plan: part of what limits seem to buy is the search's")
+    if found.ended_by is not None:
+        show(ended_words(found.ended_by, interrupted=found.interrupted))
     if found.deadline is not None:
-        show(plain("\n".join(deadline_lines(found.deadline))))
+        show(plain("\n".join(deadline_lines(found.deadline, interrupted=found.interrupted))))
     if found.conflict is not None:
         show(plain("\n".join(conflict_lines(found.conflict))))
     if found.purchases:
         show(figures(purchase_rows(found.purchases)))
+    if any(any(above_promise(one)) for one in found.purchases):
+        show(ABOVE_PROMISE)
     if found.not_planned:
-        show(f"not planned, the time was over: {', '.join(found.not_planned)}")
+        show(plain(promised_title(found)))
+    if found.promised:
+        show(figures(promised_rows(found.promised)))
     show(figures([("what-if", str(output))]))
 
 

@@ -74,7 +74,7 @@ def test_where_nothing_has_happened_a_revision_is_the_rest_of_its_parent(
     snapshot, policy, plan = given
     at_s = moment_of(plan, share)
     now, progress = progress_at(snapshot, plan, at_s)
-    child = revise(now, policy, plan, progress)
+    child = revise(now, policy, plan, progress, before=snapshot)
     assert errors_in(now, child) == []
     rest = plan.hosts.filter(pl.col("return_s") > at_s)
     planned = child.hosts.filter(pl.col("host_id").is_in(rest["host_id"].implode()))

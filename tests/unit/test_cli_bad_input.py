@@ -234,6 +234,43 @@ def test_a_policy_can_be_checked_alone(capsys, tmp_path):
     assert json.loads(capsys.readouterr().out)["name"] == "mine"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("max_out: {racks: 1}", "'racks' is no usual kind of failure domain; a fleet without it is refused"),
+        ("max_out: {racks: 1}", "Did you mean `rack`?"),
+        ("reserve: {hosts: 1, per: feeds}", "`reserve.per`: 'feeds' is no usual kind"),
+        ("max_out: {fleet: 0}", "`max_out.fleet` is 0: no host may leave, none can be patched"),
+        ("max_out: {fleet: 3, rack: 0%}", "`max_out.rack` is 0%: no host of a rack may leave"),
+        ("migration: {blackout_limit_ms: 20}", "20 ms, less than the switchover alone, `migration.swit"),
+    ],
+)
+def test_what_a_policy_hardly_means_is_a_warning(capsys, tmp_path, text, said):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text + "\n")
+    assert main(["policy", "check", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert said in out
+    assert out.endswith("policy custom, no error, 1 warning\n")
+    assert main(["policy", "check", str(path), "--json"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["name"] == "custom"
+    assert said in captured.err
+
+
+def test_a_policy_is_checked_against_a_fleet(capsys, fleet, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("max_out: {zone: 1}\n")
+    assert main(["policy", "check", str(path)]) == 0
+    assert "warning" not in capsys.readouterr().out
+    assert main(["policy", "check", str(path), "--fleet", str(fleet)]) == 1
+    out = capsys.readouterr().out
+    assert "the fleet has no failure domain of the kind 'zone' [domain-kind]" in out
+    assert out.endswith("policy custom, 1 error\n")
+    path.write_text("max_out: {rack: 1}\n")
+    assert main(["policy", "check", str(path), "--fleet", str(fleet)]) == 0
+
+
 @pytest.mark.parametrize("file", ["plan.json", "migrations.parquet", "hosts.parquet"])
 def test_a_truncated_plan(capsys, fleet, plan, file):
     (plan / file).write_bytes((plan / file).read_bytes()[:100])

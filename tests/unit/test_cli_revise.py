@@ -1,13 +1,17 @@
 """``slacktide revise`` with VMs that have come or gone since the plan was made."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from slacktide.datasets.files import read_snapshot, write_snapshot
+from slacktide.planner.plan import Changes, Revision, StrandedVm
 from slacktide.planner.plan_files import read_plan, write_plan
 from slacktide.service.cli import main
+from slacktide.service.revision_text import stranded_text
 from tests.small_fleet import small_fleet, small_plan
 
 
@@ -79,3 +83,53 @@ def test_a_finished_campaign_is_not_revised(work: Path, capsys: pytest.CaptureFi
     assert main(["revise", fleet, plan, "--campaign", campaign, "-o", str(work / "rest")]) == 2
     assert "has brought back every host of its plan" in capsys.readouterr().err
     assert not (work / "rest").exists()
+
+
+def test_stranded_vms_are_listed_so_that_they_can_be_given_as_gone(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = sorted(small_fleet().vms.filter(pl.col("host_id") == "h1")["vm_id"])
+    assert there
+    revised(work, "--lost-host", "h1", "--json")
+    found = json.loads(capsys.readouterr().out)["revision"]
+    assert [(one["vm_id"], one["host_id"]) for one in found["stranded"] if one["host_id"] == "h1"] == [
+        (name, "h1") for name in there
+    ]
+    assert len(found["stranded"]) == found["changes"]["stranded_vms"]
+    kept = json.loads((work / "rest" / "plan.json").read_text())["revision"]["stranded"]
+    assert kept == found["stranded"]
+    assert read_plan(work / "rest").header.revision.stranded
+    revised(work, "--lost-host", "h1")
+    text = capsys.readouterr().out
+    assert f"  {there[0]} on h1\n" in text
+    assert "`--gone-vm`" in text
+    gone = [option for one in found["stranded"] for option in ("--gone-vm", one["vm_id"])]
+    revised(work, "--lost-host", "h1", *gone, "--json")
+    assert "stranded" not in json.loads(capsys.readouterr().out)["revision"]
+
+
+def test_of_many_stranded_vms_the_first_are_named() -> None:
+    plan = small_plan()
+    vms = tuple(StrandedVm(vm_id=f"v{number:02}", host_id="h1") for number in range(23))
+    changes = Changes.model_construct(stranded_vms=23)
+    revision = Revision.model_construct(stranded=vms, changes=changes)
+    text = stranded_text(replace(plan, header=plan.header.model_copy(update={"revision": revision}))).plain
+    assert text.startswith("stranded: 23 VMs\n  v00 on h1\n")
+    assert "v19 on h1\n  and 3 more in plan.json" in text
+
+
+@pytest.mark.parametrize(("at", "from_s"), [("600", 600), ("10min", 600), ("9min30s", 570), ("0", 0)])
+def test_the_moment_is_in_seconds_or_a_time(work: Path, at: str, from_s: int) -> None:
+    main(["revise", str(work / "fleet"), str(work / "plan"), "--at", at, "-o", str(work / "rest")])
+    assert read_plan(work / "rest").header.revision.from_s == from_s
+
+
+def test_a_moment_that_is_none_and_a_failure_that_cannot_be(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["revise", str(work / "fleet"), str(work / "plan"), "-o", str(work / "rest"), "--at"]
+    assert main([*given, "soon"]) == 2
+    assert '"soon" is neither a whole number of seconds nor a duration such as 1h' in capsys.readouterr().err
+    late = read_plan(work / "plan").migrations.sort("start_s")["migration_id"][-1]
+    assert main([*given, "0", "--failed", late]) == 1
+    said = capsys.readouterr().err
+    assert f"plan: {late} cannot have failed at 0 s" in said
+    assert "progress" not in said

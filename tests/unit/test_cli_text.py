@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from slacktide.datasets.summary import summarise
+from slacktide.executors.report_tiles import verdict
+from slacktide.executors.report_view import ReportView
 from slacktide.findings import Finding
 from slacktide.planner.stopping import Iterations, Progress, TimeLimit
 from slacktide.service import console
@@ -114,6 +116,28 @@ def test_a_campaign_has_plan_and_bound_beside_what_was_measured():
     part = read(campaign_rows(summary.model_copy(update={"not_patched": {"patch-failed": 2}}), plan))
     assert part["makespan"].endswith("bound 2 h 6 min, for all planned hosts")
     assert "hosts not patched stay exposed" in part["exposure"]
+
+
+def test_text_and_page_say_the_same_of_when_hosts_were_patched_and_the_campaign_ended():
+    snapshot = sample_snapshot(40)
+    plan = sample_plan(snapshot)
+    report = sample_report(plan)
+
+    def said(**changes: object) -> tuple[str, str]:
+        summary = report.summary.model_copy(update=changes)
+        page = verdict(ReportView(snapshot, plan, replace(report, summary=summary))).sentence
+        return campaign_title(summary, plan), plain(page)
+
+    ends = report.summary.makespan.model_copy(update={"measured_s": 14_220.0})
+    title, sentence = said(makespan=ends, end_s=20_280.0)
+    for text in (title, sentence):
+        assert "hosts patched in 3 h 57 min; the campaign ended after 5 h 38 min" in text
+    for text in said(makespan=ends, end_s=14_220.4):
+        assert "hosts patched in 3 h 57 min" in text
+        assert "ended after" not in text
+    nothing = ends.model_copy(update={"measured_s": None})
+    for text in said(makespan=nothing, end_s=600.0, hosts={"failed": 36}):
+        assert "hosts patched; the campaign ended after 10 min" in text
 
 
 def test_a_campaign_is_complete_when_every_planned_host_returned():

@@ -96,6 +96,19 @@ def test_where_the_time_ended_the_search_for_the_present_plan_that_is_said(capsy
     assert json.loads((work / "out" / "what-if.json").read_text())["present_ended_early"]
 
 
+def test_few_tries_for_the_present_plan_are_said(capsys, tmp_path: Path) -> None:
+    write_snapshot(generate_fleet(GeneratorSettings(hosts=120, seed=3)), tmp_path / "fleet")
+    fleet, output = str(tmp_path / "fleet"), str(tmp_path / "out")
+    asked = ("what-if", fleet, "--preset", "urgent", "-o", output, "--relax", "max_out.power")
+    assert main([*asked, "--iterations", "1"]) == 0
+    warning = "the number of tries ended the search for this plan: part of what limits seem to buy is the search's"
+    assert warning in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "what-if.json").read_text())
+    assert (found["present_ended_early"], found["present_ended_by"], found["whole"]) == (True, "tries", True)
+    assert main(asked) == 0
+    assert "ended the search for this plan" not in capsys.readouterr().out
+
+
 def test_the_question_after_a_deadline_leaves_time_for_what_limits_buy(monkeypatch) -> None:
     now_s = 100.0
     monkeypatch.setattr(what_if_run.time, "monotonic", lambda: now_s)
@@ -153,7 +166,27 @@ def test_what_the_policy_cannot_give_is_said(capsys, work: Path) -> None:
     assert call(work, "what-if", "--iterations", "1", "--by", "20min", *options) == 0
     text = capsys.readouterr().out
     assert "What suffices alone:\n  patch time of every host" in text
-    assert "No plan was found that gives up limits of the policy only" in text
+    assert "No plan was found that gives up only limits of the policy that were named" in text
+
+
+def test_of_limits_that_were_not_named_nothing_is_said(capsys, work: Path) -> None:
+    asked = ("what-if", "--iterations", "1", "--by", "25min")
+    assert call(work, *asked, "--relax", "max_out.rack", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)["deadline"]
+    assert (answer["among_all"], answer["conflict"]["among_all"]) == (False, False)
+    assert call(work, *asked, "--relax", "max_out.rack") == 0
+    text = capsys.readouterr().out
+    assert "but the fleet itself" not in text
+    assert (
+        "Not the limits that were named stand in the way, but others, which were not looked at, or the fleet: as loose "
+        "as the named ones get, it is proven that there is no plan"
+    ) in text
+    assert call(work, *asked, "--relax", "max_out.rack", "--relax", "patch time of every host") == 0
+    text = capsys.readouterr().out
+    assert "This limit alone is in conflict: patch time of every host" in text
+    assert "however loose the others named are, and all that were not named as they are" in text
+    assert call(work, *asked, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["deadline"]["among_all"]
 
 
 def test_a_front_of_nothing_says_so(capsys, work: Path) -> None:
@@ -169,8 +202,15 @@ def test_without_time_only_the_present_plan_is_there(capsys, work: Path) -> None
     assert not found["whole"]
     assert "max_out.fleet" in found["not_planned"]
     assert found["deadline"]["verdict"] == "impossible"
+    assert {one["limit"] for one in found["promised"]} == set(found["not_planned"])
     assert call(work, "what-if", "--time-limit", "0", "--by", "25min") == 0
-    assert "not planned, the time was over: " in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "not planned, the time was over: " in text
+    assert "; what the quick bounds promise, without a plan:" in text
+    (row,) = (line for line in text.splitlines() if line.startswith("max_out.fleet "))
+    assert " 1 -> 2 " in row
+    assert "-10 min 18 s" in row
+    assert "The time ended before every question was answered" in text
 
 
 def test_ctrl_c_keeps_the_partial_table(capsys, work: Path, monkeypatch) -> None:
@@ -191,6 +231,23 @@ def test_ctrl_c_keeps_the_partial_table(capsys, work: Path, monkeypatch) -> None
     assert found["not_planned"]
     assert "interrupted: this is what was known until then" in captured.err
     assert json.loads((work / "out" / "what-if.json").read_text()) == found
+    assert found["interrupted"]
+    assert {one["limit"] for one in found["promised"]} == set(found["not_planned"])
+    assert call(work, "what-if", "--iterations", "1") == 130
+    text = capsys.readouterr().out
+    assert "not planned, the work was interrupted: " in text
+    assert "the time" not in text
+
+
+def test_an_interrupt_is_not_called_the_end_of_the_time(capsys, work: Path, monkeypatch) -> None:
+    def interrupted(*_arguments):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(what_if_run.DeadlineSearch, "run", interrupted)
+    assert call(work, "what-if", "--iterations", "1", "--by", "25min") == 130
+    text = capsys.readouterr().out
+    assert "The interrupt came before every question was answered" in text
+    assert "the time" not in text
 
 
 def test_ctrl_c_before_the_first_plan_writes_nothing(capsys, work: Path, monkeypatch) -> None:

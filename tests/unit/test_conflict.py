@@ -66,8 +66,10 @@ def test_a_limit_of_no_host_out_is_a_conflict_of_its_own() -> None:
     assert conflict.members[0].plan_id is not None
     assert conflict.text().startswith(
         "This limit alone is in conflict: max_out.rack 0 (proven), however loose all others are; without it "
-        "a plan exists"
+        "as well a plan exists"
     )
+    (line,) = conflict.lines(lambda seconds: f"{seconds:.0f} s")
+    assert line.startswith("without max_out.rack, and with all others loose too: ")
     check_smallest(oracle, conflict)
 
 
@@ -85,7 +87,7 @@ def test_notice_and_patch_time_together_are_too_long() -> None:
     conflict = conflict_of(oracle)
     assert limits(conflict) == ["notice of every VM", "patch time of every host"]
     assert conflict.proven
-    assert "drop any one and a plan" in conflict.text()
+    assert "drop any one as well and a plan" in conflict.text()
     check_smallest(oracle, conflict)
 
 
@@ -94,6 +96,8 @@ def test_hosts_out_and_patch_time_together_are_too_long() -> None:
     conflict = conflict_of(oracle)
     assert limits(conflict) == ["max_out.fleet", "patch time of every host"]
     assert all(member.plan_id for member in conflict.members)
+    lines = list(conflict.lines(lambda seconds: f"{seconds:.0f} s"))
+    assert lines[0].startswith("without max_out.fleet, and with all others outside this conflict loose too: ")
     assert all(member.without_s <= 1500 for member in conflict.members)
     check_smallest(oracle, conflict)
 
@@ -157,6 +161,6 @@ def test_explain_names_the_conflict_by_bounds() -> None:
     explanation = explain(small_fleet(), plan)
     assert limits(explanation.conflict) == ["max_out.fleet", "patch time of every host"]
     assert "These limits together are in conflict: max_out.fleet 1, patch time of every host" in explanation.text()
-    assert "drop any one and a plan may exist" in explanation.text()
+    assert "drop any one as well and a plan may exist" in explanation.text()
     assert "`slacktide what-if`" in explanation.text()
     assert explain(small_fleet(), make_plan(small_fleet(), CALM, stop=Iterations(0))).conflict is None

@@ -167,3 +167,12 @@ def test_a_window_no_longer_than_the_first_is_refused(tmp_path, capsys) -> None:
     for window in ("1", "61", "-1"):
         assert main(["fleet", "import", "libvirt", "qemu:///none", *options, window]) == 2
         assert "Must be 2 to 60, or 0 to measure nothing" in capsys.readouterr().err
+
+
+def test_a_host_that_does_not_answer_is_not_to_be_left_out(tmp_path, capsys) -> None:
+    pytest.importorskip("libvirt")
+    options = ["-o", str(tmp_path / "out"), "--migration-mbit-s", "1000"]
+    assert main(["fleet", "import", "libvirt", "nothing://h1/system", *options]) == 1
+    said = capsys.readouterr().err
+    assert "nothing://h1/system: does not answer" in said
+    assert "leave it out" not in said

@@ -14,6 +14,8 @@ from slacktide.planner import search
 from slacktide.planner.audit import audit
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import PRESETS, Canary, Gates, Policy, Selection
+from slacktide.planner.problem import build_problem
+from slacktide.planner.reach import everything
 from slacktide.planner.search import ALIKE, rank_of
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations, NoImprovement, Progress, TimeLimit
@@ -75,6 +77,17 @@ def test_links_that_carry_nothing_defer_all_but_silent_restarts() -> None:
     plan = make_plan(small_fleet(), policy, stop=Iterations(0))
     assert plan.header.summary.deferred.get("no-convergence", 0) >= 1
     assert plan.header.summary.audit.findings == ()
+
+
+def test_a_blackout_limit_below_the_switchover_is_not_answered_with_another_strategy() -> None:
+    strict = POLICY.model_copy(update={"migration": POLICY.migration.model_copy(update={"blackout_limit_ms": 20})})
+    plan = make_plan(small_fleet(vms={"v1": {"blackout_limit_ms": None}}), strict, stop=Iterations(0))
+    row = plan.deferred.row(by_predicate=pl.col("host_id") == "h1", named=True)
+    assert row["reason"] == "blackout-limit"
+    assert row["detail"] == "VM v1 may stand still for less than the switchover, 30 ms"
+    assert "postcopy" not in row["remedy"]
+    assert "`migration.switchover_ms`" in row["remedy"]
+    assert everything(build_problem(small_fleet(), strict)).hosts.sum() == 3
 
 
 def test_hosts_and_domains_that_the_fleet_lacks_are_refused_by_name() -> None:

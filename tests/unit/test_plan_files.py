@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from small_fleet import edited, small_fleet, small_plan
+from small_fleet import POLICY, edited, small_fleet, small_plan
 
 from slacktide.errors import InputError, OutputError, UsageError
-from slacktide.planner.plan import Plan
+from slacktide.planner.audit import audit
+from slacktide.planner.plan import BlackoutSummary, Plan
 from slacktide.planner.plan_files import FILE_NAMES, TABLES, plan_id, read_plan, write_plan
+from slacktide.planner.solve import make_plan
+from slacktide.planner.stopping import Iterations
 
 
 @pytest.fixture
@@ -160,3 +164,20 @@ def test_a_wrong_path_is_a_wrong_call(tmp_path: Path) -> None:
         read_plan(tmp_path / "file")
     with pytest.raises(OutputError, match="holds other things"):
         write_plan(small_plan(), tmp_path)
+
+
+def test_blackouts_are_stated_of_live_migrations_and_the_id_is_that_of_before() -> None:
+    fleet = small_fleet()
+    plan = make_plan(fleet, POLICY, stop=Iterations(0))
+    restart = plan.migrations["strategy"] == "restart"
+    assert restart.any()
+    live_ms = plan.migrations.filter(~restart)["predicted_blackout_ms"]
+    assert plan.header.summary.predicted_blackout_ms.max == live_ms.max()
+    every = BlackoutSummary.over(plan.migrations["predicted_blackout_ms"])
+    assert every.max > live_ms.max()
+    summary = plan.header.summary.model_copy(update={"predicted_blackout_ms": every})
+    before = replace(plan, header=plan.header.model_copy(update={"summary": summary}))
+    assert plan_id(before) == plan_id(plan) == plan.header.id
+    assert audit(fleet, before).errors == ()
+    wrong = summary.model_copy(update={"predicted_blackout_ms": every.model_copy(update={"p50": 1.0})})
+    assert plan_id(replace(plan, header=plan.header.model_copy(update={"summary": wrong}))) != plan.header.id

@@ -44,10 +44,10 @@ def test_unset_fields_have_their_defaults(policy_file: Path) -> None:
 
 def test_a_misspelt_field_is_answered_with_the_nearest(policy_file: Path) -> None:
     text = fault(policy_file, "link_shar: 0.5\n")
-    assert "`link_shar` is not a field" in text
+    assert "`link_shar` in line 1 is not a field" in text
     assert "Did you mean `link_share`?" in text
     text = fault(policy_file, "migration: {godput: 0.5}\n")
-    assert "`migration.godput` is not a field" in text
+    assert "`migration.godput` in line 1 is not a field" in text
     assert "Did you mean `goodput`?" in text
 
 
@@ -93,6 +93,41 @@ def test_a_wrong_value_is_named_by_its_field(policy_file: Path, text: str, field
     assert "1 wrong field." in said
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: mine\nreserve: {share: 3%}", "`reserve.share` in line 2: Input should be a valid number"),
+        ("reserve: {share: 3%}", "Write 0.03"),
+        ("reserve: 3%", "Write {share: 0.03}"),
+        ("reserve: 2", "Write {hosts: 2}"),
+        ("canary: 2", "Write {hosts: 2}"),
+        ("gates: baked", "Write {kind: baked}"),
+        ("selection: [h1, h2]", "Write {hosts: [h1, h2]}"),
+        ("max_out: 20%", "Write {fleet: 20%}"),
+        ("max_out: {rack: 0.25}", "Write 25%"),
+        ("link_share: '0.5'", "Write 0.5"),
+        ("link_share: 50", "Write 0.5"),
+        ("deadline_s: 4h", "Write 14400"),
+        ("migration:\n  blackout_limit_ms: 0.5s", "`migration.blackout_limit_ms` in line 2: "),
+        ("migration: {blackout_limit_ms: 300.0}", "Write 300"),
+        ("objective: makespan", "Write [makespan]"),
+        ("weights: {hosts: [a], weight: 3}", "Write [{hosts: [a], weight: 3}]"),
+        ("name: 3", "Write '3'"),
+        ("link_share: 1.5", "Correct the value"),
+        ("canary: {hosts: -1}", "A count cannot be negative"),
+        ("canary: {bake_s: 60, hosts: 1,\n  hots: 2}", "`canary.hots` in line 2 is not a field"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_what_to_write_and_where(policy_file: Path, text: str, said: str) -> None:
+    assert said in fault(policy_file, text)
+
+
+def test_json_has_no_lines(tmp_path: Path) -> None:
+    assert "`reserve`: Input should be an object [policy-field]. Write {hosts: 2}" in fault(
+        tmp_path / "policy.json", '{"reserve": 2}'
+    )
+
+
 def test_every_wrong_field_is_named(policy_file: Path) -> None:
     said = fault(policy_file, "link_share: 2\ndeadline_s: 0\nnmae: x\n")
     assert "3 wrong fields" in said
@@ -112,7 +147,7 @@ def test_every_wrong_field_is_named(policy_file: Path) -> None:
     ],
 )
 def test_what_is_not_a_policy_is_refused(policy_file: Path, text: str, fact: str) -> None:
-    assert fact in fault(policy_file, text)
+    assert fault(policy_file, text).count(fact) == 1
 
 
 def test_json_is_as_strict(tmp_path: Path) -> None:

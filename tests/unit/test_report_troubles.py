@@ -174,3 +174,24 @@ def test_where_hypervisor_and_probe_differ_is_told_with_the_largest_difference()
     assert differ.most_ms == pytest.approx(6638.7)
     assert "2 of 3 migrations" in plain(differ_words(differ))
     assert counts_differ(table.head(1)) is None
+
+
+def test_patches_that_overran_are_told_and_who_plans_the_rest_anew(ran, tmp_path) -> None:
+    snapshot, plan = planned_fleet("urgent")
+    wrong = Failures(overruns_per_mille=100, overrun_factor=2.0)
+    report = run_campaign(snapshot, plan, tmp_path / "c", seed=5, failures=wrong, options=RunOptions(use_ray=False))
+    hosts = report.hosts
+    longer_s = hosts["return_s"] - hosts["drained_s"] - (hosts["planned_return_s"] - hosts["planned_drained_s"])
+    late = report.summary.overruns
+    assert late is not None
+    assert late.count == (longer_s > 300).sum() > 0
+    assert late.most_s == longer_s.max()
+    assert hosts["host_id"][longer_s.arg_max()] == late.host_id
+    rows = {row[0]: plain(row[1]) for row in campaign_rows(report.summary, plan)}
+    said = rows["overruns"]
+    assert said.startswith(f"{late.count} host")
+    assert f"took over 5 min longer to patch than planned, {late.host_id} most, by " in said
+    assert said.endswith("`slacktide revise` plans the rest anew")
+    assert said in words_of(report)
+    assert ran[0].summary.overruns is None
+    assert "overruns" not in {row[0] for row in campaign_rows(ran[0].summary, plan)}

@@ -16,6 +16,8 @@ from slacktide.planner.policy import PRESETS, Canary, Policy, Reserve
 from slacktide.planner.problem import build_problem
 from slacktide.planner.reach import Effort, planned
 from slacktide.planner.whatif import Purchase, figures_of, purchases
+from slacktide.service.what_if_text import above_promise, purchase_rows
+from slacktide.service.words import plain
 
 
 def case_of(policy: Policy, **settings: object) -> Case:
@@ -79,6 +81,26 @@ def test_no_looser_limit_is_worse_in_what_the_policy_asks_for(tight) -> None:
 def test_what_the_bound_promises_most_of_comes_first(tight) -> None:
     promised = [one.bound_gain_s for one in tight[2].values()]
     assert promised == sorted(promised, reverse=True)
+
+
+def test_more_than_the_bound_promises_is_never_shown_without_saying_so(tight) -> None:
+    one = replace(
+        tight[2]["max_out.fleet"],
+        gain_s=398,
+        bound_gain_s=0.0,
+        exposure_gain_host_h=5.0,
+        exposure_bound_gain_host_h=6.0,
+        more_hosts=0,
+    )
+    assert (one.gain_above_bound_s, one.exposure_gain_above_bound_host_h) == (398, 0)
+    _, row = purchase_rows([one])
+    assert plain(row[2]) == "-6 min 38 s *"
+    assert plain(row[3]) == "-5.0 host-h"
+    assert above_promise(one) == (True, False)
+    kept = replace(one, bound_gain_s=398.4)
+    assert above_promise(kept) == (False, False)
+    for other in (replace(one, bound_gain_s=None, exposure_bound_gain_host_h=None), replace(one, more_hosts=2)):
+        assert (other.gain_above_bound_s, above_promise(other)) == (None, (False, False))
 
 
 def test_when_the_time_is_over_the_table_ends() -> None:
