@@ -1,6 +1,7 @@
 """What guests boot from: the bare one's program, compiled once for each version of it, and whether KVM can run it."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from slacktide.atomic import write_file
 from slacktide.lab.commands import run
 
 SOURCE: Final = Path(__file__).resolve().parent / "guest"
@@ -25,6 +27,8 @@ KVM_TRIAL_S: Final = 5.0
 """How long a guest may take to say under KVM that it runs; it takes half a second."""
 TRIAL_MIB: Final = 128
 """What either kind of guest boots in."""
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Another one each time that the machine starts."""
 _RUNS: Final = re.compile(r"^(ready|no network) trial", re.MULTILINE)
 """What a guest called trial writes to its console once its program runs."""
 LOOK_S: Final = 0.02
@@ -82,7 +86,23 @@ def accelerator(images: Iterable[Image], folder: Path, within: Sequence[str]) ->
     """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "qemu"
-    return "kvm" if all(_boots_with_kvm(image, folder, within) for image in images) else "qemu"
+    return "kvm" if all(_runs_with_kvm(image, folder, within) for image in images) else "qemu"
+
+
+def _runs_with_kvm(image: Image, folder: Path, within: Sequence[str]) -> bool:
+    """Return whether an image boots under KVM; what a trial has shown holds until this machine starts anew."""
+    trial = f"{BOOT_ID.read_text(encoding='ascii').strip()} {image.kernel.name}"
+    remembered = CACHE / "kvm-trials.json"
+    try:
+        known: dict[str, bool] = json.loads(remembered.read_bytes())
+    except (OSError, ValueError):
+        known = {}
+    if trial not in known:
+        boots = _boots_with_kvm(image, folder, within)
+        same_boot = {old: verdict for old, verdict in known.items() if old.split()[0] == trial.split()[0]}
+        known = same_boot | {trial: boots}
+        write_file(remembered, json.dumps(known).encode())
+    return known[trial]
 
 
 def _boots_with_kvm(image: Image, folder: Path, within: Sequence[str]) -> bool:
