@@ -1,5 +1,6 @@
 """The live driver while hosts and links fail: where the VM is afterwards, and what the operator reads."""
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -41,6 +42,10 @@ pytestmark = [
 ]
 
 
+CONTROL_LOST = r"h1's libvirtd lost its connection to h2's|to h1's libvirtd, or from there to h2's, was lost"
+"""libvirt words it as the moment has it."""
+
+
 @pytest.fixture(scope="module")
 def lab() -> Iterator[TwoHosts]:
     """Have two hosts for all tests of this file."""
@@ -71,7 +76,8 @@ def test_a_target_whose_libvirtd_ends_while_it_prepares_is_left_clean(two: TwoHo
     ended = moving.outcome()
     assert isinstance(ended, MigrationFailed)
     assert ended.retryable
-    assert ended.error.startswith("VM vm1: h1's libvirtd lost its connection to h2's (libvirt: ")
+    assert ended.error.startswith("VM vm1: ")
+    assert re.search(CONTROL_LOST, ended.error)
     assert ended.error.endswith("; it runs on h1")
     two.start_libvirtd(two.target)
     assert two.settles(ON_SOURCE) == ON_SOURCE
@@ -84,7 +90,7 @@ def test_a_target_whose_libvirtd_ends_while_memory_is_copied_is_left_clean_and_t
     ended = moving.outcome()
     assert isinstance(ended, MigrationFailed)
     assert (ended.stage, ended.retryable) == ("brownout", True)
-    assert "VM vm1: h1's libvirtd lost its connection to h2's" in ended.error
+    assert re.search(CONTROL_LOST, ended.error)
     two.start_libvirtd(two.target)
     assert two.settles(ON_SOURCE) == ON_SOURCE
     two.tell("rate 0")
@@ -104,7 +110,7 @@ def test_a_source_whose_libvirtd_ends_while_memory_is_copied_is_asked_again(two:
     ended = moving.outcome()
     assert isinstance(ended, MigrationFailed)
     assert ended.retryable
-    assert "VM vm1: the connection to h1's libvirtd was lost" in ended.error
+    assert "VM vm1: the connection to h1's libvirtd" in ended.error
     assert two.found() == ON_SOURCE
 
 
@@ -195,7 +201,7 @@ def test_hosts_whose_libvirtds_lose_each_other_leave_the_guest_on_its_source(two
     ended = moving.outcome()
     assert isinstance(ended, MigrationFailed)
     assert ended.retryable
-    assert "VM vm1: h1's libvirtd lost its connection to h2's" in ended.error
+    assert re.search(CONTROL_LOST, ended.error)
     assert two.found() == ON_SOURCE
 
 

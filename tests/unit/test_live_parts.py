@@ -79,6 +79,10 @@ def test_nothing_is_cleared_away_of_a_guest_that_is_not_in_one_place() -> None:
         ("Unable to read TLS confirmation: Input/output error", "h2's libvirtd does not trust h1's client certificate"),
         ("/etc/pki/qemu/client-cert.pem failed validation", "h1's QEMU has a certificate that is not trusted"),
         ("Unable to write to socket: Broken pipe", "what carried its memory from h1 to h2 broke"),
+        (
+            "Cannot recv data: Connection reset by peer",
+            "the connection to h1's libvirtd, or from there to h2's, was lost",
+        ),
         ("something\n else", "something else"),
     ],
 )

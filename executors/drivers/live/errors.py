@@ -12,6 +12,7 @@ LASTING_WORDS: Final = ("certificate", "TLS confirmation", "already exists", "to
 no such cause."""
 BROKEN: Final = "what carried its memory from {source} to {target} broke; {target}'s QEMU log of it may say why"
 """Among the reasons is a certificate of the source's that the target does not trust: only the target knows."""
+LOST: Final = "the connection to {source}'s libvirtd, or from there to {target}'s, was lost"
 MEANINGS: Final = (
     ("TLS confirmation", "{target}'s libvirtd does not trust {source}'s client certificate, or the other way round"),
     ("server-cert", "{target}'s QEMU has a certificate that is not trusted"),
@@ -19,6 +20,9 @@ MEANINGS: Final = (
     ("certificate", "{source} or {target} has a certificate that is not trusted"),
     ("client socket is closed", "{source}'s libvirtd lost its connection to {target}'s"),
     ("End of file while reading data", "the connection to {source}'s libvirtd was lost"),
+    ("hangup", LOST),
+    ("Cannot recv data", LOST),
+    ("Cannot write data", LOST),
     ("unexpectedly closed the monitor", "its QEMU on {target} ended"),
     ("is not running", "its QEMU ended"),
     ("post-copy phase", "its post-copy from {source} to {target} broke off"),
