@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from slacktide.executors import events
 from slacktide.executors.connections_file import HostAddress
 from slacktide.executors.drivers.live.driver import LiveDriver
 from slacktide.executors.drivers.live.settings import LiveSettings, ProbeSettings
-from slacktide.executors.drivers.protocol import MigrationRequest
+from slacktide.executors.drivers.protocol import MigrationRequest, PatchRequest
 from slacktide.executors.events import Event
 from slacktide.ids import HostId, MigrationId, VmId
 from slacktide.lab import requirements
@@ -151,3 +152,24 @@ def test_a_target_without_encryption_is_refused_before_anything_is_touched(lab: 
     assert "neither encrypts nor authenticates" in failed.error
     assert "migration.allow_unencrypted" in failed.error
     assert guests_on(lab.hosts[1]) == on_second
+
+
+def test_a_host_with_a_guest_that_the_plan_does_not_know_is_not_patched(lab: Lab, tmp_path: Path) -> None:
+    touched = tmp_path / "touched"
+    addresses = {HostId(host.name): HostAddress(host.uri) for host in lab.hosts}
+    settings = LiveSettings(addresses=addresses, patch_command=("touch", str(touched)))
+    driver = LiveDriver(settings, MigrationRules(), datetime.now(UTC), SystemClock())
+    assert guests_on(lab.hosts[1])
+    driver.patch([PatchRequest(HostId("h2"), "patched", 1, 0.0)])
+    found: list[Event] = []
+    until_s = time.monotonic() + PATIENCE_S
+    while not any(isinstance(event, events.PatchFailed | events.HostReturned) for event in found):
+        assert time.monotonic() < until_s, found
+        time.sleep(0.05)
+        found += driver.poll(0.0)
+    driver.close()
+    failed = found[-1]
+    assert isinstance(failed, events.PatchFailed), failed
+    assert "vm2" in failed.reason
+    assert "which the plan does not know of" in failed.reason
+    assert not touched.exists()

@@ -100,12 +100,17 @@ class LiveDriver:
     def patch(self, requests: Sequence[PatchRequest]) -> None:
         """Begin to patch hosts."""
         for request in requests:
-            if request.host_id not in self._patches:
-                patching = Patching(
-                    request, self._settings.patch_command, self._hypervisors, self._now_s, self._news.put
-                )
-                self._patches[request.host_id] = patching
+            patching = self._patching(request)
+            if patching is not None:
                 patching.begin()
+
+    def _patching(self, request: PatchRequest) -> Patching | None:
+        """Return the patch of a host that is new; None: it is known."""
+        if request.host_id in self._patches:
+            return None
+        patching = Patching(request, self._settings.patch_command, self._hypervisors, self._now_s, self._news.put)
+        self._patches[request.host_id] = patching
+        return patching
 
     def poll(self, now_s: float) -> list[Event]:
         """Return what happened and was not returned before, in order of time."""
@@ -126,7 +131,10 @@ class LiveDriver:
             attempt = self._known(request)
             if attempt is not None:
                 attempt.adopt(stage)
-        self.patch(adoption.patches)
+        for patch in adoption.patches:
+            patching = self._patching(patch)
+            if patching is not None:
+                patching.adopt()
 
     def locate(self, requests: Sequence[MigrationRequest]) -> list[VmLocation]:
         """Return where the VMs of these migrations are, by asking both hosts.

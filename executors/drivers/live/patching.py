@@ -9,6 +9,7 @@ from typing import Final
 
 from slacktide.errors import DriverError
 from slacktide.executors import events
+from slacktide.executors.drivers.live.errors import words
 from slacktide.executors.drivers.live.hypervisors import Hypervisors
 from slacktide.executors.drivers.protocol import PatchRequest
 from slacktide.executors.events import Event
@@ -16,6 +17,8 @@ from slacktide.executors.events import Event
 HOST: Final = "{host}"
 """Stands for the host's id in the command."""
 ASK_AGAIN_S: Final = 0.5
+NAMED: Final = 5
+"""Guests that a reason names."""
 WORDS: Final = 300
 """Characters of what a failed command said that are told: its last lines, where the reason is."""
 
@@ -42,6 +45,14 @@ class Patching:
         self._report = report
         self.returned = False
 
+    def adopt(self) -> None:
+        """Begin it again, after an agent that ended: the host may be in the middle of it, and is waited for."""
+        threading.Thread(target=self._run_again, name=f"patch {self.request.host_id}", daemon=True).start()
+
+    def _run_again(self) -> None:
+        self._wait_for_host()
+        self._run()
+
     def begin(self) -> None:
         """Begin it."""
         self._report(events.PatchStarted(self._now_s(), self.request.host_id))
@@ -49,6 +60,10 @@ class Patching:
 
     def _run(self) -> None:
         host = self.request.host_id
+        refused = self._obstacle()
+        if refused is not None:
+            self._fail(f"it was not touched: {refused}")
+            return
         environment = os.environ | {"SLACKTIDE_HOST": host, "SLACKTIDE_PATCH_LEVEL": self.request.patch_level}
         try:
             done = subprocess.run(
@@ -68,18 +83,39 @@ class Patching:
             self._fail(f"{self._command[0]} ended with {done.returncode} and said: {said}")
             return
         self._wait_for_host()
+        self.returned = True
+        self._report(events.HostReturned(self._now_s(), host))
+
+    def _obstacle(self) -> str | None:
+        """Return why the host must not be patched now, None: nothing runs on it.
+
+        A plan knows the guests that were there when it was made; one that somebody has started since would be lost.
+        """
+        import libvirt
+
+        try:
+            running = self._hypervisors.connection(self.request.host_id).listAllDomains(
+                libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+            )
+            names = sorted(domain.name() for domain in running)
+        except DriverError as error:
+            return str(error)
+        except libvirt.libvirtError as error:
+            return f"its libvirtd does not say what runs on it: {words(error)}"
+        if not names:
+            return None
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return f"{', '.join(names[:NAMED])}{more} run on it, which the plan does not know of"
 
     def _fail(self, reason: str) -> None:
         self._report(events.PatchFailed(self._now_s(), self.request.host_id, reason))
 
     def _wait_for_host(self) -> None:
-        """Report the host's return once its libvirtd answers; that it takes too long is the coordinator's to say."""
+        """Return once the host's libvirtd answers; that it takes too long is the coordinator's to say."""
         while True:
             try:
                 self._hypervisors.connection(self.request.host_id)
             except DriverError:
                 time.sleep(ASK_AGAIN_S)
             else:
-                self.returned = True
-                self._report(events.HostReturned(self._now_s(), self.request.host_id))
                 return
