@@ -114,8 +114,9 @@ def purchase_rows(bought: list[Purchase]) -> Iterator[tuple[str, ...]]:
 def promised_title(found: WhatIf) -> str:
     """Return the line above what bounds say of limits that were not planned."""
     why = "the work was interrupted" if found.interrupted else "the time was over"
-    table = "; what the quick bounds promise, without a plan:" if found.promised else ""
-    return f"not planned, {why}: {', '.join(found.not_planned)}{table}"
+    if found.promised:
+        return f"not planned, {why}; what the quick bounds promise, without a plan:"
+    return f"not planned, {why}: {', '.join(found.not_planned)}"
 
 
 def promised_rows(promised: Sequence[Relaxation]) -> Iterator[tuple[str, ...]]:

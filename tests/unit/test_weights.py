@@ -62,13 +62,13 @@ def test_names_that_the_fleet_does_not_have_are_refused(rule: dict, named: str) 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("weights: [{hosts: [h1], weight: 0.5}]\n", "`weights.0.weight`: Input should be greater than or equal to 1"),
-        ("weights: [{hosts: [h1], weight: 1001}]\n", "`weights.0.weight`: Input should be less than or equal to 1000"),
+        ("weights: [{hosts: [h1], weight: 0.5}]\n", "`weights.0.weight` in line 1: Input should be greater"),
+        ("weights: [{hosts: [h1], weight: 1001}]\n", "`weights.0.weight` in line 1: Input should be less"),
         ("weights: [{hosts: [h1], weight: 1.2345}]\n", "more than three decimals"),
         ("weights: [{weight: 2}]\n", "a weight needs one of `hosts`, `machine_type` and `domain`"),
         ("weights: [{hosts: [h1], machine_type: m1, weight: 2}]\n", "Name the hosts in one way"),
         ("weights: [{hosts: [h1], wieght: 2}]\n", "Did you mean `weight`?"),
-        ("weights: [{domain: {kind: rack, ID: r1}, weight: 2}]\n", "`weights.0.domain.ID` is not a field"),
+        ("weights: [{domain: {kind: rack, ID: r1}, weight: 2}]\n", "`weights.0.domain.ID` in line 1 is not a field"),
     ],
 )
 def test_wrong_weights_in_a_file_are_named(tmp_path, text: str, said: str) -> None:
