@@ -135,7 +135,12 @@ def test_every_share_can_be_turned_off_or_up():
     )  # fmt: skip
     assert off.services.is_empty()
     nulls = off.vms.null_count().row(0, named=True)
-    assert {column for column, count in nulls.items() if count} == {"service_id", "blackout_limit_ms", "machine_types"}
+    assert {column for column, count in nulls.items() if count} == {
+        "used_mib",
+        "service_id",
+        "blackout_limit_ms",
+        "machine_types",
+    }
     assert summarise(off).vms_by_eviction == {"live": len(off.vms)}
     assert (summarise(off).vms_with_local_disk, summarise(off).vms_with_notice) == (0, 0)
     on = generate_fleet(
