@@ -9,19 +9,14 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from slacktide.clock import SystemClock
+from live_attempts import LOOK_S, POSTCOPY, PRECOPY, Moving
+
 from slacktide.executors import events
-from slacktide.executors.connections_file import HostAddress
-from slacktide.executors.drivers.live.driver import LiveDriver
-from slacktide.executors.drivers.live.settings import LiveSettings
-from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest
-from slacktide.executors.events import Event, Stage
 from slacktide.executors.probes.namespaces import socket_in
 from slacktide.lab import host as hosts
 from slacktide.lab import network
@@ -33,19 +28,15 @@ from slacktide.lab.namespaces import command_of, first_process_in, processes_in
 from slacktide.planner.policy import MigrationRules
 
 RATE_MBIT_S = 200
-LOOK_S = 0.01
 SETTLE_S = 3.0
 END_S = 5.0
 EMPTY_S = 5.0
 """How long libvirtd may take to see that a QEMU has ended."""
 LIBVIRTD, QEMU = "libvirtd", "qemu-system-x86"
-OUTCOMES = (events.MigrationDone, events.MigrationFailed, events.VmLost)
 ABSENT, RUNNING, PAUSED, OFF = "absent", "running", "paused", "off"
 HOT = Guest(1, 56, 32, dirty_mib_s=60.0)
 """Dirties more than a link of 200 Mbit/s carries: its brownout lasts until something ends it."""
 CALM = Guest(1, 56, 32, dirty_mib_s=2.0)
-PRECOPY = MigrationRules(strategies=("precopy",))
-POSTCOPY = MigrationRules(strategies=("precopy", "postcopy"))
 
 
 class Found(NamedTuple):
@@ -92,11 +83,19 @@ class TwoHosts:
             for process in self.processes(host, QEMU):
                 os.kill(process, signal.SIGKILL)
         for host in self.lab.hosts:
-            if torn and self.processes(host, LIBVIRTD):  # what was torn keeps its libvirtd from answering for long
-                self.kill(host, LIBVIRTD)
+            if torn:  # what was torn keeps its libvirtd from answering for long
+                self.start_libvirtd_anew(host)
             self.start_libvirtd(host)
             if not emptied(host):
-                raise AssertionError(f"{host.name} still has domains")
+                self.start_libvirtd_anew(host)
+                if not emptied(host):
+                    raise AssertionError(f"{host.name} still has domains")
+
+    def start_libvirtd_anew(self, host: LabHost) -> None:
+        """Kill a host's libvirtd, if it runs, and start it."""
+        if self.processes(host, LIBVIRTD):
+            self.kill(host, LIBVIRTD)
+        self.start_libvirtd(host)
 
     def start(self, guest: Guest) -> None:
         """Start a guest on the source and wait until it beats; what was heard of an earlier one is forgotten."""
@@ -104,28 +103,26 @@ class TwoHosts:
         start_guests(self.source, [guest], self._images, self._by)
         assert self.heartbeats.wait_for([guest.name], 3, 30.0) == []
 
-    def begin(
-        self, guest: Guest, rules: MigrationRules = PRECOPY, strategy: str = "precopy", **changes: Any
-    ) -> "Moving":
+    def begin(self, guest: Guest, rules: MigrationRules = PRECOPY, strategy: str = "precopy", **changes: Any) -> Moving:
         """Start a guest and an attempt to migrate it."""
         self.start(guest)
         moving = self.attempt(rules, strategy, **changes)
         moving.begin()
         return moving
 
-    def attempt(self, rules: MigrationRules = PRECOPY, strategy: str = "precopy", **changes: Any) -> "Moving":
+    def attempt(self, rules: MigrationRules = PRECOPY, strategy: str = "precopy", **changes: Any) -> Moving:
         """Return an attempt that was not asked for yet."""
         self.moving.append(Moving(self.lab, rules, strategy, **changes))
         return self.moving[-1]
 
-    def in_brownout(self, guest: Guest = HOT, rules: MigrationRules = PRECOPY, **changes: Any) -> "Moving":
+    def in_brownout(self, guest: Guest = HOT, rules: MigrationRules = PRECOPY, **changes: Any) -> Moving:
         """Start both and wait until memory is copied."""
         moving = self.begin(guest, rules, **changes)
         moving.until(events.BrownoutStarted)
         time.sleep(0.2)
         return moving
 
-    def switched(self) -> "Moving":
+    def switched(self) -> Moving:
         """Start both by post-copy and wait until the guest has moved, which leaves memory behind."""
         moving = self.begin(HOT, POSTCOPY, "postcopy")
         moving.until(events.ForwardingStarted)
@@ -246,74 +243,3 @@ def emptied(host: LabHost) -> bool:
                 return False
             time.sleep(LOOK_S)
     return True
-
-
-class Moving:
-    """Attempts to migrate the guest from the first host to the second, by a driver of their own."""
-
-    def __init__(self, lab: Lab, rules: MigrationRules, strategy: str, **changes: Any) -> None:
-        self.events: list[Event] = []
-        addresses = {host.name: HostAddress(host.uri) for host in lab.hosts}
-        self._settings = LiveSettings(addresses=addresses, patch_command=("true",))
-        self._rules = rules
-        self._origin = datetime.now(UTC)
-        self._fault_s: float | None = None
-        self.driver = self._new()
-        source, target = (host.name for host in lab.hosts)
-        asked = MigrationRequest("m1", 1, "vm1", source, target, strategy, 160, 400, 4.0, 200.0, 80.0, 0.0)
-        self.request = asked._replace(**changes)
-
-    def _new(self) -> LiveDriver:
-        return LiveDriver(self._settings, self._rules, self._origin, SystemClock())
-
-    def begin(self) -> None:
-        """Ask for it."""
-        self.driver.migrate([self.request])
-
-    def again(self) -> None:
-        """Ask for the next attempt."""
-        self.request = self.request._replace(attempt=self.request.attempt + 1)
-        self.begin()
-
-    def taken_over(self, stage: Stage) -> None:
-        """Have another driver take charge of it, as after the end of an agent."""
-        self.driver.close()
-        self.driver = self._new()
-        self.driver.adopt(Adoption(((self.request, stage),), ()))
-
-    def cancel(self) -> None:
-        """Ask for its end."""
-        self.driver.cancel([CancelRequest("m1", self.request.attempt, "deadline: it takes too long", 0.0)])
-
-    def fault(self) -> None:
-        """Take note that the fault comes now."""
-        self._fault_s = (datetime.now(UTC) - self._origin).total_seconds()
-
-    @property
-    def noticed_s(self) -> float | None:
-        """How long the driver took from the fault to the first outcome; null: there was none."""
-        ended = [event.at_s for event in self.events if isinstance(event, OUTCOMES)]
-        return None if self._fault_s is None or not ended else round(ended[0] - self._fault_s, 2)
-
-    def until(self, *wanted: type[Event], patience_s: float = 20.0) -> Any:
-        """Return the first event of a kind that was reported, once it is."""
-        return self._wait(lambda event: isinstance(event, wanted), patience_s)
-
-    def outcome(self, patience_s: float = 20.0) -> Any:
-        """Return how the newest attempt ended."""
-        attempt = self.request.attempt
-        return self._wait(lambda event: isinstance(event, OUTCOMES) and event.attempt == attempt, patience_s)
-
-    def _wait(self, wanted: Callable[[Event], bool], patience_s: float) -> Event:
-        until_s = time.monotonic() + patience_s
-        while True:
-            self.events += self.driver.poll(0.0)
-            found = next(filter(wanted, self.events), None)
-            if found is not None:
-                return found
-            assert time.monotonic() < until_s, f"nothing of the kind in {patience_s} s: {self.events}"
-            time.sleep(LOOK_S)
-
-    def kinds(self) -> set[type[Event]]:
-        """Return the kinds of events that were reported."""
-        return {type(event) for event in self.events}

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from live_attempts import OUTCOMES
 from live_migrations import (
     CALM,
     HOT,
@@ -13,7 +14,6 @@ from live_migrations import (
     OFF_ON_SOURCE,
     ON_SOURCE,
     ON_TARGET,
-    OUTCOMES,
     PAUSED,
     QEMU,
     RUNNING,
@@ -214,8 +214,8 @@ def test_a_link_that_is_cut_after_the_switch_tears_the_guest_and_the_attempt_end
     two.cut("migration")
     ended = moving.outcome(60.0)
     assert isinstance(ended, VmLost)
-    both = "on h1 it has one part of its memory, of a post-copy that failed, on h2 it has one part of its memory"
-    assert ended.error.startswith(f"VM vm1: is lost, neither half of its memory is of use: {both}")
+    source = "on h1 it has one part of its memory, of a post-copy that failed, on h2 it "  # which may not know yet
+    assert ended.error.startswith(f"VM vm1: is lost, neither half of its memory is of use: {source}")
     assert ended.error.endswith("Destroy it on h1 and h2, then start it on one of them")
     assert two.found() == Found(PAUSED, RUNNING, beats=False, qemus=(1, 1))
 

@@ -60,6 +60,14 @@ def test_a_guest_torn_on_its_source_may_be_whole_on_its_target() -> None:
     assert verdict(GuestState.TORN, GuestState.OFF).place is Place.NOWHERE
 
 
+def test_a_guest_that_has_moved_is_never_resumed_on_its_source() -> None:
+    assert verdict(GuestState.SENT, GuestState.ABSENT).resume_on_source
+    assert verdict(GuestState.SENT, GuestState.ABSENT, moved=True) == (Place.NOWHERE, False, False, False)
+    assert verdict(GuestState.SENT, GuestState.OFF) == (Place.NOWHERE, False, False, False)
+    stale = said(GuestState.SENT, GuestState.OFF, Ending(ITSELF, moved=True)).text
+    assert stale.endswith("Destroy it on h1, where its memory is stale, then start it on h2, if it is to run")
+
+
 def test_no_definition_from_which_it_could_start_twice_is_left_on_the_source() -> None:
     assert verdict(GuestState.OFF, GuestState.RUNNING).discard_on_source
     assert not verdict(GuestState.ABSENT, GuestState.RUNNING).discard_on_source

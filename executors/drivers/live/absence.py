@@ -34,7 +34,9 @@ def absence(
     where = f"on {here} it {source.value}, on {there} it {target.value}"
     because = f"{where}; {why}" if why else where
     torn = GuestState.TORN in (source, target)
-    if torn:
+    if source is GuestState.SENT:
+        remedy = f"Destroy it on {here}, where its memory is stale, then start it on {there}"
+    elif torn:
         remedy = f"Destroy it on {here} and {there}, then start it on one of them"
     elif (source, target) == (GuestState.ABSENT, GuestState.ABSENT):
         remedy = f"Neither host has its definition any more: define it on {here}, and start it"

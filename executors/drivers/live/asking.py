@@ -82,6 +82,17 @@ def _migrates(domain: "libvirt.virDomain") -> bool:
         return False  # it is off, and has no job
 
 
+def is_torn(domain: "libvirt.virDomain") -> bool:
+    """Return whether a domain's host says that its post-copy has failed."""
+    import libvirt
+
+    try:
+        state, reason = domain.state()
+    except libvirt.libvirtError:
+        return False  # the end of the migration's own call says more
+    return (state, reason) == _POSTCOPY_FAILED
+
+
 def state_of(state: int, reason: int, *, is_source: bool, under_way: bool) -> GuestState:
     """Return what libvirt's state of a domain, and its reason, say of a VM.
 

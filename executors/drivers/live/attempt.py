@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from slacktide.errors import DriverError
 from slacktide.executors import events
 from slacktide.executors.drivers.live.absence import absence
-from slacktide.executors.drivers.live.asking import Answers, ask_both, clear
+from slacktide.executors.drivers.live.asking import Answers, ask_both, clear, is_torn
 from slacktide.executors.drivers.live.calling import Call, statistics_at_target
 from slacktide.executors.drivers.live.checking import checked
 from slacktide.executors.drivers.live.convergence import Ladder
@@ -27,7 +27,7 @@ from slacktide.executors.drivers.live.peers import Peer
 from slacktide.executors.drivers.live.requests import asked
 from slacktide.executors.drivers.live.restarting import NotStartedError, Restart
 from slacktide.executors.drivers.live.stages import Stages
-from slacktide.executors.drivers.live.verdict import GuestState, Place
+from slacktide.executors.drivers.live.verdict import GuestState, Place, verdict
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.probes.probe import Probe
@@ -46,9 +46,10 @@ ASK_AGAIN_S: Final = 0.5
 CANCEL_S: Final = 15.0
 """How long libvirt's call may go on after it was told to stop; then the hypervisors are asked without waiting for it.
 A host whose link is cut holds it until its TCP connections give up."""
-TORN_S: Final = 30.0
-"""How long the target of a post-copy that has failed by its source's word is asked whether it has all memory after all;
-a target in the lab says so, or that it failed too, within three seconds."""
+TORN_S: Final = 10.0
+"""How long the target of a post-copy that has failed by its source's word is asked whether it has all memory after all.
+A target in the lab says so, or that it failed too, within three seconds.  One that waits for memory and has nothing to
+send says nothing for ever, and neither does libvirt's call end."""
 HEARD_S: Final = 0.5
 """How long to wait for word of what ended a guest: events may come after the answer that it is off."""
 PROBE_S: Final = 5.0
@@ -178,6 +179,8 @@ class Attempt:
     def _look_after(self, domain: "libvirt.virDomain", call: Call) -> None:
         """Return once libvirt's call has ended, or is not worth waiting for any more."""
         while not call.ended.wait(LOOK_S):
+            if self._ladder.switched and is_torn(domain):
+                return
             if self._cancelled is None:
                 self._copying.look(domain, self._around.now_s())
                 continue
@@ -195,8 +198,7 @@ class Attempt:
 
     def _settle(self, error: "libvirt.libvirtError | None", why: str | None) -> None:
         """Ask both hypervisors until it is clear where the VM is, leave one copy of it, and report."""
-        answers = self._cleared()
-        place = answers.verdict.place
+        answers, place = self._cleared()
         if place is Place.TARGET:
             self._finish()
         elif place is Place.SOURCE:
@@ -207,21 +209,21 @@ class Attempt:
         else:
             self._report_absence(answers, why)
 
-    def _cleared(self) -> Answers:
-        """Return what both hypervisors say once the VM is in one place, and nothing else is left of it."""
+    def _cleared(self) -> tuple[Answers, Place]:
+        """Return what both hypervisors say once the VM is in one place and nothing else is left of it, or is lost."""
         request, hypervisors = self.request, self._around.hypervisors
         torn_until_s: float | None = None
         while True:
             answers = ask_both(hypervisors, request.vm_id, request.source, request.target)
-            found = answers.verdict
+            found = verdict(answers.source, answers.target, moved=self._stages.ending.moved)
             if answers.source is GuestState.TORN:
                 torn_until_s = torn_until_s or time.monotonic() + TORN_S
-                if time.monotonic() > torn_until_s:
-                    return answers
+                if found.place is Place.MOVING and time.monotonic() > torn_until_s:
+                    return answers, Place.NOWHERE
             try:
                 if found.place is not Place.MOVING:
                     clear(hypervisors, found, request.vm_id, request.source, request.target)
-                    return answers
+                    return answers, found.place
                 if answers.source is GuestState.MIGRATING:
                     self._watch(hypervisors.connection(request.source))
             except DriverError:

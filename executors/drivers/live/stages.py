@@ -60,7 +60,7 @@ class Stages:
     @property
     def ending(self) -> Ending:
         """What was heard of the guest's end; a migration's own is none."""
-        return Ending(self._ended_by, self._resumed_s is not None)
+        return Ending(self._ended_by, self._resumed_s is not None or self.reached >= Stage.FORWARDING)
 
     @property
     def last_before_return(self) -> Stage:

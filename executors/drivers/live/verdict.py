@@ -51,8 +51,12 @@ class Verdict(NamedTuple):
 _GONE: Final = (GuestState.ABSENT, GuestState.OFF, GuestState.ENDED)
 
 
-def verdict(source: GuestState, target: GuestState) -> Verdict:
-    """Return where a VM is once its migration is over; ask again where that is still ``MOVING``."""
+def verdict(source: GuestState, target: GuestState, *, moved: bool = False) -> Verdict:
+    """Return where a VM is once its migration is over; ask again where that is still ``MOVING``.
+
+    ``moved``: its target was heard to resume it, so that what its source has is stale, and never resumed.  A target
+    where it is defined and off has resumed it, too: it is defined there last of all.
+    """
     if GuestState.MIGRATING in (source, target):
         return Verdict(Place.MOVING)
     if source is GuestState.RUNNING:
@@ -65,7 +69,9 @@ def verdict(source: GuestState, target: GuestState) -> Verdict:
         return Verdict(Place.NOWHERE)
     if GuestState.UNKNOWN in (source, target):
         return Verdict(Place.MOVING)
-    if source is GuestState.SENT and (target in _GONE or target is GuestState.INCOMING):
+    if source is GuestState.SENT and (moved or target in (GuestState.OFF, GuestState.ENDED)):
+        return Verdict(Place.NOWHERE)
+    if source is GuestState.SENT and target in (GuestState.ABSENT, GuestState.INCOMING):
         return Verdict(Place.SOURCE, discard_on_target=target is GuestState.INCOMING, resume_on_source=True)
     if source is GuestState.TORN or source in _GONE:
         return Verdict(Place.NOWHERE)
