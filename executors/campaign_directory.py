@@ -1,6 +1,10 @@
 """A campaign's directory: its journal, and whose it is."""
 
+import fcntl
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -104,6 +108,30 @@ def _make(directory: Path) -> None:
     except OSError as error:
         fact = f"cannot be made: {error.strerror or error}"
         raise OutputError(str(directory), fact, "Choose a folder that you may write to") from error
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Have a campaign's directory for this process alone; it is made if it is not there.
+
+    Raises
+    ------
+    ExecutionError
+        If another process has it.
+    OutputError
+        If it cannot be made.
+    """
+    _make(directory)
+    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            fact = "its campaign is being carried out by another process"
+            raise ExecutionError(str(directory), fact, "Wait for that one, or end it first") from error
+        yield
+    finally:
+        os.close(folder)
 
 
 def migrations_done(directory: Path) -> int | None:

@@ -134,3 +134,10 @@ def quantiles(values: pl.Series) -> Quantiles:
         return Quantiles(p50=None, p99=None, max=None)
     p50, p99, most = np.quantile(known, [0.5, 0.99, 1.0]).tolist()
     return Quantiles(p50=p50, p99=p99, max=most)
+
+
+def next_step(summary: CampaignSummary) -> str:
+    """Return what to do about hosts that were not patched; a revision cannot be run on real hosts."""
+    if summary.simulated:
+        return "plan the rest anew, with `slacktide revise` or on a fresh snapshot"
+    return "see why, import the fleet as it is now, and plan the rest"

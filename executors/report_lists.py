@@ -7,7 +7,7 @@ import polars as pl
 
 from slacktide.executors.link_use import LinkUse
 from slacktide.executors.readable import UNKNOWN, count, duration, gbit_s, milliseconds, percent
-from slacktide.executors.report_figures import differ_words
+from slacktide.executors.report_figures import differ_words, next_step
 from slacktide.executors.report_summary import OverLimits
 from slacktide.executors.report_view import CampaignReport, ReportView
 
@@ -160,7 +160,7 @@ def _failed_hosts(report: CampaignReport) -> Listing:
     )
     columns = (Column("reason"), Column("state"), *_numbers("hosts"), Column("for example"))
     note = _more(len(reasons), REASONS_SHOWN, "hosts.parquet")
-    note = f"{note} Next: plan the rest anew, with `slacktide revise` or on a fresh snapshot.".strip()
+    note = f"{note} Next: {next_step(report.summary)}.".strip()
     return Listing("hosts", "Hosts not patched", columns, rows, note, "Every planned host was patched.")
 
 

@@ -10,8 +10,9 @@ from slacktide.executors import events
 from slacktide.executors.agents import Agents
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.commands import Dispatch, Requests
-from slacktide.executors.drivers.protocol import Adoption, MigrationRequest, PatchRequest
+from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest, PatchRequest
 from slacktide.executors.events import Event, Stage
+from slacktide.ids import MigrationId
 
 
 def resolve(state: CampaignState, dispatch: Dispatch, agents: Agents, now: float, told: Collection[str]) -> list[Event]:
@@ -46,8 +47,13 @@ def resolve(state: CampaignState, dispatch: Dispatch, agents: Agents, now: float
 
 
 def untold(state: CampaignState, dispatch: Dispatch) -> dict[int, Requests]:
-    """Return requests to tell guests again that may not have been told."""
+    """Return requests that may not have been heard: guests to be told, and attempts to be stopped."""
     asked: dict[int, Requests] = {}
+    running = (state.stage >= Stage.INTENDED) & (state.stage < Stage.DONE)
+    for number in np.flatnonzero(running & (state.cancelled > 0) & (state.cancelled == state.attempts)).tolist():
+        name, attempt = MigrationId(state.program.migrations.ids[number]), int(state.attempts[number])
+        stop = CancelRequest(name, attempt, "it was to be stopped before the coordinator ended", state.end_s)
+        asked.setdefault(dispatch.agent_of_migration(number), Requests()).cancel.append(stop)
     for number in np.flatnonzero(state.stage == Stage.NOTIFIED).tolist():
         notice = dispatch.notice(number, float(state.times[number, Stage.NOTIFIED]))
         asked.setdefault(dispatch.agent_of_migration(number), Requests()).notify.append(notice)

@@ -16,6 +16,7 @@ from slacktide.errors import InputError, UsageError
 from slacktide.executors.agents import AgentPlace
 from slacktide.executors.campaign_directory import (
     JOURNAL_FILE,
+    alone_in,
     campaign_id,
     durability_of,
     migrations_done,
@@ -115,6 +116,20 @@ def run_campaign(
     options = options or RunOptions()
     refuse_unsound(snapshot, plan)
     refuse_other_campaign(plan, settings, directory)
+    with alone_in(directory):
+        return _carried_out(snapshot, plan, directory, settings, progress, resumed, options)
+
+
+def _carried_out(
+    snapshot: FleetSnapshot,
+    plan: Plan,
+    directory: Path,
+    settings: DriverSettings,
+    progress: Callable[[Progress], None] | None,
+    resumed: Callable[[int], None] | None,
+    options: RunOptions,
+) -> CampaignReport:
+    """Carry the plan out, its directory being this process's alone."""
     program = build_program(snapshot, plan)
     done = migrations_done(directory)
     if resumed is not None and done is not None:
@@ -134,8 +149,8 @@ def run_campaign(
         state = campaign.state()
     record = begin()
     execution = _execution_before(directory, record.campaign_id) or Execution(
-        simulated=live is None,
-        seed=seed,
+        simulated=isinstance(settings, SimulationSettings),
+        seed=settings.seed if isinstance(settings, SimulationSettings) else 0,
         wall_s=time.monotonic() - begun,
         ray=options.use_ray,
         agents=len(places),

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
-from slacktide.executors.report_figures import ended_words, overrun_words
+from slacktide.executors.report_figures import ended_words, next_step, overrun_words
 from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def not_patched_text(report: "CampaignReport") -> Text:
         text.append(f"  {row['subject']}  {row['state']}, {row['reason']}: {row['detail']}\n", style="default")
     if rows.height > HOSTS_NAMED:
         text.append(f"  {count(rows.height - HOSTS_NAMED)} more in troubles.parquet\n", style="default")
-    text.append("next: plan the rest anew, with `slacktide revise` or on a fresh snapshot", style="default")
+    text.append(f"next: {next_step(report.summary)}", style="default")
     return text
 
 

@@ -1,6 +1,8 @@
 """``slacktide run --driver libvirt``: what has to be known and checked before anything is moved."""
 
+import os
 import shlex
+import shutil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -40,10 +42,14 @@ def live_settings(
     """
     from slacktide.executors.connections_file import read_connections
     from slacktide.executors.drivers.live.settings import LiveSettings, ProbeSettings
+    from slacktide.executors.probes.namespaces import NAMESPACES
 
     port, namespace = probe
     if port is None and namespace is not None:
         raise UsageError("--probe-namespace", "names where to listen, but not at which port", "Give --probe-port too")
+    if namespace is not None and "RAY_ADDRESS" not in os.environ and not (NAMESPACES / namespace).exists():
+        there = ", ".join(sorted(path.name for path in NAMESPACES.glob("*"))) or "none"
+        raise UsageError(f"network namespace {namespace}", "is not there", f"Name one that is: {there}")
     return LiveSettings(
         addresses=read_connections(connections),
         patch_command=_words(patch_command),
@@ -63,6 +69,8 @@ def _words(command: str | None) -> tuple[str, ...]:
         raise UsageError("--patch-command", f"cannot be read: {error}", remedy) from error
     if not words:
         raise UsageError("--patch-command", "is empty", remedy)
+    if shutil.which(words[0]) is None:
+        raise UsageError("--patch-command", f"there is no program {words[0]} on this machine", remedy)
     return tuple(words)
 
 

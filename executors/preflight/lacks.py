@@ -77,7 +77,10 @@ def has_network(connection: "libvirt.virConnect", name: str) -> bool:
 
 
 def disks_lack(connection: "libvirt.virConnect", disks: "Iterable[ObservedDisk]") -> Iterator[str]:
-    """Yield why a host has no place for a disk that is copied there: libvirt makes files in active pools only."""
+    """Yield why a host has no place for a disk that is copied there.
+
+    libvirt makes files in active pools only, and writes over one that is there.
+    """
     import libvirt
 
     for disk in disks:
@@ -85,7 +88,9 @@ def disks_lack(connection: "libvirt.virConnect", disks: "Iterable[ObservedDisk]"
         if not disk.copied_mib or not path.is_absolute():
             continue
         try:
+            _refresh_pools_of(connection, path.parent)
             connection.storageVolLookupByPath(disk.source)
+            yield f"{disk.target} ({disk.source}): a file of this name is there already, and would be overwritten"
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
                 if _cannot_tell(connection, error):
@@ -93,6 +98,14 @@ def disks_lack(connection: "libvirt.virConnect", disks: "Iterable[ObservedDisk]"
                 raise
             if why := _pool_lacks(connection, disk, path):
                 yield f"{disk.target} ({disk.source}): {why}"
+
+
+def _refresh_pools_of(connection: "libvirt.virConnect", folder: PurePosixPath) -> None:
+    """Have a host look again at what is in the pools of a folder: it knows no file that came without it."""
+    for pool in connection.listAllStoragePools():
+        path = ET.fromstring(pool.XMLDesc()).findtext("target/path")
+        if path is not None and PurePosixPath(path) == folder and pool.isActive():
+            pool.refresh()
 
 
 def _pool_lacks(connection: "libvirt.virConnect", disk: "ObservedDisk", path: PurePosixPath) -> str:

@@ -97,6 +97,7 @@ def run(
     from slacktide.executors.drivers.settings import Failures
     from slacktide.executors.report import PAGE_FILE
     from slacktide.executors.run import RunOptions, finished_report, simulation
+    from slacktide.planner.belonging import refuse_another_snapshot
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
     check_campaign(directory, JOURNAL_FILE)
@@ -105,6 +106,7 @@ def run(
     if plan.hosts.is_empty() and not plan.deferred.is_empty():
         fact = f"patches no host: all {plan.deferred.height:,} due hosts are deferred"
         raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
+    refuse_another_snapshot(snapshot, plan)
     options = RunOptions(agents=agents, use_ray=ray, plan_path=plan_path.resolve(), fleet_path=path.resolve())
     wrong = Failures(
         migrations_per_mille=failures,

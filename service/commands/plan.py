@@ -97,6 +97,7 @@ def plan(
         from slacktide.datasets.files import read_snapshot
 
         snapshot = read_snapshot(path)
+    asked = asked if policy is not None else fitted_preset(asked, snapshot)
 
     with remembered_interrupts() as interruption:
         try:
@@ -210,6 +211,18 @@ def terms(preset: PresetName | None, path: Path | None) -> "Policy":
     if preset is not None:
         raise UsageError("--preset and --policy", "contradict each other", "Give one of them")
     return read_policy(path)
+
+
+def fitted_preset(preset: "Policy", snapshot: "FleetSnapshot") -> "Policy":
+    """Return a preset without limits for kinds of failure domains that the fleet does not have, and say which.
+
+    A preset is for any fleet; a policy of the operator's own is taken at its word.
+    """
+    there = {"fleet", *snapshot.domains["kind"].unique().to_list()}
+    if missing := sorted(preset.max_out.keys() - there):
+        tell(f"no domains of kind {', '.join(missing)} in the fleet: the preset's limits for these do not count")
+    limits = {kind: limit for kind, limit in preset.max_out.items() if kind in there}
+    return preset if not missing else preset.model_copy(update={"max_out": limits})
 
 
 def _stop(time_limit: float | None, iterations: int | None) -> "Stop | None":

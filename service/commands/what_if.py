@@ -9,7 +9,7 @@ from cyclopts.validators import Number
 
 from slacktide.errors import UsageError
 from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed, Whole, duration_s
-from slacktide.service.commands.plan import terms
+from slacktide.service.commands.plan import fitted_preset, terms
 from slacktide.service.commands.policy import PresetName
 from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.destinations import check_directory, refuse_to_replace
@@ -36,7 +36,8 @@ def read_case(path: Path, preset: PresetName | None, policy: Path | None) -> "Ca
         from slacktide.datasets.files import read_snapshot
         from slacktide.service.what_if_run import case_of
 
-        return case_of(read_snapshot(path), chosen)
+        snapshot = read_snapshot(path)
+        return case_of(snapshot, chosen if policy is not None else fitted_preset(chosen, snapshot))
 
 
 def asked(

@@ -13,8 +13,8 @@ from slacktide.executors import events
 from slacktide.executors.connections_file import HostAddress
 from slacktide.executors.drivers.live.driver import LiveDriver
 from slacktide.executors.drivers.live.settings import LiveSettings, ProbeSettings
-from slacktide.executors.drivers.protocol import MigrationRequest, PatchRequest
-from slacktide.executors.events import Event
+from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest, PatchRequest
+from slacktide.executors.events import Event, Stage
 from slacktide.ids import HostId, MigrationId, VmId
 from slacktide.lab import requirements
 from slacktide.lab.guests import Guest, connect, disk_of, guests_on
@@ -32,8 +32,9 @@ pytestmark = [
     ),
 ]
 QUIET, WITH_DISK, BUSY = Guest(1), Guest(3, disk_mib=24), Guest(5, 88, 64, dirty_mib_s=60.0)
-TRANSIENT, RESTARTED = Guest(7), Guest(9)
+TRANSIENT, RESTARTED, OTHER_DISK, OTHER_ONE = Guest(7), Guest(9), Guest(11, disk_mib=4), Guest(13)
 GUESTS = [QUIET, Guest(2), WITH_DISK, Guest(4), BUSY, Guest(6), TRANSIENT, Guest(8), RESTARTED]
+GUESTS += [Guest(10), OTHER_DISK, Guest(12), OTHER_ONE]
 """Those with odd numbers begin on the first host."""
 PATIENCE_S = 120.0
 
@@ -48,30 +49,36 @@ def lab() -> Iterator[Lab]:
         down(name)
 
 
-def carried_out(
-    lab: Lab,
-    guest: Guest,
-    strategy: str = "precopy",
-    *,
-    strategies: tuple = ("precopy",),
-    reached_by: str | None = None,
-) -> list[Event]:
-    """Return what a driver reports of one migration from the first host to the second."""
-    request = MigrationRequest(
+def request_for(guest: Guest, strategy: str = "precopy") -> MigrationRequest:
+    return MigrationRequest(
         MigrationId("m1"), 1, VmId(guest.name), HostId("h1"), HostId("h2"), strategy,
         predicted_blackout_ms=60.0, predicted_transfer_mib=64.0, at_s=0.0,
         bandwidth_mbit_s=400, blackout_limit_ms=500, predicted_brownout_s=3.0,
     )  # fmt: skip
+
+
+def driver_of(lab: Lab, *, strategies: tuple = ("precopy",), reached_by: str | None = None) -> LiveDriver:
     addresses = {HostId(host.name): HostAddress(host.uri, reached_by) for host in lab.hosts}
     settings = LiveSettings(addresses=addresses, patch_command=("true",), probe=ProbeSettings(namespace=lab.control))
-    driver = LiveDriver(settings, MigrationRules(strategies=strategies, restart_s=20), datetime.now(UTC), SystemClock())
-    driver.migrate([request])
+    return LiveDriver(settings, MigrationRules(strategies=strategies, restart_s=20), datetime.now(UTC), SystemClock())
+
+
+def outcome_of(driver: LiveDriver) -> list[Event]:
+    """Return what a driver reports, until one attempt has ended."""
     found: list[Event] = []
     until_s = time.monotonic() + PATIENCE_S
     while not any(isinstance(event, events.MigrationDone | events.MigrationFailed | events.VmLost) for event in found):
         assert time.monotonic() < until_s, found
         time.sleep(0.05)
         found += driver.poll(0.0)
+    return found
+
+
+def carried_out(lab: Lab, guest: Guest, strategy: str = "precopy", **terms) -> list[Event]:
+    """Return what a driver reports of one migration from the first host to the second."""
+    driver = driver_of(lab, **terms)
+    driver.migrate([request_for(guest, strategy)])
+    found = outcome_of(driver)
     driver.close()
     return found
 
@@ -113,9 +120,22 @@ def test_a_disk_that_only_the_source_has_is_copied_along(lab: Lab) -> None:
     done = found[-1]
     assert isinstance(done, events.MigrationDone), done
     assert disk_of(target, WITH_DISK.name).read_bytes() == before
+    assert not disk_of(source, WITH_DISK.name).exists(), "what was copied is gone from the source"
     assert done.transfer_mib is not None
     assert done.transfer_mib > WITH_DISK.disk_mib + WITH_DISK.working_set_mib
     assert verify(lab, [WITH_DISK]) == {WITH_DISK.name: 0}
+
+
+def test_a_disk_is_never_copied_over_a_file_that_is_there(lab: Lab) -> None:
+    source, target = lab.hosts
+    there = disk_of(target, OTHER_DISK.name)
+    there.write_bytes(b"somebody else's")
+    found = carried_out(lab, OTHER_DISK)
+    assert kinds(found) == ["migration-failed"]
+    assert "would be overwritten" in str(found[0])
+    assert there.read_bytes() == b"somebody else's"
+    assert OTHER_DISK.name in guests_on(source)
+    there.unlink()
 
 
 def test_a_guest_that_dirties_too_fast_moves_first_and_its_memory_follows(lab: Lab) -> None:
@@ -173,3 +193,29 @@ def test_a_host_with_a_guest_that_the_plan_does_not_know_is_not_patched(lab: Lab
     assert "vm2" in failed.reason
     assert "which the plan does not know of" in failed.reason
     assert not touched.exists()
+
+
+def test_a_restart_that_is_cancelled_leaves_the_guest_running_on_its_source(lab: Lab) -> None:
+    driver = driver_of(lab)
+    driver.migrate([request_for(OTHER_ONE, "restart")])
+    while not any(event.type == "brownout-started" for event in driver.poll(0.0)):
+        time.sleep(0.01)
+    driver.cancel([CancelRequest(MigrationId("m1"), 1, "enough", 0.0)])
+    failed = outcome_of(driver)[-1]
+    driver.close()
+    assert isinstance(failed, events.MigrationFailed), failed
+    assert OTHER_ONE.name in guests_on(lab.hosts[0])
+    assert OTHER_ONE.name not in guests_on(lab.hosts[1])
+
+
+def test_an_outcome_that_nobody_heard_counts_as_under_way_and_is_told_again(lab: Lab) -> None:
+    request = request_for(OTHER_DISK)
+    driver = driver_of(lab)
+    driver.adopt(Adoption(((request, Stage.INTENDED),), ()))
+    time.sleep(2.0)
+    assert driver.locate([request])[0].migration_id == "m1", "its outcome is known to the driver alone"
+    assert isinstance(outcome_of(driver)[-1], events.MigrationFailed)
+    assert driver.locate([request])[0].migration_id is None
+    driver.migrate([request])
+    assert isinstance(outcome_of(driver)[-1], events.MigrationFailed), "the same attempt again is the same outcome"
+    driver.close()

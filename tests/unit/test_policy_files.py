@@ -1,12 +1,16 @@
 """Policies as files."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
+from small_fleet import small_fleet
 
 from slacktide.errors import InputError, OutputError, UsageError
 from slacktide.planner.policy import PRESETS, Policy
 from slacktide.planner.policy_files import policy_digest, read_policy, write_policy
+from slacktide.service.commands.plan import fitted_preset
 
 
 @pytest.fixture
@@ -184,3 +188,13 @@ def test_the_digest_is_that_of_the_meaning() -> None:
     assert policy_digest(one) == policy_digest(other)
     assert policy_digest(one) != policy_digest(Policy(max_out={"fleet": 2, "rack": 2}))
     assert len(policy_digest(one)) == 64
+
+
+def test_a_preset_has_no_limits_for_domains_that_a_fleet_lacks(capsys) -> None:
+    fleet = small_fleet()
+    assert set(fitted_preset(PRESETS["urgent"], fleet).max_out) == {"fleet", "rack"}
+    assert "no domains of kind power in the fleet" in capsys.readouterr().err
+    power = pl.DataFrame({"host_id": fleet.hosts["host_id"], "kind": "power", "domain_id": "feed-1"})
+    whole = replace(fleet, domains=pl.concat([fleet.domains, power]))
+    assert fitted_preset(PRESETS["urgent"], whole) is PRESETS["urgent"]
+    assert not capsys.readouterr().err

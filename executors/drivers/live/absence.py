@@ -52,6 +52,9 @@ def absence(
         return Absence(False, f"VM {request.vm_id}: the guest {ending.ended_by} during its migration: {where}")
     elif torn:
         fact = f"is lost, neither half of its memory is of use: {because}"
+    elif source is GuestState.ABSENT and target is GuestState.ABSENT:
+        fact = f"is neither on {here} nor on {there}: {because}"
+        remedy = f"Look for it on other hosts first; only where it is on none, define it on {here} and start it"
     else:
         fact = f"runs nowhere any more: {because}"
     return Absence(True, f"VM {request.vm_id}: {fact}. {remedy}")

@@ -19,6 +19,7 @@ from slacktide.executors.drivers.live.asking import Answers, ask_both, clear, is
 from slacktide.executors.drivers.live.calling import Call, statistics_at_target
 from slacktide.executors.drivers.live.checking import checked
 from slacktide.executors.drivers.live.convergence import Ladder
+from slacktide.executors.drivers.live.copied_disks import discard_files
 from slacktide.executors.drivers.live.copying import BYTES_PER_MIB, Copying
 from slacktide.executors.drivers.live.errors import lasting
 from slacktide.executors.drivers.live.hypervisors import Heard, Hypervisors
@@ -93,7 +94,10 @@ class Attempt:
         )
         self._cancelled: str | None = None
         self._cancelled_at = 0.0
-        self._ended = threading.Event()
+        self._copied: list[str] = []
+        """Files of disks that are copied along."""
+        self.outcome: Event | None = None
+        """How it ended; None: it has not."""
 
     def begin(self) -> None:
         """Begin it."""
@@ -113,11 +117,6 @@ class Attempt:
                 self._settle(None, f"Slacktide failed, please report it: {error!r}")
 
         threading.Thread(target=guarded, name=f"migration {self.request.migration_id}", daemon=True).start()
-
-    @property
-    def over(self) -> bool:
-        """Whether its outcome has been reported."""
-        return self._ended.is_set()
 
     def hear(self, heard: Heard) -> None:
         """Take note of what a hypervisor told of this VM."""
@@ -167,10 +166,11 @@ class Attempt:
         if live:
             self._migrate(domain, guest, peer)
         else:
-            self._finish()
+            self._settle(None, None)
 
     def _migrate(self, domain: "libvirt.virDomain", guest: "GuestFacts", peer: Peer) -> None:
         request = self.request
+        self._copied = [disk.source for disk in guest.disks if disk.copied_mib]
         wanted = asked(request, guest, self._ladder, self._copying.pace, encrypted=peer.encrypted)
         call = Call(domain, peer.uri, wanted)
         self._look_after(domain, call)
@@ -266,11 +266,12 @@ class Attempt:
         )
 
     def _finish(self) -> None:
-        """Report a VM that runs on its target and nowhere else."""
+        """Report a VM that runs on its target and nowhere else, and delete what was copied there from its source."""
         request, probe, stages = self.request, self._around.probe, self._stages
         statistics = stages.statistics
         if not statistics and stages.off_s is None:
             statistics = statistics_at_target(self._around.hypervisors, request)
+        discard_files(self._around.hypervisors, request.source, self._copied)
         late_ms = stages.finish(statistics, self._around.now_s())
         seen = None
         if probe is not None:
@@ -293,5 +294,5 @@ class Attempt:
     def _end(self, outcome: Event) -> None:
         if self._around.probe is not None:
             self._around.probe.leave(self.request.vm_id)
+        self.outcome = outcome
         self._around.report(outcome)
-        self._ended.set()

@@ -42,6 +42,8 @@ class LiveDriver:
         self._attempts: dict[MigrationId, Attempt] = {}
         """The newest of each migration."""
         self._by_vm: dict[str, Attempt] = {}
+        self._told: set[tuple[str, int]] = set()
+        """Attempts whose outcome was told; until then they count as under way."""
         self._patches: dict[HostId, Patching] = {}
         self._hypervisors = Hypervisors(settings.addresses, self._now_s, self._hear)
         probe = settings.probe
@@ -85,6 +87,7 @@ class LiveDriver:
         """Return an attempt at a request that is new; None: it is known."""
         before = self._attempts.get(request.migration_id)
         if before is not None and before.request.attempt >= request.attempt:
+            self._tell_again(before)
             return None
         attempt = Attempt(request, self._around)
         self._attempts[request.migration_id] = self._by_vm[request.vm_id] = attempt
@@ -96,6 +99,12 @@ class LiveDriver:
             attempt = self._attempts.get(request.migration_id)
             if attempt is not None and attempt.request.attempt == request.attempt:
                 attempt.cancel(request.reason)
+                self._tell_again(attempt)
+
+    def _tell_again(self, attempt: Attempt) -> None:
+        """Repeat the outcome of an attempt that is over, to one who does not know of it."""
+        if attempt.outcome is not None:
+            self._news.put(attempt.outcome)
 
     def patch(self, requests: Sequence[PatchRequest]) -> None:
         """Begin to patch hosts."""
@@ -117,7 +126,10 @@ class LiveDriver:
         found: list[Event] = []
         while True:
             try:
-                found.append(self._news.get_nowait())
+                event = self._news.get_nowait()
+                found.append(event)
+                if isinstance(event, events.MigrationDone | events.MigrationFailed | events.VmLost):
+                    self._told.add((event.migration_id, event.attempt))
             except queue.Empty:
                 return sorted(found, key=lambda event: event.at_s)
 
@@ -146,7 +158,7 @@ class LiveDriver:
     def _location(self, request: MigrationRequest) -> VmLocation:
         found = ask_both(self._hypervisors, request.vm_id, request.source, request.target).verdict
         attempt = self._attempts.get(request.migration_id)
-        watched = attempt is not None and not attempt.over
+        watched = attempt is not None and (request.migration_id, attempt.request.attempt) not in self._told
         under_way = request.migration_id if watched or found.place not in (Place.SOURCE, Place.TARGET) else None
         return VmLocation(request.vm_id, request.target if found.place is Place.TARGET else request.source, under_way)
 

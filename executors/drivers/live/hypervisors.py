@@ -70,6 +70,29 @@ class Hypervisors:
             self._open[host] = opened
             return opened
 
+    def renew(self, host: HostId) -> None:
+        """Connect to a host anew and have its daemon answer: a connection of before may not know yet that it is lost.
+
+        Raises
+        ------
+        DriverError
+            If it does not answer.
+        """
+        import libvirt
+
+        with self._lock:
+            before = self._open.pop(host, None)
+        try:
+            if before is not None:
+                before.close()
+        except libvirt.libvirtError:
+            pass  # it was lost
+        try:
+            self.connection(host).getInfo()
+        except libvirt.libvirtError as error:
+            fact = f"does not answer: {error.get_error_message()}"
+            raise DriverError(f"host {host}", fact, "Look at its libvirtd", retryable=True) from error
+
     def _connected(self, host: HostId) -> "libvirt.virConnect":
         import libvirt
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from slacktide.errors import DriverError
 from slacktide.executors import events
 from slacktide.executors.drivers.live.errors import words
 from slacktide.executors.drivers.live.hypervisors import Hypervisors
+from slacktide.executors.drivers.live.running_commands import running_note, still_runs, write_note
 from slacktide.executors.drivers.protocol import PatchRequest
 from slacktide.executors.events import Event
 
@@ -50,8 +52,14 @@ class Patching:
         threading.Thread(target=self._run_again, name=f"patch {self.request.host_id}", daemon=True).start()
 
     def _run_again(self) -> None:
+        self._wait_for_command()
         self._wait_for_host()
         self._run()
+
+    def _wait_for_command(self) -> None:
+        """Return once no command of before runs for this host."""
+        while still_runs(running_note(self.request.host_id)):
+            time.sleep(ASK_AGAIN_S)
 
     def begin(self) -> None:
         """Begin it."""
@@ -60,31 +68,46 @@ class Patching:
 
     def _run(self) -> None:
         host = self.request.host_id
+        self._wait_for_command()
         refused = self._obstacle()
         if refused is not None:
             self._fail(f"it was not touched: {refused}")
             return
         environment = os.environ | {"SLACKTIDE_HOST": host, "SLACKTIDE_PATCH_LEVEL": self.request.patch_level}
         try:
-            done = subprocess.run(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                env=environment,
-                check=False,
-            )
+            code, said = self._carry_out(environment)
         except OSError as error:
             self._fail(f"{self._command[0]} cannot be run: {error.strerror or error}")
             return
-        if done.returncode != 0:
-            said = " ".join((done.stderr or done.stdout).split())[-WORDS:] or "nothing"
-            self._fail(f"{self._command[0]} ended with {done.returncode} and said: {said}")
+        if code != 0:
+            self._fail(f"{self._command[0]} ended with {code} and said: {said}")
             return
         self._wait_for_host()
         self.returned = True
         self._report(events.HostReturned(self._now_s(), host))
+
+    def _carry_out(self, environment: dict[str, str]) -> tuple[int, str]:
+        """Run the command to its end; return its exit code and its last words.
+
+        It is in a session of its own and writes to a file, so that neither Ctrl-C nor this process's end stops it in
+        the middle of a patch.  It is written down, so that who comes after waits for it.
+        """
+        with tempfile.TemporaryFile() as output:
+            running = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                start_new_session=True,
+            )
+            note = running_note(self.request.host_id)
+            write_note(note, running.pid)
+            code = running.wait()
+            note.unlink(missing_ok=True)
+            output.seek(max(0, output.tell() - 4 * WORDS))
+            words_said = output.read().decode("utf-8", errors="replace").split()
+        return code, " ".join(words_said)[-WORDS:] or "nothing"
 
     def _obstacle(self) -> str | None:
         """Return why the host must not be patched now, None: nothing runs on it.
@@ -114,7 +137,7 @@ class Patching:
         """Return once the host's libvirtd answers; that it takes too long is the coordinator's to say."""
         while True:
             try:
-                self._hypervisors.connection(self.request.host_id)
+                self._hypervisors.renew(self.request.host_id)
             except DriverError:
                 time.sleep(ASK_AGAIN_S)
             else:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from slacktide.errors import DriverError
-from slacktide.executors.drivers.live.asking import Answers
+from slacktide.executors.drivers.live.asking import Answers, ask, ask_both
 from slacktide.executors.drivers.live.errors import lasting, words
 from slacktide.executors.drivers.live.peers import Peer
 from slacktide.executors.drivers.live.verdict import GuestState
@@ -57,12 +57,24 @@ class Restart:
         NotStartedError
             If it runs nowhere.
         """
-        import libvirt
-
         self._refuse(guest)
         self._shut_down(domain)
         off = time.monotonic()
         self._reach(Stage.BLACKOUT)
+        if self._cancelled():
+            self._start(self._request.source)
+            raise self._error("was started again on its source: its restart was cancelled", "Plan it anew")
+        trouble = self._move(domain, peer)
+        if self._bring_up(trouble is not None) == self._request.source:
+            said = "libvirt says that it did" if trouble is None else words(trouble)
+            fact = f"was started again on its source, for its definition does not move: {said}"
+            raise self._error(fact, "Look at both libvirtd", retryable=trouble is None or not lasting(trouble))
+        return time.monotonic() - off
+
+    def _move(self, domain: "libvirt.virDomain", peer: Peer) -> "libvirt.libvirtError | None":
+        """Move the definition; return what went wrong, which does not say where it is."""
+        import libvirt
+
         flags = (
             libvirt.VIR_MIGRATE_PEER2PEER
             | libvirt.VIR_MIGRATE_OFFLINE
@@ -72,11 +84,28 @@ class Restart:
         try:
             domain.migrateToURI3(peer.uri, {}, flags)
         except libvirt.libvirtError as error:
-            self._start(self._request.source)
-            fact = f"its definition does not move, and it was started again on its source: {words(error)}"
-            raise self._error(fact, "Look at both libvirtd", retryable=not lasting(error)) from error
-        self._start(self._request.target)
-        return time.monotonic() - off
+            return error
+        return None
+
+    def _bring_up(self, failed: bool) -> HostId:
+        """Start the VM where its definition is, asking until both hosts have answered; return where that is.
+
+        Defined on both, it is started on the source if its move failed, else on the target.
+        """
+        request = self._request
+        while True:
+            here, there = ask_both(self._hypervisors, request.vm_id, request.source, request.target)
+            if GuestState.RUNNING in (here, there):
+                return request.source if here is GuestState.RUNNING else request.target
+            if GuestState.UNKNOWN not in (here, there):
+                places = [(request.target, there), (request.source, here)]
+                defined = [host for host, state in (places[::-1] if failed else places) if state is GuestState.OFF]
+                if not defined:
+                    fact = f"is defined neither on {request.source} nor on {request.target} after its shutdown"
+                    raise NotStartedError(f"VM {request.vm_id}", fact, "Look for its definition, and start it")
+                if self._started(defined[0]):
+                    return defined[0]
+            time.sleep(LOOK_S)
 
     def _refuse(self, guest: "GuestFacts") -> None:
         if not guest.persistent:
@@ -86,20 +115,30 @@ class Restart:
             raise self._error(fact, "Let it move live, or bring its disks to storage that both hosts see")
 
     def _shut_down(self, domain: "libvirt.virDomain") -> None:
-        """Ask the guest to shut down, and wait for it as long as a restart may take."""
+        """Ask the guest to shut down, and wait twice as long as a restart may take.
+
+        What was asked cannot be taken back: who leaves before the guest has made up its mind leaves it off, perhaps.
+        """
         import libvirt
 
-        until = time.monotonic() + self._restart_s
+        until = time.monotonic() + 2 * self._restart_s
         self._reach(Stage.BROWNOUT)
         try:
             domain.shutdown()
-            while domain.isActive():
-                if time.monotonic() > until or self._cancelled():
-                    fact = f"has not shut down {self._restart_s:.0f} s after it was asked to, and runs on"
-                    raise self._error(fact, "Look why its system does not heed the power button")
-                time.sleep(LOOK_S)
         except libvirt.libvirtError as error:
             raise self._error(f"cannot be shut down: {words(error)}", "Look at its libvirtd") from error
+        while self._is_up():
+            if time.monotonic() > until:
+                fact = f"has not shut down {2 * self._restart_s:.0f} s after it was asked to, and runs on"
+                raise self._error(
+                    fact, "Look why its system does not heed the power button; if it still does, start it"
+                )
+            time.sleep(LOOK_S)
+
+    def _is_up(self) -> bool:
+        """Return whether the VM runs on its source; one that cannot be asked counts as running."""
+        state = ask(self._hypervisors, self._request.vm_id, self._request.source, is_source=True).state
+        return state not in (GuestState.OFF, GuestState.ABSENT, GuestState.ENDED)
 
     def take_up(self, answers: Answers) -> None:
         """Start a VM that an earlier agent left off, where its definition is.
@@ -124,14 +163,32 @@ class Restart:
         NotStartedError
             If that does not start it.
         """
+        while not self._started(host):
+            time.sleep(LOOK_S)
+
+    def _started(self, host: HostId) -> bool:
+        """Start the VM on a host; return False if the host does not answer.
+
+        Raises
+        ------
+        NotStartedError
+            If the host answers that it does not start.
+        """
         import libvirt
 
         try:
-            self._hypervisors.connection(host).lookupByName(self._request.vm_id).create()
+            connection = self._hypervisors.connection(host)
+        except DriverError:
+            return False
+        try:
+            connection.lookupByName(self._request.vm_id).create()
         except libvirt.libvirtError as error:
+            if not connection.isAlive():
+                return False
             fact = f"is off on {host}, where it does not start: {words(error)}"
             remedy = f"Start it there: `virsh start {self._request.vm_id}`"
             raise NotStartedError(f"VM {self._request.vm_id}", fact, remedy) from error
+        return True
 
     def _error(self, fact: str, remedy: str, *, retryable: bool = False) -> DriverError:
         return DriverError(f"VM {self._request.vm_id}", fact, remedy, retryable=retryable)

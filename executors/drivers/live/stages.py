@@ -124,5 +124,5 @@ class Stages:
             blackout_ms = self.off_s * 1000
         late = self.reached >= Stage.FORWARDING
         self._forward(self._resumed_s or now_s, blackout_ms)
-        self.reach(Stage.SOURCE_DELETED, max(self._stopped_s or now_s, self._resumed_s or 0.0))
+        self.reach(Stage.SOURCE_DELETED, max(self._stopped_s or now_s, self._resumed_s or now_s))
         return blackout_ms if late else None
