@@ -19,6 +19,8 @@ from slacktide.executors.report_summary import (
 from slacktide.planner.plan import Plan
 from slacktide.units import hours
 
+WAITED_S: Final = 60
+"""How long after the last return a campaign ends before that is told: below it, the end is only written down later."""
 OVERRUN_S: Final = 300
 """By which a patch takes longer than planned before it is told: as long as a revision waits for a host that is late.
 
@@ -49,8 +51,9 @@ def makespan(plan: Plan, hosts: pl.DataFrame) -> Makespan:
 
 def ended_words(summary: CampaignSummary) -> str:
     """Return when the campaign ended, where it waited longer than for the last return; else nothing."""
-    ended, returned = duration(summary.end_s), duration(summary.makespan.measured_s)
-    return f"the campaign ended after {ended}" if summary.finished and ended != returned else ""
+    ended = duration(summary.end_s)
+    waited_s = summary.end_s - (summary.makespan.measured_s or 0.0)
+    return f"the campaign ended after {ended}" if summary.finished and waited_s > WAITED_S else ""
 
 
 def overruns(hosts: pl.DataFrame) -> Overruns | None:
