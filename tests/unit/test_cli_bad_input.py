@@ -178,7 +178,7 @@ def test_a_policy_that_is_not_there(capsys, fleet, tmp_path):
 def test_a_plan_of_another_fleet_is_refused(capsys, plan, tmp_path):
     write_snapshot(small_fleet(vms={"v1": {"notice_s": 61}}), tmp_path / "other")
     error = ends_with(capsys, 1, "run", tmp_path / "other", plan, "--no-ray")
-    assert "was made for another fleet snapshot" in error
+    assert "was made for another snapshot" in error
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["other", "plan"]
 
 
