@@ -25,7 +25,7 @@ from slacktide.executors.campaign_directory import (
 )
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Progress
-from slacktide.executors.drivers.live.settings import LiveSettings
+from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.making import DriverSettings
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
 from slacktide.executors.journal import CampaignRecord
@@ -85,7 +85,7 @@ def run_campaign(
     *,
     seed: int = 0,
     failures: Failures | None = None,
-    live: LiveSettings | None = None,
+    live: LibvirtSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
     resumed: Callable[[int], None] | None = None,
     options: RunOptions | None = None,
@@ -217,7 +217,7 @@ def refuse_unsound(snapshot: FleetSnapshot, plan: Plan) -> None:
 def _places(program: Program, settings: DriverSettings, options: RunOptions) -> list[AgentPlace]:
     """Return the agents of a campaign: of real hosts each has its own, unless it is said how many there are."""
     hosts = program.hosts.ids
-    if isinstance(settings, LiveSettings) and options.use_ray and options.agents is None:
+    if isinstance(settings, LibvirtSettings) and options.use_ray and options.agents is None:
         return [AgentPlace(host, HostId(host)) for host in hosts]
     most = len(os.sched_getaffinity(0)) if isinstance(settings, SimulationSettings) else 1
     agents = options.agents or min(most, ceil(len(hosts) / HOSTS_PER_AGENT))
@@ -236,7 +236,7 @@ def _campaign(
     use_ray: bool,
 ) -> Iterator[_Campaign]:
     """Have a campaign that can be stepped, on Ray or within this process; ``begin`` is called once all is there."""
-    approves = settings.approve_as if isinstance(settings, LiveSettings) else SIMULATION_APPROVES
+    approves = settings.approve_as if isinstance(settings, LibvirtSettings) else SIMULATION_APPROVES
     rules, durability, journal = Rules(approve_as=approves), durability_of(settings), directory / JOURNAL_FILE
     if not use_ray:
         begin()

@@ -8,8 +8,8 @@ from typing import Any
 from slacktide.clock import SystemClock
 from slacktide.executors import events
 from slacktide.executors.connections_file import HostAddress
-from slacktide.executors.drivers.live.driver import LiveDriver
-from slacktide.executors.drivers.live.settings import LiveSettings
+from slacktide.executors.drivers.libvirt.driver import LibvirtDriver
+from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest
 from slacktide.executors.events import Event, Stage
 from slacktide.lab.layout import Lab
@@ -27,7 +27,7 @@ class Moving:
     def __init__(self, lab: Lab, rules: MigrationRules, strategy: str, **changes: Any) -> None:
         self.events: list[Event] = []
         addresses = {host.name: HostAddress(host.uri) for host in lab.hosts}
-        self._settings = LiveSettings(addresses=addresses, patch_command=("true",))
+        self._settings = LibvirtSettings(addresses=addresses, patch_command=("true",))
         self._rules = rules
         self._origin = datetime.now(UTC)
         self._fault_s: float | None = None
@@ -36,8 +36,8 @@ class Moving:
         asked = MigrationRequest("m1", 1, "vm1", source, target, strategy, 160, 400, 4.0, 200.0, 80.0, 0.0)
         self.request = asked._replace(**changes)
 
-    def _new(self) -> LiveDriver:
-        return LiveDriver(self._settings, self._rules, self._origin, SystemClock())
+    def _new(self) -> LibvirtDriver:
+        return LibvirtDriver(self._settings, self._rules, self._origin, SystemClock())
 
     def begin(self) -> None:
         """Ask for it."""

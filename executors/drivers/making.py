@@ -5,22 +5,22 @@ from datetime import datetime
 
 from slacktide.clock import Clock, SystemClock, VirtualClock
 from slacktide.executors.coordinator import QuietUntil
-from slacktide.executors.drivers.live.settings import LiveSettings
+from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.protocol import Driver
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
 from slacktide.planner.policy import MigrationRules
 
-DriverSettings = SimulationSettings | LiveSettings
+DriverSettings = SimulationSettings | LibvirtSettings
 
 
 def make_driver(settings: DriverSettings, rules: MigrationRules, origin: datetime) -> Driver:
     """Return a driver of its own for one agent."""
     if isinstance(settings, SimulationSettings):
         return SimulatedDriver(settings, rules)
-    from slacktide.executors.drivers.live.driver import LiveDriver  # needs libvirt's binding
+    from slacktide.executors.drivers.libvirt.driver import LibvirtDriver  # needs libvirt's binding
 
-    return LiveDriver(settings, rules, origin, SystemClock())
+    return LibvirtDriver(settings, rules, origin, SystemClock())
 
 
 def clock_for(settings: DriverSettings, origin: datetime) -> Clock:

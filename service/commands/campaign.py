@@ -13,13 +13,13 @@ from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.destinations import check_campaign
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import held_interrupts
-from slacktide.service.live_run import live_settings, preflight_or_refuse, refuse_simulation
+from slacktide.service.libvirt_run import libvirt_settings, preflight_or_refuse, refuse_simulation
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
     from slacktide.executors.coordinator import Progress
-    from slacktide.executors.drivers.live.settings import LiveSettings
+    from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
     from slacktide.executors.drivers.settings import Failures
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
@@ -119,7 +119,7 @@ def run(
     if driver == "libvirt":
         refuse_simulation({"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns})
         where = connections or connections_beside(path)
-        live = live_settings(where, patch_command, shared_path, (probe_port, probe_namespace), approve_as)
+        live = libvirt_settings(where, patch_command, shared_path, (probe_port, probe_namespace), approve_as)
     before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong))
     if before is not None and (directory / PAGE_FILE).is_file():
         return _show(before, plan, directory / PAGE_FILE, as_json=as_json)
@@ -172,7 +172,7 @@ def _run(
     directory: Path,
     seed: int,
     failures: "Failures",
-    live: "LiveSettings | None",
+    live: "LibvirtSettings | None",
     options: "RunOptions",
 ) -> "CampaignReport":
     from slacktide.executors.run import run_campaign

@@ -11,8 +11,8 @@ import pytest
 from slacktide.clock import SystemClock
 from slacktide.executors import events
 from slacktide.executors.connections_file import HostAddress
-from slacktide.executors.drivers.live.driver import LiveDriver
-from slacktide.executors.drivers.live.settings import LiveSettings, ProbeSettings
+from slacktide.executors.drivers.libvirt.driver import LibvirtDriver
+from slacktide.executors.drivers.libvirt.settings import LibvirtSettings, ProbeSettings
 from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest, PatchRequest
 from slacktide.executors.events import Event, Stage
 from slacktide.ids import HostId, MigrationId, VmId
@@ -57,13 +57,15 @@ def request_for(guest: Guest, strategy: str = "precopy") -> MigrationRequest:
     )  # fmt: skip
 
 
-def driver_of(lab: Lab, *, strategies: tuple = ("precopy",), reached_by: str | None = None) -> LiveDriver:
+def driver_of(lab: Lab, *, strategies: tuple = ("precopy",), reached_by: str | None = None) -> LibvirtDriver:
     addresses = {HostId(host.name): HostAddress(host.uri, reached_by) for host in lab.hosts}
-    settings = LiveSettings(addresses=addresses, patch_command=("true",), probe=ProbeSettings(namespace=lab.control))
-    return LiveDriver(settings, MigrationRules(strategies=strategies, restart_s=20), datetime.now(UTC), SystemClock())
+    settings = LibvirtSettings(addresses=addresses, patch_command=("true",), probe=ProbeSettings(namespace=lab.control))
+    return LibvirtDriver(
+        settings, MigrationRules(strategies=strategies, restart_s=20), datetime.now(UTC), SystemClock()
+    )
 
 
-def outcome_of(driver: LiveDriver) -> list[Event]:
+def outcome_of(driver: LibvirtDriver) -> list[Event]:
     """Return what a driver reports, until one attempt has ended."""
     found: list[Event] = []
     until_s = time.monotonic() + PATIENCE_S
@@ -177,8 +179,8 @@ def test_a_target_without_encryption_is_refused_before_anything_is_touched(lab: 
 def test_a_host_with_a_guest_that_the_plan_does_not_know_is_not_patched(lab: Lab, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     addresses = {HostId(host.name): HostAddress(host.uri) for host in lab.hosts}
-    settings = LiveSettings(addresses=addresses, patch_command=("touch", str(touched)))
-    driver = LiveDriver(settings, MigrationRules(), datetime.now(UTC), SystemClock())
+    settings = LibvirtSettings(addresses=addresses, patch_command=("touch", str(touched)))
+    driver = LibvirtDriver(settings, MigrationRules(), datetime.now(UTC), SystemClock())
     assert guests_on(lab.hosts[1])
     driver.patch([PatchRequest(HostId("h2"), "patched", 1, 0.0)])
     found: list[Event] = []

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from slacktide.errors import DriverError
 from slacktide.executors.connections_file import HostAddress
-from slacktide.executors.drivers.live.convergence import GRACE_S, LEAST_LIMIT_MS, Ladder, Sample
-from slacktide.executors.drivers.live.pace import CATCH_UP, Pace
-from slacktide.executors.drivers.live.peers import Peer, peer_of
-from slacktide.executors.drivers.live.verdict import GuestState, Place, Verdict, verdict
+from slacktide.executors.drivers.libvirt.convergence import GRACE_S, LEAST_LIMIT_MS, Ladder, Sample
+from slacktide.executors.drivers.libvirt.pace import CATCH_UP, Pace
+from slacktide.executors.drivers.libvirt.peers import Peer, peer_of
+from slacktide.executors.drivers.libvirt.verdict import GuestState, Place, Verdict, verdict
 from slacktide.executors.probes.probe import reading
 from slacktide.planner.policy import MigrationRules
 

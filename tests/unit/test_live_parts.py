@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from slacktide.executors.drivers.live.absence import Absence, Ending, absence
-from slacktide.executors.drivers.live.asking import state_of
-from slacktide.executors.drivers.live.errors import lasting, told
-from slacktide.executors.drivers.live.verdict import GuestState, Place, verdict
+from slacktide.executors.drivers.libvirt.absence import Absence, Ending, absence
+from slacktide.executors.drivers.libvirt.asking import state_of
+from slacktide.executors.drivers.libvirt.errors import lasting, told
+from slacktide.executors.drivers.libvirt.verdict import GuestState, Place, verdict
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.ids import HostId
 

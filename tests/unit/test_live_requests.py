@@ -2,9 +2,9 @@
 
 import pytest
 
-from slacktide.executors.drivers.live.convergence import Ladder
-from slacktide.executors.drivers.live.pace import Pace
-from slacktide.executors.drivers.live.requests import MOST_STREAMS, STREAM_MBIT_S, Asked, asked, streams_for
+from slacktide.executors.drivers.libvirt.convergence import Ladder
+from slacktide.executors.drivers.libvirt.pace import Pace
+from slacktide.executors.drivers.libvirt.requests import MOST_STREAMS, STREAM_MBIT_S, Asked, asked, streams_for
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.inventory.observed import ObservedDisk
 from slacktide.executors.preflight.facts import GuestFacts

@@ -8,7 +8,7 @@ import pytest
 
 from slacktide.errors import ExecutionError
 from slacktide.executors.campaign_directory import alone_in
-from slacktide.executors.drivers.live.running_commands import running_note, still_runs, write_note
+from slacktide.executors.drivers.libvirt.running_commands import running_note, still_runs, write_note
 from slacktide.ids import HostId
 
 

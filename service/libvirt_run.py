@@ -12,20 +12,20 @@ from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
-    from slacktide.executors.drivers.live.settings import LiveSettings
+    from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
     from slacktide.planner.plan import Plan
 
 REFUSALS_SHOWN = 20
 """Refusals that an error lists; `slacktide preflight` lists all."""
 
 
-def live_settings(
+def libvirt_settings(
     connections: Path,
     patch_command: str | None,
     shared_paths: tuple[str, ...],
     probe: tuple[int | None, str | None],
     approve_as: str | None,
-) -> "LiveSettings":
+) -> "LibvirtSettings":
     """Return how real hosts are reached and patched.
 
     Parameters
@@ -41,7 +41,7 @@ def live_settings(
         If the file of connections is damaged.
     """
     from slacktide.executors.connections_file import read_connections
-    from slacktide.executors.drivers.live.settings import LiveSettings, ProbeSettings
+    from slacktide.executors.drivers.libvirt.settings import LibvirtSettings, ProbeSettings
     from slacktide.executors.probes.namespaces import NAMESPACES
 
     port, namespace = probe
@@ -50,7 +50,7 @@ def live_settings(
     if namespace is not None and "RAY_ADDRESS" not in os.environ and not (NAMESPACES / namespace).exists():
         there = ", ".join(sorted(path.name for path in NAMESPACES.glob("*"))) or "none"
         raise UsageError(f"network namespace {namespace}", "is not there", f"Name one that is: {there}")
-    return LiveSettings(
+    return LibvirtSettings(
         addresses=read_connections(connections),
         patch_command=_words(patch_command),
         shared_paths=tuple(map(PurePosixPath, shared_paths)),
@@ -87,7 +87,7 @@ def refuse_simulation(figures: dict[str, float]) -> None:
             raise UsageError(option, "is for simulated hosts", "Leave it out with --driver libvirt")
 
 
-def preflight_or_refuse(snapshot: "FleetSnapshot", plan: "Plan", live: "LiveSettings") -> None:
+def preflight_or_refuse(snapshot: "FleetSnapshot", plan: "Plan", live: "LibvirtSettings") -> None:
     """Ask all hosts of a plan whether they could carry it out, before any guest is told.
 
     Raises

@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Final
 
 from slacktide.errors import DriverError
 from slacktide.executors import events
-from slacktide.executors.drivers.live.absence import absence
-from slacktide.executors.drivers.live.asking import Answers, ask_both, clear, is_torn
-from slacktide.executors.drivers.live.calling import Call, statistics_at_target
-from slacktide.executors.drivers.live.checking import checked
-from slacktide.executors.drivers.live.convergence import Ladder
-from slacktide.executors.drivers.live.copied_disks import discard_files
-from slacktide.executors.drivers.live.copying import BYTES_PER_MIB, Copying
-from slacktide.executors.drivers.live.errors import lasting
-from slacktide.executors.drivers.live.hypervisors import Heard, Hypervisors
-from slacktide.executors.drivers.live.pace import Pace
-from slacktide.executors.drivers.live.peers import Peer
-from slacktide.executors.drivers.live.requests import asked
-from slacktide.executors.drivers.live.restarting import NotStartedError, Restart
-from slacktide.executors.drivers.live.stages import Stages
-from slacktide.executors.drivers.live.verdict import GuestState, Place, verdict
+from slacktide.executors.drivers.libvirt.absence import absence
+from slacktide.executors.drivers.libvirt.asking import Answers, ask_both, clear, is_torn
+from slacktide.executors.drivers.libvirt.calling import Call, statistics_at_target
+from slacktide.executors.drivers.libvirt.checking import checked
+from slacktide.executors.drivers.libvirt.convergence import Ladder
+from slacktide.executors.drivers.libvirt.copied_disks import discard_files
+from slacktide.executors.drivers.libvirt.copying import BYTES_PER_MIB, Copying
+from slacktide.executors.drivers.libvirt.errors import lasting
+from slacktide.executors.drivers.libvirt.hypervisors import Heard, Hypervisors
+from slacktide.executors.drivers.libvirt.pace import Pace
+from slacktide.executors.drivers.libvirt.peers import Peer
+from slacktide.executors.drivers.libvirt.requests import asked
+from slacktide.executors.drivers.libvirt.restarting import NotStartedError, Restart
+from slacktide.executors.drivers.libvirt.stages import Stages
+from slacktide.executors.drivers.libvirt.verdict import GuestState, Place, verdict
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.probes.probe import Probe

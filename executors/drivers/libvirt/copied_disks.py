@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from slacktide.errors import DriverError
-from slacktide.executors.drivers.live.hypervisors import Hypervisors
+from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
 from slacktide.ids import HostId
 
 if TYPE_CHECKING:

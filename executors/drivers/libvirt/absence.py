@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from slacktide.executors.drivers.live.verdict import GuestState, Place, verdict
+from slacktide.executors.drivers.libvirt.verdict import GuestState, Place, verdict
 from slacktide.executors.drivers.protocol import MigrationRequest
 
 

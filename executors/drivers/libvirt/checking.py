@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from slacktide.errors import DriverError
-from slacktide.executors.drivers.live.errors import words
-from slacktide.executors.drivers.live.hypervisors import Hypervisors
+from slacktide.executors.drivers.libvirt.errors import words
+from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.preflight.checks import refusals
 from slacktide.executors.preflight.facts import GuestFacts, able, guest_facts, target_facts

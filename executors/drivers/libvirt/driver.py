@@ -7,13 +7,13 @@ from datetime import datetime
 from slacktide.clock import Clock
 from slacktide.errors import DriverError
 from slacktide.executors import events
-from slacktide.executors.drivers.live.asking import ask_both
-from slacktide.executors.drivers.live.attempt import Attempt, Surroundings
-from slacktide.executors.drivers.live.hypervisors import Heard, Hypervisors
-from slacktide.executors.drivers.live.patching import Patching
-from slacktide.executors.drivers.live.peers import Peer, peer_of
-from slacktide.executors.drivers.live.settings import LiveSettings
-from slacktide.executors.drivers.live.verdict import Place
+from slacktide.executors.drivers.libvirt.asking import ask_both
+from slacktide.executors.drivers.libvirt.attempt import Attempt, Surroundings
+from slacktide.executors.drivers.libvirt.hypervisors import Heard, Hypervisors
+from slacktide.executors.drivers.libvirt.patching import Patching
+from slacktide.executors.drivers.libvirt.peers import Peer, peer_of
+from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+from slacktide.executors.drivers.libvirt.verdict import Place
 from slacktide.executors.drivers.protocol import (
     Adoption,
     CancelRequest,
@@ -30,10 +30,10 @@ from slacktide.ids import HostId, MigrationId
 from slacktide.planner.policy import MigrationRules
 
 
-class LiveDriver:
+class LibvirtDriver:
     """Migrates VMs by libvirt and patches hosts by a command; everything goes on in the background."""
 
-    def __init__(self, settings: LiveSettings, rules: MigrationRules, origin: datetime, clock: Clock) -> None:
+    def __init__(self, settings: LibvirtSettings, rules: MigrationRules, origin: datetime, clock: Clock) -> None:
         self._settings = settings
         self._rules = rules
         self._origin = origin

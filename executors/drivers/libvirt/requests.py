@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from slacktide.executors.drivers.live.convergence import Ladder
-from slacktide.executors.drivers.live.pace import Pace
+from slacktide.executors.drivers.libvirt.convergence import Ladder
+from slacktide.executors.drivers.libvirt.pace import Pace
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.planner.precopy import THROTTLE_STEPS
 

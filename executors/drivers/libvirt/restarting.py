@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from slacktide.errors import DriverError
-from slacktide.executors.drivers.live.asking import Answers, ask, ask_both
-from slacktide.executors.drivers.live.errors import lasting, words
-from slacktide.executors.drivers.live.peers import Peer
-from slacktide.executors.drivers.live.verdict import GuestState
+from slacktide.executors.drivers.libvirt.asking import Answers, ask, ask_both
+from slacktide.executors.drivers.libvirt.errors import lasting, words
+from slacktide.executors.drivers.libvirt.peers import Peer
+from slacktide.executors.drivers.libvirt.verdict import GuestState
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.events import Stage
 from slacktide.ids import HostId
@@ -20,7 +20,7 @@ from slacktide.ids import HostId
 if TYPE_CHECKING:
     import libvirt
 
-    from slacktide.executors.drivers.live.hypervisors import Hypervisors
+    from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
     from slacktide.executors.preflight.facts import GuestFacts
 
 LOOK_S: Final = 0.1

@@ -10,9 +10,9 @@ from typing import Final
 
 from slacktide.errors import DriverError
 from slacktide.executors import events
-from slacktide.executors.drivers.live.errors import words
-from slacktide.executors.drivers.live.hypervisors import Hypervisors
-from slacktide.executors.drivers.live.running_commands import running_note, still_runs, write_note
+from slacktide.executors.drivers.libvirt.errors import words
+from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
+from slacktide.executors.drivers.libvirt.running_commands import running_note, still_runs, write_note
 from slacktide.executors.drivers.protocol import PatchRequest
 from slacktide.executors.events import Event
 

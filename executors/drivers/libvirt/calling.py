@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from slacktide.errors import DriverError
-from slacktide.executors.drivers.live.errors import told
-from slacktide.executors.drivers.live.hypervisors import Hypervisors
-from slacktide.executors.drivers.live.requests import Asked
+from slacktide.executors.drivers.libvirt.errors import told
+from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
+from slacktide.executors.drivers.libvirt.requests import Asked
 from slacktide.executors.drivers.protocol import MigrationRequest
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from slacktide.executors import events
-from slacktide.executors.drivers.live.absence import Ending
-from slacktide.executors.drivers.live.hypervisors import Heard
+from slacktide.executors.drivers.libvirt.absence import Ending
+from slacktide.executors.drivers.libvirt.hypervisors import Heard
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.events import Event, Stage
 

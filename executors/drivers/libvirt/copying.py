@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from slacktide.executors import events
-from slacktide.executors.drivers.live.convergence import Ladder, Sample
-from slacktide.executors.drivers.live.pace import Pace
+from slacktide.executors.drivers.libvirt.convergence import Ladder, Sample
+from slacktide.executors.drivers.libvirt.pace import Pace
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.events import Event
 

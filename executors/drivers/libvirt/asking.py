@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from slacktide.errors import DriverError
-from slacktide.executors.drivers.live.hypervisors import Hypervisors
-from slacktide.executors.drivers.live.verdict import GuestState, Verdict, verdict
+from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
+from slacktide.executors.drivers.libvirt.verdict import GuestState, Verdict, verdict
 from slacktide.ids import HostId, VmId
 
 if TYPE_CHECKING:

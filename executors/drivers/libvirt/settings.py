@@ -21,7 +21,7 @@ class ProbeSettings(_Part):
     """Network namespace of the agent's machine; null: its own."""
 
 
-class LiveSettings(_Part):
+class LibvirtSettings(_Part):
     """What a driver for real hosts has to know beside the plan."""
 
     addresses: dict[HostId, HostAddress]
