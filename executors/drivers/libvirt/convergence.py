@@ -90,26 +90,27 @@ class Ladder:
         return self.strategy == "postcopy" or "postcopy" in self.rules.strategies
 
     def next_step(self, sample: Sample) -> Step | None:
-        """Return the rung to take now, if any; each is returned once."""
-        over_s = sample.at_s - self.predicted_brownout_s
-        if self.may_switch and not self.switched and self._must_switch(sample):
-            self.switched = True
-            return Step("postcopy", self._why(sample))
+        """Return the rung to take now, if any, until :meth:`took` says that it was taken."""
         if self.switched or sample.iteration < 2:
             return None
-        if not self.raised and over_s > (PATIENCE - 1) * self.predicted_brownout_s + GRACE_S:
-            self.raised = True
-            if self.longest_ms > self.first_limit_ms:
-                return Step("raise-limit", self._why(sample))
+        if self.may_switch and self._must_switch(sample):
+            return Step("postcopy", self._why(sample))
+        late_s = PATIENCE * self.predicted_brownout_s + GRACE_S
+        if not self.raised and sample.at_s > late_s and self.longest_ms > self.first_limit_ms:
+            return Step("raise-limit", self._why(sample))
         if not self.throttled and sample.throttle > 0:
-            self.throttled = True
             return Step("throttle", f"the hypervisor takes {sample.throttle:.0%} of its time, {self._why(sample)}")
         return None
 
+    def took(self, step: Step) -> None:
+        """Note that a rung was taken: the hypervisor has done it."""
+        self.switched |= step.name == "postcopy"
+        self.raised |= step.name == "raise-limit"
+        self.throttled |= step.name == "throttle"
+
     def _must_switch(self, sample: Sample) -> bool:
-        if self.strategy == "postcopy":
-            return sample.iteration >= 2
-        return sample.iteration >= 2 and sample.at_s > LONG * self.predicted_brownout_s + GRACE_S
+        """Return whether the guest is to move now; the first round has been sent."""
+        return self.strategy == "postcopy" or sample.at_s > LONG * self.predicted_brownout_s + GRACE_S
 
     def _why(self, sample: Sample) -> str:
         return (

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from slacktide.executors import events
-from slacktide.executors.drivers.libvirt.convergence import Ladder, Sample
+from slacktide.executors.drivers.libvirt.convergence import Ladder, Sample, Step
 from slacktide.executors.drivers.libvirt.pace import Pace
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.events import Event
@@ -49,33 +49,37 @@ class Copying:
             self._began = time.monotonic()
         sample = _sample(found, time.monotonic() - self._began)
         if not self._limit_set:
-            self._limit_set = True
             domain.migrateSetMaxDowntime(self._ladder.first_limit_ms)
+            self._limit_set = True
         step = self._ladder.next_step(sample)
         if step is not None:
-            self._report(
-                events.MigrationForced(now_s, self._request.migration_id, self._request.attempt, step.name, step.reason)
-            )
-            if step.name == "raise-limit":
-                domain.migrateSetMaxDowntime(self._ladder.longest_ms)
-            elif step.name == "postcopy":
-                domain.migrateStartPostCopy()
+            self._take(step, domain, now_s)
         self._keep_pace(domain, sample)
         if sample.at_s - self._told >= PROGRESS_S:
             self._told = sample.at_s
             self._report(_progress(self._request, sample, now_s))
+
+    def _take(self, step: Step, domain: "libvirt.virDomain", now_s: float) -> None:
+        """Take a rung of the ladder; one that the hypervisor does not take now is tried at the next look."""
+        if step.name == "raise-limit":
+            domain.migrateSetMaxDowntime(self._ladder.longest_ms)
+        elif step.name == "postcopy":
+            domain.migrateStartPostCopy()
+        self._ladder.took(step)
+        attempt = self._request.migration_id, self._request.attempt
+        self._report(events.MigrationForced(now_s, *attempt, step.name, step.reason))
 
     def _keep_pace(self, domain: "libvirt.virDomain", sample: Sample) -> None:
         import libvirt
 
         if sample.at_s - self._paced < PACE_S:
             return
-        self._paced = sample.at_s
         limit = self.pace.limit_mib_s(sample.sent_mib, sample.at_s)
         if limit != self._limit_mib_s:
-            self._limit_mib_s = limit
             postcopy = libvirt.VIR_DOMAIN_MIGRATE_MAX_SPEED_POSTCOPY if self._ladder.switched else 0
             domain.migrateSetMaxSpeed(limit, postcopy)
+            self._limit_mib_s = limit
+        self._paced = sample.at_s
 
 
 def _sample(found: dict[str, Any], at_s: float) -> Sample:
