@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from slacktide.clock import Clock, SystemClock
+from slacktide.clock import SystemClock
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
 from slacktide.executors.campaign_state import CampaignState, apply, initial_state
@@ -39,7 +39,6 @@ def open_campaign(
     settings: DriverSettings,
     directory: Path,
     paths: tuple[Path | None, Path | None],
-    clock: Clock | None = None,
 ) -> CampaignRecord:
     """Return the campaign in ``directory``, begun there if it is empty.
 
@@ -67,7 +66,7 @@ def open_campaign(
         plan_id=PlanId(plan.header.id),
         snapshot_digest=plan.header.snapshot_digest,
         policy_digest=plan.header.policy_digest,
-        origin=snapshot.meta.taken_at if simulated else (clock or SystemClock()).now(),
+        origin=snapshot.meta.taken_at if simulated else SystemClock().now(),
         settings=settings_text(settings),
         plan_path=None if plan_path is None else str(plan_path),
         fleet_path=None if fleet_path is None else str(fleet_path),

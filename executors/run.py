@@ -43,7 +43,7 @@ from slacktide.executors.rules import Rules
 from slacktide.findings import errors_in
 from slacktide.ids import CampaignId, HostId
 from slacktide.planner.audit import audit
-from slacktide.planner.belonging import refuse_a_revision
+from slacktide.planner.belonging import refuse_a_revision, refuse_another_snapshot
 from slacktide.planner.plan import Plan
 
 PROGRESS_INTERVAL_S: Final = 0.25
@@ -201,12 +201,7 @@ def refuse_unsound(snapshot: FleetSnapshot, plan: Plan) -> None:
     InputError
         With the findings.
     """
-    if plan.header.snapshot_digest != digest(snapshot):
-        raise InputError(
-            f"plan {plan.header.id}",
-            "was made for another fleet snapshot: the digests differ",
-            "Plan again on this snapshot, or give the snapshot that it was made for",
-        )
+    refuse_another_snapshot(snapshot, plan)
     refuse_a_revision(plan)
     errors = errors_in(audit(snapshot, plan).findings)
     if errors:

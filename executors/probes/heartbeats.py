@@ -132,7 +132,7 @@ class Heartbeats:
                     self._take_all()
 
     def _take_all(self) -> None:
-        while True:
+        while not self._stop.is_set():
             try:
                 data, ancillary, _, _ = self._socket.recvmsg(256, 64)
             except BlockingIOError:

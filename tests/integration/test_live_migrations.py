@@ -33,8 +33,9 @@ pytestmark = [
 ]
 QUIET, WITH_DISK, BUSY = Guest(1), Guest(3, disk_mib=24), Guest(5, 88, 64, dirty_mib_s=60.0)
 TRANSIENT, RESTARTED, OTHER_DISK, OTHER_ONE = Guest(7), Guest(9), Guest(11, disk_mib=4), Guest(13)
+SPLIT = Guest(15)
 GUESTS = [QUIET, Guest(2), WITH_DISK, Guest(4), BUSY, Guest(6), TRANSIENT, Guest(8), RESTARTED]
-GUESTS += [Guest(10), OTHER_DISK, Guest(12), OTHER_ONE]
+GUESTS += [Guest(10), OTHER_DISK, Guest(12), OTHER_ONE, Guest(14), SPLIT]
 """Those with odd numbers begin on the first host."""
 PATIENCE_S = 120.0
 
@@ -140,6 +141,35 @@ def test_a_disk_is_never_copied_over_a_file_that_is_there(lab: Lab) -> None:
     there.unlink()
 
 
+def test_a_copy_of_a_disk_that_is_stopped_leaves_nothing_and_may_be_tried_again(lab: Lab) -> None:
+    source, target = lab.hosts
+    driver = driver_of(lab)
+    request = request_for(OTHER_DISK)._replace(bandwidth_mbit_s=10)
+    driver.migrate([request])
+    until_s = time.monotonic() + PATIENCE_S
+    while not disk_of(target, OTHER_DISK.name).exists():
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+    driver.cancel([CancelRequest(request.migration_id, 1, "enough", 0.0)])
+    failed = outcome_of(driver)[-1]
+    assert isinstance(failed, events.MigrationFailed), failed
+    assert OTHER_DISK.name in guests_on(source)
+    assert disk_of(source, OTHER_DISK.name).exists()
+    assert not disk_of(target, OTHER_DISK.name).exists(), "half a disk is of no use"
+    driver.migrate([request_for(OTHER_DISK)._replace(attempt=2)])
+    assert isinstance(outcome_of(driver)[-1], events.MigrationDone)
+    driver.close()
+
+
+def test_memory_is_sent_by_several_streams_where_one_does_not_carry_the_plan(lab: Lab) -> None:
+    driver = driver_of(lab)
+    driver.migrate([request_for(SPLIT)._replace(bandwidth_mbit_s=17_000)])
+    done = outcome_of(driver)[-1]
+    driver.close()
+    assert isinstance(done, events.MigrationDone), done
+    assert verify(lab, [SPLIT]) == {SPLIT.name: 0}
+
+
 def test_a_guest_that_dirties_too_fast_moves_first_and_its_memory_follows(lab: Lab) -> None:
     found = carried_out(lab, BUSY, "postcopy", strategies=("precopy", "postcopy"))
     done = found[-1]
@@ -192,7 +222,7 @@ def test_a_host_with_a_guest_that_the_plan_does_not_know_is_not_patched(lab: Lab
     driver.close()
     failed = found[-1]
     assert isinstance(failed, events.PatchFailed), failed
-    assert "vm2" in failed.reason
+    assert "vm10" in failed.reason
     assert "which the plan does not know of" in failed.reason
     assert not touched.exists()
 
@@ -210,8 +240,22 @@ def test_a_restart_that_is_cancelled_leaves_the_guest_running_on_its_source(lab:
     assert OTHER_ONE.name not in guests_on(lab.hosts[1])
 
 
+@pytest.mark.parametrize("stage", [Stage.INTENDED, Stage.BLACKOUT])
+def test_a_restart_whose_agent_ended_leaves_the_guest_running(lab: Lab, stage: Stage) -> None:
+    source = connect(lab.hosts[0])
+    if stage is Stage.BLACKOUT:
+        source.lookupByName(OTHER_ONE.name).destroy()
+    driver = driver_of(lab)
+    driver.adopt(Adoption(((request_for(OTHER_ONE, "restart"), stage),), ()))
+    failed = outcome_of(driver)[-1]
+    driver.close()
+    assert isinstance(failed, events.MigrationFailed), failed
+    assert failed.error.endswith("it runs on h1")
+    assert source.lookupByName(OTHER_ONE.name).isActive()
+
+
 def test_an_outcome_that_nobody_heard_counts_as_under_way_and_is_told_again(lab: Lab) -> None:
-    request = request_for(OTHER_DISK)
+    request = request_for(OTHER_ONE)
     driver = driver_of(lab)
     driver.adopt(Adoption(((request, Stage.INTENDED),), ()))
     time.sleep(2.0)

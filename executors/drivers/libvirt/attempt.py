@@ -94,8 +94,10 @@ class Attempt:
         )
         self._cancelled: str | None = None
         self._cancelled_at = 0.0
+        self._probe: Probe | None = None
+        """What watches the guest from before its copy on; None: nothing does, or not from the beginning."""
         self._copied: list[str] = []
-        """Files of disks that are copied along."""
+        """Files of disks that are copied along; none of them was on the target before."""
         self.outcome: Event | None = None
         """How it ended; None: it has not."""
 
@@ -128,10 +130,9 @@ class Attempt:
 
     def _take_up(self) -> None:
         if self.request.strategy == "restart":
-            around, request = self._around, self.request
             try:
-                self._restart.take_up(ask_both(around.hypervisors, request.vm_id, request.source, request.target))
-            except DriverError as error:
+                self._restart.take_up(was_asked=self._stages.reached >= Stage.RESERVED)
+            except NotStartedError as error:
                 self._report_lost(str(error))
                 return
         self._settle(None, "the agent that began it ended before it was over")
@@ -149,8 +150,9 @@ class Attempt:
 
     def _run(self) -> None:
         request, live = self.request, self.request.strategy != "restart"
-        if self._around.probe is not None:
-            self._around.probe.watch(request.vm_id)
+        self._probe = self._around.probe
+        if self._probe is not None:
+            self._probe.watch(request.vm_id)
         try:
             peer = self._around.peer(request.target)
             domain, guest = checked(self._around.hypervisors, request, self._around.shared_paths, live=live)
@@ -198,13 +200,15 @@ class Attempt:
 
     def _settle(self, error: "libvirt.libvirtError | None", why: str | None) -> None:
         """Ask both hypervisors until it is clear where the VM is, leave one copy of it, and report."""
+        request = self.request
         answers, place = self._cleared()
         if place is Place.TARGET:
             self._finish()
         elif place is Place.SOURCE:
             again = self._cancelled is None and not (error is not None and lasting(error))
             reason = f"stopped: {self._cancelled}" if self._cancelled else why or "libvirt says that it migrated"
-            text = f"VM {self.request.vm_id}: {reason}; it runs on {self.request.source}"
+            text = f"VM {request.vm_id}: {reason}; it runs on {request.source}"
+            discard_files(self._around.hypervisors, request.target, self._copied)
             self._fail(text, retryable=again)
         else:
             self._report_absence(answers, why)
@@ -267,7 +271,7 @@ class Attempt:
 
     def _finish(self) -> None:
         """Report a VM that runs on its target and nowhere else, and delete what was copied there from its source."""
-        request, probe, stages = self.request, self._around.probe, self._stages
+        request, probe, stages = self.request, self._probe, self._stages
         statistics = stages.statistics
         if not statistics and stages.off_s is None:
             statistics = statistics_at_target(self._around.hypervisors, request)
@@ -292,7 +296,7 @@ class Attempt:
         )
 
     def _end(self, outcome: Event) -> None:
-        if self._around.probe is not None:
-            self._around.probe.leave(self.request.vm_id)
+        if self._probe is not None:
+            self._probe.leave(self.request.vm_id)
         self.outcome = outcome
         self._around.report(outcome)

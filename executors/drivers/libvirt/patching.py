@@ -6,9 +6,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
-from slacktide.errors import DriverError
+from slacktide.errors import DriverError, OutputError
 from slacktide.executors import events
 from slacktide.executors.drivers.libvirt.errors import words
 from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
@@ -102,7 +103,8 @@ class Patching:
                 start_new_session=True,
             )
             note = running_note(self.request.host_id)
-            write_note(note, running.pid)
+            with suppress(OutputError):  # the command runs, and ends, with or without it
+                write_note(note, running.pid)
             code = running.wait()
             note.unlink(missing_ok=True)
             output.seek(max(0, output.tell() - 4 * WORDS))

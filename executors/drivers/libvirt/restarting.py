@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from slacktide.errors import DriverError
-from slacktide.executors.drivers.libvirt.asking import Answers, ask, ask_both
+from slacktide.executors.drivers.libvirt.asking import ask_both
 from slacktide.executors.drivers.libvirt.errors import lasting, words
 from slacktide.executors.drivers.libvirt.peers import Peer
 from slacktide.executors.drivers.libvirt.verdict import GuestState
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from slacktide.executors.preflight.facts import GuestFacts
 
 LOOK_S: Final = 0.1
+SHUTDOWN: Final = 2
+"""Multiple of the policy's ``restart_s`` that a guest has for its shutdown alone: half of that is planned for it."""
 
 
 class NotStartedError(DriverError):
@@ -65,7 +67,7 @@ class Restart:
             self._start(self._request.source)
             raise self._error("was started again on its source: its restart was cancelled", "Plan it anew")
         trouble = self._move(domain, peer)
-        if self._bring_up(trouble is not None) == self._request.source:
+        if self._bring_up(failed=trouble is not None) == self._request.source:
             said = "libvirt says that it did" if trouble is None else words(trouble)
             fact = f"was started again on its source, for its definition does not move: {said}"
             raise self._error(fact, "Look at both libvirtd", retryable=trouble is None or not lasting(trouble))
@@ -87,7 +89,7 @@ class Restart:
             return error
         return None
 
-    def _bring_up(self, failed: bool) -> HostId:
+    def _bring_up(self, *, failed: bool) -> HostId:
         """Start the VM where its definition is, asking until both hosts have answered; return where that is.
 
         Defined on both, it is started on the source if its move failed, else on the target.
@@ -115,45 +117,63 @@ class Restart:
             raise self._error(fact, "Let it move live, or bring its disks to storage that both hosts see")
 
     def _shut_down(self, domain: "libvirt.virDomain") -> None:
-        """Ask the guest to shut down, and wait twice as long as a restart may take.
+        """Ask the guest to shut down, and wait for it.
 
-        What was asked cannot be taken back: who leaves before the guest has made up its mind leaves it off, perhaps.
+        Raises
+        ------
+        DriverError
+            If it cannot be asked, or runs on.
         """
         import libvirt
 
-        until = time.monotonic() + 2 * self._restart_s
         self._reach(Stage.BROWNOUT)
         try:
             domain.shutdown()
         except libvirt.libvirtError as error:
             raise self._error(f"cannot be shut down: {words(error)}", "Look at its libvirtd") from error
+        if not self._went_down():
+            fact = f"has not shut down {SHUTDOWN * self._restart_s:.0f} s after it was asked to, and runs on"
+            remedy = "Look why its system does not heed the power button; if it still does, start it"
+            raise self._error(fact, remedy)
+
+    def _went_down(self) -> bool:
+        """Return whether a guest that was asked to shut down does.
+
+        What was asked cannot be taken back: who leaves before the guest has made up its mind may leave it off.  So a
+        cancelled restart waits as well.
+        """
+        until = time.monotonic() + SHUTDOWN * self._restart_s
         while self._is_up():
             if time.monotonic() > until:
-                fact = f"has not shut down {2 * self._restart_s:.0f} s after it was asked to, and runs on"
-                raise self._error(
-                    fact, "Look why its system does not heed the power button; if it still does, start it"
-                )
+                return False
             time.sleep(LOOK_S)
+        return True
 
     def _is_up(self) -> bool:
-        """Return whether the VM runs on its source; one that cannot be asked counts as running."""
-        state = ask(self._hypervisors, self._request.vm_id, self._request.source, is_source=True).state
-        return state not in (GuestState.OFF, GuestState.ABSENT, GuestState.ENDED)
+        """Return whether the VM is active on its source, be it only to shut down; one that cannot be asked is."""
+        import libvirt
 
-    def take_up(self, answers: Answers) -> None:
-        """Start a VM that an earlier agent left off, where its definition is.
+        try:
+            domain = self._hypervisors.connection(self._request.source).lookupByName(self._request.vm_id)
+            return bool(domain.isActive())
+        except DriverError:
+            return True
+        except libvirt.libvirtError as error:
+            return bool(error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN)
+
+    def take_up(self, *, was_asked: bool) -> None:
+        """Leave the VM running, after an agent that ended before its restart was over.
+
+        ``was_asked``: it may have been asked to shut down.
 
         Raises
         ------
         NotStartedError
-            If it does not start there.
+            If it runs nowhere.
         """
-        if GuestState.RUNNING in answers:
-            return
-        if answers.source is GuestState.OFF:
-            self._start(self._request.source)
-        elif answers.target is GuestState.OFF:
-            self._start(self._request.target)
+        if was_asked:
+            self._went_down()
+        self._bring_up(failed=True)
 
     def _start(self, host: HostId) -> None:
         """Start the VM on the one host that has its definition.
