@@ -27,6 +27,7 @@ if __name__ == "__main__":
 
 from slacktide import units
 from slacktide.executors.probes.probe import heartbeat_probe
+from slacktide.ids import VmId
 from slacktide.lab.guests import BARE_MIB, Guest, connect
 from slacktide.lab.layout import Lab, LabSettings, read_lab
 from slacktide.lab.lifecycle import add_host, down, up
@@ -43,7 +44,10 @@ migration: {strategies: [precopy, autoconverge], setup_s: 1, forwarding_s: 0}
 """
 DIRTY_MIB_S: Final = (0.0, 0.0, 2.0, 0.0, 0.0, 4.0, 0.0, 0.0)
 """Of each guest in turn: most are quiet, as most are."""
-TICK_S: Final = 0.005
+BEFORE_S: Final = 1.0
+"""What the probe hears before the drain, to know how often guests beat."""
+COMPLETED: Final = 1
+"""``VIR_DOMAIN_JOB_STATS_COMPLETED``."""
 
 
 class Drained(NamedTuple):
@@ -127,8 +131,8 @@ def _without_plan(lab: Lab, groups: list[list[Guest]]) -> Drained:
     probe = heartbeat_probe(namespace=lab.control)
     guests = [guest for group in groups for guest in group]
     for guest in guests:
-        probe.watch(guest.name)  # type: ignore[arg-type]
-    time.sleep(1.0)
+        probe.watch(VmId(guest.name))
+    time.sleep(BEFORE_S)
     began, wall_s = time.monotonic(), time.time()
     for group in groups:
         threads = [threading.Thread(target=_migrate, args=(lab, guest)) for guest in group]
@@ -137,16 +141,13 @@ def _without_plan(lab: Lab, groups: list[list[Guest]]) -> Drained:
         for thread in threads:
             thread.join()
     seconds = time.monotonic() - began
-    time.sleep(1.0)
-    seen = [probe.read(guest.name, wall_s - 1.0, None, time.time()) for guest in guests]  # type: ignore[arg-type]
+    for guest in guests:
+        probe.wait(VmId(guest.name), BEFORE_S)
+    seen = [probe.read(VmId(guest.name), wall_s - BEFORE_S, None, time.time()) for guest in guests]
     probe.close()
     target = connect(lab.hosts[1])
     sent = sum(target.lookupByName(guest.name).jobStats(COMPLETED)["data_processed"] for guest in guests) / 2**20
     return Drained(seconds, [reading.blackout_ms for reading in seen if reading], sent)
-
-
-COMPLETED: Final = 1
-"""``VIR_DOMAIN_JOB_STATS_COMPLETED``."""
 
 
 def _migrate(lab: Lab, guest: Guest) -> None:

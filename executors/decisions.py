@@ -28,6 +28,7 @@ from slacktide.executors.moments import (
     WAVE,
     Moment,
     Moments,
+    planned_moments,
 )
 from slacktide.executors.obstacles import waits_for
 from slacktide.executors.program import Program
@@ -108,7 +109,7 @@ class Scheduler:
         early = ~ended & part.before_drain
         self._incoming_left: list[int] = np.bincount(part.target[early], minlength=hosts).tolist()
         self._host_stage: list[int] = state.host_stage.tolist()
-        self._moments = self._planned_moments(state)
+        self._moments = Moments(planned_moments(self._program, state, np.array(self._ready_s)), self._stale)
         self._host_due = [False] * hosts
         self._running = int(running.sum())
         self._check_hosts.update(np.flatnonzero(state.host_stage == HostStage.DRAINING).tolist())
@@ -131,24 +132,6 @@ class Scheduler:
                 self._patch_deadline(host, intended)
         if not state.finished:
             self._falling += still_to_fall(self._program, state)
-
-    def _planned_moments(self, state: CampaignState) -> Moments:
-        """Return every planned moment that has not been acted on."""
-        part, hosts, waves = self._program.migrations, self._program.hosts, self._program.waves
-        idle = state.stage < Stage.INTENDED
-        starts = np.flatnonzero(idle)
-        told = ~np.isnan(state.times[:, Stage.NOTIFIED])
-        notices = np.flatnonzero(idle & ~told & (part.start_s > part.notified_s))
-        drains = np.flatnonzero(hosts.planned & (state.host_stage == HostStage.IN_SERVICE))
-        ready_s = np.array(self._ready_s)
-        begins = np.where(np.isinf(ready_s), part.start_s, ready_s)
-        planned = [
-            (NOTIFY, notices, part.notified_s[notices]),
-            (START, starts, begins[starts]),
-            (DRAIN, drains, hosts.drain_start_s[drains]),
-            (WAVE, np.arange(len(waves.gate)), waves.start_s),
-        ]
-        return Moments(planned, self._stale)
 
     # What others tell
 
@@ -269,7 +252,7 @@ class Scheduler:
             reason = "took much longer than planned"
             self._out.append(events.MigrationCancelled(now, self._id(subject), attempt, reason))
         elif kind == PATCH_DEADLINE:
-            reason = f"not back after {self._patch_limit_s(subject):.0f} s"
+            reason = f"not back after {self._rules.patch_limit_s(self._maintenance_s[subject]):.0f} s"
             self._out.append(events.PatchFailed(now, self._host_id(subject), reason))
             self._host_lost(subject, reason)
 
@@ -483,14 +466,11 @@ class Scheduler:
         return self._phase[subject] != _IDLE
 
     def _migration_deadline(self, number: int, intended_s: float) -> None:
-        limit = self._rules.migration_deadline_factor * self._duration_s[number] + self._rules.deadline_floor_s
-        self._moments.add(intended_s + limit, MIGRATION_DEADLINE, number, self._attempts[number])
-
-    def _patch_limit_s(self, host: int) -> float:
-        return self._rules.patch_deadline_factor * self._maintenance_s[host] + self._rules.deadline_floor_s
+        limit_s = self._rules.migration_limit_s(self._duration_s[number])
+        self._moments.add(intended_s + limit_s, MIGRATION_DEADLINE, number, self._attempts[number])
 
     def _patch_deadline(self, host: int, intended_s: float) -> None:
-        self._moments.add(intended_s + self._patch_limit_s(host), PATCH_DEADLINE, host)
+        self._moments.add(intended_s + self._rules.patch_limit_s(self._maintenance_s[host]), PATCH_DEADLINE, host)
 
     def _id(self, number: int) -> MigrationId:
         return MigrationId(self._program.migrations.ids[number])

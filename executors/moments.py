@@ -7,6 +7,10 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from slacktide.executors.campaign_state import CampaignState, HostStage
+from slacktide.executors.events import Stage
+from slacktide.executors.program import Program
+
 NOTIFY: Final = 0
 START: Final = 1
 DRAIN: Final = 2
@@ -26,15 +30,38 @@ class Moment(NamedTuple):
     attempt: int = 0
 
 
+Planned = tuple[int, NDArray[np.int64], NDArray[np.float64] | NDArray[np.int64]]
+"""A kind, its subjects and their moments."""
+
+
+def planned_moments(program: Program, state: CampaignState, ready_s: NDArray[np.float64]) -> list[Planned]:
+    """Return every moment of the plan that has not been acted on.
+
+    ``ready_s``: from when on each migration's guest has had its notice, infinite: it has not been told; shape (M,).
+    """
+    part, hosts, waves = program.migrations, program.hosts, program.waves
+    idle = state.stage < Stage.INTENDED
+    starts = np.flatnonzero(idle)
+    told = ~np.isnan(state.times[:, Stage.NOTIFIED])
+    notices = np.flatnonzero(idle & ~told & (part.start_s > part.notified_s))
+    drains = np.flatnonzero(hosts.planned & (state.host_stage == HostStage.IN_SERVICE))
+    begins = np.where(np.isinf(ready_s), part.start_s, ready_s)
+    return [
+        (NOTIFY, notices, part.notified_s[notices]),
+        (START, starts, begins[starts]),
+        (DRAIN, drains, hosts.drain_start_s[drains]),
+        (WAVE, np.arange(len(waves.gate)), waves.start_s),
+    ]
+
+
 class Moments:
     """All moments to come; ``stale`` says of a timer whether nothing hangs on it any more."""
 
     def __init__(
         self,
-        planned: Sequence[tuple[int, NDArray[np.int64], NDArray[np.float64] | NDArray[np.int64]]],
+        planned: Sequence[Planned],
         stale: Callable[[Moment], bool],
     ) -> None:
-        """``planned``: kinds with their subjects and moments."""
         subjects = np.concatenate([of_kind for _, of_kind, _ in planned])
         moments = np.concatenate([at_s.astype(np.float64) for _, _, at_s in planned])
         kinds = np.repeat([kind for kind, _, _ in planned], [len(of_kind) for _, of_kind, _ in planned])

@@ -34,3 +34,11 @@ class Rules:
     deadline_floor_s: float = DEADLINE_FLOOR_S
     approve_as: str | None = None
     """Who approves waves whose gate asks for it; null: a person has to, with an event of their own."""
+
+    def migration_limit_s(self, planned_s: float) -> float:
+        """Return how long an attempt may take that is planned to take so long."""
+        return self.migration_deadline_factor * planned_s + self.deadline_floor_s
+
+    def patch_limit_s(self, maintenance_s: float) -> float:
+        """Return how long a host may take to come back from a patch that is planned to take so long."""
+        return self.patch_deadline_factor * maintenance_s + self.deadline_floor_s

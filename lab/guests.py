@@ -212,13 +212,14 @@ def start_guests(host: LabHost, guests: list[Guest], images: Mapping[Kind, Image
         connection.close()
 
 
-def guests_on(host: LabHost) -> list[str]:
-    """Return the names of the guests that run on a host."""
+def guests_on(host: LabHost, *, off: bool = False) -> list[str]:
+    """Return the names of the guests that run on a host, or of those that are defined there and ``off``."""
     import libvirt
 
+    wanted = libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE if off else libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
     connection = connect(host)
     try:
-        return sorted(domain.name() for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE))
+        return sorted(domain.name() for domain in connection.listAllDomains(wanted))
     finally:
         connection.close()
 

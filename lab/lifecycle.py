@@ -44,6 +44,8 @@ class HostStatus:
     uri: str
     guests: tuple[str, ...]
     """Names of those that run on it."""
+    off: tuple[str, ...]
+    """Names of those that are defined on it and do not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +255,8 @@ def _status(lab: Lab) -> LabStatus:
 def _host_status(host: LabHost) -> HostStatus:
     on = first_process_in(host.namespace) is not None
     libvirtd = hosts.libvirtd_of(host) is not None
-    guests = tuple(guests_on(host)) if libvirtd else ()
-    return HostStatus(host.name, on, libvirtd, host.uri, guests)
+    guests, off = (tuple(guests_on(host, off=off)) if libvirtd else () for off in (False, True))
+    return HostStatus(host.name, on, libvirtd, host.uri, guests, off)
 
 
 @contextmanager

@@ -115,6 +115,16 @@ class TwoHosts:
         self.moving.append(Moving(self.lab, rules, strategy, **changes))
         return self.moving[-1]
 
+    def preparing(self) -> Moving:
+        """Begin a migration and return it while its target starts an empty VM."""
+        moving = self.begin(HOT)
+        moving.until(events.TargetReserved)
+        until_s = time.monotonic() + 10
+        while not self.processes(self.target, QEMU):
+            assert time.monotonic() < until_s
+            time.sleep(0.001)
+        return moving
+
     def in_brownout(self, guest: Guest = HOT, rules: MigrationRules = PRECOPY, **changes: Any) -> Moving:
         """Start both and wait until memory is copied."""
         moving = self.begin(guest, rules, **changes)

@@ -136,7 +136,9 @@ def _show(found: "LabStatus", *, as_json: bool) -> None:
     show(f"Lab {found.name}: {counted(len(found.hosts), 'host')}, {rate}")
     rows = [(host.name, _state(host.on, host.libvirtd), ", ".join(host.guests), host.uri) for host in found.hosts]
     show(figures(rows))
-    show(f"{len(found.beating)} of {counted(running, 'guest')} beat, {counted(found.bad_pages, 'bad page')}")
+    off = [f"{guest} on {host.name}" for host in found.hosts for guest in host.off]
+    beat = f"{len(found.beating)} of {counted(running, 'guest')} beat, {counted(found.bad_pages, 'bad page')}"
+    show(f"{beat}; off: {', '.join(off)}" if off else beat)
 
 
 def _state(on: bool, libvirtd: bool) -> str:

@@ -1,9 +1,10 @@
-"""What tests with a real Ray share."""
+"""What tests with a real Ray share, and those with two real hosts."""
 
 from collections.abc import Iterator
 
 import pytest
 import ray
+from live_migrations import TwoHosts, two_hosts
 
 
 @pytest.fixture
@@ -15,3 +16,18 @@ def ray_ends(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     with capfd.disabled():
         yield
         ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def hosts_of_this_file() -> Iterator[TwoHosts]:
+    """Have two hosts of a lab for all tests of a file."""
+    with two_hosts() as two:
+        yield two
+
+
+@pytest.fixture
+def two(hosts_of_this_file: TwoHosts, request: pytest.FixtureRequest) -> Iterator[TwoHosts]:
+    """Have them in order, and note how long a fault took to be noticed."""
+    yield hosts_of_this_file
+    request.node.user_properties += [("noticed_s", moving.noticed_s) for moving in hosts_of_this_file.moving]
+    hosts_of_this_file.mend()

@@ -10,23 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab_tests import ON_A_LAB
 
 from slacktide.errors import UsageError
 from slacktide.lab import host as hosts
-from slacktide.lab import network, requirements
+from slacktide.lab import network
 from slacktide.lab.guests import Guest, connect
 from slacktide.lab.layout import ROOT, Lab, LabSettings, read_lab
 from slacktide.lab.lifecycle import add_host, down, listen, status, up
 from slacktide.lab.namespaces import namespaces_of
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        bool(requirements.missing()),
-        reason=f"THE LAB DID NOT RUN: {requirements.missing()}; lab/install-on-debian helps",
-    ),
-]
+pytestmark = ON_A_LAB
 GUESTS = [Guest(1), Guest(2, 96, 64, dirty_mib_s=4.0), Guest(3)]
 
 
@@ -119,6 +113,9 @@ def test_a_host_without_power_and_one_without_libvirtd_are_seen(name: str) -> No
     hosts.wait_for_libvirtd(second, hosts.start_libvirtd(second))
     found = status(name)
     assert [host.guests for host in found.hosts] == [("vm1",), ()]
+    assert [host.off for host in found.hosts] == [(), ("vm2",)], (
+        "what ran where the power went is not forgotten"
+    )
 
 
 def test_a_pulled_link_and_a_rate_show(name: str) -> None:

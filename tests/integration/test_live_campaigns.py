@@ -11,22 +11,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 import ray
+from lab_tests import ON_A_LAB
 
-from slacktide.lab import requirements
 from slacktide.lab.guests import Guest, guests_on
 from slacktide.lab.layout import Lab, LabHost, LabSettings, read_lab
 from slacktide.lab.lifecycle import add_host, down, status, up
 from slacktide.lab.questions import verify
 from slacktide.service.cli import main
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        bool(requirements.missing()),
-        reason=f"THE LAB DID NOT RUN: {requirements.missing()}; lab/install-on-debian helps",
-    ),
-]
+pytestmark = ON_A_LAB
 PROGRAM = Path(sys.executable).with_name("slacktide")
 POLICY = """\
 name: lab

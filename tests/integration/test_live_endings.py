@@ -1,8 +1,6 @@
 """The live driver while guests, people and agents interfere: where the VM is then, and what the operator reads."""
 
-from collections.abc import Iterator
-
-import pytest
+from lab_tests import ON_A_LAB
 from live_migrations import (
     ABSENT,
     CALM,
@@ -15,7 +13,6 @@ from live_migrations import (
     Found,
     TwoHosts,
     connection,
-    two_hosts,
 )
 
 from slacktide.executors.events import (
@@ -27,33 +24,11 @@ from slacktide.executors.events import (
     Stage,
     VmLost,
 )
-from slacktide.lab import network, requirements
+from slacktide.lab import network
 from slacktide.lab.guests import Guest
 from slacktide.planner.policy import MigrationRules
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        bool(requirements.missing()),
-        reason=f"THE LAB DID NOT RUN: {requirements.missing()}; lab/install-on-debian helps",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[TwoHosts]:
-    """Have two hosts for all tests of this file."""
-    with two_hosts() as two:
-        yield two
-
-
-@pytest.fixture
-def two(lab: TwoHosts, request: pytest.FixtureRequest) -> Iterator[TwoHosts]:
-    """Have them in order, and note how long a fault took to be noticed."""
-    yield lab
-    request.node.user_properties += [("noticed_s", moving.noticed_s) for moving in lab.moving]
-    lab.mend()
+pytestmark = ON_A_LAB
 
 
 # Guests, and people who look after them

@@ -2,13 +2,12 @@
 
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
+from lab_tests import ON_A_LAB
 from live_attempts import OUTCOMES
 from live_migrations import (
     CALM,
-    HOT,
     LIBVIRTD,
     OFF,
     OFF_ON_SOURCE,
@@ -19,58 +18,28 @@ from live_migrations import (
     RUNNING,
     Found,
     TwoHosts,
-    two_hosts,
 )
 
 from slacktide.executors.events import (
     BlackoutStarted,
     MigrationDone,
     MigrationFailed,
-    TargetReserved,
     VmLost,
 )
 from slacktide.lab import host as hosts
-from slacktide.lab import requirements
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        bool(requirements.missing()),
-        reason=f"THE LAB DID NOT RUN: {requirements.missing()}; lab/install-on-debian helps",
-    ),
-]
+pytestmark = ON_A_LAB
 
 
 CONTROL_LOST = r"h1's libvirtd lost its connection to h2's|to h1's libvirtd, or from there to h2's, was lost"
 """libvirt words it as the moment has it."""
 
 
-@pytest.fixture(scope="module")
-def lab() -> Iterator[TwoHosts]:
-    """Have two hosts for all tests of this file."""
-    with two_hosts() as two:
-        yield two
-
-
-@pytest.fixture
-def two(lab: TwoHosts, request: pytest.FixtureRequest) -> Iterator[TwoHosts]:
-    """Have them in order, and note how long a fault took to be noticed."""
-    yield lab
-    request.node.user_properties += [("noticed_s", moving.noticed_s) for moving in lab.moving]
-    lab.mend()
-
-
 # Daemons and processes
 
 
 def test_a_target_whose_libvirtd_ends_while_it_prepares_is_left_clean(two: TwoHosts) -> None:
-    moving = two.begin(HOT)
-    moving.until(TargetReserved)
-    until_s = time.monotonic() + 10
-    while not two.processes(two.target, QEMU):
-        assert time.monotonic() < until_s
-        time.sleep(0.001)
+    moving = two.preparing()
     moving.fault()
     two.kill(two.target, LIBVIRTD)
     ended = moving.outcome()

@@ -8,22 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lab_tests import ON_A_LAB
 
 from slacktide.datasets.files import read_snapshot
-from slacktide.lab import requirements
 from slacktide.lab.guests import Guest, connect
 from slacktide.lab.layout import Lab, LabSettings
 from slacktide.lab.lifecycle import down, up
 from slacktide.service.cli import main
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        bool(requirements.missing()),
-        reason=f"THE LAB DID NOT RUN: {requirements.missing()}; lab/install-on-debian helps",
-    ),
-]
+pytestmark = ON_A_LAB
 GUESTS = [Guest(1), Guest(2, 544, 512, dirty_mib_s=16.0), Guest(3, 152, 128, dirty_mib_s=200.0), Guest(4)]
 """Large ones, for the hypervisor samples 512 pages of each GiB."""
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from lab_tests import ON_A_LAB
 
 from slacktide.clock import SystemClock
 from slacktide.executors import events
@@ -16,21 +17,13 @@ from slacktide.executors.drivers.libvirt.settings import LibvirtSettings, ProbeS
 from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest, PatchRequest
 from slacktide.executors.events import Event, Stage
 from slacktide.ids import HostId, MigrationId, VmId
-from slacktide.lab import requirements
 from slacktide.lab.guests import Guest, connect, disk_of, guests_on
 from slacktide.lab.layout import Lab, LabSettings
 from slacktide.lab.lifecycle import down, up
 from slacktide.lab.questions import verify
 from slacktide.planner.policy import MigrationRules
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        bool(requirements.missing()),
-        reason=f"THE LAB DID NOT RUN: {requirements.missing()}; lab/install-on-debian helps",
-    ),
-]
+pytestmark = ON_A_LAB
 QUIET, WITH_DISK, BUSY = Guest(1), Guest(3, disk_mib=24), Guest(5, 88, 64, dirty_mib_s=60.0)
 TRANSIENT, RESTARTED, OTHER_DISK, OTHER_ONE = Guest(7), Guest(9), Guest(11, disk_mib=4), Guest(13)
 SPLIT = Guest(15)

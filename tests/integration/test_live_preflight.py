@@ -12,23 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lab_tests import ON_A_LAB
 
 from slacktide.executors.preflight.facts import GuestOnTarget, able, guest_facts, target_facts
 from slacktide.lab import host as hosts
-from slacktide.lab import requirements
 from slacktide.lab.guests import Guest, connect
 from slacktide.lab.layout import Lab, LabSettings
 from slacktide.lab.lifecycle import down, up
 from slacktide.service.cli import main
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        bool(requirements.missing()),
-        reason=f"THE LAB DID NOT RUN: {requirements.missing()}; lab/install-on-debian helps",
-    ),
-]
+pytestmark = ON_A_LAB
 POLICY = """
 name: both
 deadline_s: 7200

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lab_tests import ON_A_LAB
 from live_migrations import (
     CALM,
     LIBVIRTD,
@@ -13,7 +14,6 @@ from live_migrations import (
     ON_TARGET,
     TwoHosts,
     connection,
-    two_hosts,
 )
 
 from slacktide.executors.events import (
@@ -22,34 +22,12 @@ from slacktide.executors.events import (
     MigrationFailed,
     TargetPrepared,
 )
-from slacktide.lab import certificates, requirements
+from slacktide.lab import certificates
 from slacktide.lab.guests import Guest
 from slacktide.lab.layout import LabHost
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        bool(requirements.missing()),
-        reason=f"THE LAB DID NOT RUN: {requirements.missing()}; lab/install-on-debian helps",
-    ),
-]
+pytestmark = ON_A_LAB
 CGROUP = Path("/sys/fs/cgroup/memory")
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[TwoHosts]:
-    """Have two hosts for all tests of this file."""
-    with two_hosts() as two:
-        yield two
-
-
-@pytest.fixture
-def two(lab: TwoHosts, request: pytest.FixtureRequest) -> Iterator[TwoHosts]:
-    """Have them in order, and note how long a fault took to be noticed."""
-    yield lab
-    request.node.user_properties += [("noticed_s", moving.noticed_s) for moving in lab.moving]
-    lab.mend()
 
 
 # Memory

@@ -146,7 +146,7 @@ def test_progress_is_told_to_the_end(tmp_path) -> None:
 
 
 def test_a_plan_of_another_snapshot_is_refused(tmp_path) -> None:
-    with pytest.raises(InputError, match="another fleet snapshot"):
+    with pytest.raises(InputError, match="another snapshot"):
         run_campaign(small_fleet(vms={"v1": {"vcpus": 2}}), small_plan(), tmp_path / "c", options=LOCAL)
     assert not (tmp_path / "c").exists()
 
