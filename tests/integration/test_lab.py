@@ -113,9 +113,7 @@ def test_a_host_without_power_and_one_without_libvirtd_are_seen(name: str) -> No
     hosts.wait_for_libvirtd(second, hosts.start_libvirtd(second))
     found = status(name)
     assert [host.guests for host in found.hosts] == [("vm1",), ()]
-    assert [host.off for host in found.hosts] == [(), ("vm2",)], (
-        "what ran where the power went is not forgotten"
-    )
+    assert [host.off for host in found.hosts] == [(), ("vm2",)], "what ran where the power went is not forgotten"
 
 
 def test_a_pulled_link_and_a_rate_show(name: str) -> None:
