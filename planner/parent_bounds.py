@@ -44,7 +44,7 @@ def so_far(
     gates = policy.gates
     if gates.kind != "pipelined" and gates.max_wave_hosts is not None:
         return "waves"
-    if digest(before) != header.snapshot_digest or _down(before) != _down(now) or _vms(before) != _vms(now):
+    if _down(before) != _down(now) or _vms(before) != _vms(now) or digest(before) != header.snapshot_digest:
         return "other-fleet"
     from_s = 0 if header.revision is None else header.revision.from_s
     if not from_s <= progress.at_s < header.summary.makespan_s:
