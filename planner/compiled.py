@@ -41,6 +41,17 @@ def _cache_folder(package: Path) -> Path:
     return package
 
 
+def _kept(function: Function, **options: bool) -> Function:
+    config: Any = numba.config
+    folder = _cache_folder(Path(function.__code__.co_filename).parent)
+    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+    try:
+        compile_: Any = numba.njit(cache=True, nogil=True, error_model="numpy", **options)  # type: ignore[call-overload]
+        return cast("Function", compile_(function))
+    finally:
+        config.CACHE_DIR = before
+
+
 def inlined(function: Function) -> Function:
     """Compile ``function`` into its callers: a call that hands on dozens of arrays costs more than a small function."""
     return cast("Function", numba.njit(inline="always", error_model="numpy")(function))
@@ -57,14 +68,3 @@ def internal(function: Function) -> Function:
     A call from Python would end the process.
     """
     return _kept(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def _kept(function: Function, **options: bool) -> Function:
-    config: Any = numba.config
-    folder = _cache_folder(Path(function.__code__.co_filename).parent)
-    before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
-    try:
-        compile_: Any = numba.njit(cache=True, nogil=True, error_model="numpy", **options)  # type: ignore[call-overload]
-        return cast("Function", compile_(function))
-    finally:
-        config.CACHE_DIR = before

@@ -5,6 +5,7 @@ the parent and in the campaign's journal.
 """
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from slacktide.planner.assembly import (
     wave_frame,
 )
 from slacktide.planner.audited import audited
+from slacktide.planner.bounds import Bounds
 from slacktide.planner.canary import given_up_by, is_short, lacking, without_hosts
 from slacktide.planner.hardening import hardened
 from slacktide.planner.limits import resolved
@@ -63,17 +65,21 @@ def revise(
         If the policy does not fit the snapshot, or the parent, or its progress.
     """
     origin_s = time.monotonic()
-    ground = so_far(before, snapshot, policy, parent, progress)
-    policy = still_selecting(policy, parent, progress)
-    problem = build_problem(snapshot, policy)
-    situation = situation_of(parent, progress, policy, problem)
-    problem, underway = with_hosts_out(problem, situation)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        fingerprint = beside.submit(digest, snapshot)
+        ground = so_far(before, snapshot, policy, parent, progress)
+        policy = still_selecting(policy, parent, progress)
+        problem = build_problem(snapshot, policy)
+        situation = situation_of(parent, progress, policy, problem)
+        problem, underway = with_hosts_out(problem, situation)
 
-    def plan_of(stronger: Problem, _: bool) -> Plan:
-        schedule, going_on = decided(stronger, situation, underway)
-        return assemble(snapshot, problem, schedule, going_on, situation, origin_s, ground)
+        def plan_of(stronger: Problem, _: bool) -> Plan:
+            schedule, going_on = decided(stronger, situation, underway)
+            own = beside.submit(revision_bounds, problem, schedule, going_on, situation.canary_hosts)
+            plan = assemble(snapshot, problem, schedule, situation, own, ground, fingerprint.result())
+            return audited(snapshot, plan, origin_s)
 
-    return hardened(snapshot, problem, plan_of)
+        return hardened(snapshot, problem, plan_of)
 
 
 def decided(problem: Problem, situation: Situation, underway: Underway) -> tuple[Schedule, Underway]:
@@ -244,12 +250,12 @@ def assemble(
     snapshot: FleetSnapshot,
     problem: Problem,
     schedule: Schedule,
-    underway: Underway,
     situation: Situation,
-    origin_s: float,
+    own: Future[Bounds],
     ground: ParentBounds | None,
+    fingerprint: str,
 ) -> Plan:
-    """Return the schedule as a child plan, with its figures, bounds and audit."""
+    """Return the schedule as a child plan with its figures, beside bounds that are being worked out meanwhile."""
     parent, progress = situation.parent, situation.progress
     wave = wave_numbers(problem, schedule, situation)
     hosts = host_frame(problem, schedule, wave)
@@ -262,8 +268,7 @@ def assemble(
         "waves": wave_frame(problem, hosts, migrations),
         "deferred": deferred_frame(problem, schedule),
     }
-    own = revision_bounds(problem, schedule, underway, situation.canary_hosts)
-    bounds, ground = with_parents(own, ground, problem, parent, progress, tables)
+    bounds, ground = with_parents(own.result(), ground, problem, parent, progress, tables)
     revision = Revision(
         from_s=progress.at_s,
         canary_passed=situation.canary_passed,
@@ -280,11 +285,11 @@ def assemble(
         id="",
         parent=parent.header.id,
         revision=revision,
-        snapshot_digest=digest(snapshot),
+        snapshot_digest=fingerprint,
         policy_digest=policy_digest(problem.policy),
         policy=problem.policy,
         seed=parent.header.seed,
         objective=problem.policy.objective,
         summary=figures(problem, schedule, bounds, tables, 0.0),
     )
-    return audited(snapshot, Plan(header=header, **tables), origin_s)
+    return Plan(header=header, **tables)

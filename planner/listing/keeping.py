@@ -25,7 +25,7 @@ from slacktide.planner.listing.gating import (
     open_wave,
 )
 from slacktide.planner.listing.outcome import Outcome, start_host, too_short
-from slacktide.planner.listing.promises import add_load, add_promised_load, hold
+from slacktide.planner.listing.promises import add_load, add_promised_load, hold, move_load
 from slacktide.planner.listing.waiting import Waiting, closer_look, wait_for_room
 
 
@@ -75,8 +75,7 @@ def keep_one(
     if kept == KEPT:
         last_as_promised(promises, out, number, at_s)
     return_s = out.hosts[out.counts[0] - 1, 4]
-    add_promised_load(instance, promises, number, -1)
-    add_load(instance, promises, host, at_s, return_s, 1)
+    move_load(instance, promises, number, at_s, return_s)
     if not out_already:
         enter_wave(terms, gate, label, joins, return_s)
     return kept

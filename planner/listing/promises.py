@@ -63,6 +63,16 @@ def add_promised_load(instance: Instance, promises: Promises, number: int, sign:
 
 
 @internal
+def move_load(instance: Instance, promises: Promises, number: int, from_s: int, until_s: int) -> None:
+    """Note when a promised host that has left will be out, in place of when it was expected to be."""
+    late_s = promises.behind_s
+    if from_s == promises.due_s[number] + late_s and until_s == promises.return_s[number] + late_s:
+        return
+    add_promised_load(instance, promises, number, -1)
+    add_load(instance, promises, promises.host[number], from_s, until_s, 1)
+
+
+@internal
 def leaves_room(instance: Instance, promises: Promises, host: int, vms: Ints, at_s: int, before_s: int) -> bool:
     """Return whether a host that leaves now is back by ``before_s``, and before a later promise needs its place."""
     rate = np.searchsorted(instance.rates_mbit_s, instance.egress_mbit_s[host], side="right") - 1

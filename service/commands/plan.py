@@ -9,6 +9,7 @@ from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from slacktide.errors import UsageError
+from slacktide.service.ahead import load_planner
 from slacktide.service.commands.options import Amount, AsJson, Count, FleetPath, Output, PlanPath, Seed
 from slacktide.service.commands.policy import PresetName
 from slacktide.service.console import Told, document, figures, findings_text, progress, show, tell
@@ -93,6 +94,7 @@ def plan(
         if html.resolve() == output.resolve():
             raise UsageError("--html and --output", "are one path", "Give the page one of its own")
     asked = terms(preset, policy)
+    load_planner()
     with progress("Reading the fleet"):
         from slacktide.datasets.files import read_snapshot
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from slacktide.errors import UsageError
+from slacktide.service.ahead import load_planner
 from slacktide.service.commands.options import AsJson, FleetPath, Moment, Output, PlanPath
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, figures, progress, show
@@ -78,6 +79,7 @@ def revise(
     check_directory(fleet_path, FLEET_FILES)
     refuse_to_replace(output, plan_path)
     refuse_to_replace(fleet_path, path)
+    load_planner()
     with progress("Reading fleet and plan"):
         from slacktide.planner.belonging import refuse_another_snapshot
 
