@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from slacktide.executors import events
+from slacktide.executors.books import ENDED, IDLE, RETRYING, RUNNING, Books, patching
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.falling import Fall, still_to_fall, with_host, with_lost, with_migration, with_wave
@@ -35,10 +36,7 @@ from slacktide.executors.program import Program
 from slacktide.executors.room import Room
 from slacktide.executors.rules import Rules
 from slacktide.executors.slots import OutSlots
-from slacktide.ids import HostId, MigrationId
 
-_IDLE, _RUNNING, _RETRYING, _ENDED = range(4)
-"""What a migration is to the scheduler: not begun, under way, failed and to be tried again, done or given up."""
 _DRAINING, _RETURNED = int(HostStage.DRAINING), int(HostStage.RETURNED)
 
 
@@ -47,36 +45,17 @@ def next_actions(program: Program, state: CampaignState, now: float, rules: Rule
     return Scheduler(program, state, rules).decide(now)
 
 
-class Scheduler:
+class Scheduler(Books):
     """Next actions, step by step: ``observe`` outcomes, then ``decide``."""
 
     def __init__(self, program: Program, state: CampaignState, rules: Rules | None = None) -> None:
+        super().__init__(program, state)
         self._rules = rules or Rules()
-        self._program = program
-        part, hosts = program.migrations, program.hosts
-        self._numbers, self._host_numbers = state.numbers, state.host_numbers
         self.room = Room(program, state)
         self.slots = OutSlots(program, state)
         self.gates = Gates(program, state)
-        self._rank: list[int] = part.rank.tolist()
-        self._start_s: list[float] = part.start_s.astype(np.float64).tolist()
-        self._duration_s: list[int] = (part.end_s - part.start_s).tolist()
-        self._notice_s: list[int] = (part.start_s - part.notified_s).tolist()
-        self._wave: list[int] = part.wave.tolist()
-        self._needs_drain: list[bool] = part.needs_drain.tolist()
-        self._needs_return: list[bool] = part.needs_return.tolist()
-        self._before_drain: list[bool] = part.before_drain.tolist()
-        self._dependents = part.dependents.lists()
-        self._next_move: list[int] = part.next_move.tolist()
-        self._vm: list[int] = part.vm.tolist()
-        self._vm_host: list[int] = state.vm_host.tolist()
-        self._planned: list[bool] = hosts.planned.tolist()
-        self._host_wave: list[int] = hosts.wave.tolist()
-        self._maintenance_s: list[int] = hosts.maintenance_s.tolist()
-        self._outgoing, self._incoming = hosts.outgoing.lists(), hosts.incoming.lists()
-        self._order: list[int] = np.argsort(part.rank).tolist()
-        self._drain_order: list[int] = np.flatnonzero(hosts.planned)[
-            np.argsort(self.slots.rank[hosts.planned], kind="stable")
+        self._drain_order: list[int] = np.flatnonzero(program.hosts.planned)[
+            np.argsort(self.slots.rank[program.hosts.planned], kind="stable")
         ].tolist()
         self._out: list[Event] = []
         self._check: set[int] = set()
@@ -84,47 +63,22 @@ class Scheduler:
         self._falling: list[Fall] = []
         self._oldest = self._oldest_host = 0
         self._wave_timer = (-1, 0.0)
-        self.finished = state.finished
-        self._take_over(state)
+        self._moments = Moments(planned_moments(program, state, np.array(self._ready_s)), self._stale)
+        self._take_up(state)
 
-    def _take_over(self, state: CampaignState) -> None:
-        """Take every migration and host as the state has it."""
-        part = self._program.migrations
-        stages = state.stage
-        running = (stages >= Stage.INTENDED) & (stages < Stage.DONE)
-        ended = (stages == Stage.DONE) | (stages == Stage.GIVEN_UP)
-        phase = np.select([running, stages == Stage.FAILED, ended], [_RUNNING, _RETRYING, _ENDED], _IDLE)
-        self._phase: list[int] = phase.tolist()
-        self._attempts: list[int] = state.attempts.tolist()
-        self._cancelled: list[int] = state.cancelled.tolist()
-        self._notified: list[bool] = (~np.isnan(state.times[:, Stage.NOTIFIED])).tolist()
-        told = state.times[:, Stage.NOTIFIED] + (part.start_s - part.notified_s)
-        self._ready_s: list[float] = np.where(np.isnan(told), np.inf, np.maximum(part.start_s, told)).tolist()
-        self._ready = [False] * len(self._phase)
-        open_edges = np.repeat(~ended, np.diff(part.dependents.start))
-        waits = part.dependents.members[open_edges]
-        self._left: list[int] = np.bincount(waits, minlength=len(self._phase)).tolist()
-        hosts = len(self._planned)
-        self._outgoing_left: list[int] = np.bincount(part.source[~ended], minlength=hosts).tolist()
-        early = ~ended & part.before_drain
-        self._incoming_left: list[int] = np.bincount(part.target[early], minlength=hosts).tolist()
-        self._host_stage: list[int] = state.host_stage.tolist()
-        self._moments = Moments(planned_moments(self._program, state, np.array(self._ready_s)), self._stale)
-        self._host_due = [False] * hosts
-        self._running = int(running.sum())
+    def _take_up(self, state: CampaignState) -> None:
+        """Set the timers of what is under way, and wake who waited for what the state has."""
         self._check_hosts.update(np.flatnonzero(state.host_stage == HostStage.DRAINING).tolist())
-        patching = (state.host_stage >= HostStage.DRAINED) & (state.host_stage <= HostStage.PATCHING)
-        self._patching = int(patching.sum())
-        for number in np.flatnonzero(running).tolist():
+        for number in np.flatnonzero(np.array(self._phase) == RUNNING).tolist():
             self._migration_deadline(number, float(state.times[number, Stage.INTENDED]))
-        for number in np.flatnonzero(stages == Stage.FAILED).tolist():
+        for number in np.flatnonzero(state.stage == Stage.FAILED).tolist():
             self._retry_or_drop(
                 number,
                 float(state.times[number, Stage.FAILED]),
                 retryable=bool(state.retryable[number]),
                 error=state.errors.get(number, "no reason given"),
             )
-        for host in np.flatnonzero(patching).tolist():
+        for host in np.flatnonzero(patching(state)).tolist():
             intended = float(state.host_times[host, HostStage.PATCH_INTENDED])
             if np.isnan(intended) or state.host_stage[host] == HostStage.DRAINED:
                 self._check_hosts.add(host)
@@ -154,12 +108,12 @@ class Scheduler:
 
     def _forwarding(self, event: events.ForwardingStarted) -> None:
         number = self._numbers[event.migration_id]
-        if self._phase[number] == _RUNNING and self._attempts[number] == event.attempt:
+        if self._phase[number] == RUNNING and self._attempts[number] == event.attempt:
             self._vm_host[self._vm[number]] = self.room.target[number]
 
     def _done(self, event: events.MigrationDone) -> None:
         number = self._numbers[event.migration_id]
-        if self._phase[number] != _RUNNING or self._attempts[number] != event.attempt:
+        if self._phase[number] != RUNNING or self._attempts[number] != event.attempt:
             return
         self._running -= 1
         self._vm_host[self._vm[number]] = self.room.target[number]
@@ -169,19 +123,19 @@ class Scheduler:
     def _failed(self, event: events.MigrationFailed) -> None:
         number = self._numbers[event.migration_id]
         past = self._vm_host[self._vm[number]] != self.room.source[number]
-        if self._phase[number] != _RUNNING or self._attempts[number] != event.attempt or past:
+        if self._phase[number] != RUNNING or self._attempts[number] != event.attempt or past:
             return
         self._running -= 1
-        self._phase[number] = _RETRYING
+        self._phase[number] = RETRYING
         self._check |= self.room.pause(number)
         self._retry_or_drop(number, event.at_s, retryable=event.retryable, error=event.error)
 
     def _vm_lost(self, event: events.VmLost) -> None:
         number = self._numbers[event.migration_id]
-        if self._phase[number] != _RUNNING or self._attempts[number] != event.attempt:
+        if self._phase[number] != RUNNING or self._attempts[number] != event.attempt:
             return
         self._running -= 1
-        self._phase[number] = _RETRYING
+        self._phase[number] = RETRYING
         self._vm_host[self._vm[number]] = self.room.source[number]
         self._check |= self.room.pause(number)
         self._drop(False, number, "vm-lost", event.error)
@@ -305,7 +259,7 @@ class Scheduler:
     def _notify(self, number: int, now: float) -> None:
         """Tell the guest, unless its wave is held up: then once that opens."""
         notified_s = self._start_s[number] - self._notice_s[number]
-        if self._notified[number] or self._phase[number] != _IDLE or not self._notice_s[number] or notified_s > now:
+        if self._notified[number] or self._phase[number] != IDLE or not self._notice_s[number] or notified_s > now:
             return
         if self.gates.late(self._wave[number], now):
             return
@@ -344,20 +298,20 @@ class Scheduler:
         self._patch_deadline(host, now)
 
     def _try_start(self, number: int, now: float) -> None:
-        if not self._ready[number] or self._left[number] or self._phase[number] not in (_IDLE, _RETRYING):
+        if not self._ready[number] or self._left[number] or self._phase[number] not in (IDLE, RETRYING):
             return
         source, target = self.room.source[number], self.room.target[number]
         if self._needs_drain[number] and self._host_stage[source] != _DRAINING:
             return
         if self._needs_return[number] and self._host_stage[target] != _RETURNED:
             return
-        holds = self._phase[number] == _RETRYING
+        holds = self._phase[number] == RETRYING
         obstacle = self.room.obstacle(number, holds=holds)
         if obstacle is not None:
             self.room.wait(number, obstacle)
             return
         self.room.begin(number, holds=holds)
-        self._phase[number] = _RUNNING
+        self._phase[number] = RUNNING
         self._running += 1
         self._attempts[number] += 1
         self._migration_deadline(number, now)
@@ -380,10 +334,10 @@ class Scheduler:
 
     def _give_up(self, number: int, reason: str, detail: str, now: float) -> None:
         """Leave a VM where it is; its source is not drained, unless the VM never came there."""
-        if self._phase[number] not in (_IDLE, _RETRYING):
+        if self._phase[number] not in (IDLE, RETRYING):
             return
         self._out.append(events.MigrationGivenUp(now, self._id(number), reason, detail))
-        self._check |= self.room.give_up(number, holds=self._phase[number] == _RETRYING)
+        self._check |= self.room.give_up(number, holds=self._phase[number] == RETRYING)
         self._end(number)
         name = "migration-failed" if self._attempts[number] else reason
         at_source = self._vm_host[self._vm[number]] == self.room.source[number]
@@ -405,7 +359,7 @@ class Scheduler:
 
     def _end(self, number: int) -> None:
         """Count a migration that is done or given up, and wake who waited for it."""
-        self._phase[number] = _ENDED
+        self._phase[number] = ENDED
         for follower in self._dependents[number]:
             self._left[follower] -= 1
             if not self._left[follower]:
@@ -430,7 +384,7 @@ class Scheduler:
 
     def _all_ended(self) -> bool:
         phases, stages = self._phase, self._host_stage
-        while self._oldest < len(self._order) and phases[self._order[self._oldest]] == _ENDED:
+        while self._oldest < len(self._order) and phases[self._order[self._oldest]] == ENDED:
             self._oldest += 1
         hosts = self._drain_order
         while self._oldest_host < len(hosts) and stages[hosts[self._oldest_host]] >= _RETURNED:
@@ -455,15 +409,15 @@ class Scheduler:
     def _stale(self, timer: Moment) -> bool:
         _, kind, subject, attempt = timer
         if kind == MIGRATION_DEADLINE:
-            running = self._phase[subject] == _RUNNING and self._attempts[subject] == attempt
+            running = self._phase[subject] == RUNNING and self._attempts[subject] == attempt
             return not running or self._cancelled[subject] == attempt
         if kind == PATCH_DEADLINE:
             return self._host_stage[subject] not in (HostStage.PATCH_INTENDED, HostStage.PATCHING)
         if kind == RETRY:
-            return self._phase[subject] != _RETRYING
+            return self._phase[subject] != RETRYING
         if kind == WAVE:
             return subject < self.gates.open_waves or self.gates.closed is not None
-        return self._phase[subject] != _IDLE
+        return self._phase[subject] != IDLE
 
     def _migration_deadline(self, number: int, intended_s: float) -> None:
         limit_s = self._rules.migration_limit_s(self._duration_s[number])
@@ -471,9 +425,3 @@ class Scheduler:
 
     def _patch_deadline(self, host: int, intended_s: float) -> None:
         self._moments.add(intended_s + self._rules.patch_limit_s(self._maintenance_s[host]), PATCH_DEADLINE, host)
-
-    def _id(self, number: int) -> MigrationId:
-        return MigrationId(self._program.migrations.ids[number])
-
-    def _host_id(self, host: int) -> HostId:
-        return HostId(self._program.hosts.ids[host])
