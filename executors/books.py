@@ -54,6 +54,8 @@ class Books:
         self._running = int(running.sum())
         self._attempts: list[int] = state.attempts.tolist()
         self._cancelled: list[int] = state.cancelled.tolist()
+        self._again: list[bool] = state.again.tolist()
+        self._uncounted: list[int] = state.uncounted.tolist()
         self._vm_host: list[int] = state.vm_host.tolist()
         self._notified: list[bool] = (~np.isnan(state.times[:, Stage.NOTIFIED])).tolist()
         told = state.times[:, Stage.NOTIFIED] + (part.start_s - part.notified_s)

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from slacktide.errors import InternalError
 from slacktide.executors import events
+from slacktide.executors.control_events import CampaignAborted, CampaignPaused
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.journal import Entry
+from slacktide.executors.order_state import ORDER_HANDLERS
 from slacktide.executors.program import Program
 
 Floats = NDArray[np.float64]
@@ -80,6 +82,10 @@ class CampaignState:
     retryable: NDArray[np.bool_]
     cancelled: NDArray[np.int8]
     """Attempt that is to be stopped, 0: none."""
+    again: NDArray[np.bool_]
+    """It is to be begun again, without counting."""
+    uncounted: NDArray[np.int8]
+    """Attempts that do not count, for they were stopped to be begun again, shape (M,)."""
     blackout_ms: Floats
     probe_blackout_ms: Floats
     probe_resolution_ms: Floats
@@ -104,6 +110,14 @@ class CampaignState:
     lost_vms: set[int] = field(default_factory=set)
     """VMs that run nowhere any more."""
     finished: bool = False
+    orders: int = 0
+    """Number of the newest order that was taken or refused."""
+    paused: CampaignPaused | None = None
+    aborted: CampaignAborted | None = None
+    skipped: dict[int, str] = field(default_factory=dict)
+    """Hosts that are not to be drained (any further), with who asked for it and why."""
+    max_out: dict[str, int | str] = field(default_factory=dict)
+    """Limits on hosts out that hold in place of the policy's, by kind of failure domain."""
     numbers: dict[str, int] = field(default_factory=dict, repr=False)
     """Number of each migration by id."""
     host_numbers: dict[str, int] = field(default_factory=dict, repr=False)
@@ -130,6 +144,8 @@ def initial_state(program: Program) -> CampaignState:
         failed_stage=np.full(migrations, -1, np.int8),
         retryable=np.zeros(migrations, np.bool_),
         cancelled=np.zeros(migrations, np.int8),
+        again=np.zeros(migrations, np.bool_),
+        uncounted=np.zeros(migrations, np.int8),
         blackout_ms=np.full(migrations, np.nan),
         probe_blackout_ms=np.full(migrations, np.nan),
         probe_resolution_ms=np.full(migrations, np.nan),
@@ -275,10 +291,15 @@ def _failed(state: CampaignState, event: events.MigrationFailed) -> None:
     state.times[number, _FAILED] = event.at_s
     state.retryable[number] = event.retryable
     state.errors[number] = event.error
+    if state.again[number] and state.cancelled[number] == event.attempt:
+        state.retryable[number] = True
+        state.uncounted[number] += 1
 
 
 def _cancelled(state: CampaignState, event: events.MigrationCancelled) -> None:
-    state.cancelled[state.numbers[event.migration_id]] = event.attempt
+    number = state.numbers[event.migration_id]
+    state.cancelled[number] = event.attempt
+    state.again[number] = bool(event.again)
 
 
 def _given_up(state: CampaignState, event: events.MigrationGivenUp) -> None:
@@ -345,6 +366,7 @@ def _wave_opened(state: CampaignState, event: events.WaveOpened) -> None:
 
 def _wave_approved(state: CampaignState, event: events.WaveApproved) -> None:
     state.wave_approved[event.wave] = True
+    state.orders = max(state.orders, event.order or 0)
 
 
 def _wave_closed(state: CampaignState, event: events.WaveClosed) -> None:
@@ -387,4 +409,5 @@ _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.HostFailed: _host(HostStage.FAILED),
     events.HostBlocked: _host(HostStage.BLOCKED),
     events.HostResolved: _host_resolved,
+    **ORDER_HANDLERS,
 }

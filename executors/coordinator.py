@@ -7,7 +7,7 @@ Thin on purpose.  What to do is decided in :mod:`slacktide.executors.decisions`;
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import inf
 from typing import Final
@@ -15,7 +15,6 @@ from typing import Final
 import numpy as np
 
 from slacktide.clock import Clock, VirtualClock
-from slacktide.errors import ExecutionError
 from slacktide.executors import events
 from slacktide.executors.agents import Agents
 from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
@@ -24,6 +23,7 @@ from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.journal import Journal
 from slacktide.executors.news import News
+from slacktide.executors.orders import answer
 from slacktide.executors.pace import wait_until
 from slacktide.executors.program import Program
 from slacktide.executors.resolution import resolve, untold
@@ -37,6 +37,9 @@ LIVE_INTERVAL_S: Final = 0.25
 takes a second or two."""
 CALL_S: Final = 0.001
 """What a call to an agent costs; the interval is at least so long that calls take a tenth of it."""
+
+ORDERS_INTERVAL_S: Final = 0.25
+"""How often orders are looked for, on this machine's clock: they take effect within a second."""
 
 TOLD_AHEAD_S: Final = 120.0
 """How far ahead simulated agents tell what will happen.
@@ -64,6 +67,8 @@ class Progress:
     migrations_done: int
     migrations_given_up: int
     finished: bool
+    waits_for: str | None = None
+    """What a person has to do before the campaign goes on; null: nothing."""
 
 
 class Coordinator:
@@ -101,9 +106,12 @@ class Coordinator:
         """Until when they must be sent."""
         self._unwritten: list[Event] = []
         """News and decisions to be journaled, before any request is sent."""
+        self._rules = rules or Rules()
+        self._look_s = -inf
+        """When orders are looked for next, on this machine's clock."""
         self.state = initial_state(program)
         self._resume()
-        self._scheduler = Scheduler(program, self.state, rules)
+        self._scheduler = Scheduler(program, self.state, self._rules)
 
     def _resume(self) -> None:
         """Rebuild the state from the journal and resolve every intent without outcome."""
@@ -154,8 +162,9 @@ class Coordinator:
             self._exchange(now)
         news = self._news.until(now)
         self._scheduler.observe(news)
-        actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
         self._unwritten += news
+        self._take_orders(now)
+        actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
         self._unwritten += actions
         self._ask(actions)
         if self._scheduler.finished:
@@ -170,10 +179,38 @@ class Coordinator:
             self._write(now)
             if self._asked:
                 self._exchange(now)
-        wait_until(self._clock, self._origin + timedelta(seconds=moment))
+        if moment == inf:
+            self._write(now)
+            time.sleep(ORDERS_INTERVAL_S)
+        else:
+            wait_until(self._clock, self._origin + timedelta(seconds=self._paced(now, moment)))
+
+    def _paced(self, now: float, moment: float) -> float:
+        """Return until when to go on at once: all of a virtual night in no time, unless a speed was asked for."""
+        speed = self._rules.speed
+        if not self._virtual or speed is None:
+            return moment
+        moment = min(moment, now + max(REPORT_INTERVAL_S, speed * ORDERS_INTERVAL_S))
+        time.sleep((moment - now) / speed)
+        return moment
+
+    def _take_orders(self, now: float) -> None:
+        """Answer what has been asked of the campaign since, in the journal and to the scheduler."""
+        if time.monotonic() < self._look_s:
+            return
+        self._look_s = time.monotonic() + ORDERS_INTERVAL_S
+        for order in self._journal.orders(self.state.orders):
+            self._write(now)
+            told = answer(order, self.state, now)
+            self._unwritten.append(told)
+            self._write(now)
+            self._scheduler.observe([told])
 
     def _too_late(self, action: Event) -> bool:
-        return isinstance(action, events.MigrationCancelled) and self._news.outcome_told(action)
+        if not isinstance(action, events.MigrationCancelled) or not self._news.outcome_told(action):
+            return False
+        self._scheduler.spare(action)
+        return True
 
     def _ask(self, actions: list[Event]) -> None:
         """Line up what drivers have to do, to be sent before anything can come of it."""
@@ -183,7 +220,7 @@ class Coordinator:
             self._send_s = min(self._send_s, quiet_until_s)
 
     def _next_moment(self, now: float) -> float:
-        """Return when to decide next."""
+        """Return when to decide next; infinite: only a person can bring that about."""
         if not self._virtual:
             return now + self._interval_s
         moments = [moment for moment in (self._scheduler.next_s(), self._news.next_s()) if moment is not None]
@@ -191,11 +228,7 @@ class Coordinator:
         if self._asked:
             moments.append(max(now, self._send_s))
         if not moments:
-            raise ExecutionError(
-                f"campaign {self._journal.record.campaign_id}",
-                "waits for a person to approve the next wave",
-                "Approve it, or use a policy whose gates need no approval",
-            )
+            return inf
         return max(now + REPORT_INTERVAL_S, math.ceil(min(moments) / REPORT_INTERVAL_S) * REPORT_INTERVAL_S)
 
     def _must_hear(self, moment: float) -> bool:
@@ -226,7 +259,7 @@ class Coordinator:
 
     def progress(self) -> Progress:
         """Return how far the campaign has got."""
-        return progress(self.state, self._program)
+        return replace(progress(self.state, self._program), waits_for=self._scheduler.waits_for())
 
 
 def progress(state: CampaignState, program: Program) -> Progress:

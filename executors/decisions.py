@@ -9,15 +9,16 @@ depends on it.  At every moment a VM is on one host, targets have room, hosts ou
 longer happen is given up with a reason, and so is what depends on it: nothing waits for ever.
 """
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
 
-from slacktide.executors import events
+from slacktide.executors import control_events, events
 from slacktide.executors.books import ENDED, IDLE, RETRYING, RUNNING, Books, patching
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Event, Stage
-from slacktide.executors.falling import Fall, still_to_fall, with_host, with_lost, with_migration, with_wave
+from slacktide.executors.falling import Fall, still_to_fall, with_abort, with_host, with_lost, with_migration, with_wave
 from slacktide.executors.gates import Gates
 from slacktide.executors.moments import (
     DRAIN,
@@ -32,6 +33,7 @@ from slacktide.executors.moments import (
     planned_moments,
 )
 from slacktide.executors.obstacles import waits_for
+from slacktide.executors.order_state import ORDERS, Stopping, asked, stopping
 from slacktide.executors.program import Program
 from slacktide.executors.room import Room
 from slacktide.executors.rules import Rules
@@ -63,6 +65,10 @@ class Scheduler(Books):
         self._falling: list[Fall] = []
         self._oldest = self._oldest_host = 0
         self._wave_timer = (-1, 0.0)
+        self.paused = state.paused is not None
+        self._approved = set(np.flatnonzero(state.wave_approved).tolist())
+        self._stopping: Stopping | None = None
+        self._waking = False
         self._moments = Moments(planned_moments(program, state, np.array(self._ready_s)), self._stale)
         self._take_up(state)
 
@@ -86,6 +92,7 @@ class Scheduler(Books):
                 self._patch_deadline(host, intended)
         if not state.finished:
             self._falling += still_to_fall(self._program, state)
+            self._stopping = stopping(state.aborted or state.paused)
 
     # What others tell
 
@@ -105,6 +112,25 @@ class Scheduler(Books):
                 self._host_lost(self._host_numbers[event.host_id], event.reason)  # type: ignore[attr-defined]
             elif kind is events.ForwardingStarted:
                 self._forwarding(event)  # type: ignore[arg-type]
+            elif kind in ORDERS:
+                self._ordered(event)
+
+    def _ordered(self, event: Event) -> None:
+        """Take note of what a person, or a rule in a person's place, asked for."""
+        if isinstance(event, control_events.CampaignPaused):
+            self.paused, self._stopping = True, stopping(event)
+        elif isinstance(event, control_events.CampaignContinued):
+            self.paused, self._waking = False, True
+        elif isinstance(event, control_events.CampaignAborted):
+            self.paused, self._stopping = False, stopping(event)
+            self._falling += with_abort(self._program, asked(event.by, event.why))
+        elif isinstance(event, control_events.HostSkipped):
+            self._drop(True, self._host_numbers[event.host_id], "skipped", asked(event.by, event.why))
+        elif isinstance(event, control_events.LimitsChanged):
+            self.slots.change(json.loads(event.max_out))
+            self._check_hosts |= self.slots.queued()
+        elif isinstance(event, events.WaveApproved):
+            self._approved.add(event.wave)
 
     def _forwarding(self, event: events.ForwardingStarted) -> None:
         number = self._numbers[event.migration_id]
@@ -128,7 +154,9 @@ class Scheduler(Books):
         self._running -= 1
         self._phase[number] = RETRYING
         self._check |= self.room.pause(number)
-        self._retry_or_drop(number, event.at_s, retryable=event.retryable, error=event.error)
+        again = self._again[number] and self._cancelled[number] == event.attempt
+        self._uncounted[number] += again
+        self._retry_or_drop(number, event.at_s, retryable=event.retryable or again, error=event.error)
 
     def _vm_lost(self, event: events.VmLost) -> None:
         number = self._numbers[event.migration_id]
@@ -142,7 +170,8 @@ class Scheduler(Books):
 
     def _retry_or_drop(self, number: int, failed_s: float, *, retryable: bool, error: str) -> None:
         source_given_up = self._host_stage[self.room.source[number]] in (HostStage.FAILED, HostStage.BLOCKED)
-        if not retryable or self._attempts[number] >= self._rules.max_attempts or source_given_up:
+        counted = self._attempts[number] - self._uncounted[number]
+        if not retryable or counted >= self._rules.max_attempts or source_given_up:
             self._drop(False, number, "migration-failed", error)
         else:
             self._ready[number] = False
@@ -169,14 +198,37 @@ class Scheduler(Books):
     # What to do
 
     def next_s(self) -> float | None:
-        """Return the next moment at which anything may be due without a report; null: none."""
-        return self._moments.next_s()
+        """Return the next moment at which anything may be due without a report; null: none.
+
+        While the campaign is paused only deadlines of what runs are due.
+        """
+        return self._moments.next_deadline_s() if self.paused else self._moments.next_s()
+
+    def waits_for(self) -> str | None:
+        """Return what keeps the campaign until a person does something about it, in words; null: nothing does."""
+        if self.paused:
+            return "it is paused"
+        wave = self.gates.open_waves
+        opening = None if self.finished or self._rules.approve_as is not None else self.gates.next_opening()
+        if opening is None or opening.at_s is None or wave in self._approved or not self.gates.needs_approval():
+            return None
+        return f"wave {wave} waits for approval"
+
+    def spare(self, event: events.MigrationCancelled) -> None:
+        """Take note that an attempt was not stopped after all: its outcome is known already."""
+        number = self._numbers[event.migration_id]
+        if self._cancelled[number] == event.attempt:
+            self._cancelled[number], self._again[number] = 0, False
 
     def decide(self, now: float) -> tuple[Event, ...]:
         """Return what to do at ``now``, in order; the caller journals it and has it done."""
         self._out = []
         for moment in self._moments.due(now):
             self._act_on(moment, now)
+        if self._stopping is not None:
+            self._stop_running(self._stopping, now)
+        if self._waking:
+            self._wake(now)
         self._settle(now)
         while not self.finished and self._stuck():
             self._release_oldest()
@@ -210,10 +262,30 @@ class Scheduler(Books):
             self._out.append(events.PatchFailed(now, self._host_id(subject), reason))
             self._host_lost(subject, reason)
 
+    def _stop_running(self, asked_for: Stopping, now: float) -> None:
+        """Have every attempt stopped that is under way and has not been told to stop."""
+        self._stopping = None
+        for number in np.flatnonzero(np.array(self._phase) == RUNNING).tolist():
+            if self._cancelled[number] != self._attempts[number]:
+                self._cancelled[number], self._again[number] = self._attempts[number], asked_for.again
+                told = events.MigrationCancelled(
+                    now, self._id(number), self._attempts[number], asked_for.reason, asked_for.again or None
+                )
+                self._out.append(told)
+
+    def _wake(self, now: float) -> None:
+        """Look at all that may have come due while the campaign was paused."""
+        self._waking = False
+        for number in self._order:
+            self._notify(number, now)
+        self._check_hosts.update(self._drain_order)
+        self._check.update(self._order)
+
     def _settle(self, now: float) -> None:
         """Look at everything that was woken, hosts before migrations, each in planned order, until all is quiet."""
         while True:
-            self._open_waves(now)
+            if not self.paused:
+                self._open_waves(now)
             if self._falling:
                 self._fall(now)
             elif self._check_hosts:
@@ -221,6 +293,8 @@ class Scheduler(Books):
                 for host in hosts:
                     self._try_drain(host, now)
                     self._try_patch(host, now)
+            elif self.paused:
+                return
             elif self._check:
                 migrations, self._check = sorted(self._check, key=self._rank.__getitem__), set()
                 for number in migrations:
@@ -241,7 +315,7 @@ class Scheduler(Books):
                     self._wave_timer = (wave, opening.at_s)
                     self._moments.add(opening.at_s, WAVE, wave)
                 return
-            if self.gates.needs_approval():
+            if self.gates.needs_approval() and wave not in self._approved:
                 if self._rules.approve_as is None:
                     return
                 self._out.append(events.WaveApproved(now, wave, self._rules.approve_as))
@@ -261,7 +335,7 @@ class Scheduler(Books):
         notified_s = self._start_s[number] - self._notice_s[number]
         if self._notified[number] or self._phase[number] != IDLE or not self._notice_s[number] or notified_s > now:
             return
-        if self.gates.late(self._wave[number], now):
+        if self.paused or self.gates.late(self._wave[number], now):
             return
         self._notified[number] = True
         self._ready_s[number] = max(self._start_s[number], now + self._notice_s[number])
@@ -270,7 +344,7 @@ class Scheduler(Books):
         self._out.append(events.MigrationNotified(now, self._id(number)))
 
     def _try_drain(self, host: int, now: float) -> None:
-        if not self._host_due[host] or self._host_stage[host] != HostStage.IN_SERVICE:
+        if self.paused or not self._host_due[host] or self._host_stage[host] != HostStage.IN_SERVICE:
             return
         if not self.gates.is_open(self._host_wave[host]):
             return
@@ -290,8 +364,11 @@ class Scheduler(Books):
                 self._drop(True, host, "vms-remain", detail)
                 return
             self._patching += 1
+            self._host_stage[host] = HostStage.DRAINED
             self._out.append(events.HostDrained(now, self._host_id(host)))
         elif stage != HostStage.DRAINED:
+            return
+        if self.paused:
             return
         self._host_stage[host] = HostStage.PATCH_INTENDED
         self._out.append(events.PatchIntended(now, self._host_id(host)))
@@ -377,7 +454,7 @@ class Scheduler(Books):
 
     def _stuck(self) -> bool:
         """Return whether nothing is under way, nothing will come, and yet something has not ended."""
-        if self._running or self._patching or self.next_s() is not None or self._all_ended():
+        if self.paused or self._running or self._patching or self.next_s() is not None or self._all_ended():
             return False
         opening = self.gates.next_opening()
         return opening is None or opening.at_s is None

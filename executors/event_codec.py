@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from slacktide.errors import InputError
-from slacktide.executors import events
+from slacktide.executors import control_events, events
 from slacktide.executors.events import Event, field_names
 
 
@@ -27,7 +27,8 @@ class Row(NamedTuple):
 
 
 def _concrete() -> dict[str, type[Event]]:
-    kinds = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)]
+    known = [*vars(events).values(), *vars(control_events).values()]
+    kinds = [kind for kind in known if isinstance(kind, type) and issubclass(kind, Event)]
     return {kind.type: kind for kind in kinds if "type" in vars(kind) and isinstance(vars(kind)["type"], str)}
 
 

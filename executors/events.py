@@ -128,6 +128,9 @@ class WaveApproved(Event):
     type = "wave-approved"
     wave: int
     by: str
+    order: int | None = None
+    """The order in the campaign's store; null: there is none."""
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +286,8 @@ class MigrationCancelled(AttemptEvent):
 
     type = "migration-cancelled"
     reason: str
+    again: bool | None = None
+    """It is to be begun again and does not count among the attempts; null: it does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ class Rules:
     approve_as: str | None = None
     """Who approves waves whose gate asks for it; null: a person has to, with an event of their own."""
 
+    speed: float | None = None
+    """Seconds of a simulated campaign for each second of this machine; null: as fast as it goes."""
+
     def migration_limit_s(self, planned_s: float) -> float:
         """Return how long an attempt may take that is planned to take so long."""
         return self.migration_deadline_factor * planned_s + self.deadline_floor_s

@@ -24,6 +24,10 @@ VALUES = {
     "throttle": st.floats(0, 1),
     "estimate_s": st.none() | st.floats(0, 1e5),
     "retryable": st.booleans(),
+    "again": st.none() | st.booleans(),
+    "cancel": st.booleans(),
+    "order": st.integers(0, 99),
+    "why": st.text(),
 }
 any_event = st.sampled_from(sorted(EVENT_TYPES)).flatmap(
     lambda name: st.builds(
@@ -45,8 +49,11 @@ def test_names_of_stored_types_are_fixed() -> None:
     assert sorted(EVENT_TYPES) == [
         "blackout-started",
         "brownout-started",
+        "campaign-aborted",
+        "campaign-continued",
         "campaign-created",
         "campaign-finished",
+        "campaign-paused",
         "campaign-resumed",
         "forwarding-started",
         "host-blocked",
@@ -55,6 +62,8 @@ def test_names_of_stored_types_are_fixed() -> None:
         "host-failed",
         "host-resolved",
         "host-returned",
+        "host-skipped",
+        "limits-changed",
         "migration-cancelled",
         "migration-done",
         "migration-failed",
@@ -65,6 +74,7 @@ def test_names_of_stored_types_are_fixed() -> None:
         "migration-progress",
         "migration-resolved",
         "migration-waiting",
+        "order-refused",
         "patch-failed",
         "patch-intended",
         "patch-started",
