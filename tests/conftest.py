@@ -2,10 +2,14 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from postgresql import Server, binaries, running_server
+
+from slacktide.executors.store.address import Store, store_in
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("dev", deadline=None)
@@ -33,3 +37,21 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real traces not found at {folder}; set SLACKTIDE_DATA to run this test")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """Have a PostgreSQL server of the tests' own; skip where PostgreSQL is not installed."""
+    if binaries() is None:
+        pytest.skip("POSTGRESQL IS NOT INSTALLED: apt-get install postgresql; campaigns in it are not tested")
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Return a store of each kind in which nothing is."""
+    if request.param == "sqlite":
+        return store_in(tmp_path / "journal.sqlite")
+    server: Server = request.getfixturevalue("postgresql")
+    return server.new_store()

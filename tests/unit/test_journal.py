@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from slacktide.errors import ExecutionError, OutputError
+from slacktide.errors import ExecutionError, OutputError, StoreError
 from slacktide.executors.events import HostDrained, HostReturned, TargetReserved
 from slacktide.executors.journal import FORMAT_VERSION, CampaignRecord, Entry, Journal
 
@@ -16,7 +16,14 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def journal(path):
+def journal(store):
+    made = Journal.create(store, RECORD)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def in_file(path):
     made = Journal.create(path, RECORD)
     yield made
     made.close()
@@ -32,18 +39,18 @@ def test_what_is_appended_is_read_in_order_and_numbered_without_gaps(journal) ->
     assert journal.last == 3
 
 
-def test_a_journal_opened_again_goes_on(path, journal) -> None:
+def test_a_journal_opened_again_goes_on(store, journal) -> None:
     journal.append([HostDrained(1.0, "h1")])
     journal.close()
-    again = Journal.open(path)
+    again = Journal.open(store)
     assert again.record == RECORD
     assert (again.last, again.generation) == (1, 2)
     assert again.append([HostReturned(2.0, "h1")]) == [Entry(2, HostReturned(2.0, "h1"))]
     again.close()
 
 
-def test_two_coordinators_at_once_collide(path, journal) -> None:
-    other = Journal.open(path)
+def test_two_coordinators_at_once_collide(store, journal) -> None:
+    other = Journal.open(store)
     journal.append([HostDrained(1.0, "h1")])
     with pytest.raises(ExecutionError, match="another coordinator"):
         other.append([HostDrained(1.0, "h1")])
@@ -51,40 +58,44 @@ def test_two_coordinators_at_once_collide(path, journal) -> None:
     other.close()
 
 
-def test_one_database_holds_several_campaigns(path, journal) -> None:
-    other = Journal.create(path, CampaignRecord("c2", "plan", "s", "p", RECORD.origin, "{}"))
+def test_one_database_holds_several_campaigns(store, journal) -> None:
+    other = Journal.create(store, CampaignRecord("c2", "plan", "s", "p", RECORD.origin, "{}"))
     other.append([HostDrained(1.0, "h2")])
     assert journal.read() == []
-    assert Journal.open(path, "c1").record.campaign_id == "c1"
-    assert Journal.open(path).record.campaign_id == "c2"
+    for wanted, found in (("c1", "c1"), (None, "c2")):
+        opened = Journal.open(store, wanted)
+        assert opened.record.campaign_id == found
+        opened.close()
     with pytest.raises(ExecutionError, match="no such campaign"):
-        Journal.open(path, "c3")
+        Journal.open(store, "c3")
     with pytest.raises(ExecutionError, match="already"):
-        Journal.create(path, RECORD)
+        Journal.create(store, RECORD)
     other.close()
 
 
-def test_a_locked_database_is_an_error_with_a_remedy(path, journal, monkeypatch) -> None:
-    monkeypatch.setattr("slacktide.executors.journal.BUSY_TIMEOUT_MS", 1)
+def test_a_locked_file_is_an_error_with_a_remedy(path, in_file, monkeypatch) -> None:
+    monkeypatch.setattr("slacktide.executors.store.connection.BUSY_TIMEOUT_MS", 1)
     waiting = Journal.open(path)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(ExecutionError, match="locked by another process"):
+    with pytest.raises(StoreError, match="locked by another process") as refused:
         waiting.append([HostDrained(1.0, "h1")])
+    assert refused.value.retryable
     holder.execute("ROLLBACK")
     holder.close()
     assert waiting.append([HostDrained(1.0, "h1")])[0].number == 1
     waiting.close()
 
 
-def test_a_full_database_is_an_error_and_leaves_no_half_batch(path, journal) -> None:
-    journal._connection.exec_driver_sql("PRAGMA max_page_count = 30")
-    journal._connection.commit()
-    journal.append([HostDrained(1.0, "h1")])
-    with pytest.raises(OutputError, match="full"):
-        journal.append([HostDrained(1.0, "h" * 100)] * 5_000)
-    assert journal.last == 1
-    assert len(journal.read()) == 1
+def test_a_full_file_is_an_error_and_leaves_no_half_batch(in_file) -> None:
+    with in_file._connection.reading() as transaction:
+        transaction.exec_driver_sql("PRAGMA max_page_count = 30")
+    in_file.append([HostDrained(1.0, "h1")])
+    with pytest.raises(StoreError, match="full") as refused:
+        in_file.append([HostDrained(1.0, "h" * 100)] * 5_000)
+    assert refused.value.retryable
+    assert in_file.last == 1
+    assert len(in_file.read()) == 1
 
 
 @pytest.mark.parametrize("content", [b"no database at all, but long enough to be looked at" * 20, b""])
@@ -101,8 +112,16 @@ def test_a_missing_journal_and_a_missing_folder_are_errors(tmp_path) -> None:
         Journal.create(tmp_path / "none" / "journal.sqlite", RECORD)
 
 
-def test_another_version_is_refused(path, journal) -> None:
-    journal._connection.exec_driver_sql(f"UPDATE journal_format SET version = {FORMAT_VERSION + 1}")
-    journal._connection.commit()
-    with pytest.raises(ExecutionError, match=f"version {FORMAT_VERSION + 1}"):
+def test_a_newer_revision_is_refused(store, journal) -> None:
+    with journal._connection.writing() as transaction:
+        transaction.exec_driver_sql("UPDATE slacktide_schema SET version_num = '9999'")
+    with pytest.raises(ExecutionError, match="revision 9999, which this release does not know"):
+        Journal.open(store)
+
+
+def test_another_format_without_a_revision_is_refused(path, in_file) -> None:
+    with in_file._connection.writing() as transaction:
+        transaction.exec_driver_sql("DROP TABLE slacktide_schema")
+        transaction.exec_driver_sql(f"UPDATE journal_format SET version = {FORMAT_VERSION + 1}")
+    with pytest.raises(ExecutionError, match=f"format {FORMAT_VERSION + 1}, which this release does not know"):
         Journal.open(path)

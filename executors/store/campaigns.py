@@ -1,0 +1,111 @@
+"""The campaigns of a store: what each is, who holds it, how it stands."""
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sql
+
+from slacktide.executors.store.address import Store, store_in
+from slacktide.executors.store.connection import now_text
+from slacktide.executors.store.orders import no_such_campaign
+from slacktide.executors.store.schema import CAMPAIGNS
+from slacktide.executors.store.upgrading import opening
+from slacktide.ids import CampaignId, PlanId
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignRecord:
+    """What a campaign is, fixed when it is created."""
+
+    campaign_id: CampaignId
+    plan_id: PlanId
+    snapshot_digest: str
+    policy_digest: str
+    origin: datetime
+    """The moment that all ``at_s`` count from, in UTC."""
+    settings: str
+    """How it is executed, as JSON: driver, seed, failures to simulate."""
+    plan_path: str | None = None
+    fleet_path: str | None = None
+
+
+class StoredCampaign(NamedTuple):
+    """A campaign as its store lists it."""
+
+    record: CampaignRecord
+    generation: int
+    """How many coordinators have held it."""
+    holder: str | None
+    """Who holds it, or held it last, as host:process:token; null: given back."""
+    lease_until: str | None
+    """Until when, in UTC by the database's clock, as ISO text."""
+    is_held: bool
+    """Whether the lease has not run out, by the database's clock."""
+    state: str | None
+
+
+def list_campaigns(store: Store | Path) -> list[StoredCampaign]:
+    """Return the campaigns of a store, the oldest first.
+
+    Raises
+    ------
+    ExecutionError
+        If it is no store, or does not answer.
+    """
+    with opening(store_in(store)) as connection, closing(connection), connection.reading() as transaction:
+        now = now_text(transaction.dialect.name).label("now")
+        rows = transaction.execute(sql.select(CAMPAIGNS, now).order_by(CAMPAIGNS.c.number)).mappings()
+        return [_stored(dict(row)) for row in rows]
+
+
+def find_campaign(
+    transaction: sql.Connection, campaign_id: CampaignId | None, shown: str
+) -> tuple[int, StoredCampaign]:
+    """Return a campaign with its number in the store, by default the newest.
+
+    Raises
+    ------
+    ExecutionError
+        If there is none.
+    """
+    query = sql.select(CAMPAIGNS, now_text(transaction.dialect.name).label("now"))
+    query = query.order_by(CAMPAIGNS.c.number.desc()).limit(1)
+    if campaign_id is not None:
+        query = query.where(CAMPAIGNS.c.campaign_id == campaign_id)
+    found = transaction.execute(query).mappings().first()
+    if found is None:
+        raise no_such_campaign(shown)
+    return int(found["number"]), _stored(dict(found))
+
+
+def values_of(record: CampaignRecord) -> dict[str, str | None]:
+    """Return a record as the store's columns."""
+    return {
+        "campaign_id": record.campaign_id,
+        "plan_id": record.plan_id,
+        "snapshot_digest": record.snapshot_digest,
+        "policy_digest": record.policy_digest,
+        "origin": record.origin.astimezone(UTC).isoformat(),
+        "settings": record.settings,
+        "plan_path": record.plan_path,
+        "fleet_path": record.fleet_path,
+    }
+
+
+def _stored(found: dict[str, Any]) -> StoredCampaign:
+    record = CampaignRecord(
+        campaign_id=CampaignId(found["campaign_id"]),
+        plan_id=PlanId(found["plan_id"]),
+        snapshot_digest=found["snapshot_digest"],
+        policy_digest=found["policy_digest"],
+        origin=datetime.fromisoformat(found["origin"]),
+        settings=found["settings"],
+        plan_path=found["plan_path"],
+        fleet_path=found["fleet_path"],
+    )
+    until = found["lease_until"]
+    is_held = found["holder"] is not None and until is not None and found["now"] < until
+    return StoredCampaign(record, found["generation"], found["holder"], until, is_held, found["state"])
