@@ -7,7 +7,7 @@ Thin on purpose.  What to do is decided in :mod:`slacktide.executors.decisions`;
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import inf
 from typing import Final
@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from slacktide.clock import Clock, VirtualClock
-from slacktide.errors import ExecutionError
+from slacktide.errors import ExecutionError, StoreError
 from slacktide.executors import events
 from slacktide.executors.agents import Agents
 from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
@@ -28,6 +28,7 @@ from slacktide.executors.pace import wait_until
 from slacktide.executors.program import Program
 from slacktide.executors.resolution import resolve, untold
 from slacktide.executors.rules import Rules
+from slacktide.executors.store.patience import Patience
 
 REPORT_INTERVAL_S: Final = 1.0
 """How often agents report and the coordinator decides: plans are made in whole seconds, finer would change nothing
@@ -64,6 +65,8 @@ class Progress:
     migrations_done: int
     migrations_given_up: int
     finished: bool
+    waits_for: str | None = None
+    """What is wrong with the store, and its remedy, while nothing can be journaled and so nothing is asked."""
 
 
 class Coordinator:
@@ -101,6 +104,9 @@ class Coordinator:
         """Until when they must be sent."""
         self._unwritten: list[Event] = []
         """News and decisions to be journaled, before any request is sent."""
+        self._half_s: float | None = None
+        """Moment of a round that was decided and is not yet journaled, since the store did not answer."""
+        self._patience = Patience()
         self.state = initial_state(program)
         self._resume()
         self._scheduler = Scheduler(program, self.state, rules)
@@ -138,17 +144,40 @@ class Coordinator:
         """Go on for about ``wall_s`` seconds of this machine's time, at least one round, and return how far it is."""
         end = time.monotonic() + wall_s
         while not self.state.finished:
-            self.round()
+            self._try_round(end)
             if time.monotonic() >= end:
                 break
         return self.progress()
+
+    def _try_round(self, end: float) -> None:
+        """Go on by a round.  While the store does not answer nothing is decided or asked, and it is tried again."""
+        if not self._patience.rest(end):
+            return
+        try:
+            self.round()
+        except StoreError as error:
+            self._patience.bear(error)
+        else:
+            self._patience.end()
 
     def round(self) -> None:
         """Take in what has happened, decide once, have it done, and wait for the next moment of interest.
 
         Real agents are heard before the decision, and asked right after it.  Simulated ones have told before what
-        happens until now, and are asked when something may come of it.
+        happens until now, and are asked when something may come of it.  A round whose journaling failed is finished
+        by the next call; its clock has stood still, if it is a virtual one.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer; nothing was asked that is not in the journal.
+        ExecutionError
+            If another coordinator has taken the campaign over, or an agent refuses.
         """
+        self._journal.keep()
+        if self._half_s is not None:
+            self._finish_round(self._half_s)
+            return
         now = (self._clock.now() - self._origin).total_seconds()
         if not self._virtual:
             self._exchange(now)
@@ -158,8 +187,14 @@ class Coordinator:
         self._unwritten += news
         self._unwritten += actions
         self._ask(actions)
+        self._finish_round(now)
+
+    def _finish_round(self, now: float) -> None:
+        """Journal what was decided at ``now``, have it done, and wait."""
+        self._half_s = now
         if self._scheduler.finished:
             self._write(now)
+            self._half_s = None
             return
         moment = self._next_moment(now)
         if self._virtual and (moment > self._send_s or self._must_hear(moment)):
@@ -170,6 +205,7 @@ class Coordinator:
             self._write(now)
             if self._asked:
                 self._exchange(now)
+        self._half_s = None
         wait_until(self._clock, self._origin + timedelta(seconds=moment))
 
     def _too_late(self, action: Event) -> bool:
@@ -203,7 +239,11 @@ class Coordinator:
         return any(next_s is not None and next_s <= moment for next_s in self._next_s)
 
     def _exchange(self, now: float) -> None:
-        """Send what is asked, and hear from agents; on a virtual clock also what will soon happen."""
+        """Send what is asked, and hear from agents; on a virtual clock also what will soon happen.
+
+        A coordinator that was asleep for long looks first whether the campaign is still its own.
+        """
+        self._journal.keep()
         until_s = now + (TOLD_AHEAD_S if self._virtual else 0.0)
         turns = {}
         for agent in range(self._agents.count):
@@ -226,7 +266,7 @@ class Coordinator:
 
     def progress(self) -> Progress:
         """Return how far the campaign has got."""
-        return progress(self.state, self._program)
+        return replace(progress(self.state, self._program), waits_for=self._patience.waits_for)
 
 
 def progress(state: CampaignState, program: Program) -> Progress:
