@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 import ray
@@ -33,7 +32,7 @@ from slacktide.executors.drivers.protocol import (
     PatchRequest,
     VmLocation,
 )
-from slacktide.executors.journal import CampaignRecord, Durability, Journal
+from slacktide.executors.journal import CampaignRecord, Journal, JournalPlace
 from slacktide.executors.program import Program
 from slacktide.executors.rules import Rules
 from slacktide.ids import CampaignId, HostId
@@ -60,7 +59,6 @@ class CampaignTerms:
 
     driver: DriverSettings
     rules: Rules
-    durability: Durability
 
 
 class HostAgentActor:
@@ -121,11 +119,9 @@ class CampaignCoordinator:
     def ready(self) -> None:
         """Return once the process is there."""
 
-    def begin(
-        self, program: Program, journal: Path, campaign: CampaignId, handles: Sequence[Any], terms: CampaignTerms
-    ) -> None:
+    def begin(self, program: Program, journal: JournalPlace, handles: Sequence[Any], terms: CampaignTerms) -> None:
         """Take the campaign up; nothing can be asked before."""
-        self._journal = Journal.open(journal, campaign, durability=terms.durability)
+        self._journal = Journal.hold_at(journal)
         clock = clock_for(terms.driver, self._journal.record.origin)
         quiet = quiet_for(terms.driver, program.policy.migration)
         self._coordinator = Coordinator(program, self._journal, RayAgents(handles), clock, terms.rules, quiet)
@@ -142,7 +138,7 @@ class CampaignCoordinator:
         return self._coordinator.state
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Give the campaign back."""
         self._journal.close()
 
 
@@ -159,13 +155,13 @@ class RayCampaign:
         with ray_errors():
             ray.get([actor.ready.remote() for actor in (self._coordinator, *self._agents)])
 
-    def begin(self, program: Program, journal: Path, record: CampaignRecord, terms: CampaignTerms) -> None:
+    def begin(self, program: Program, journal: JournalPlace, record: CampaignRecord, terms: CampaignTerms) -> None:
         """Have agents and coordinator take the campaign up."""
         arguments = terms.driver, program.policy.migration, record.origin
         stored = ray.put(program)
         with ray_errors():
             ray.get([agent.begin.remote(*arguments) for agent in self._agents])
-            ray.get(self._coordinator.begin.remote(stored, journal, record.campaign_id, self._agents, terms))
+            ray.get(self._coordinator.begin.remote(stored, journal, self._agents, terms))
 
     def step(self, wall_s: float) -> Progress:
         """Go on for about ``wall_s`` seconds and return how far the campaign is."""
@@ -180,7 +176,7 @@ class RayCampaign:
         return state
 
     def close(self) -> None:
-        """Let go of the journal and end the actors."""
+        """Give the campaign back and end the actors."""
         with suppress(ray.exceptions.RayError):
             ray.get(self._coordinator.close.remote(), timeout=START_TIMEOUT_S)
         for actor in (self._coordinator, *self._agents):

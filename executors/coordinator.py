@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from slacktide.clock import Clock, VirtualClock
+from slacktide.errors import StoreError
 from slacktide.executors import events
 from slacktide.executors.agents import Agents
 from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
@@ -28,6 +29,7 @@ from slacktide.executors.pace import wait_until
 from slacktide.executors.program import Program
 from slacktide.executors.resolution import resolve, untold
 from slacktide.executors.rules import Rules
+from slacktide.executors.store.patience import Patience
 
 REPORT_INTERVAL_S: Final = 1.0
 """How often agents report and the coordinator decides: plans are made in whole seconds, finer would change nothing
@@ -68,7 +70,8 @@ class Progress:
     migrations_given_up: int
     finished: bool
     waits_for: str | None = None
-    """What a person has to do before the campaign goes on; null: nothing."""
+    """What has to happen before the campaign goes on, and what to do about it: the store answers again, a person
+    approves a wave, or ends a pause; null: nothing."""
 
 
 class Coordinator:
@@ -109,6 +112,11 @@ class Coordinator:
         self._rules = rules or Rules()
         self._look_s = -inf
         """When orders are looked for next, on this machine's clock."""
+        self._answered = 0
+        """Number of the newest order that was answered, if not yet in the journal."""
+        self._half_s: float | None = None
+        """Moment of a round that was decided and is not yet journaled, since the store did not answer."""
+        self._patience = Patience()
         self.state = initial_state(program)
         self._resume()
         self._scheduler = Scheduler(program, self.state, self._rules)
@@ -146,17 +154,40 @@ class Coordinator:
         """Go on for about ``wall_s`` seconds of this machine's time, at least one round, and return how far it is."""
         end = time.monotonic() + wall_s
         while not self.state.finished:
-            self.round()
+            self._try_round(end)
             if time.monotonic() >= end:
                 break
         return self.progress()
+
+    def _try_round(self, end: float) -> None:
+        """Go on by a round.  While the store does not answer nothing is decided or asked, and it is tried again."""
+        if not self._patience.rest(end):
+            return
+        try:
+            self.round()
+        except StoreError as error:
+            self._patience.bear(error)
+        else:
+            self._patience.end()
 
     def round(self) -> None:
         """Take in what has happened, decide once, have it done, and wait for the next moment of interest.
 
         Real agents are heard before the decision, and asked right after it.  Simulated ones have told before what
-        happens until now, and are asked when something may come of it.
+        happens until now, and are asked when something may come of it.  A round whose journaling failed is finished
+        by the next call; its clock has stood still, if it is a virtual one.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer; nothing was asked that is not in the journal.
+        ExecutionError
+            If another coordinator has taken the campaign over, or an agent refuses.
         """
+        self._journal.keep()
+        if self._half_s is not None:
+            self._finish_round(self._half_s)
+            return
         now = (self._clock.now() - self._origin).total_seconds()
         if not self._virtual:
             self._exchange(now)
@@ -167,8 +198,14 @@ class Coordinator:
         actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
         self._unwritten += actions
         self._ask(actions)
+        self._finish_round(now)
+
+    def _finish_round(self, now: float) -> None:
+        """Journal what was decided at ``now``, have it done, and wait."""
+        self._half_s = now
         if self._scheduler.finished:
             self._write(now)
+            self._half_s = None
             return
         moment = self._next_moment(now)
         if self._virtual and (moment > self._send_s or self._must_hear(moment)):
@@ -181,9 +218,11 @@ class Coordinator:
                 self._exchange(now)
         if moment == inf:
             self._write(now)
+            self._half_s = None
             time.sleep(ORDERS_INTERVAL_S)
-        else:
-            wait_until(self._clock, self._origin + timedelta(seconds=self._paced(now, moment)))
+            return
+        self._half_s = None
+        wait_until(self._clock, self._origin + timedelta(seconds=self._paced(now, moment)))
 
     def _paced(self, now: float, moment: float) -> float:
         """Return until when to go on at once: all of a virtual night in no time, unless a speed was asked for."""
@@ -199,11 +238,11 @@ class Coordinator:
         if time.monotonic() < self._look_s:
             return
         self._look_s = time.monotonic() + ORDERS_INTERVAL_S
-        for order in self._journal.orders(self.state.orders):
+        for order in self._journal.orders(max(self._answered, self.state.orders)):
             self._write(now)
             told = answer(order, self.state, now)
+            self._answered = order.number
             self._unwritten.append(told)
-            self._write(now)
             self._scheduler.observe([told])
 
     def _too_late(self, action: Event) -> bool:
@@ -236,7 +275,11 @@ class Coordinator:
         return any(next_s is not None and next_s <= moment for next_s in self._next_s)
 
     def _exchange(self, now: float) -> None:
-        """Send what is asked, and hear from agents; on a virtual clock also what will soon happen."""
+        """Send what is asked, and hear from agents; on a virtual clock also what will soon happen.
+
+        A coordinator that was asleep for long looks first whether the campaign is still its own.
+        """
+        self._journal.keep()
         until_s = now + (TOLD_AHEAD_S if self._virtual else 0.0)
         turns = {}
         for agent in range(self._agents.count):
@@ -259,7 +302,9 @@ class Coordinator:
 
     def progress(self) -> Progress:
         """Return how far the campaign has got."""
-        return replace(progress(self.state, self._program), waits_for=self._scheduler.waits_for())
+        return replace(
+            progress(self.state, self._program), waits_for=self._patience.waits_for or self._scheduler.waits_for()
+        )
 
 
 def progress(state: CampaignState, program: Program) -> Progress:

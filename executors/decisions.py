@@ -11,6 +11,7 @@ longer happen is given up with a reason, and so is what depends on it: nothing w
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -40,6 +41,9 @@ from slacktide.executors.rules import Rules
 from slacktide.executors.slots import OutSlots
 
 _DRAINING, _RETURNED = int(HostStage.DRAINING), int(HostStage.RETURNED)
+
+
+PAUSED: Final = "it is paused; end that with `slacktide campaign resume`"
 
 
 def next_actions(program: Program, state: CampaignState, now: float, rules: Rules | None = None) -> tuple[Event, ...]:
@@ -207,12 +211,12 @@ class Scheduler(Books):
     def waits_for(self) -> str | None:
         """Return what keeps the campaign until a person does something about it, in words; null: nothing does."""
         if self.paused:
-            return "it is paused"
+            return PAUSED
         wave = self.gates.open_waves
         opening = None if self.finished or self._rules.approve_as is not None else self.gates.next_opening()
         if opening is None or opening.at_s is None or wave in self._approved or not self.gates.needs_approval():
             return None
-        return f"wave {wave} waits for approval"
+        return f"wave {wave} waits for approval; give it with `slacktide campaign approve`"
 
     def spare(self, event: events.MigrationCancelled) -> None:
         """Take note that an attempt was not stopped after all: its outcome is known already."""

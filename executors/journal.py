@@ -6,146 +6,178 @@ thing happened.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import sqlalchemy as sql
 
-from slacktide.executors import events
-from slacktide.executors.event_codec import Row, decode, encode
+from slacktide.errors import ExecutionError, SlacktideError
+from slacktide.executors.event_codec import encode
 from slacktide.executors.events import Event
 from slacktide.executors.store.address import Store, store_in
 from slacktide.executors.store.appending import EventRow, insert_events
 from slacktide.executors.store.campaigns import CampaignRecord, find_campaign, values_of
 from slacktide.executors.store.connection import Durability, StoreConnection
-from slacktide.executors.store.orders import StoredOrder, orders_since
-from slacktide.executors.store.schema import CAMPAIGNS, EVENTS, FORMAT_VERSION
+from slacktide.executors.store.lease import Lease
+from slacktide.executors.store.reading import Entry, JournalReader, newest_event
+from slacktide.executors.store.schema import CAMPAIGNS, EVENTS
 from slacktide.executors.store.upgrading import opening
 from slacktide.ids import CampaignId
 
-__all__ = ["FORMAT_VERSION", "CampaignRecord", "Durability", "Entry", "Journal"]
+__all__ = ["CampaignRecord", "Durability", "Entry", "Journal", "JournalPlace"]
 
 
-class Entry(NamedTuple):
-    """An event with its number in the campaign's journal, counted from 1 without gaps."""
+@dataclass(frozen=True, slots=True)
+class JournalPlace:
+    """Where a campaign's journal is, and how it is to be held."""
 
-    number: int
-    event: Event
+    store: Store
+    campaign: CampaignId
+    durability: Durability = "power"
+    take_over: bool = False
+    """Whether another coordinator's lease does not count."""
 
 
-class Journal:
-    """One campaign's journal within a database that may hold several.
+class Journal(JournalReader):
+    """One campaign's journal, held by one coordinator: it alone appends.
 
-    ``generation`` counts the coordinators that held the campaign; two that append at once collide on an event's
-    number, and the second is refused.
+    Holding is by a lease with a generation.  A coordinator that another has replaced finds so with whatever it does
+    next here, and appends nothing any more.
     """
 
     def __init__(
-        self, connection: StoreConnection, record: CampaignRecord, number: int, generation: int, last: int
+        self, connection: StoreConnection, record: CampaignRecord, campaign: int, last: int, lease: Lease
     ) -> None:
-        self._connection = connection
-        self.record = record
-        self._campaign = number
-        self._generation = generation
-        self._last = last
+        super().__init__(connection, record, campaign, last)
+        self._lease = lease
 
     @classmethod
     def create(cls, store: Store | Path, record: CampaignRecord, *, durability: Durability = "power") -> Self:
-        """Create the campaign in a store, which is made where absent; a path is that of a SQLite file.
+        """Create the campaign in a store, which is made where absent, and hold it; a path is that of a SQLite file.
 
         Raises
         ------
         ExecutionError
-            If the store already has this campaign, or is of another version.
+            If the store already has this campaign, or is of a revision that this release does not know.
         OutputError
             If it cannot be written.
         """
-        with opening(store_in(store), durability, create=True) as connection, connection.writing() as transaction:
-            result = transaction.execute(sql.insert(CAMPAIGNS).values(values_of(record)))
-            key = result.inserted_primary_key
-            assert key is not None
-        return cls(connection, record, int(key[0]), generation=1, last=0)
+        place = store_in(store)
+        with opening(place, durability, create=True) as connection:
+            with connection.writing() as transaction:
+                transaction.execute(sql.insert(CAMPAIGNS).values(values_of(record)))
+            return cls._held(connection, record.campaign_id, take_over=False)
 
     @classmethod
-    def open(
-        cls, store: Store | Path, campaign_id: CampaignId | None = None, *, durability: Durability = "power"
+    def hold(
+        cls,
+        store: Store | Path,
+        campaign_id: CampaignId | None = None,
+        *,
+        durability: Durability = "power",
+        take_over: bool = False,
     ) -> Self:
-        """Open a campaign's journal, by default the newest campaign's; the opener is the next generation.
+        """Open a campaign's journal to carry it out, by default the newest campaign's: as its next generation.
 
         Raises
         ------
         ExecutionError
-            If there is no such journal or campaign, or it is of another version.
+            If there is no such journal or campaign, or another coordinator holds it.
+        StoreError
+            If the store does not answer.
         """
-        place = store_in(store)
-        with opening(place, durability) as connection, connection.reading() as transaction:
-            number, found = find_campaign(transaction, campaign_id, place.shown)
-            ends = sql.select(sql.func.max(EVENTS.c.number), sql.func.max(EVENTS.c.generation))
-            last, generation = transaction.execute(ends.where(EVENTS.c.campaign == number)).one()
-        return cls(connection, found.record, number, (generation or 0) + 1, last or 0)
+        with opening(store_in(store), durability) as connection:
+            return cls._held(connection, campaign_id, take_over=take_over)
 
-    @property
-    def last(self) -> int:
-        """Number of the newest event; 0: none."""
-        return self._last
+    @classmethod
+    def hold_at(cls, place: JournalPlace) -> Self:
+        """Hold the journal at a place, as :meth:`hold`."""
+        return cls.hold(place.store, place.campaign, durability=place.durability, take_over=place.take_over)
+
+    @classmethod
+    def _held(cls, connection: StoreConnection, campaign_id: CampaignId | None, *, take_over: bool) -> Self:
+        with connection.writing() as transaction:
+            number, found = find_campaign(transaction, campaign_id, connection.store.shown, locked=True)
+            lease = Lease(number, f"campaign {found.record.campaign_id}")
+            lease.take(transaction, found, take_over=take_over)
+            last = newest_event(transaction, number)
+        return cls(connection, found.record, number, last, lease)
 
     @property
     def generation(self) -> int:
         """How many coordinators have held the campaign, this one included."""
-        return self._generation
+        return self._lease.generation
+
+    @property
+    def holder(self) -> str:
+        """Who holds the campaign by this journal, as host:process:token."""
+        return self._lease.holder
 
     def append(self, news: Sequence[Event]) -> list[Entry]:
-        """Append events in one transaction and return them numbered; on an error none is appended.
+        """Append events in one transaction and return them numbered.
+
+        After an error it is not known whether they are in; appending the same again, and more if need be, finds out
+        and doubles nothing.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer now: locked, disk full, away.
+        ExecutionError
+            If another coordinator has taken the campaign over, or the store refuses for good.
+        """
+        if not news:
+            return []
+        campaign, generation, first = self._campaign, self._lease.generation, self._last + 1
+        rows = [EventRow(campaign, number, generation, *row) for number, row in enumerate(map(encode, news), first)]
+        with self._connection.writing() as transaction:
+            if self._lease.is_due:
+                self._lease.renew(transaction)
+            newest = self._lease.newest(transaction)
+            missing = rows if newest == self._last else self._missing(transaction, rows, newest)
+            insert_events(transaction, missing)
+        self._last += len(rows)
+        return [Entry(number, event) for number, event in enumerate(news, first)]
+
+    def _missing(self, transaction: sql.Connection, rows: list[EventRow], newest: int) -> list[EventRow]:
+        """Return the rows that are still to be written, where a commit whose answer was lost has written some.
 
         Raises
         ------
         ExecutionError
-            If another coordinator has appended, or holds the database's lock for too long.
-        OutputError
-            If the database cannot be written: disk full, no permission.
+            If what is there was not written by this coordinator, or the store has lost what it had written.
         """
-        if not news:
-            return []
-        campaign, generation, first = self._campaign, self._generation, self._last + 1
-        rows = [EventRow(campaign, number, generation, *row) for number, row in enumerate(map(encode, news), first)]
-        with self._connection.writing() as transaction:
-            insert_events(transaction, rows)
-        self._last += len(rows)
-        return [Entry(number, event) for number, event in enumerate(news, first)]
+        columns = [EVENTS.c[name] for name in EventRow._fields]
+        mine = sql.and_(EVENTS.c.campaign == self._campaign, EVENTS.c.number > self._last)
+        there = [EventRow(*row) for row in transaction.execute(sql.select(*columns).where(mine).order_by("number"))]
+        if newest < self._last or there != rows[: len(there)]:
+            fact = f"ends with event {newest}, where this coordinator has written {self._last}: other events are there"
+            raise ExecutionError(self._connection.store.shown, fact, "Restore it from a copy, and resume the campaign")
+        return rows[len(there) :]
 
-    def read(self, since: int = 0) -> list[Entry]:
-        """Return all events after number ``since``, in order."""
-        columns = (EVENTS.c.number, EVENTS.c.at_s, EVENTS.c.type, EVENTS.c.subject, EVENTS.c.body)
-        query = (
-            sql.select(*columns)
-            .where(EVENTS.c.campaign == self._campaign, EVENTS.c.number > since)
-            .order_by(EVENTS.c.number)
-        )
-        with self._connection.reading() as transaction:
-            rows = transaction.execute(query).all()
-        return [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
-
-    def migrations_done(self) -> int:
-        """Return how many migrations are done."""
-        kind, body = EVENTS.c.type, EVENTS.c.body
-        found = sql.and_(kind == events.MigrationResolved.type, body.contains('"done"'))
-        query = sql.select(sql.func.count(sql.distinct(EVENTS.c.subject))).where(
-            EVENTS.c.campaign == self._campaign, sql.or_(kind == events.MigrationDone.type, found)
-        )
-        with self._connection.reading() as transaction:
-            return int(transaction.execute(query).scalar_one())
-
-    def orders(self, since: int) -> list[StoredOrder]:
-        """Return what people have asked of the campaign after number ``since``, in order.
+    def keep(self) -> None:
+        """Renew the lease where it is time; between two appends nothing else does.
 
         Raises
         ------
         StoreError
             If the store does not answer now.
+        ExecutionError
+            If another coordinator has taken the campaign over.
         """
-        with self._connection.reading() as transaction:
-            return orders_since(transaction, self._campaign, since)
+        if self._lease.is_due:
+            with self._connection.writing() as transaction:
+                self._lease.renew(transaction)
+
+    def note_state(self, state: str | None) -> None:
+        """Have the store list the campaign as in ``state``; errors as :meth:`keep`."""
+        with self._connection.writing() as transaction:
+            self._lease.change(transaction, state=state)
 
     def close(self) -> None:
-        """Let go of the store."""
-        self._connection.close()
+        """Give the campaign back and let go of the store; where that does not answer, the lease runs out by itself."""
+        with suppress(SlacktideError), self._connection.writing() as transaction:
+            self._lease.give_back(transaction)
+        super().close()

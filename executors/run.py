@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from math import ceil
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,20 +15,20 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError, UsageError
 from slacktide.executors.agents import AgentPlace
 from slacktide.executors.campaign_directory import (
-    JOURNAL_FILE,
-    alone_in,
     campaign_id,
     durability_of,
     migrations_done,
     open_campaign,
     refuse_other_campaign,
+    store_for,
 )
+from slacktide.executors.campaign_file import holds_campaign, refuse_other_store
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Progress
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.making import DriverSettings
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
-from slacktide.executors.journal import CampaignRecord
+from slacktide.executors.journal import CampaignRecord, JournalPlace
 from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program, build_program
 from slacktide.executors.report import (
@@ -40,6 +40,7 @@ from slacktide.executors.report import (
     write_report,
 )
 from slacktide.executors.rules import Rules
+from slacktide.executors.store.address import Store
 from slacktide.findings import errors_in
 from slacktide.ids import CampaignId, HostId
 from slacktide.planner.audit import audit
@@ -68,6 +69,10 @@ class RunOptions:
     plan_path: Path | None = None
     """Where the plan was read from, for the report."""
     fleet_path: Path | None = None
+    store: Store | None = None
+    """Where a new campaign is kept; null: in its directory."""
+    take_over: bool = False
+    """Whether the lease of another coordinator does not count: it is fenced off."""
 
 
 class _Campaign(Protocol):
@@ -105,7 +110,7 @@ def run_campaign(
     InputError
         If the plan is not for this snapshot, or its audit finds an error.
     ExecutionError
-        If ``directory`` holds another campaign, or the campaign cannot go on.
+        If ``directory`` holds another campaign, another process carries this one out, or it cannot go on.
     OutputError
         If the journal or the report cannot be written.
     """
@@ -115,9 +120,9 @@ def run_campaign(
         return finished
     options = options or RunOptions()
     refuse_unsound(snapshot, plan)
-    refuse_other_campaign(plan, settings, directory)
-    with alone_in(directory):
-        return _carried_out(snapshot, plan, directory, settings, progress, resumed, options)
+    refuse_other_store(directory, options.store)
+    refuse_other_campaign(plan, settings, directory, options.store)
+    return _carried_out(snapshot, plan, directory, settings, progress, resumed, options)
 
 
 def _carried_out(
@@ -129,17 +134,18 @@ def _carried_out(
     resumed: Callable[[int], None] | None,
     options: RunOptions,
 ) -> CampaignReport:
-    """Carry the plan out, its directory being this process's alone."""
+    """Carry the plan out; the journal's lease sees to it that no other process does."""
     program = build_program(snapshot, plan)
-    done = migrations_done(directory)
+    done = migrations_done(directory, options.store)
     if resumed is not None and done is not None:
         resumed(done)
     begun = time.monotonic()
     paths = options.plan_path, options.fleet_path
-    begin = partial(open_campaign, snapshot, plan, settings, directory, paths)
+    begin = cache(partial(open_campaign, snapshot, plan, settings, directory, paths, options.store))
     places = _places(program, settings, options)
-    name = campaign_id(plan, settings)
-    with _campaign(program, directory, name, begin, settings, places, use_ray=options.use_ray) as campaign:
+    store = store_for(directory, options.store)
+    journal = JournalPlace(store, campaign_id(plan, settings), durability_of(settings), options.take_over)
+    with _campaign(program, journal, begin, settings, places, use_ray=options.use_ray) as campaign:
         while True:
             told = campaign.step(PROGRESS_INTERVAL_S)
             if progress is not None:
@@ -172,7 +178,7 @@ def finished_report(
 
     It is None also where ``directory`` holds another campaign, or its report cannot be read.
     """
-    if not (directory / JOURNAL_FILE).is_file():
+    if not holds_campaign(directory):
         return None
     try:
         report = read_report(directory)
@@ -222,8 +228,7 @@ def _places(program: Program, settings: DriverSettings, options: RunOptions) -> 
 @contextmanager
 def _campaign(
     program: Program,
-    directory: Path,
-    campaign: CampaignId,
+    journal: JournalPlace,
     begin: Callable[[], CampaignRecord],
     settings: DriverSettings,
     places: list[AgentPlace],
@@ -232,10 +237,10 @@ def _campaign(
 ) -> Iterator[_Campaign]:
     """Have a campaign that can be stepped, on Ray or within this process; ``begin`` is called once all is there."""
     approves = settings.approve_as if isinstance(settings, LibvirtSettings) else SIMULATION_APPROVES
-    rules, durability, journal = Rules(approve_as=approves), durability_of(settings), directory / JOURNAL_FILE
+    rules = Rules(approve_as=approves)
     if not use_ray:
         begin()
-        local = LocalCampaign(program, journal, campaign, rules, settings, len(places), durability)
+        local = LocalCampaign(program, journal, rules, settings, len(places))
         try:
             yield local
         finally:
@@ -245,9 +250,9 @@ def _campaign(
 
     pinned = [place.host for place in places if place.host is not None]
     with actors.cluster(len(os.sched_getaffinity(0)), hosts=pinned):
-        on_ray = actors.RayCampaign(campaign, places)
+        on_ray = actors.RayCampaign(journal.campaign, places)
         try:
-            on_ray.begin(program, journal, begin(), actors.CampaignTerms(settings, rules, durability))
+            on_ray.begin(program, journal, begin(), actors.CampaignTerms(settings, rules))
             yield on_ray
         finally:
             on_ray.close()

@@ -116,6 +116,8 @@ def progress_words(now: "Progress") -> tuple[float | None, str]:
     """Return how much of a campaign is done, and a few words about it."""
     total = now.hosts + now.migrations
     ended = now.hosts_returned + now.hosts_failed + now.migrations_done + now.migrations_given_up
+    if now.waits_for is not None:
+        return (ended / total if total else None), f"{duration(now.now_s)}: paused, {now.waits_for}"
     words = f"{duration(now.now_s)}: {count(now.hosts_returned)} of {counted(now.hosts, 'host')} returned"
     return (ended / total if total else None), f"{words}, {count(now.hosts_out)} out"
 

@@ -43,15 +43,15 @@ def refuse_to_replace(path: Path, source: Path) -> None:
         raise UsageError(str(path), f"lies within {source}, which the command reads", "Choose a path beside it")
 
 
-def check_campaign(path: Path, journal: str) -> None:
-    """Check that a campaign can be begun in ``path``, or goes on there: it then holds the file ``journal``.
+def check_campaign(path: Path, signs: Collection[str]) -> None:
+    """Check that a campaign can be begun in ``path``, or goes on there: it then holds one of the files ``signs``.
 
     Raises
     ------
     UsageError, OutputError
         As :func:`check_directory`.
     """
-    if not (path / journal).is_file():
+    if not any((path / sign).is_file() for sign in signs):
         check_directory(path, ())
 
 

@@ -29,6 +29,8 @@ _POSTGRESQL: Final = (
 
 def insert_events(transaction: sql.Connection, rows: Sequence[EventRow]) -> None:
     """Insert events of one campaign and one generation."""
+    if not rows:
+        return
     if transaction.dialect.name == "sqlite":
         transaction.exec_driver_sql(_SQLITE, list(rows))
         return

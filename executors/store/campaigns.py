@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import sqlalchemy as sql
+from sqlalchemy.dialects import postgresql, sqlite
 
 from slacktide.executors.store.address import Store, store_in
-from slacktide.executors.store.connection import now_text
+from slacktide.executors.store.connection import Durability, now_text
 from slacktide.executors.store.orders import no_such_campaign
 from slacktide.executors.store.schema import CAMPAIGNS
 from slacktide.executors.store.upgrading import opening
@@ -61,10 +62,30 @@ def list_campaigns(store: Store | Path) -> list[StoredCampaign]:
         return [_stored(dict(row)) for row in rows]
 
 
+def begin_campaign(store: Store, record: CampaignRecord, durability: Durability = "power") -> CampaignRecord:
+    """Have a store, which is made where absent, keep a campaign, and return it as the store has it.
+
+    Of several that begin the same campaign the first one counts.
+
+    Raises
+    ------
+    ExecutionError
+        If the store is of a revision that this release does not know, or does not answer.
+    OutputError
+        If it cannot be written.
+    """
+    with opening(store, durability, create=True) as connection, closing(connection):
+        with connection.writing() as transaction:
+            dialect = sqlite if transaction.dialect.name == "sqlite" else postgresql
+            transaction.execute(dialect.insert(CAMPAIGNS).values(values_of(record)).on_conflict_do_nothing())
+        with connection.reading() as transaction:
+            return find_campaign(transaction, record.campaign_id, store.shown)[1].record
+
+
 def find_campaign(
-    transaction: sql.Connection, campaign_id: CampaignId | None, shown: str
+    transaction: sql.Connection, campaign_id: CampaignId | None, shown: str, *, locked: bool = False
 ) -> tuple[int, StoredCampaign]:
-    """Return a campaign with its number in the store, by default the newest.
+    """Return a campaign with its number in the store, by default the newest; ``locked`` until the transaction ends.
 
     Raises
     ------
@@ -75,7 +96,7 @@ def find_campaign(
     query = query.order_by(CAMPAIGNS.c.number.desc()).limit(1)
     if campaign_id is not None:
         query = query.where(CAMPAIGNS.c.campaign_id == campaign_id)
-    found = transaction.execute(query).mappings().first()
+    found = transaction.execute(query.with_for_update() if locked else query).mappings().first()
     if found is None:
         raise no_such_campaign(shown)
     return int(found["number"]), _stored(dict(found))

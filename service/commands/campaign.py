@@ -14,6 +14,7 @@ from slacktide.service.destinations import check_campaign
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import held_interrupts
 from slacktide.service.libvirt_run import libvirt_settings, preflight_or_refuse, refuse_simulation
+from slacktide.service.stores import store_given
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def run(
     probe_namespace: str | None = None,
     approve_as: str | None = None,
     agents: Count | None = None,
+    store: str | None = None,
+    take_over: Annotated[bool, Parameter(negative="")] = False,
     ray: Annotated[bool, Parameter(negative="--no-ray")] = True,
     as_json: AsJson = False,
 ) -> int:
@@ -89,10 +92,15 @@ def run(
     agents
         Agent processes. [default: one for each real host; one for every 5,000 simulated ones, at most one for each
         processor]
+    store
+        URL of the database that keeps a new campaign: `postgresql://user@host/database`, or
+        `sqlite:////folder/file.sqlite`. [default: SLACKTIDE_STORE, else journal.sqlite in the directory]
+    take_over
+        Take the campaign from a coordinator that still holds it; that one can do nothing any more.
     ray
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
     """
-    from slacktide.executors.campaign_directory import JOURNAL_FILE
+    from slacktide.executors.campaign_file import CAMPAIGN_FILES, holds_campaign
     from slacktide.executors.connections_file import connections_beside
     from slacktide.executors.drivers.settings import Failures
     from slacktide.executors.report import PAGE_FILE
@@ -100,14 +108,15 @@ def run(
     from slacktide.planner.belonging import refuse_another_snapshot
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
-    check_campaign(directory, JOURNAL_FILE)
+    check_campaign(directory, CAMPAIGN_FILES)
+    where = store_given(store, directory)
     with progress("Reading fleet and plan"):
         snapshot, plan = read_both(path, plan_path)
     if plan.hosts.is_empty() and not plan.deferred.is_empty():
         fact = f"patches no host: all {plan.deferred.height:,} due hosts are deferred"
         raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
     refuse_another_snapshot(snapshot, plan)
-    options = RunOptions(agents=agents, use_ray=ray, plan_path=plan_path.resolve(), fleet_path=path.resolve())
+    options = RunOptions(agents, ray, plan_path.resolve(), path.resolve(), where, take_over)
     wrong = Failures(
         migrations_per_mille=failures,
         retryable_share=retryable_share,
@@ -118,18 +127,18 @@ def run(
     live = None
     if driver == "libvirt":
         refuse_simulation({"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns})
-        where = connections or connections_beside(path)
-        live = libvirt_settings(where, patch_command, shared_path, (probe_port, probe_namespace), approve_as)
+        answering = connections or connections_beside(path)
+        live = libvirt_settings(answering, patch_command, shared_path, (probe_port, probe_namespace), approve_as)
     before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong))
     if before is not None and (directory / PAGE_FILE).is_file():
         return _show(before, plan, directory / PAGE_FILE, as_json=as_json)
     try:
-        if live is not None and not (directory / JOURNAL_FILE).is_file():
+        if live is not None and not holds_campaign(directory):
             preflight_or_refuse(snapshot, plan, live)
         done = before or _run(snapshot, plan, directory, seed, wrong, live, options)
         page = _write_page(directory, snapshot, plan, done)
     except KeyboardInterrupt:
-        if not (directory / JOURNAL_FILE).is_file():
+        if not holds_campaign(directory):
             raise
         tell(f"interrupted: the same command goes on from the journal in {directory}")
         return INTERRUPTED
@@ -177,6 +186,7 @@ def _run(
 ) -> "CampaignReport":
     from slacktide.executors.run import run_campaign
     from slacktide.service.campaign_text import progress_words
+    from slacktide.service.stalled import Stalled
 
     with progress("Running") as told, held_interrupts() as held:
 
@@ -184,7 +194,10 @@ def _run(
             migrations = counted(plan.migrations.height, "migration")
             tell(f"resumed from the journal: {done:,} of {migrations} done")
 
+        stalled = Stalled()
+
         def tell_progress(now: "Progress") -> None:
+            stalled.tell(now.waits_for)
             told(*progress_words(now))
             held.let_through()
 
@@ -203,13 +216,13 @@ def _run(
 
 def read_campaign(path: Path) -> "CampaignReport":
     """Return the report of a campaign that has finished, from its directory."""
-    from slacktide.executors.campaign_directory import JOURNAL_FILE
+    from slacktide.executors.campaign_file import holds_campaign
     from slacktide.executors.report import SUMMARY_FILE, read_report
 
     if not path.is_dir():
         fact = "is not a directory" if path.exists() else "there is no such directory"
         raise UsageError(str(path), fact, "Give the directory of a campaign, as `slacktide run` made it")
-    if (path / JOURNAL_FILE).is_file() and not (path / SUMMARY_FILE).is_file():
+    if holds_campaign(path) and not (path / SUMMARY_FILE).is_file():
         fact = "the campaign has not finished, so it has no report"
         raise ExecutionError(str(path), fact, "Give the command again that began it: it goes on from its journal")
     return read_report(path)

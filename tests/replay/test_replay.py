@@ -14,8 +14,8 @@ from slacktide.executors import events
 from slacktide.executors.campaign_state import HostStage, fold, initial_state
 from slacktide.executors.decisions import next_actions
 from slacktide.executors.events import Stage
-from slacktide.executors.journal import Journal
 from slacktide.executors.program import build_program
+from slacktide.executors.store.reading import read_journal
 from slacktide.planner.plan_files import read_plan
 
 HERE = Path(__file__).parent
@@ -38,7 +38,7 @@ EXPECTED = {
 def replayed(request, tmp_path):
     folder = HERE / request.param
     shutil.copy(folder / "journal.sqlite", tmp_path)
-    journal = Journal.open(tmp_path / "journal.sqlite")
+    journal = read_journal(tmp_path / "journal.sqlite")
     entries = journal.read()
     journal.close()
     program = build_program(read_snapshot(folder / "fleet"), read_plan(folder / "plan"))

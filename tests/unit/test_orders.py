@@ -8,7 +8,7 @@ from story import Story, canary_back, drained_to
 
 from slacktide.executors import control_events, events
 from slacktide.executors.campaign_state import HostStage
-from slacktide.executors.decisions import Scheduler
+from slacktide.executors.decisions import PAUSED, Scheduler
 from slacktide.executors.orders import Abort, Approve, Limits, Pause, Resume, Skip, answer
 from slacktide.executors.program import build_program
 from slacktide.executors.store.orders import StoredOrder
@@ -54,7 +54,7 @@ def test_a_scheduler_that_is_told_of_pause_and_continuation_wakes_all_that_waits
     scheduler = Scheduler(program, story.state)
     scheduler.observe([control_events.CampaignPaused(0, 1, BY, WHY, False)])
     assert scheduler.decide(0) == scheduler.decide(60) == scheduler.decide(500) == ()
-    assert scheduler.waits_for() == "it is paused"
+    assert scheduler.waits_for() == PAUSED
     scheduler.observe([control_events.CampaignContinued(600, 2, BY, WHY)])
     at_once = scheduler.decide(600)
     assert {"migration-notified", "wave-opened", "host-drain-started"} <= kinds(at_once)
@@ -183,7 +183,7 @@ def test_a_person_approves_a_wave_before_or_after_it_is_due() -> None:
     early.state, early.entries = story.state, list(story.entries)
     story.happens(events.HostReturned(1500, "h2"))
     assert story.at(1501) == ()
-    assert Scheduler(program, story.state).waits_for() == "wave 2 waits for approval"
+    assert Scheduler(program, story.state).waits_for().startswith("wave 2 waits for approval")
     assert asking(story, 1510, Approve()) == events.WaveApproved(1510, 2, BY, 1, WHY)
     assert story.at(1510)[0] == events.WaveOpened(1510, 2)
     asking(early, 901, Approve(wave=2))

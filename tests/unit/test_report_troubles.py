@@ -7,13 +7,14 @@ import pytest
 from campaigns import planned_fleet, program_of
 
 from slacktide.executors import events
+from slacktide.executors.campaign_file import JOURNAL_FILE
 from slacktide.executors.drivers.settings import Failures
-from slacktide.executors.journal import Journal
 from slacktide.executors.over_limits import blackouts_over, over_limits, over_limits_words, with_limits
 from slacktide.executors.report_figures import counts_differ, differ_words
 from slacktide.executors.report_page import render_report
 from slacktide.executors.report_summary import BlackoutsOver, HostsOver, OverLimits
-from slacktide.executors.run import JOURNAL_FILE, RunOptions, run_campaign
+from slacktide.executors.run import RunOptions, run_campaign
+from slacktide.executors.store.reading import read_journal
 from slacktide.service.campaign_text import HOSTS_NAMED, campaign_rows, not_patched_text
 from slacktide.service.words import plain
 
@@ -44,7 +45,7 @@ def words(ran) -> str:
 
 def most_out(folder) -> int:
     """Return the most hosts out at once, from the events alone."""
-    journal = Journal.open(folder / JOURNAL_FILE)
+    journal = read_journal(folder / JOURNAL_FILE)
     out, lost, most = set(), set(), 0
     for _, event in journal.read():
         if isinstance(event, events.HostDrainStarted):

@@ -1,13 +1,9 @@
-"""Commands that outlive who started them, and campaigns that have one process."""
+"""Commands that outlive who started them."""
 
 import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from slacktide.errors import ExecutionError
-from slacktide.executors.campaign_directory import alone_in
 from slacktide.executors.drivers.libvirt.running_commands import running_note, still_runs, write_note
 from slacktide.ids import HostId
 
@@ -31,14 +27,3 @@ def test_hosts_have_notes_of_their_own_whatever_they_are_called() -> None:
     first, second = running_note(HostId("../../h1")), running_note(HostId("h1"))
     assert first != second
     assert first.parent == second.parent
-
-
-def test_a_campaign_has_one_process_at_a_time(tmp_path: Path) -> None:
-    with (
-        alone_in(tmp_path / "campaign"),
-        pytest.raises(ExecutionError, match="carried out by another process"),
-        alone_in(tmp_path / "campaign"),
-    ):
-        pass
-    with alone_in(tmp_path / "campaign"):
-        pass

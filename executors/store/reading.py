@@ -1,0 +1,102 @@
+"""Reading a campaign's journal, whoever holds it."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import sqlalchemy as sql
+
+from slacktide.executors import events
+from slacktide.executors.event_codec import Row, decode
+from slacktide.executors.events import Event
+from slacktide.executors.store.address import Store, store_in
+from slacktide.executors.store.campaigns import CampaignRecord, find_campaign
+from slacktide.executors.store.connection import StoreConnection
+from slacktide.executors.store.orders import StoredOrder, orders_since
+from slacktide.executors.store.schema import EVENTS
+from slacktide.executors.store.upgrading import opening
+from slacktide.ids import CampaignId
+
+
+class Entry(NamedTuple):
+    """An event with its number in the campaign's journal, counted from 1 without gaps."""
+
+    number: int
+    event: Event
+
+
+class JournalReader:
+    """One campaign's journal within a store that may hold several; nothing here changes it."""
+
+    def __init__(self, connection: StoreConnection, record: CampaignRecord, campaign: int, last: int) -> None:
+        self._connection = connection
+        self.record = record
+        self._campaign = campaign
+        self._last = last
+
+    @property
+    def last(self) -> int:
+        """Number of the newest event when the journal was opened, or of the newest appended since; 0: none."""
+        return self._last
+
+    def read(self, since: int = 0) -> list[Entry]:
+        """Return all events after number ``since``, in order.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer now.
+        """
+        columns = (EVENTS.c.number, EVENTS.c.at_s, EVENTS.c.type, EVENTS.c.subject, EVENTS.c.body)
+        query = (
+            sql.select(*columns)
+            .where(EVENTS.c.campaign == self._campaign, EVENTS.c.number > since)
+            .order_by(EVENTS.c.number)
+        )
+        with self._connection.reading() as transaction:
+            rows = transaction.execute(query).all()
+        return [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
+
+    def migrations_done(self) -> int:
+        """Return how many migrations are done."""
+        kind, body = EVENTS.c.type, EVENTS.c.body
+        found = sql.and_(kind == events.MigrationResolved.type, body.contains('"done"'))
+        query = sql.select(sql.func.count(sql.distinct(EVENTS.c.subject))).where(
+            EVENTS.c.campaign == self._campaign, sql.or_(kind == events.MigrationDone.type, found)
+        )
+        with self._connection.reading() as transaction:
+            return int(transaction.execute(query).scalar_one())
+
+    def orders(self, since: int) -> list[StoredOrder]:
+        """Return what people have asked of the campaign after number ``since``, in order.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer now.
+        """
+        with self._connection.reading() as transaction:
+            return orders_since(transaction, self._campaign, since)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._connection.close()
+
+
+def read_journal(store: Store | Path, campaign_id: CampaignId | None = None) -> JournalReader:
+    """Open a campaign's journal to read it, by default the newest campaign's.
+
+    Raises
+    ------
+    ExecutionError
+        If there is no such store or campaign, or it is of a revision that this release does not know.
+    """
+    place = store_in(store)
+    with opening(place) as connection, connection.reading() as transaction:
+        number, found = find_campaign(transaction, campaign_id, place.shown)
+        return JournalReader(connection, found.record, number, newest_event(transaction, number))
+
+
+def newest_event(transaction: sql.Connection, campaign: int) -> int:
+    """Return the number of a campaign's newest event; 0: none."""
+    newest = sql.select(sql.func.max(EVENTS.c.number)).where(EVENTS.c.campaign == campaign)
+    return transaction.execute(newest).scalar() or 0
