@@ -216,6 +216,8 @@ class Coordinator:
             self._write(now)
             if self._asked:
                 self._exchange(now)
+        elif self._rules.speed is not None:
+            self._write(now)
         if moment == inf:
             self._write(now)
             self._half_s = None
@@ -238,12 +240,15 @@ class Coordinator:
         if time.monotonic() < self._look_s:
             return
         self._look_s = time.monotonic() + ORDERS_INTERVAL_S
-        for order in self._journal.orders(max(self._answered, self.state.orders)):
+        orders = self._journal.orders(max(self._answered, self.state.orders))
+        for order in orders:
             self._write(now)
             told = answer(order, self.state, now)
             self._answered = order.number
             self._unwritten.append(told)
             self._scheduler.observe([told])
+        if orders:
+            self._write(now)
 
     def _too_late(self, action: Event) -> bool:
         if not isinstance(action, events.MigrationCancelled) or not self._news.outcome_told(action):

@@ -73,6 +73,10 @@ class RunOptions:
     """Where a new campaign is kept; null: in its directory."""
     take_over: bool = False
     """Whether the lease of another coordinator does not count: it is fenced off."""
+    speed: float | None = None
+    """Simulated seconds for each second; null: as fast as it goes."""
+    ask_for_approval: bool = False
+    """Whether simulated hosts wait for a person where a gate asks for one."""
 
 
 class _Campaign(Protocol):
@@ -145,7 +149,7 @@ def _carried_out(
     places = _places(program, settings, options)
     store = store_for(directory, options.store)
     journal = JournalPlace(store, campaign_id(plan, settings), durability_of(settings), options.take_over)
-    with _campaign(program, journal, begin, settings, places, use_ray=options.use_ray) as campaign:
+    with _campaign(program, journal, begin, settings, places, options) as campaign:
         while True:
             told = campaign.step(PROGRESS_INTERVAL_S)
             if progress is not None:
@@ -225,6 +229,13 @@ def _places(program: Program, settings: DriverSettings, options: RunOptions) -> 
     return [AgentPlace(f"{number}-of-{agents}") for number in range(agents)]
 
 
+def _approves(settings: DriverSettings, options: RunOptions) -> str | None:
+    """Return who approves waves; None: a person, by an order."""
+    if isinstance(settings, LibvirtSettings):
+        return settings.approve_as
+    return None if options.ask_for_approval else SIMULATION_APPROVES
+
+
 @contextmanager
 def _campaign(
     program: Program,
@@ -232,13 +243,11 @@ def _campaign(
     begin: Callable[[], CampaignRecord],
     settings: DriverSettings,
     places: list[AgentPlace],
-    *,
-    use_ray: bool,
+    options: RunOptions,
 ) -> Iterator[_Campaign]:
     """Have a campaign that can be stepped, on Ray or within this process; ``begin`` is called once all is there."""
-    approves = settings.approve_as if isinstance(settings, LibvirtSettings) else SIMULATION_APPROVES
-    rules = Rules(approve_as=approves)
-    if not use_ray:
+    rules = Rules(approve_as=_approves(settings, options), speed=options.speed)
+    if not options.use_ray:
         begin()
         local = LocalCampaign(program, journal, rules, settings, len(places))
         try:

@@ -46,6 +46,8 @@ def run(
     probe_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65535))] = None,
     probe_namespace: str | None = None,
     approve_as: str | None = None,
+    ask_for_approval: Annotated[bool, Parameter(negative="")] = False,
+    speed: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     agents: Count | None = None,
     store: str | None = None,
     take_over: Annotated[bool, Parameter(negative="")] = False,
@@ -88,7 +90,12 @@ def run(
     probe_namespace
         Network namespace of this machine in which they are heard.
     approve_as
-        Who lets waves begin whose gate asks for approval.
+        Who lets waves begin whose gate asks for approval; without it real hosts wait for `slacktide campaign approve`.
+    ask_for_approval
+        Let simulated hosts wait for it as well.
+    speed
+        Simulated seconds for each second, to watch a campaign and try what can be asked of it. [default: as fast as it
+        goes]
     agents
         Agent processes. [default: one for each real host; one for every 5,000 simulated ones, at most one for each
         processor]
@@ -116,7 +123,9 @@ def run(
         fact = f"patches no host: all {plan.deferred.height:,} due hosts are deferred"
         raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
     refuse_another_snapshot(snapshot, plan)
-    options = RunOptions(agents, ray, plan_path.resolve(), path.resolve(), where, take_over)
+    options = RunOptions(
+        agents, ray, plan_path.resolve(), path.resolve(), where, take_over, speed, ask_for_approval=ask_for_approval
+    )
     wrong = Failures(
         migrations_per_mille=failures,
         retryable_share=retryable_share,
