@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import ray
@@ -22,6 +23,7 @@ from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import AgentPlace
 from slacktide.executors.campaign_state import CampaignState
+from slacktide.executors.changeover import Course
 from slacktide.executors.commands import Report, Turn
 from slacktide.executors.coordinator import Coordinator, Progress
 from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
@@ -33,7 +35,7 @@ from slacktide.executors.drivers.protocol import (
     VmLocation,
 )
 from slacktide.executors.journal import CampaignRecord, Journal, JournalPlace
-from slacktide.executors.program import Program
+from slacktide.executors.revising import Revising
 from slacktide.executors.rules import Rules
 from slacktide.ids import CampaignId, HostId
 from slacktide.planner.policy import MigrationRules
@@ -59,6 +61,8 @@ class CampaignTerms:
 
     driver: DriverSettings
     rules: Rules
+    directory: Path | None = None
+    """Where revisions are written; null: none are made."""
 
 
 class HostAgentActor:
@@ -119,12 +123,14 @@ class CampaignCoordinator:
     def ready(self) -> None:
         """Return once the process is there."""
 
-    def begin(self, program: Program, journal: JournalPlace, handles: Sequence[Any], terms: CampaignTerms) -> None:
+    def begin(self, course: Course, journal: JournalPlace, handles: Sequence[Any], terms: CampaignTerms) -> None:
         """Take the campaign up; nothing can be asked before."""
+        program = course.program
+        revising = None if terms.directory is None else Revising(course, terms.directory)
         self._journal = Journal.hold_at(journal)
         clock = clock_for(terms.driver, self._journal.record.origin)
         quiet = quiet_for(terms.driver, program.policy.migration)
-        self._coordinator = Coordinator(program, self._journal, RayAgents(handles), clock, terms.rules, quiet)
+        self._coordinator = Coordinator(program, self._journal, RayAgents(handles), clock, terms.rules, quiet, revising)
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
@@ -139,6 +145,7 @@ class CampaignCoordinator:
 
     def close(self) -> None:
         """Give the campaign back."""
+        self._coordinator.close()
         self._journal.close()
 
 
@@ -155,10 +162,10 @@ class RayCampaign:
         with ray_errors():
             ray.get([actor.ready.remote() for actor in (self._coordinator, *self._agents)])
 
-    def begin(self, program: Program, journal: JournalPlace, record: CampaignRecord, terms: CampaignTerms) -> None:
+    def begin(self, course: Course, journal: JournalPlace, record: CampaignRecord, terms: CampaignTerms) -> None:
         """Have agents and coordinator take the campaign up."""
-        arguments = terms.driver, program.policy.migration, record.origin
-        stored = ray.put(program)
+        arguments = terms.driver, course.program.policy.migration, record.origin
+        stored = ray.put(course)
         with ray_errors():
             ray.get([agent.begin.remote(*arguments) for agent in self._agents])
             ray.get(self._coordinator.begin.remote(stored, journal, self._agents, terms))

@@ -35,6 +35,7 @@ class Books:
         self._needs_return: list[bool] = part.needs_return.tolist()
         self._before_drain: list[bool] = part.before_drain.tolist()
         self._dependents = part.dependents.lists()
+        self._tried: list[int] = part.tried.tolist()
         self._next_move: list[int] = part.next_move.tolist()
         self._vm: list[int] = part.vm.tolist()
         self._planned: list[bool] = hosts.planned.tolist()

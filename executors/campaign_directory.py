@@ -7,11 +7,12 @@ from slacktide.clock import SystemClock
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
 from slacktide.executors.campaign_file import JOURNAL_FILE, Kept, kept_in, write_campaign_file
-from slacktide.executors.campaign_state import CampaignState, apply, initial_state
+from slacktide.executors.campaign_state import CampaignState
+from slacktide.executors.changeover import Course
 from slacktide.executors.drivers.making import DriverSettings, identity_text, settings_text
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.journal import CampaignRecord, Durability
-from slacktide.executors.program import build_program
+from slacktide.executors.standing import standing_in
 from slacktide.executors.store.address import Store, store_in
 from slacktide.executors.store.campaigns import begin_campaign
 from slacktide.executors.store.reading import JournalReader, read_journal
@@ -148,8 +149,15 @@ def journal_of(directory: Path, store: Store | None = None) -> JournalReader:
     return read_journal(kept.store, kept.campaign)
 
 
-def journal_state(snapshot: FleetSnapshot, plan: Plan, directory: Path, store: Store | None = None) -> CampaignState:
-    """Return what the journal of ``directory`` says of a campaign, finished or not.
+def journal_standing(
+    snapshot: FleetSnapshot, plan: Plan, directory: Path, store: Store | None = None
+) -> tuple[Course, CampaignState]:
+    """Return what the campaign of ``directory`` carries out, and where it stands, finished or not.
+
+    Parameters
+    ----------
+    plan
+        The plan that it began with.
 
     Raises
     ------
@@ -160,11 +168,9 @@ def journal_state(snapshot: FleetSnapshot, plan: Plan, directory: Path, store: S
     try:
         if journal.record.plan_id != plan.header.id:
             raise other_campaign(directory, journal.record)
-        state = initial_state(build_program(snapshot, plan))
-        apply(state, journal.read())
+        return standing_in(directory, snapshot, plan, journal.read())
     finally:
         journal.close()
-    return state
 
 
 def other_campaign(directory: Path, record: CampaignRecord) -> SlacktideError:

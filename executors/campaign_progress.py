@@ -41,15 +41,22 @@ def journaled_state(snapshot: FleetSnapshot, plan: Plan, journal: JournalReader,
         journal.close()
 
 
-def progress_of(snapshot: FleetSnapshot, plan: Plan, state: CampaignState) -> tuple[Progress, tuple[str, ...]]:
-    """Return the progress of a campaign just after its last event, and the hosts that it has lost.
+def progress_of(
+    snapshot: FleetSnapshot, plan: Plan, state: CampaignState, now_s: float = 0.0
+) -> tuple[Progress, tuple[str, ...]]:
+    """Return the progress of a campaign just after its last event, or after ``now_s``, and the hosts that it has lost.
 
-    What takes longer than planned is expected to end with the next second: nobody knows better.
+    What takes longer than planned is expected to end with the next second: nobody knows better.  Of a campaign that has
+    gone over to a revision it is the progress of that: what was over before is in no table.
     """
-    at_s = floor(state.end_s) + 1
-    moves = _moves(plan, state, at_s)
+    at_s = floor(max(state.end_s, now_s)) + 1
+    planned = plan.migrations["migration_id"].implode()
+    moves = _moves(plan, state, at_s).filter(pl.col("migration_id").is_in(planned))
+    hosts = _hosts(snapshot, plan, state, moves, at_s)
+    hosts = hosts.filter(pl.col("host_id").is_in(plan.hosts["host_id"].implode()))
     lost = [state.program.hosts.ids[host] for host in np.flatnonzero(state.host_stage == HostStage.LOST).tolist()]
-    return Progress(at_s, moves, _hosts(snapshot, plan, state, moves, at_s), _notified(state)), tuple(lost)
+    told = _notified(state).filter(pl.col("migration_id").is_in(planned))
+    return Progress(at_s, moves, hosts, told), tuple(lost)
 
 
 def _notified(state: CampaignState) -> pl.DataFrame:
@@ -66,7 +73,8 @@ def _moves(plan: Plan, state: CampaignState, at_s: int) -> pl.DataFrame:
     stage = state.stage
     running = np.isin(stage, RUNNING_STAGES)
     names = np.where(stage == Stage.DONE, "done", np.where(running, "running", "failed"))
-    listed = running | (stage == Stage.DONE) | (stage == Stage.FAILED)
+    tried = (stage == Stage.FAILED) | ((stage == Stage.GIVEN_UP) & (state.attempts > 0))
+    listed = running | (stage == Stage.DONE) | tried
     known = pl.DataFrame(
         {
             "migration_id": pl.Series(state.program.migrations.ids, dtype=pl.String),

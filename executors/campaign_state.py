@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from slacktide.errors import InternalError
 from slacktide.executors import events
-from slacktide.executors.control_events import CampaignAborted, CampaignPaused
+from slacktide.executors.control_events import CampaignAborted, CampaignPaused, PlanRevised
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.journal import Entry
 from slacktide.executors.order_state import ORDER_HANDLERS
@@ -91,7 +91,7 @@ class CampaignState:
     probe_resolution_ms: Floats
     transfer_mib: Floats
     vm_host: NDArray[np.int64]
-    """Where each VM's guest runs, shape (V,)."""
+    """Where each VM's guest runs, -1: it is no more, shape (V,)."""
     host_stage: NDArray[np.int8]
     host_times: Floats
     """When each host reached each stage, NaN: not, shape (H, host stages)."""
@@ -118,9 +118,18 @@ class CampaignState:
     """Hosts that are not to be drained (any further), with who asked for it and why."""
     max_out: dict[str, int | str] = field(default_factory=dict)
     """Limits on hosts out that hold in place of the policy's, by kind of failure domain."""
+    revisions: tuple[PlanRevised, ...] = ()
+    """The plans that it has gone over to, in order."""
+    forgiven: set[int] = field(default_factory=set)
+    """Lost hosts that keep no gate closed: a person has had the rest planned anew in spite of them."""
     numbers: dict[str, int] = field(default_factory=dict, repr=False)
     """Number of each migration by id."""
     host_numbers: dict[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def lost(self) -> frozenset[int]:
+        """Hosts that did not come back from their patch, those left out that are forgiven."""
+        return frozenset(np.flatnonzero(self.host_stage == HostStage.LOST).tolist()) - self.forgiven
 
     def copy(self) -> "CampaignState":
         """Return a state of its own that a fold may change."""

@@ -51,6 +51,28 @@ class LimitsChanged(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class PlanRevised(OrderEvent):
+    """From here on the campaign carries out a revision of its plan, joined with what is over.
+
+    Where plan and fleet are is said from the campaign's directory on.
+    """
+
+    type: ClassVar[str] = "plan-revised"
+    number: int
+    """Of the campaign's revisions, from 1."""
+    plan_id: str
+    plan: str
+    fleet: str
+
+
+@dataclass(frozen=True, slots=True)
+class DriftAccepted(OrderEvent):
+    """Nothing is planned anew for what has happened: what depends on it is given up."""
+
+    type: ClassVar[str] = "drift-accepted"
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRefused(OrderEvent):
     """Nothing is done about an order."""
 

@@ -19,17 +19,23 @@ from slacktide.errors import StoreError
 from slacktide.executors import events
 from slacktide.executors.agents import Agents
 from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
+from slacktide.executors.changeover import Course, turned
 from slacktide.executors.commands import Dispatch, Requests
+from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Event, Stage
-from slacktide.executors.journal import Journal
+from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.news import News
 from slacktide.executors.orders import answer
 from slacktide.executors.pace import wait_until
 from slacktide.executors.program import Program
+from slacktide.executors.replanning import Replanning
 from slacktide.executors.resolution import resolve, untold
+from slacktide.executors.revising import Made, Revising
 from slacktide.executors.rules import Rules
+from slacktide.executors.standing import standing
 from slacktide.executors.store.patience import Patience
+from slacktide.executors.wanted import Wanted
 
 REPORT_INTERVAL_S: Final = 1.0
 """How often agents report and the coordinator decides: plans are made in whole seconds, finer would change nothing
@@ -89,8 +95,10 @@ class Coordinator:
         clock: Clock,
         rules: Rules | None = None,
         quiet_until_s: QuietUntil | None = None,
+        revising: Revising | None = None,
     ) -> None:
         self._program = program
+        self._revising = revising
         self._journal = journal
         self._agents = agents
         self._clock = clock
@@ -114,17 +122,24 @@ class Coordinator:
         """When orders are looked for next, on this machine's clock."""
         self._answered = 0
         """Number of the newest order that was answered, if not yet in the journal."""
+        self._going_over: Made | None = None
+        """Revision whose changeover is being journaled."""
         self._half_s: float | None = None
         """Moment of a round that was decided and is not yet journaled, since the store did not answer."""
         self._patience = Patience()
         self.state = initial_state(program)
         self._resume()
-        self._scheduler = Scheduler(program, self.state, self._rules)
+        self._scheduler = Scheduler(self._program, self.state, self._rules)
+        self._replanning = None if revising is None else Replanning(revising, self._rules, self.state)
 
     def _resume(self) -> None:
         """Rebuild the state from the journal and resolve every intent without outcome."""
         journaled = self._journal.read()
-        apply(self.state, journaled)
+        if self._revising is None:
+            apply(self.state, journaled)
+        else:
+            course, self.state = standing(self._revising.course, journaled, self._revising.load)
+            self._carry_out(course)
         if not self._journal.last:
             record = self._journal.record
             self._unwritten.append(events.CampaignCreated(0.0, record.campaign_id, record.plan_id))
@@ -149,6 +164,12 @@ class Coordinator:
         self._next_s = [now] * self._agents.count
         self._asked = untold(self.state, self._dispatch)
         self._send_s = now
+
+    def _carry_out(self, course: Course) -> None:
+        """Go by the plan that is carried out now."""
+        assert self._revising is not None, "otherwise there is one plan"
+        self._revising.course, self._program = course, course.program
+        self._dispatch = Dispatch(self._program, self._agents.count)
 
     def step(self, wall_s: float) -> Progress:
         """Go on for about ``wall_s`` seconds of this machine's time, at least one round, and return how far it is."""
@@ -189,12 +210,16 @@ class Coordinator:
             self._finish_round(self._half_s)
             return
         now = (self._clock.now() - self._origin).total_seconds()
+        if self._going_over is not None:
+            self._go_over(now)
         if not self._virtual:
             self._exchange(now)
         news = self._news.until(now)
         self._scheduler.observe(news)
         self._unwritten += news
         self._take_orders(now)
+        if self._replanning is not None:
+            self._replan(now, self._replanning)
         actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
         self._unwritten += actions
         self._ask(actions)
@@ -240,15 +265,65 @@ class Coordinator:
         if time.monotonic() < self._look_s:
             return
         self._look_s = time.monotonic() + ORDERS_INTERVAL_S
+        if self._replanning is not None and self._replanning.order is not None:
+            return
         orders = self._journal.orders(max(self._answered, self.state.orders))
         for order in orders:
             self._write(now)
-            told = answer(order, self.state, now)
+            told = answer(order, self.state, now, revisable=self._replanning is not None)
+            if isinstance(told, Wanted):
+                assert self._replanning is not None, "otherwise it is refused"
+                self._replanning.order = told
+                return
             self._answered = order.number
             self._unwritten.append(told)
             self._scheduler.observe([told])
         if orders:
             self._write(now)
+
+    def _replan(self, now: float, replanning: Replanning) -> None:
+        """Have the rest planned anew where that is asked for, and go over to the revision that is there."""
+        step = replanning.next(self._scheduler, self.state, now)
+        if step is None:
+            return
+        if isinstance(step, Wanted):
+            self._write(now)
+            self._scheduler.holding = True
+            replanning.begin(step, self.state.copy(), now)
+            if self._virtual and self._rules.speed is None:
+                step = replanning.wait(now)
+            else:
+                return
+        if isinstance(step, Made):
+            self._going_over = step
+            self._unwritten.append(replanning.event(step, self.state, now))
+            self._go_over(now)
+            return
+        self._unwritten.append(step)
+        self._answered = max(self._answered, step.order)
+        if replanning.gives_way(step):
+            self._scheduler.give_way()
+        self._scheduler.go_on()
+
+    def _go_over(self, now: float) -> None:
+        """Journal the changeover, and go by the revision; a store that does not answer is tried with the next round."""
+        self._write(now)
+        self._going_over = None
+        self._scheduler = Scheduler(self._program, self.state, self._rules)
+
+    def _fold(self, entries: list[Entry]) -> None:
+        """Take in what was journaled; what comes after a changeover is about the plan that it goes over to."""
+        for place, entry in enumerate(entries):
+            if isinstance(entry.event, PlanRevised):
+                apply(self.state, entries[:place])
+                made = self._going_over
+                assert made is not None, "it was journaled here"
+                assert self._revising is not None, "that made it"
+                course, self.state = turned(self._revising.course, self.state, entry, made.plan, made.snapshot)
+                self._carry_out(course)
+                apply(self.state, entries[place + 1 :])
+                return
+        apply(self.state, entries)
 
     def _too_late(self, action: Event) -> bool:
         if not isinstance(action, events.MigrationCancelled) or not self._news.outcome_told(action):
@@ -269,6 +344,8 @@ class Coordinator:
             return now + self._interval_s
         moments = [moment for moment in (self._scheduler.next_s(), self._news.next_s()) if moment is not None]
         moments += [moment for moment in self._next_s if moment is not None]
+        if self._replanning is not None and (due_s := self._replanning.due_s(self._scheduler, now)) is not None:
+            moments.append(due_s)
         if self._asked and not moments:
             self._send_s = min(self._send_s, now)
         if self._asked and self._send_s < inf:
@@ -303,15 +380,22 @@ class Coordinator:
     def _write(self, now: float) -> None:
         """Journal what was heard and decided up to ``now``."""
         if self._unwritten:
-            apply(self.state, self._journal.append(self._unwritten))
+            written = self._journal.append(self._unwritten)
             self._unwritten = []
+            self._fold(written)
         self._news.acknowledge(now)
+
+    def close(self) -> None:
+        """Let go of what makes revisions; the campaign may be taken up again."""
+        if self._replanning is not None:
+            self._replanning.close()
 
     def progress(self) -> Progress:
         """Return how far the campaign has got."""
-        return replace(
-            progress(self.state, self._program), waits_for=self._patience.waits_for or self._scheduler.waits_for()
-        )
+        waits_for = self._patience.waits_for or self._scheduler.waits_for()
+        if waits_for is None and self._replanning is not None:
+            waits_for = self._replanning.waits_for()
+        return replace(progress(self.state, self._program), waits_for=waits_for)
 
 
 def progress(state: CampaignState, program: Program) -> Progress:

@@ -10,7 +10,7 @@ longer happen is given up with a reason, and so is what depends on it: nothing w
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -18,8 +18,19 @@ import numpy as np
 from slacktide.executors import control_events, events
 from slacktide.executors.books import ENDED, IDLE, RETRYING, RUNNING, Books, patching
 from slacktide.executors.campaign_state import CampaignState, HostStage
+from slacktide.executors.drift import Drift
 from slacktide.executors.events import Event, Stage
-from slacktide.executors.falling import Fall, still_to_fall, with_abort, with_host, with_lost, with_migration, with_wave
+from slacktide.executors.falling import (
+    REVISED,
+    Fall,
+    dependents_to_fall,
+    ordered_to_fall,
+    with_abort,
+    with_host,
+    with_lost,
+    with_migration,
+    with_wave,
+)
 from slacktide.executors.gates import Gates
 from slacktide.executors.moments import (
     DRAIN,
@@ -37,12 +48,14 @@ from slacktide.executors.obstacles import waits_for
 from slacktide.executors.order_state import ORDERS, Stopping, asked, stopping
 from slacktide.executors.program import Program
 from slacktide.executors.room import Room
-from slacktide.executors.rules import Rules
+from slacktide.executors.rules import MOST_TRIED, Rules
 from slacktide.executors.slots import OutSlots
 
 _DRAINING, _RETURNED = int(HostStage.DRAINING), int(HostStage.RETURNED)
 
 
+FINAL: Final = ("aborted", "gate-closed", "vm-lost")
+"""Reasons for giving up that no plan mends: what depends on it is given up as well."""
 PAUSED: Final = "it is paused; end that with `slacktide campaign resume`"
 
 
@@ -67,6 +80,9 @@ class Scheduler(Books):
         self._check: set[int] = set()
         self._check_hosts: set[int] = set()
         self._falling: list[Fall] = []
+        self._drift = Drift(self._rules.on_drift if state.aborted is None else "ignore")
+        self.holding = False
+        """Nothing new begins, patches excepted: the rest is being planned anew."""
         self._oldest = self._oldest_host = 0
         self._wave_timer = (-1, 0.0)
         self.paused = state.paused is not None
@@ -95,7 +111,11 @@ class Scheduler(Books):
             else:
                 self._patch_deadline(host, intended)
         if not state.finished:
-            self._falling += still_to_fall(self._program, state)
+            self._falling += ordered_to_fall(self._program, state)
+            for wave, reason in sorted(state.wave_closed.items()):
+                self._fall_behind(wave, reason)
+            depends = dependents_to_fall(self._program, state)
+            self._depend([fall for fall in depends if self._still_stands(fall)], "what had failed before")
             self._stopping = stopping(state.aborted or state.paused)
 
     # What others tell
@@ -127,6 +147,8 @@ class Scheduler(Books):
             self.paused, self._waking = False, True
         elif isinstance(event, control_events.CampaignAborted):
             self.paused, self._stopping = False, stopping(event)
+            self.give_way()
+            self._drift = Drift("ignore")
             self._falling += with_abort(self._program, asked(event.by, event.why))
         elif isinstance(event, control_events.HostSkipped):
             self._drop(True, self._host_numbers[event.host_id], "skipped", asked(event.by, event.why))
@@ -135,6 +157,8 @@ class Scheduler(Books):
             self._check_hosts |= self.slots.queued()
         elif isinstance(event, events.WaveApproved):
             self._approved.add(event.wave)
+        elif isinstance(event, control_events.DriftAccepted):
+            self.give_way()
 
     def _forwarding(self, event: events.ForwardingStarted) -> None:
         number = self._numbers[event.migration_id]
@@ -197,7 +221,7 @@ class Scheduler(Books):
         self._patching -= 1
         self._host_stage[host] = HostStage.LOST
         self.gates.end(host, HostStage.LOST, 0.0)
-        self._falling += with_lost(self._program, host, reason)
+        self._depend(with_lost(self._program, host, reason), f"{self._host_id(host)} is lost")
 
     # What to do
 
@@ -206,13 +230,32 @@ class Scheduler(Books):
 
         While the campaign is paused only deadlines of what runs are due.
         """
-        return self._moments.next_deadline_s() if self.paused else self._moments.next_s()
+        return self._moments.next_deadline_s() if self.quiet else self._moments.next_s()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing new begins."""
+        return self.paused or self.holding
+
+    def drifted(self) -> str | None:
+        """Return what has happened that the plan does not provide for, in words; null: nothing that waits."""
+        return self._drift.words()
+
+    def give_way(self) -> None:
+        """Give up, with the next decision, what depends on what has happened: nothing is planned anew for it."""
+        self._falling += self._drift.let_go()
+
+    def go_on(self) -> None:
+        """Go on after :attr:`holding`."""
+        self.holding, self._waking = False, True
 
     def waits_for(self) -> str | None:
         """Return what keeps the campaign until a person does something about it, in words; null: nothing does."""
         if self.paused:
             return PAUSED
-        wave = self.gates.open_waves
+        if self._drift.asks:
+            return self._drift.waits_for()
+        wave = self.gates.next_wave
         opening = None if self.finished or self._rules.approve_as is not None else self.gates.next_opening()
         if opening is None or opening.at_s is None or wave in self._approved or not self.gates.needs_approval():
             return None
@@ -237,9 +280,10 @@ class Scheduler(Books):
         while not self.finished and self._stuck():
             self._release_oldest()
             self._settle(now)
-        if not self.finished and self._all_ended():
+        if not self.finished and not self.holding and self._all_ended():
             self.finished = True
             self._out.append(events.CampaignFinished(now))
+        self._drift.settled()
         out, self._out = tuple(self._out), []
         return out
 
@@ -288,7 +332,7 @@ class Scheduler(Books):
     def _settle(self, now: float) -> None:
         """Look at everything that was woken, hosts before migrations, each in planned order, until all is quiet."""
         while True:
-            if not self.paused:
+            if not self.quiet:
                 self._open_waves(now)
             if self._falling:
                 self._fall(now)
@@ -297,7 +341,7 @@ class Scheduler(Books):
                 for host in hosts:
                     self._try_drain(host, now)
                     self._try_patch(host, now)
-            elif self.paused:
+            elif self.quiet:
                 return
             elif self._check:
                 migrations, self._check = sorted(self._check, key=self._rank.__getitem__), set()
@@ -308,7 +352,7 @@ class Scheduler(Books):
 
     def _open_waves(self, now: float) -> None:
         while (opening := self.gates.next_opening()) is not None:
-            wave = self.gates.open_waves
+            wave = self.gates.next_wave
             if opening.never is not None:
                 self._close(wave, opening.never, now)
                 return
@@ -324,7 +368,7 @@ class Scheduler(Books):
                     return
                 self._out.append(events.WaveApproved(now, wave, self._rules.approve_as))
             self._out.append(events.WaveOpened(now, wave))
-            self.gates.open_waves += 1
+            self.gates.open()
             self._check_hosts.update(host for host in self._drain_order if self._host_wave[host] == wave)
             for number in np.flatnonzero(self._program.migrations.wave == wave).tolist():
                 self._notify(number, now)
@@ -332,14 +376,26 @@ class Scheduler(Books):
     def _close(self, wave: int, reason: str, now: float) -> None:
         self.gates.closed = reason
         self._out.append(events.WaveClosed(now, wave, reason))
-        self._falling += with_wave(self._program, wave, reason)
+        self._fall_behind(wave, reason)
+
+    def _fall_behind(self, wave: int, reason: str) -> None:
+        """Have given up what is behind a gate that stays closed.
+
+        Where a person is asked of drift it waits for them; where no host was lost, and none patched either, whether
+        another plan leads further.
+        """
+        falls = with_wave(self._program, wave, reason)
+        if self._rules.on_drift == "ask" or not any(stage == HostStage.LOST for stage in self._host_stage):
+            self._depend(falls, f"wave {wave} never opens: {reason}")
+        else:
+            self._falling += falls
 
     def _notify(self, number: int, now: float) -> None:
         """Tell the guest, unless its wave is held up: then once that opens."""
         notified_s = self._start_s[number] - self._notice_s[number]
         if self._notified[number] or self._phase[number] != IDLE or not self._notice_s[number] or notified_s > now:
             return
-        if self.paused or self.gates.late(self._wave[number], now):
+        if self.quiet or self.gates.late(self._wave[number], now):
             return
         self._notified[number] = True
         self._ready_s[number] = max(self._start_s[number], now + self._notice_s[number])
@@ -348,7 +404,7 @@ class Scheduler(Books):
         self._out.append(events.MigrationNotified(now, self._id(number)))
 
     def _try_drain(self, host: int, now: float) -> None:
-        if self.paused or not self._host_due[host] or self._host_stage[host] != HostStage.IN_SERVICE:
+        if self.quiet or not self._host_due[host] or self._host_stage[host] != HostStage.IN_SERVICE:
             return
         if not self.gates.is_open(self._host_wave[host]):
             return
@@ -403,6 +459,17 @@ class Scheduler(Books):
     def _drop(self, is_host: bool, subject: int, reason: str, detail: str) -> None:
         self._falling.append(Fall(is_host, subject, reason, detail))
 
+    def _depend(self, falls: Iterable[Fall], why: str) -> None:
+        """Have given up what depends on something, or wait whether it can be planned anew."""
+        falls = list(falls)
+        if not self._drift.hold([fall for fall in falls if self._still_stands(fall)], why):
+            self._falling += falls
+
+    def _still_stands(self, fall: Fall) -> bool:
+        if fall.is_host:
+            return self._host_stage[fall.subject] in (HostStage.IN_SERVICE, _DRAINING)
+        return self._phase[fall.subject] in (IDLE, RETRYING)
+
     def _fall(self, now: float) -> None:
         """Give up what was dropped and, one after the other, all that depends on it."""
         while self._falling:
@@ -420,9 +487,16 @@ class Scheduler(Books):
         self._out.append(events.MigrationGivenUp(now, self._id(number), reason, detail))
         self._check |= self.room.give_up(number, holds=self._phase[number] == RETRYING)
         self._end(number)
+        if reason == REVISED:
+            return
         name = "migration-failed" if self._attempts[number] else reason
         at_source = self._vm_host[self._vm[number]] == self.room.source[number]
-        self._falling += with_migration(self._program, number, name, detail, at_source=at_source)
+        falls = with_migration(self._program, number, name, detail, at_source=at_source)
+        tried = self._tried[number] + self._attempts[number] - self._uncounted[number]
+        if tried >= MOST_TRIED or reason in FINAL:
+            self._falling += falls
+        else:
+            self._depend(falls, f"{self._id(number)} failed: {detail}")
 
     def _give_up_host(self, host: int, reason: str, detail: str, now: float) -> None:
         """Leave a host unpatched and in service, with the VMs that are still on it."""
@@ -436,7 +510,10 @@ class Scheduler(Books):
         self.gates.end(host, self._host_stage[host], 0.0)
         freed = self.slots.release(host) if stage == _DRAINING else self.slots.leave_queue(host)
         self._check_hosts.update(freed)
-        self._falling += with_host(self._program, host)
+        if reason in FINAL:
+            self._falling += with_host(self._program, host)
+        elif reason != REVISED:
+            self._depend(with_host(self._program, host), f"{self._host_id(host)} is not patched: {detail}")
 
     def _end(self, number: int) -> None:
         """Count a migration that is done or given up, and wake who waited for it."""
@@ -458,7 +535,9 @@ class Scheduler(Books):
 
     def _stuck(self) -> bool:
         """Return whether nothing is under way, nothing will come, and yet something has not ended."""
-        if self.paused or self._running or self._patching or self.next_s() is not None or self._all_ended():
+        if self.quiet or self._running or self._patching or self.next_s() is not None or self._all_ended():
+            return False
+        if self._drift.words() is not None:
             return False
         opening = self.gates.next_opening()
         return opening is None or opening.at_s is None
@@ -497,7 +576,7 @@ class Scheduler(Books):
         if kind == RETRY:
             return self._phase[subject] != RETRYING
         if kind == WAVE:
-            return subject < self.gates.open_waves or self.gates.closed is not None
+            return self.gates.is_open(subject) or self.gates.closed is not None
         return self._phase[subject] != IDLE
 
     def _migration_deadline(self, number: int, intended_s: float) -> None:

@@ -4,7 +4,7 @@ A journal may end between the two; what was still to fall is then found from the
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Stage
 from slacktide.executors.order_state import asked
 from slacktide.executors.program import Groups, Program
+
+REVISED: Final = "revised"
+"""Reason of what is given up because the newest plan has it no more: nothing depends on it."""
 
 
 class Fall(NamedTuple):
@@ -51,14 +54,14 @@ def with_migration(program: Program, number: int, name: str, detail: str, *, at_
     if part.next_move[number] >= 0:
         yield Fall(False, int(part.next_move[number]), "vm-elsewhere", f"{part.ids[number]} did not bring the VM there")
     source = int(part.source[number])
-    if at_source and program.hosts.planned[source]:
+    if at_source and program.hosts.due[source]:
         yield Fall(True, source, name, f"{part.ids[number]}: {detail}")
 
 
 def with_wave(program: Program, wave: int, reason: str) -> Iterator[Fall]:
     """Yield the hosts of a wave that never opens, and of those behind it."""
     hosts = program.hosts
-    later = np.flatnonzero(hosts.planned & (hosts.wave >= wave))
+    later = np.flatnonzero(hosts.due & (hosts.wave >= wave))
     for host in later[np.argsort(hosts.drain_start_s[later], kind="stable")].tolist():
         yield Fall(True, host, "gate-closed", f"wave {wave} never opens: {reason}")
 
@@ -71,14 +74,32 @@ def with_abort(program: Program, why: str) -> Iterator[Fall]:
         yield Fall(False, number, "aborted", why)
 
 
-def still_to_fall(program: Program, state: CampaignState) -> Iterator[Fall]:
-    """Yield what depends on a thing that ``state`` has given up; some of it has been given up since."""
+def ordered_to_fall(program: Program, state: CampaignState) -> Iterator[Fall]:
+    """Yield what is to be given up by order, or because the newest plan has it no more.
+
+    Some of it has been given up since.
+    """
     if state.aborted is not None:
         yield from with_abort(program, asked(state.aborted.by, state.aborted.why))
     for host, why in sorted(state.skipped.items()):
         yield Fall(True, host, "skipped", why)
-    for wave, reason in sorted(state.wave_closed.items()):
-        yield from with_wave(program, wave, reason)
+    yield from _revised(program, state)
+
+
+def _revised(program: Program, state: CampaignState) -> Iterator[Fall]:
+    """Yield what had begun, or was to come, and is in the newest plan no more."""
+    if not state.revisions:
+        return
+    detail = f"plan {state.revisions[-1].plan_id}, to which the campaign went over, has it no more"
+    for host in np.flatnonzero(program.hosts.planned & ~program.hosts.current).tolist():
+        yield Fall(True, host, REVISED, detail)
+    for number in np.flatnonzero(~program.migrations.current).tolist():
+        if state.stage[number] not in (Stage.DONE, Stage.GIVEN_UP):
+            yield Fall(False, number, REVISED, detail)
+
+
+def dependents_to_fall(program: Program, state: CampaignState) -> Iterator[Fall]:
+    """Yield what depends on a thing that ``state`` has given up; some of it has been given up since."""
     for host, (_, reason) in sorted(state.host_reasons.items()):
         stage = state.host_stage[host]
         if stage in (HostStage.FAILED, HostStage.BLOCKED):
@@ -86,7 +107,7 @@ def still_to_fall(program: Program, state: CampaignState) -> Iterator[Fall]:
         elif stage == HostStage.LOST:
             yield from with_lost(program, host, reason)
     came_s = _arrivals_s(program, state)
-    for number in np.flatnonzero(state.stage == Stage.GIVEN_UP).tolist():
+    for number in np.flatnonzero((state.stage == Stage.GIVEN_UP) & program.migrations.current).tolist():
         here = state.vm_host[program.migrations.vm[number]] == program.migrations.source[number]
         at_source = bool(here and came_s[number] <= state.times[number, Stage.GIVEN_UP])
         name = "migration-failed" if state.attempts[number] else state.given_up[number]

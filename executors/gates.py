@@ -47,14 +47,27 @@ class Gates:
         self._policy = program.policy
         self._of_host: list[int] = program.hosts.wave.tolist()
         self._waves = [_Wave() for _ in self._kind]
-        self.open_waves = int((~np.isnan(state.wave_opened_s)).sum())
-        """How many waves have opened; the next to open has this number."""
+        self._before: list[int] = program.waves.before.tolist()
+        self._open: list[bool] = (~np.isnan(state.wave_opened_s)).tolist()
+        self.next_wave = 0
+        """The wave that opens next; as many as there are: all have opened."""
+        self._pass_open()
         self.closed: str | None = next(iter(state.wave_closed.values()), None)
         """Why no further wave will open; null: they may."""
         stages, times = state.host_stage.tolist(), state.host_times
         for host in np.flatnonzero(program.hosts.planned).tolist():
             self._waves[self._of_host[host]].left += 1
-            self.end(host, stages[host], float(times[host, HostStage.RETURNED]))
+            stage = HostStage.FAILED if host in state.forgiven else stages[host]
+            self.end(host, stage, float(times[host, HostStage.RETURNED]))
+
+    def _pass_open(self) -> None:
+        while self.next_wave < len(self._open) and self._open[self.next_wave]:
+            self.next_wave += 1
+
+    def open(self) -> None:
+        """Let the next wave begin."""
+        self._open[self.next_wave] = True
+        self._pass_open()
 
     def end(self, host: int, stage: int, at_s: float) -> None:
         """Count a host that has returned, failed or is lost."""
@@ -70,22 +83,22 @@ class Gates:
 
     def is_open(self, wave: int) -> bool:
         """Return whether the wave's hosts may be drained."""
-        return wave < self.open_waves
+        return self._open[wave]
 
     def late(self, wave: int, now: float) -> bool:
         """Return whether the wave should have opened and has not."""
-        return wave >= self.open_waves and now >= self._start_s[wave]
+        return not self._open[wave] and now >= self._start_s[wave]
 
     def next_opening(self) -> Opening | None:
         """Return when the next wave opens, or None where no wave is left or may open."""
-        number = self.open_waves
+        number = self.next_wave
         if number >= len(self._kind) or self.closed is not None:
             return None
         start_s = float(self._start_s[number])
         kind = self._kind[number]
-        if kind in ("start", "pipelined") or number == 0:
+        if kind in ("start", "pipelined") or self._before[number] < 0:
             return Opening(at_s=start_s)
-        before, bake_s, tolerated = number - 1, self._policy.gates.bake_s, TOLERATED_LOST_SHARE
+        before, bake_s, tolerated = self._before[number], self._policy.gates.bake_s, TOLERATED_LOST_SHARE
         if kind == "canary":
             before, bake_s, tolerated = 0, self._policy.canary.bake_s, 0.0
         wave = self._waves[before]
@@ -100,4 +113,4 @@ class Gates:
 
     def needs_approval(self) -> bool:
         """Return whether a person has to approve the next wave."""
-        return self._kind[self.open_waves] == "approval"
+        return self._kind[self.next_wave] == "approval"

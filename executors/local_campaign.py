@@ -8,6 +8,7 @@ from slacktide.executors.drivers.making import DriverSettings, clock_for, make_d
 from slacktide.executors.drivers.protocol import Driver
 from slacktide.executors.journal import Journal, JournalPlace
 from slacktide.executors.program import Program
+from slacktide.executors.revising import Revising
 from slacktide.executors.rules import Rules
 
 
@@ -21,29 +22,35 @@ class LocalCampaign:
         rules: Rules,
         settings: DriverSettings,
         agents: int,
+        revising: Revising | None = None,
     ) -> None:
         self._journal = Journal.hold_at(journal)
         self._drivers: list[Driver] = []
+        self._coordinator: Coordinator | None = None
         try:
             origin, migration = self._journal.record.origin, program.policy.migration
             self._drivers += [make_driver(settings, migration, origin) for _ in range(agents)]
             local = LocalAgents([HostAgent(driver) for driver in self._drivers])
             clock, quiet = clock_for(settings, origin), quiet_for(settings, migration)
-            self._coordinator = Coordinator(program, self._journal, local, clock, rules, quiet)
+            self._coordinator = Coordinator(program, self._journal, local, clock, rules, quiet, revising)
         except BaseException:
             self.close()
             raise
 
     def step(self, wall_s: float) -> Progress:
         """Go on for about ``wall_s`` seconds and return how far the campaign is."""
+        assert self._coordinator is not None, "it was begun"
         return self._coordinator.step(wall_s)
 
     def state(self) -> CampaignState:
         """Return what is known of the campaign."""
+        assert self._coordinator is not None, "it was begun"
         return self._coordinator.state
 
     def close(self) -> None:
         """Give the campaign back, and let go of hosts."""
+        if self._coordinator is not None:
+            self._coordinator.close()
         self._journal.close()
         for driver in self._drivers:
             driver.close()

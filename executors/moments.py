@@ -40,11 +40,11 @@ def planned_moments(program: Program, state: CampaignState, ready_s: NDArray[np.
     ``ready_s``: from when on each migration's guest has had its notice, infinite: it has not been told; shape (M,).
     """
     part, hosts, waves = program.migrations, program.hosts, program.waves
-    idle = state.stage < Stage.INTENDED
+    idle = (state.stage < Stage.INTENDED) & part.current
     starts = np.flatnonzero(idle)
     told = ~np.isnan(state.times[:, Stage.NOTIFIED])
     notices = np.flatnonzero(idle & ~told & (part.start_s > part.notified_s))
-    drains = np.flatnonzero(hosts.planned & (state.host_stage == HostStage.IN_SERVICE))
+    drains = np.flatnonzero(hosts.due & (state.host_stage == HostStage.IN_SERVICE))
     begins = np.where(np.isinf(ready_s), part.start_s, ready_s)
     return [
         (NOTIFY, notices, part.notified_s[notices]),

@@ -5,13 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from slacktide.errors import InternalError
 from slacktide.executors.control_events import (
     CampaignAborted,
     CampaignContinued,
     CampaignPaused,
+    DriftAccepted,
     HostSkipped,
     LimitsChanged,
     OrderRefused,
+    PlanRevised,
 )
 from slacktide.executors.events import Event, WaveApproved
 
@@ -20,7 +23,16 @@ if TYPE_CHECKING:
 
 
 ORDERS: Final = frozenset(
-    {CampaignPaused, CampaignContinued, CampaignAborted, HostSkipped, LimitsChanged, WaveApproved}
+    {
+        CampaignPaused,
+        CampaignContinued,
+        CampaignAborted,
+        DriftAccepted,
+        HostSkipped,
+        LimitsChanged,
+        PlanRevised,
+        WaveApproved,
+    }
 )
 """Events that say what was asked of a campaign and is done."""
 
@@ -55,8 +67,13 @@ def _limits_changed(state: "CampaignState", event: LimitsChanged) -> None:
     state.orders = max(state.orders, event.order)
 
 
-def _refused(state: "CampaignState", event: OrderRefused) -> None:
+def _answered(state: "CampaignState", event: OrderRefused | DriftAccepted) -> None:
     state.orders = max(state.orders, event.order)
+
+
+def _revised(_state: "CampaignState", event: PlanRevised) -> None:
+    """Refuse to fold a revision without its plan: :mod:`slacktide.executors.standing` does that."""
+    raise InternalError("journal", f"goes over to plan {event.plan_id}, which is not at hand", "Give its plan")
 
 
 ORDER_HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
@@ -65,7 +82,9 @@ ORDER_HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     CampaignAborted: _aborted,
     HostSkipped: _skipped,
     LimitsChanged: _limits_changed,
-    OrderRefused: _refused,
+    OrderRefused: _answered,
+    DriftAccepted: _answered,
+    PlanRevised: _revised,
 }
 """How events about orders are folded, by kind."""
 

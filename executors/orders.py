@@ -15,6 +15,7 @@ from slacktide.executors.control_events import (
     CampaignAborted,
     CampaignContinued,
     CampaignPaused,
+    DriftAccepted,
     HostSkipped,
     LimitsChanged,
     OrderRefused,
@@ -22,6 +23,7 @@ from slacktide.executors.control_events import (
 from slacktide.executors.events import Event, WaveApproved
 from slacktide.executors.order_state import asked
 from slacktide.executors.store.orders import StoredOrder
+from slacktide.executors.wanted import Wanted
 from slacktide.ids import HostId
 from slacktide.planner.limits import CountOrShare
 
@@ -79,12 +81,30 @@ class Limits(_Order):
     """Hosts out at once, by kind of failure domain, as in the policy."""
 
 
-Order = Annotated[Approve | Pause | Resume | Abort | Skip | Limits, Field(discriminator="kind")]
+class Revise(_Order):
+    """Plan the rest anew, and go over to that."""
+
+    kind: Literal["revise"] = "revise"
+    add_hosts: tuple[str, ...] = ()
+    """Hosts that are to be patched as well."""
+    give_up: bool = False
+    """Plan nothing anew: give up what depends on what has happened."""
+
+
+Order = Annotated[Approve | Pause | Resume | Abort | Skip | Limits | Revise, Field(discriminator="kind")]
 _ORDER: TypeAdapter[Order] = TypeAdapter(Order)
 
 
-def answer(stored: StoredOrder, state: CampaignState, now_s: float) -> Event:
-    """Return what is done about an order at ``now_s``: an event that grants it, or one that says why it is refused."""
+def answer(stored: StoredOrder, state: CampaignState, now_s: float, *, revisable: bool = False) -> Event | Wanted:
+    """Return what is done about an order at ``now_s``: an event that grants it, or one that says why it is refused.
+
+    An order to plan the rest anew is answered once that is done: until then it is what is wanted.
+
+    Parameters
+    ----------
+    revisable
+        Whether who carries the campaign out can plan anew.
+    """
     by, why = stored.by, stored.why or ""
     try:
         order = _ORDER.validate_python({"kind": stored.kind, **json.loads(stored.body or "{}")})
@@ -94,6 +114,11 @@ def answer(stored: StoredOrder, state: CampaignState, now_s: float) -> Event:
     forbids = _forbids(order, state)
     if forbids is not None:
         return OrderRefused(now_s, stored.number, by, why, stored.kind, forbids)
+    if isinstance(order, Revise) and not order.give_up:
+        if not revisable:
+            reason = "it was begun without a place for revisions"
+            return OrderRefused(now_s, stored.number, by, why, stored.kind, reason)
+        return Wanted(why, by, stored.number, order.add_hosts)
     return _granted(order, stored.number, by, why, state, now_s)
 
 
@@ -113,6 +138,8 @@ def _granted(order: Order, number: int, by: str, why: str, state: CampaignState,
             return HostSkipped(now_s, HostId(order.host_id), number, by, why)
         case Limits():
             return LimitsChanged(now_s, number, by, why, json.dumps(order.max_out, sort_keys=True))
+        case Revise():
+            return DriftAccepted(now_s, number, by, why)
 
 
 def _forbids(order: Order, state: CampaignState) -> str | None:
@@ -130,6 +157,8 @@ def _forbids(order: Order, state: CampaignState) -> str | None:
             return "it is not paused"
         case Skip():
             return _forbids_skip(order, state)
+        case Revise():
+            return _forbids_hosts(order, state)
         case Limits():
             known = set(state.program.out.kinds)
             if strange := sorted(order.max_out.keys() - known):
@@ -172,6 +201,21 @@ def _forbids_skip(order: Skip, state: CampaignState) -> str | None:
     return None
 
 
+def _forbids_hosts(order: Revise, state: CampaignState) -> str | None:
+    for name in order.add_hosts:
+        number = state.host_numbers.get(name)
+        if number is None:
+            return f"the fleet has no host {name}; give a new one a campaign of its own"
+        stage = HostStage(int(state.host_stage[number]))
+        if state.program.hosts.due[number] and stage not in (HostStage.FAILED, HostStage.BLOCKED):
+            return f"{name} is to be patched already" if stage == HostStage.IN_SERVICE else f"{name}: {_OUT[stage]}"
+        if stage in (HostStage.RETURNED, HostStage.LOST):
+            return f"{name} is too far: {_WORDS[stage]}"
+        if number in state.skipped:
+            return f"{name} is to be left alone, {state.skipped[number]}"
+    return None
+
+
 _WORDS = {
     HostStage.DRAINED: "it is drained",
     HostStage.PATCH_INTENDED: "it is being patched",
@@ -181,3 +225,4 @@ _WORDS = {
     HostStage.BLOCKED: "it has been left alone already",
     HostStage.LOST: "it did not come back from its patch",
 }
+_OUT = _WORDS | {HostStage.DRAINING: "it is being drained"}

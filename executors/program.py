@@ -1,6 +1,8 @@
 """The plan as its execution needs it: numbered hosts, VMs, migrations, waves and limits.
 
-Hosts, VMs and migrations are numbered in the order of their ids.  Built once per campaign; nothing here changes.
+Hosts, VMs and migrations are numbered in the order of their ids.  Built once per plan that a campaign carries out;
+nothing here changes.  A campaign that has gone over to a revision has rows of before as well, which are over: nothing
+depends on them.
 """
 
 from collections.abc import Sequence
@@ -52,11 +54,18 @@ class HostPart:
     """Migrations by source, in the order of :attr:`MigrationPart.rank`."""
     incoming: Groups
     """Migrations by target, in the same order."""
+    current: Bools
+    """Hosts of the newest plan; of the others that are planned, all is over."""
 
     @property
     def planned(self) -> Bools:
-        """Hosts that are to be patched."""
+        """Hosts that are to be patched, or were."""
         return self.wave >= 0
+
+    @property
+    def due(self) -> Bools:
+        """Hosts that the newest plan patches."""
+        return self.planned & self.current
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,10 @@ class MigrationPart:
     """Its target is patched first."""
     before_drain: Bools
     """Its target is drained afterwards, and not before it has ended."""
+    current: Bools
+    """Migrations of the newest plan; nothing hangs on the others any more."""
+    tried: Ints
+    """How often its VM was tried to be moved from the same host by migrations that are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,8 @@ class WavePart:
     start_s: Ints
     hosts: Ints
     """How many hosts each has."""
+    before: Ints
+    """The wave that each comes after, -1: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +164,17 @@ class Program:
     makespan_s: int
 
 
-def build_program(snapshot: FleetSnapshot, plan: Plan) -> Program:
+def build_program(
+    snapshot: FleetSnapshot, plan: Plan, newest: Plan | None = None, tried: Ints | None = None
+) -> Program:
     """Return ``plan`` numbered.
+
+    Parameters
+    ----------
+    newest
+        The revision whose rows ``plan`` joins with what is over; null: all of it is one plan.
+    tried
+        How often the VM of each of its migrations was tried before; null: never.
 
     Raises
     ------
@@ -165,7 +189,9 @@ def build_program(snapshot: FleetSnapshot, plan: Plan) -> Program:
     rank = np.empty(len(table), np.int64)
     order = np.lexsort((np.arange(len(table)), table["start_s"].to_numpy()))
     rank[order] = np.arange(len(table))
-    hosts = _host_part(snapshot, plan, _grouped(source, order, len(host_ids)), _grouped(target, order, len(host_ids)))
+    outgoing, incoming = (_grouped(ends, order, len(host_ids)) for ends in (source, target))
+    hosts = _host_part(snapshot, plan, newest or plan, outgoing, incoming)
+    current = table["migration_id"].is_in((newest or plan).migrations["migration_id"].implode()).to_numpy()
     vms = VmPart(
         ids=tuple(vm_ids.to_list()),
         host=_positions(snapshot.vms["host_id"], host_ids, "host"),
@@ -181,8 +207,8 @@ def build_program(snapshot: FleetSnapshot, plan: Plan) -> Program:
         policy=plan.header.policy,
         hosts=hosts,
         vms=vms,
-        migrations=_migration_part(table, hosts, vms, vm, source, target, service, rank, order),
-        waves=_wave_part(plan),
+        migrations=_migration_part(table, hosts, vms, (vm, source, target, service), (rank, order), current, tried),
+        waves=_wave_part(plan, newest or plan),
         out=_out_limits(snapshot, plan.header.policy),
         max_moving=_ints(snapshot.services["max_moving"].fill_null(2**31 - 1)),
         makespan_s=plan.header.summary.makespan_s,
@@ -193,18 +219,17 @@ def _migration_part(
     table: pl.DataFrame,
     hosts: HostPart,
     vms: VmPart,
-    vm: Ints,
-    source: Ints,
-    target: Ints,
-    service: Ints,
-    rank: Ints,
-    order: Ints,
+    places: tuple[Ints, Ints, Ints, Ints],
+    ranked: tuple[Ints, Ints],
+    current: Bools,
+    tried: Ints | None,
 ) -> MigrationPart:
+    (vm, source, target, service), (rank, order) = places, ranked
     start_s, end_s = _ints(table["start_s"]), _ints(table["end_s"])
-    next_move = _next_moves(vm, order)
-    dependents, prerequisites = _dependencies(table, next_move)
+    next_move = _next_moves(vm, order[current[order]])
+    dependents, prerequisites = _dependencies(table, next_move, current)
     source_drains, target_drains = hosts.drain_start_s[source], hosts.drain_start_s[target]
-    after_return = hosts.planned[target] & (hosts.return_s[target] <= start_s)
+    after_return = hosts.due[target] & (hosts.return_s[target] <= start_s) & current
     return MigrationPart(
         ids=tuple(table["migration_id"].to_list()),
         vm=vm,
@@ -226,13 +251,15 @@ def _migration_part(
         dependents=dependents,
         prerequisites=prerequisites,
         next_move=next_move,
-        needs_drain=hosts.planned[source] & (start_s >= source_drains),
+        needs_drain=hosts.due[source] & (start_s >= source_drains) & current,
         needs_return=after_return,
-        before_drain=hosts.planned[target] & ~after_return & (end_s <= target_drains),
+        before_drain=hosts.due[target] & ~after_return & (end_s <= target_drains) & current,
+        current=current,
+        tried=np.zeros(len(table), np.int64) if tried is None else tried,
     )
 
 
-def _host_part(snapshot: FleetSnapshot, plan: Plan, outgoing: Groups, incoming: Groups) -> HostPart:
+def _host_part(snapshot: FleetSnapshot, plan: Plan, newest: Plan, outgoing: Groups, incoming: Groups) -> HostPart:
     frame = snapshot.hosts
     place = _positions(plan.hosts["host_id"], frame["host_id"], "host")
 
@@ -253,14 +280,19 @@ def _host_part(snapshot: FleetSnapshot, plan: Plan, outgoing: Groups, incoming: 
         return_s=planned("return_s", NEVER),
         outgoing=outgoing,
         incoming=incoming,
+        current=frame["host_id"].is_in(newest.hosts["host_id"].implode()).to_numpy(),
     )
 
 
-def _wave_part(plan: Plan) -> WavePart:
+def _wave_part(plan: Plan, newest: Plan) -> WavePart:
     waves = plan.waves
     if waves["wave"].to_list() != list(range(len(waves))):
         raise ExecutionError("waves.parquet", "does not number the waves from 0", "Make the plan again")
+    before = np.full(len(waves), -1, np.int64)
+    numbers = newest.waves["wave"].cast(pl.Int64).to_numpy()
+    before[numbers[1:]] = numbers[:-1]
     return WavePart(
+        before=before,
         gate=tuple(waves["gate"].cast(pl.String).to_list()),
         start_s=_ints(waves["start_s"]),
         hosts=np.bincount(plan.hosts["wave"].to_numpy(), minlength=len(waves)).astype(np.int64),
@@ -296,9 +328,10 @@ def _out_limits(snapshot: FleetSnapshot, policy: Policy) -> OutLimits:
     )
 
 
-def _dependencies(table: pl.DataFrame, next_move: Ints) -> tuple[Groups, Ints]:
-    """Return who waits for each migration, and for how many each waits."""
-    pairs = table.select("migration_id", "after").with_row_index("waits").explode("after", empty_as_null=True)
+def _dependencies(table: pl.DataFrame, next_move: Ints, current: Bools) -> tuple[Groups, Ints]:
+    """Return who waits for each migration, and for how many each waits; what is over waits for nothing."""
+    pairs = table.select("migration_id", "after").with_row_index("waits").filter(pl.Series(current, dtype=pl.Boolean))
+    pairs = pairs.explode("after", empty_as_null=True)
     pairs = pairs.filter(pl.col("after").is_not_null())
     waits = pairs["waits"].cast(pl.Int64).to_numpy()
     first = _positions(pairs["after"], table["migration_id"], "migration")

@@ -40,6 +40,8 @@ class Room:
 
     def _take_over(self, program: Program, state: CampaignState) -> None:
         for vm, host in enumerate(state.vm_host.tolist()):
+            if host < 0:
+                continue
             self._vcpus_free[host] -= int(program.vms.vcpus[vm])
             self._memory_free[host] -= int(program.vms.memory_mib[vm])
             self.vms_on[host] += 1

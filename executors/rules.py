@@ -1,7 +1,14 @@
 """How execution reacts where the plan is silent: attempts, pauses, deadlines."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
+
+OnDrift = Literal["ask", "revise", "ignore"]
+"""What is done where a campaign departs from its plan so that something planned can no longer happen.
+
+``ignore``: what depends on it is given up at once.  ``revise``: the rest is planned anew, and where that does not help,
+given up.  ``ask``: what depends on it waits until a person has the rest planned anew, or gives it up.
+"""
 
 MAX_ATTEMPTS: Final = 2
 """How often a migration is begun.
@@ -21,6 +28,11 @@ PATCH_DEADLINE_FACTOR: Final = 4.0
 """Multiple of a host's ``maintenance_s`` after which it counts as lost: two reboots and a file-system check fit in."""
 DEADLINE_FLOOR_S: Final = 120.0
 """Added to every deadline, so that the shortest actions are not judged by seconds."""
+MOST_TRIED: Final = 2 * MAX_ATTEMPTS
+"""How often a VM is tried to be moved from one host, whatever the target: after that a revision leaves the host alone.
+
+A second target tells whether the first one was the cause; a third would be tried for the sake of trying.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,8 @@ class Rules:
     deadline_floor_s: float = DEADLINE_FLOOR_S
     approve_as: str | None = None
     """Who approves waves whose gate asks for it; null: a person has to, with an event of their own."""
+
+    on_drift: OnDrift = "ignore"
 
     speed: float | None = None
     """Seconds of a simulated campaign for each second of this machine; null: as fast as it goes."""

@@ -17,20 +17,21 @@ from slacktide.executors.agents import AgentPlace
 from slacktide.executors.campaign_directory import (
     campaign_id,
     durability_of,
+    journal_standing,
     migrations_done,
     open_campaign,
     refuse_other_campaign,
     store_for,
 )
 from slacktide.executors.campaign_file import holds_campaign, refuse_other_store
-from slacktide.executors.campaign_state import CampaignState
+from slacktide.executors.changeover import Course, first_course
 from slacktide.executors.coordinator import Progress
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.making import DriverSettings
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
 from slacktide.executors.journal import CampaignRecord, JournalPlace
 from slacktide.executors.local_campaign import LocalCampaign
-from slacktide.executors.program import Program, build_program
+from slacktide.executors.program import Program
 from slacktide.executors.report import (
     CampaignReport,
     Execution,
@@ -39,7 +40,8 @@ from slacktide.executors.report import (
     read_summary,
     write_report,
 )
-from slacktide.executors.rules import Rules
+from slacktide.executors.revising import Revising
+from slacktide.executors.rules import OnDrift, Rules
 from slacktide.executors.store.address import Store
 from slacktide.findings import errors_in
 from slacktide.ids import CampaignId, HostId
@@ -77,12 +79,12 @@ class RunOptions:
     """Simulated seconds for each second; null: as fast as it goes."""
     ask_for_approval: bool = False
     """Whether simulated hosts wait for a person where a gate asks for one."""
+    on_drift: OnDrift = "ignore"
+    """What is done where something planned can no longer happen."""
 
 
 class _Campaign(Protocol):
     def step(self, wall_s: float) -> Progress: ...
-
-    def state(self) -> CampaignState: ...
 
     def close(self) -> None: ...
 
@@ -139,24 +141,24 @@ def _carried_out(
     options: RunOptions,
 ) -> CampaignReport:
     """Carry the plan out; the journal's lease sees to it that no other process does."""
-    program = build_program(snapshot, plan)
+    course = first_course(snapshot, plan)
     done = migrations_done(directory, options.store)
     if resumed is not None and done is not None:
         resumed(done)
     begun = time.monotonic()
     paths = options.plan_path, options.fleet_path
     begin = cache(partial(open_campaign, snapshot, plan, settings, directory, paths, options.store))
-    places = _places(program, settings, options)
+    places = _places(course.program, settings, options)
     store = store_for(directory, options.store)
     journal = JournalPlace(store, campaign_id(plan, settings), durability_of(settings), options.take_over)
-    with _campaign(program, journal, begin, settings, places, options) as campaign:
+    with _campaign(course, directory, journal, begin, settings, places, options) as campaign:
         while True:
             told = campaign.step(PROGRESS_INTERVAL_S)
             if progress is not None:
                 progress(told)
             if told.finished:
                 break
-        state = campaign.state()
+    course, state = journal_standing(snapshot, plan, directory, options.store)
     record = begin()
     execution = _execution_before(directory, record.campaign_id) or Execution(
         simulated=isinstance(settings, SimulationSettings),
@@ -165,7 +167,7 @@ def _carried_out(
         ray=options.use_ray,
         agents=len(places),
     )
-    report = make_report(snapshot, plan, state, record, execution)
+    report = make_report(course.fleet, course.shown, state, record, execution)
     write_report(report, directory)
     return report
 
@@ -238,7 +240,8 @@ def _approves(settings: DriverSettings, options: RunOptions) -> str | None:
 
 @contextmanager
 def _campaign(
-    program: Program,
+    course: Course,
+    directory: Path,
     journal: JournalPlace,
     begin: Callable[[], CampaignRecord],
     settings: DriverSettings,
@@ -246,10 +249,10 @@ def _campaign(
     options: RunOptions,
 ) -> Iterator[_Campaign]:
     """Have a campaign that can be stepped, on Ray or within this process; ``begin`` is called once all is there."""
-    rules = Rules(approve_as=_approves(settings, options), speed=options.speed)
+    rules = Rules(approve_as=_approves(settings, options), speed=options.speed, on_drift=options.on_drift)
     if not options.use_ray:
         begin()
-        local = LocalCampaign(program, journal, rules, settings, len(places))
+        local = LocalCampaign(course.program, journal, rules, settings, len(places), Revising(course, directory))
         try:
             yield local
         finally:
@@ -261,7 +264,7 @@ def _campaign(
     with actors.cluster(len(os.sched_getaffinity(0)), hosts=pinned):
         on_ray = actors.RayCampaign(journal.campaign, places)
         try:
-            on_ray.begin(program, journal, begin(), actors.CampaignTerms(settings, rules))
+            on_ray.begin(course, journal, begin(), actors.CampaignTerms(settings, rules, directory.resolve()))
             yield on_ray
         finally:
             on_ray.close()

@@ -52,7 +52,7 @@ class _Waits:
     def hosts(self) -> Iterator[Waiting]:
         """Yield the hosts that are late."""
         state, hosts = self._state, self._program.hosts
-        due = hosts.planned & (state.host_stage == HostStage.IN_SERVICE) & (hosts.drain_start_s <= self._now_s)
+        due = hosts.due & (state.host_stage == HostStage.IN_SERVICE) & (hosts.drain_start_s <= self._now_s)
         for host in np.flatnonzero(due).tolist():
             reason, since_s = self._not_drained(host)
             yield Waiting(hosts.ids[host], None, reason, max(since_s, float(hosts.drain_start_s[host])))
@@ -82,8 +82,8 @@ class _Waits:
     def _gate(self, wave: int) -> str:
         """Return what keeps a wave closed."""
         gates = self._scheduler.gates
-        if wave > gates.open_waves:
-            return f"wave {gates.open_waves} has not opened either"
+        if wave != gates.next_wave:
+            return f"wave {gates.next_wave} has not opened either"
         opening = gates.next_opening()
         if opening is None or opening.never is not None:
             return (opening.never if opening is not None else gates.closed) or "it never will"

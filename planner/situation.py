@@ -59,7 +59,7 @@ def situation_of(parent: Plan, progress: Progress, policy: Policy, problem: Prob
     if before is None:
         selected = parent.hosts.height + parent.deferred.height
     canary = canary_size(policy, selected)
-    begun = parent.hosts.join(progress.hosts.select("host_id", "state"), on="host_id")
+    begun = parent.hosts.drop("return_s").join(progress.hosts.select("host_id", "state", "return_s"), on="host_id")
     back = begun.filter(pl.col("state") == "returned")
     returned = back.filter(pl.col("wave") == 0).height + (0 if before is None else before.canary_returned or 0)
     passed = before is not None and before.canary_passed

@@ -1,0 +1,58 @@
+"""Where a campaign stands by its journal: folded plan by plan, each changeover with the plan that it names."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from slacktide.datasets.files import read_snapshot
+from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.errors import ExecutionError
+from slacktide.executors.campaign_state import CampaignState, apply, initial_state
+from slacktide.executors.changeover import Course, first_course, turned
+from slacktide.executors.control_events import PlanRevised
+from slacktide.executors.journal import Entry
+from slacktide.planner.plan import Plan
+from slacktide.planner.plan_files import read_plan
+
+Loaded = tuple[Plan, FleetSnapshot]
+Load = Callable[[PlanRevised], Loaded]
+"""Returns the plan of a changeover, and the fleet that it is for."""
+
+
+def standing(course: Course, entries: Sequence[Entry], load: Load) -> tuple[Course, CampaignState]:
+    """Return what a campaign carries out after all of its journal's entries, and where it stands.
+
+    Raises
+    ------
+    ExecutionError
+        If a plan that it went over to is not there, or is another.
+    InternalError
+        If an entry is missing.
+    """
+    state, begun = initial_state(course.program), 0
+    for place, entry in enumerate(entries):
+        if isinstance(entry.event, PlanRevised):
+            apply(state, entries[begun:place])
+            course, state = turned(course, state, entry, *load(entry.event))
+            begun = place + 1
+    apply(state, entries[begun:])
+    return course, state
+
+
+def standing_in(
+    directory: Path, snapshot: FleetSnapshot, plan: Plan, entries: Sequence[Entry]
+) -> tuple[Course, CampaignState]:
+    """Return the same of the campaign in a directory that began with ``plan``; errors as :func:`standing`."""
+    return standing(first_course(snapshot, plan), entries, revisions_in(directory))
+
+
+def revisions_in(directory: Path) -> Load:
+    """Return what loads the revisions of the campaign in a directory."""
+
+    def load(event: PlanRevised) -> Loaded:
+        plan, snapshot = read_plan(directory / event.plan), read_snapshot(directory / event.fleet)
+        if plan.header.id != event.plan_id:
+            fact = f"is plan {plan.header.id}; the campaign went over to plan {event.plan_id}"
+            raise ExecutionError(str(directory / event.plan), fact, "Put that plan back where it was")
+        return plan, snapshot
+
+    return load

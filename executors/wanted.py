@@ -1,0 +1,15 @@
+"""That the rest of a running campaign is to be planned anew."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Why a revision is made, and for whom."""
+
+    why: str
+    by: str = "the campaign"
+    order: int = 0
+    """The order in the campaign's store; 0: none, what has happened asks for it."""
+    add_hosts: tuple[str, ...] = ()
+    """Hosts that are to be patched as well."""
