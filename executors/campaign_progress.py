@@ -1,15 +1,17 @@
 """How far a campaign has got with its plan, as a revision wants to know it."""
 
 from math import floor
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError
-from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState, HostStage, apply, initial_state
+from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState, HostStage
+from slacktide.executors.changeover import Course
 from slacktide.executors.events import Stage
-from slacktide.executors.program import build_program
+from slacktide.executors.standing import standing_in
 from slacktide.executors.store.reading import JournalReader
 from slacktide.planner.plan import Plan
 from slacktide.planner.progress import HOST_STATES, MOVE_STATES, Progress
@@ -17,26 +19,30 @@ from slacktide.planner.progress import HOST_STATES, MOVE_STATES, Progress
 PATCHING_STAGES = (HostStage.DRAINED, HostStage.PATCH_INTENDED, HostStage.PATCHING)
 
 
-def journaled_state(snapshot: FleetSnapshot, plan: Plan, journal: JournalReader, campaign: str) -> CampaignState:
-    """Return where the campaign in a journal, which is closed, stands at its last event.
+def journaled_standing(
+    snapshot: FleetSnapshot, plan: Plan, journal: JournalReader, directory: Path
+) -> tuple[Course, CampaignState]:
+    """Return what the campaign in a journal, which is closed, carries out at its last event, and where it stands.
 
     Parameters
     ----------
-    campaign
-        What the user calls it: its directory.
+    plan
+        The plan that it began with.
+    directory
+        The campaign's, which has its revisions.
 
     Raises
     ------
     InputError
         If it is a campaign of another plan.
+    ExecutionError
+        If a revision that it has gone over to is not there.
     """
     try:
         if journal.record.plan_id != plan.header.id:
             fact = f"is a campaign of plan {journal.record.plan_id}, not of {plan.header.id}"
-            raise InputError(campaign, fact, "Give the plan that it carries out")
-        state = initial_state(build_program(snapshot, plan))
-        apply(state, journal.read())
-        return state
+            raise InputError(str(directory), fact, "Give the plan that it began with")
+        return standing_in(directory, snapshot, plan, journal.read())
     finally:
         journal.close()
 

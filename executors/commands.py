@@ -65,6 +65,7 @@ class Dispatch:
         self._host_numbers = {name: number for number, name in enumerate(program.hosts.ids)}
         self._vm: list[int] = part.vm.tolist()
         self._source: list[int] = part.source.tolist()
+        self._tried: list[int] = part.tried.tolist()
         self._target: list[int] = part.target.tolist()
         self._bandwidth: list[int] = part.bandwidth_mbit_s.tolist()
         self._blackout_limit_ms: list[int] = program.vms.blackout_limit_ms.tolist()
@@ -122,6 +123,7 @@ class Dispatch:
             predicted_blackout_ms=self._blackout_ms[number],
             predicted_transfer_mib=self._transfer_mib[number],
             at_s=at_s,
+            tried=self._tried[number],
         )
 
     def notice(self, number: int, at_s: float) -> NotifyRequest:

@@ -29,7 +29,7 @@ from slacktide.executors.report_figures import (
     overruns,
     restarts,
 )
-from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary
+from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary, RevisionMade
 from slacktide.executors.report_tables import (
     HOST_STATES,
     MIGRATION_STATES,
@@ -104,6 +104,9 @@ def make_report(
         not_patched=not_patched(hosts),
         over_limits=over_limits(state.program, hosts, with_limits(migrations, snapshot, plan)),
         overruns=overruns(hosts),
+        revisions=tuple(
+            RevisionMade(at_s=each.at_s, plan_id=each.plan_id, by=each.by, why=each.why) for each in state.revisions
+        ),
         makespan=makespan(plan, hosts),
         exposure=exposure(plan, hosts, state.end_s),
         blackout=blackouts(migrations),

@@ -26,6 +26,8 @@ OVERRUN_S: Final = 300
 
 Patches vary by some minutes both ways; what is below is in the makespan all the same.
 """
+NAMED_REVISIONS: Final = 3
+"""Revisions whose moment one line names; the page lists all."""
 RESTARTED = pl.col("strategy") == "restart"
 """Migrations that are no live migrations."""
 APART_MS = (pl.col("blackout_ms") - pl.col("probe_blackout_ms")).abs()
@@ -72,6 +74,14 @@ def overrun_words(late: Overruns) -> str:
     who = "1 host" if late.count == 1 else f"{count(late.count)} hosts"
     least, most = duration(OVERRUN_S), f"{late.host_id} most, by {duration(late.most_s)}"
     return f"{who} took over {least} longer to patch than planned, {most}; `slacktide revise` plans the rest anew"
+
+
+def revisions_words(summary: CampaignSummary) -> str:
+    """Return when a campaign went over to revisions, and why it did so last."""
+    last = summary.revisions[-1]
+    when = ", ".join(duration(each.at_s) for each in summary.revisions[-NAMED_REVISIONS:])
+    more = "the last " if len(summary.revisions) > NAMED_REVISIONS else ""
+    return f"{more}after {when}; last: {last.why or f'asked for by {last.by}'}"
 
 
 def exposure(plan: Plan, hosts: pl.DataFrame, end_s: float) -> Exposure:

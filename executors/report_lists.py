@@ -8,7 +8,7 @@ import polars as pl
 from slacktide.executors.link_use import LinkUse
 from slacktide.executors.readable import UNKNOWN, count, duration, gbit_s, milliseconds, percent
 from slacktide.executors.report_figures import differ_words, next_step
-from slacktide.executors.report_summary import OverLimits
+from slacktide.executors.report_summary import CampaignSummary, OverLimits
 from slacktide.executors.report_view import CampaignReport, ReportView
 
 WAVES_SHOWN: Final = 300
@@ -48,6 +48,7 @@ def listings(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Listing, ...
     if view.report is not None:
         over, report = view.report.summary.over_limits, view.report
         happened = [_over_limits(over)] if over.hosts_out or over.blackouts else []
+        happened += [_revisions(report.summary)] if report.summary.revisions else []
         happened += [_failed_hosts(report), _failed_migrations(report), _given_up(report)]
     restarts = [] if view.restarted.is_empty() else [_restarts(view)]
     return (*found, *happened, _deferred(view), _longest_blackouts(view), *restarts, _links(view, links), _waves(view))
@@ -218,6 +219,15 @@ def _links(view: ReportView, links: tuple[LinkUse, ...]) -> Listing:
     columns = (Column("link"), *_numbers(*names[: 5 if measured else 4]))
     note = "Mean and peaks are shares of the limit." if links else ""
     return Listing("links", "Hottest links", columns, rows, note, "No migration crosses a link.")
+
+
+def _revisions(summary: CampaignSummary) -> Listing:
+    rows = tuple(
+        (duration(each.at_s), each.plan_id, each.why or "no reason given", each.by) for each in summary.revisions
+    )
+    columns = (Column("after", number=True), Column("plan"), Column("why"), Column("by"))
+    note = "Planned values are those of the plan under which a host left, or a migration began."
+    return Listing("revisions", "Revisions", columns, rows, note)
 
 
 def _waves(view: ReportView) -> Listing:

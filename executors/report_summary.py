@@ -107,6 +107,15 @@ class Exposure(_Part):
     """Hosts that did not return, and those the plan defers, count until the campaign's end."""
 
 
+class RevisionMade(_Part):
+    """A revision that a campaign went over to."""
+
+    at_s: float
+    plan_id: str
+    by: str
+    why: str
+
+
 class CampaignSummary(_Part):
     """The figures of a campaign."""
 
@@ -135,6 +144,8 @@ class CampaignSummary(_Part):
     over_limits: OverLimits
     overruns: Overruns | None = None
     """Null: there were none, or the report is of before they were counted."""
+    revisions: tuple[RevisionMade, ...] = ()
+    """In order; planned values of each host and migration are those of the plan under which it began."""
     makespan: Makespan
     exposure: Exposure
     blackout: Blackouts

@@ -68,6 +68,8 @@ def verdict(view: ReportView) -> Verdict:
     facts += [f"{count(given_up)} of {total} migrations given up without an attempt"] if given_up else []
     facts += over_limits_words(summary.over_limits)
     facts += [] if summary.overruns is None else [overrun_words(summary.overruns)]
+    revised = len(summary.revisions)
+    facts += [f"planned anew {'once' if revised == 1 else f'{count(revised)} times'}"] if revised else []
     sentence = "; ".join(facts) + "."
     if not summary.finished:
         return Verdict("warning", "Not finished", sentence)

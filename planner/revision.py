@@ -181,7 +181,10 @@ def _known(places: Ints, names: pl.Series) -> Ints:
 
 
 def _last_wave(problem: Problem, situation: Situation, out: pl.DataFrame) -> tuple[int, int, int]:
-    """Return how many waves have begun that others wait for, the number of the last, and its hosts."""
+    """Return how many waves have begun that others wait for, the number of the last, and its hosts.
+
+    A wave of which no host is out any more is over, and what is left of it waits until the others have baked.
+    """
     if situation.canary_due:
         members = situation.canary_returned + out.filter(pl.col("wave") == 0).height
         return (1, 0, members) if members else (0, -1, 0)
@@ -191,6 +194,8 @@ def _last_wave(problem: Problem, situation: Situation, out: pl.DataFrame) -> tup
         passed = situation.canary_hosts > 0
         return int(passed), 0 if passed else -1, 0
     label = int(begun["wave"].to_numpy().max()) if strict else 0
+    if strict and out.filter(pl.col("wave") == label).is_empty():
+        return label + 1, label, NO_LIMIT
     return label + 1, label, begun.filter(pl.col("wave") == label).height
 
 

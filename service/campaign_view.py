@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ANSWER_S: Final = 5.0
 """How long an order is waited for: a coordinator looks for one four times a second."""
+PLANNED_S: Final = 60.0
+"""How long an order to plan anew is waited for: seconds for a thousand hosts, and somewhat more on a busy machine."""
 LOOK_S: Final = 0.1
 
 
@@ -28,7 +30,9 @@ class Viewed:
     stored: "StoredCampaign"
     state: "CampaignState"
     orders: "tuple[Event, ...]"
-    """What was asked of it and answered, in order."""
+    """What was asked of it and answered, in order, and the revisions that it has gone over to."""
+    first_plan: str
+    """Id of the plan that it began with."""
 
     @property
     def now_s(self) -> float:
@@ -72,10 +76,9 @@ def view(directory: Path, store: str | None = None) -> Viewed:
     UsageError
         If the directory holds none, or its plan or fleet is not where it was.
     """
-    from slacktide.executors.campaign_state import apply, initial_state
     from slacktide.executors.control_events import OrderRefused
     from slacktide.executors.order_state import ORDERS
-    from slacktide.executors.program import build_program
+    from slacktide.executors.standing import standing_in
     from slacktide.executors.store.reading import read_journal
 
     place, stored = place_of(directory, store)
@@ -92,10 +95,9 @@ def view(directory: Path, store: str | None = None) -> Viewed:
         entries = journal.read()
     finally:
         journal.close()
-    state = initial_state(build_program(snapshot, plan))
-    apply(state, entries)
+    _, state = standing_in(directory, snapshot, plan, entries)
     asked = tuple(entry.event for entry in entries if type(entry.event) in (*ORDERS, OrderRefused))
-    return Viewed(stored, state, asked)
+    return Viewed(stored, state, asked, plan.header.id)
 
 
 def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: str) -> "Event | None":
@@ -117,7 +119,8 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
         last = journal.last
         name = stored.record.campaign_id
         number = ask(place, name, by=by, why=why or None, kind=order.kind, body=order.body())
-        end = time.monotonic() + (ANSWER_S if stored.is_held else 0.0)
+        patience_s = PLANNED_S if order.kind == "revise" else ANSWER_S
+        end = time.monotonic() + (patience_s if stored.is_held else 0.0)
         while True:
             for entry in journal.read(last):
                 last = entry.number

@@ -11,9 +11,11 @@ from slacktide.executors.control_events import (
     CampaignAborted,
     CampaignContinued,
     CampaignPaused,
+    DriftAccepted,
     HostSkipped,
     LimitsChanged,
     OrderRefused,
+    PlanRevised,
 )
 from slacktide.executors.events import Event, Stage, WaveApproved
 from slacktide.executors.order_state import asked
@@ -45,6 +47,10 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
     """Yield label, value and what belongs beside it."""
     state, stored = viewed.state, viewed.stored
     yield "campaign", str(stored.record.campaign_id), f"plan {stored.record.plan_id}"
+    if state.revisions:
+        last = state.revisions[-1]
+        beside = f"last plan {last.plan_id}, {duration(last.at_s)} into the campaign: {last.why or last.by}"
+        yield "revisions", count(len(state.revisions)), beside
     yield "stands", standing(viewed), _why(state)
     held = f"{stored.holder}, until {stored.lease_until}" if stored.is_held else "nobody"
     yield (
@@ -91,14 +97,24 @@ def order_words(event: Event) -> str:
             return f"hosts out at once: {event.max_out}"
         case WaveApproved():
             return f"wave {event.wave} is approved"
+        case PlanRevised() | DriftAccepted():
+            return _revision_words(event)
         case OrderRefused():
+            if not event.order:
+                return f"no revision: {event.reason}"
             return f"refused `{event.kind}`: {event.reason}"
     return event.type
 
 
+def _revision_words(event: PlanRevised | DriftAccepted) -> str:
+    if isinstance(event, PlanRevised):
+        return f"revision {event.number}: plan {event.plan_id}"
+    return "what depends on what has happened is given up"
+
+
 def orders_text(events: tuple[Event, ...]) -> Text:
     """Return what was asked of a campaign, who asked, when and why."""
-    text = Text("asked for:\n")
+    text = Text("asked for, and planned anew:\n")
     for event in events:
         why = getattr(event, "why", None)
         text.append(f"  {duration(event.at_s)}  {getattr(event, 'by', '')}: {order_words(event)}")
@@ -129,6 +145,7 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
     return {
         "campaign_id": stored.record.campaign_id,
         "plan_id": stored.record.plan_id,
+        "revisions": [to_json(event) for event in state.revisions],
         "standing": standing(viewed),
         "holder": stored.holder if stored.is_held else None,
         "now_s": viewed.now_s,

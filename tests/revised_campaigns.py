@@ -100,14 +100,14 @@ def assert_safe(name: str, folder: Path, entries: Sequence[Entry], *, limits_hol
     chapters = courses(name, folder, entries)
     books = books_of(chapters[0][0])
     for course, part in chapters:
-        _check(course, part, books, limits_hold)
+        _check(course, part, books, limits_hold=limits_hold)
     assert not books.moving, "a migration has no end"
     assert books.out == books.lost, "a host that was not lost is still out"
     _assert_folded(name, folder, entries, books)
     return books
 
 
-def _check(course: Course, part: Sequence[Entry], books: Books, limits_hold: bool) -> None:
+def _check(course: Course, part: Sequence[Entry], books: Books, *, limits_hold: bool) -> None:
     program = course.program
     moves, hosts = program.migrations, program.hosts
     numbers = {each: number for number, each in enumerate(moves.ids)}
@@ -139,20 +139,27 @@ def _check(course: Course, part: Sequence[Entry], books: Books, limits_hold: boo
             vm, source, target = _ends(course, number)
             assert books.moving.pop(vm) == (event.migration_id, source, target)
             books.taken[target] -= demand[number]
-        elif isinstance(event, events.HostDrainStarted):
-            assert hosts.due[place[event.host_id]], "a host is drained that the newest plan does not patch"
-            books.out.add(event.host_id)
-            for limit, most in enumerate(program.out.limit if limits_hold else ()):
-                assert sum(limit in program.out.of_host[place[host]] for host in books.out) <= most
-            _check_canary(course, event, books)
-        elif isinstance(event, events.PatchIntended):
-            assert event.host_id not in books.at.values(), "a host with VMs on it is patched"
-            assert all(event.host_id != target for _, _, target in books.moving.values())
-        elif isinstance(event, events.HostReturned):
-            books.returned.append((event.at_s, event.host_id))
-            _end_out(event, books)
-        elif isinstance(event, events.PatchFailed | events.HostFailed | events.HostBlocked):
-            _end_out(event, books)
+        elif isinstance(event, events.HostEvent):
+            _check_host(course, event, books, limits_hold=limits_hold)
+
+
+def _check_host(course: Course, event: events.HostEvent, books: Books, *, limits_hold: bool) -> None:
+    program = course.program
+    place = {each: number for number, each in enumerate(program.hosts.ids)}
+    if isinstance(event, events.HostDrainStarted):
+        assert program.hosts.due[place[event.host_id]], "a host is drained that the newest plan does not patch"
+        books.out.add(event.host_id)
+        for limit, most in enumerate(program.out.limit if limits_hold else ()):
+            assert sum(limit in program.out.of_host[place[host]] for host in books.out) <= most
+        _check_canary(course, event, books)
+    elif isinstance(event, events.PatchIntended):
+        assert event.host_id not in books.at.values(), "a host with VMs on it is patched"
+        assert all(event.host_id != target for _, _, target in books.moving.values())
+    elif isinstance(event, events.HostReturned):
+        books.returned.append((event.at_s, event.host_id))
+        _end_out(event, books)
+    elif isinstance(event, events.PatchFailed | events.HostFailed | events.HostBlocked):
+        _end_out(event, books)
 
 
 def _check_canary(course: Course, event: events.HostDrainStarted, books: Books) -> None:

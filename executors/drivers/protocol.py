@@ -38,6 +38,8 @@ class MigrationRequest(NamedTuple):
     predicted_blackout_ms: float
     predicted_transfer_mib: float
     at_s: float
+    tried: int = 0
+    """How often the VM was tried to be moved from there before, by migrations that a revision has replaced."""
 
 
 class CancelRequest(NamedTuple):

@@ -45,7 +45,7 @@ class Timeline:
 def timeline(request: MigrationRequest, settings: SimulationSettings, rules: MigrationRules) -> Timeline:
     """Return what becomes of an attempt: the plan's predictions, times noise that belongs to VM, source and attempt."""
     setup, brownout, blackout, probe, fails, where, when, retryable = luck(
-        settings.seed, f"{request.vm_id}\0{request.source}\0{request.attempt}"
+        settings.seed, f"{request.vm_id}\0{request.source}\0{request.tried + request.attempt}"
     )
     sigma, at_s = settings.duration_sigma, request.at_s
     setup_s = rules.setup_s * _factor(setup, sigma)

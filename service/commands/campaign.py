@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from slacktide.executors.drivers.settings import Failures
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
+    from slacktide.executors.store.address import Store
     from slacktide.planner.plan import Plan
 
 
@@ -47,6 +48,7 @@ def run(
     probe_namespace: str | None = None,
     approve_as: str | None = None,
     ask_for_approval: Annotated[bool, Parameter(negative="")] = False,
+    on_drift: Literal["revise", "ask", "ignore"] | None = None,
     speed: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     agents: Count | None = None,
     store: str | None = None,
@@ -93,6 +95,10 @@ def run(
         Who lets waves begin whose gate asks for approval; without it real hosts wait for `slacktide campaign approve`.
     ask_for_approval
         Let simulated hosts wait for it as well.
+    on_drift
+        What is done where something planned can no longer happen, as a host is lost or a migration has failed for good:
+        `revise` plans the rest anew within bounds, `ask` waits for `slacktide campaign revise`, `ignore` gives up what
+        depends on it. [default: `revise` on simulated hosts, `ask` on real ones]
     speed
         Simulated seconds for each second, to watch a campaign and try what can be asked of it. [default: as fast as it
         goes]
@@ -124,7 +130,15 @@ def run(
         raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
     refuse_another_snapshot(snapshot, plan)
     options = RunOptions(
-        agents, ray, plan_path.resolve(), path.resolve(), where, take_over, speed, ask_for_approval=ask_for_approval
+        agents,
+        ray,
+        plan_path.resolve(),
+        path.resolve(),
+        where,
+        take_over,
+        speed,
+        ask_for_approval=ask_for_approval,
+        on_drift=on_drift or ("revise" if driver == "simulated" else "ask"),
     )
     wrong = Failures(
         migrations_per_mille=failures,
@@ -140,18 +154,30 @@ def run(
         live = libvirt_settings(answering, patch_command, shared_path, (probe_port, probe_namespace), approve_as)
     before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong))
     if before is not None and (directory / PAGE_FILE).is_file():
-        return _show(before, plan, directory / PAGE_FILE, as_json=as_json)
+        _, shown_plan = _carried_out(snapshot, plan, directory, where) if before.summary.revisions else (None, plan)
+        return _show(before, shown_plan, directory / PAGE_FILE, as_json=as_json)
     try:
         if live is not None and not holds_campaign(directory):
             preflight_or_refuse(snapshot, plan, live)
         done = before or _run(snapshot, plan, directory, seed, wrong, live, options)
-        page = _write_page(directory, snapshot, plan, done)
+        shown = _carried_out(snapshot, plan, directory, where) if done.summary.revisions else (snapshot, plan)
+        page = _write_page(directory, *shown, done)
     except KeyboardInterrupt:
         if not holds_campaign(directory):
             raise
         tell(f"interrupted: the same command goes on from the journal in {directory}")
         return INTERRUPTED
-    return _show(done, plan, page, as_json=as_json)
+    return _show(done, shown[1], page, as_json=as_json)
+
+
+def _carried_out(
+    snapshot: "FleetSnapshot", plan: "Plan", directory: Path, store: "Store | None"
+) -> "tuple[FleetSnapshot, Plan]":
+    """Return fleet and plan as a campaign carried them out: its revisions are part of it."""
+    from slacktide.executors.campaign_directory import journal_standing
+
+    course, _ = journal_standing(snapshot, plan, directory, store)
+    return course.fleet, course.shown
 
 
 def report(
@@ -180,6 +206,8 @@ def report(
             f"is plan {made.header.id}; the campaign ran plan {summary.plan_id}",
             "Give that one: --plan",
         )
+    if summary.revisions:
+        snapshot, made = _carried_out(snapshot, made, path, store_given(None, path))
     page = _write_page(path, snapshot, made, done)
     return _show(done, made, page, as_json=as_json)
 

@@ -247,6 +247,54 @@ def limits(
     return _asked(path, store, order, by, why, as_json=as_json)
 
 
+@campaign.command(sort_key=10)
+def revise(
+    path: CampaignPath,
+    /,
+    *,
+    add_host: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    give_up: Annotated[bool, Parameter(negative="")] = False,
+    by: By = None,
+    why: Why = "",
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> int:
+    """Have the rest planned anew, from where the campaign stands, and go over to that if its audit finds no error.
+
+    Nothing new begins while it is planned. Hosts that could not be drained are planned again where that is possible; a
+    gate that lost hosts keep closed opens once hosts that take their place have returned.
+
+    Parameters
+    ----------
+    add_host
+        Host of the fleet that is to be patched as well; may be given several times.
+    give_up
+        Plan nothing anew: what waits for a plan, as something that it depends on has failed, is given up.
+    """
+    from slacktide.executors.orders import Revise
+
+    if give_up and add_host:
+        raise UsageError("--give-up and --add-host", "contradict each other", "Choose one of them")
+    return _asked(path, store, Revise(add_hosts=add_host, give_up=give_up), by, why, as_json=as_json)
+
+
+@campaign.command(sort_key=11)
+def add(
+    path: CampaignPath,
+    host: Annotated[str, Parameter(help="Id of a host of the fleet that is to be patched as well.")],
+    /,
+    *,
+    by: By = None,
+    why: Why = "",
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> int:
+    """Have a host patched as well: the rest is planned anew with it."""
+    from slacktide.executors.orders import Revise
+
+    return _asked(path, store, Revise(add_hosts=(host,)), by, why, as_json=as_json)
+
+
 def _waits(viewed: Viewed) -> "list[Waiting]":
     from slacktide.executors.waiting import waiting
 

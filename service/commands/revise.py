@@ -86,7 +86,7 @@ def revise(
 
         snapshot, parent = read_both(path, plan_path)
         refuse_another_snapshot(snapshot, parent)
-    now, so_far = _so_far(snapshot, parent, campaign, at or 0, lost_host, failed)
+    before, parent, now, so_far = _so_far(snapshot, parent, campaign, at or 0, lost_host, failed)
     if new_vms is not None or gone_vm:
         now = _with_others(now, new_vms, gone_vm)
     with progress("Planning the rest"):
@@ -94,7 +94,7 @@ def revise(
         from slacktide.planner.revision import revise as revised
 
         limits = parent.header.policy if policy is None else read_policy(policy)
-        child = revised(now, limits, parent, so_far, before=snapshot)
+        child = revised(now, limits, parent, so_far, before=before)
     with progress("Writing the revision"):
         from slacktide.datasets.files import write_snapshot
         from slacktide.planner.plan_files import write_plan
@@ -113,28 +113,33 @@ def _so_far(
     at_s: int,
     lost: tuple[str, ...],
     failed: tuple[str, ...],
-) -> "tuple[FleetSnapshot, Progress]":
-    """Return the fleet as it is now, and how far the plan has been carried out."""
+) -> "tuple[FleetSnapshot, Plan, FleetSnapshot, Progress]":
+    """Return the plan to be revised and the fleet it is for, the fleet as it is now, and how far the plan is done.
+
+    A campaign that has gone over to a revision carries that out.
+    """
     from slacktide.planner.progress import fleet_at, progress_at, without_hosts
 
     if campaign is None:
-        return progress_at(snapshot, parent, at_s, lost_hosts=lost, failed=failed)
+        return snapshot, parent, *progress_at(snapshot, parent, at_s, lost_hosts=lost, failed=failed)
     from slacktide.executors.campaign_directory import journal_of
     from slacktide.executors.campaign_file import holds_campaign
-    from slacktide.executors.campaign_progress import journaled_state, progress_of
+    from slacktide.executors.campaign_progress import journaled_standing, progress_of
 
     if not holds_campaign(campaign):
         raise UsageError(str(campaign), "holds no campaign", "Give the directory that `slacktide run -o` made")
     with progress("Reading the journal"):
         journal = journal_of(campaign, store_given(None, campaign))
-        so_far, missing = progress_of(snapshot, parent, journaled_state(snapshot, parent, journal, str(campaign)))
+        course, state = journaled_standing(snapshot, parent, journal, campaign)
+        snapshot, parent = course.snapshot, course.plan
+        so_far, missing = progress_of(snapshot, parent, state)
     returned = so_far.hosts.filter(so_far.hosts["state"] == "returned").height
     if returned == parent.hosts.height:
         fact = "has brought back every host of its plan"
         raise UsageError(str(campaign), fact, "There is nothing to revise; plan again for hosts that were left alone")
     gone = (*missing, *lost)
     so_far = without_hosts(snapshot, parent, so_far, gone)
-    return fleet_at(snapshot, parent, so_far, lost_hosts=gone), so_far
+    return snapshot, parent, fleet_at(snapshot, parent, so_far, lost_hosts=gone), so_far
 
 
 def _with_others(now: "FleetSnapshot", new_vms: Path | None, gone: tuple[str, ...]) -> "FleetSnapshot":

@@ -9,7 +9,7 @@ from campaigns import coordinator_of, drivers_of, planned_fleet, program_of, rec
 from slacktide.errors import InputError
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.campaign_progress import journaled_state, progress_of
+from slacktide.executors.campaign_progress import journaled_standing, progress_of
 from slacktide.executors.campaign_state import HostStage
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
 from slacktide.executors.journal import Journal
@@ -40,7 +40,7 @@ def stopped_after(path, name: str, rounds: int, failures: Failures = WRONG, sigm
 def test_a_stopped_campaign_is_planned_anew(tmp_path, name, rounds) -> None:
     snapshot, plan = planned_fleet(name)
     stopped_after(tmp_path / "journal.sqlite", name, rounds)
-    state = journaled_state(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), "c")
+    _, state = journaled_standing(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), tmp_path)
     progress, lost = progress_of(snapshot, plan, state)
     now = fleet_at(snapshot, plan, progress, lost_hosts=lost)
     child = revise(now, plan.header.policy, plan, progress)
@@ -62,9 +62,8 @@ def test_a_stopped_campaign_is_planned_anew(tmp_path, name, rounds) -> None:
 def test_where_all_is_a_little_late_and_nothing_lost_no_guest_gets_another_target(tmp_path, name, rounds) -> None:
     snapshot, plan = planned_fleet(name)
     stopped_after(tmp_path / "journal.sqlite", name, rounds, Failures(), 0.2)
-    progress, lost = progress_of(
-        snapshot, plan, journaled_state(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), "c")
-    )
+    _, state = journaled_standing(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), tmp_path)
+    progress, lost = progress_of(snapshot, plan, state)
     assert not lost
     child = revise(fleet_at(snapshot, plan, progress), plan.header.policy, plan, progress)
     changes = child.header.revision.changes
@@ -76,7 +75,7 @@ def test_where_all_is_a_little_late_and_nothing_lost_no_guest_gets_another_targe
 def test_guests_were_notified_when_the_journal_says_or_are_to_be(tmp_path, rounds) -> None:
     snapshot, plan = planned_fleet("baked")
     stopped_after(tmp_path / "journal.sqlite", "baked", rounds)
-    state = journaled_state(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), "c")
+    _, state = journaled_standing(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), tmp_path)
     progress, lost = progress_of(snapshot, plan, state)
     child = revise(fleet_at(snapshot, plan, progress, lost_hosts=lost), plan.header.policy, plan, progress)
     told = dict(progress.notified.iter_rows())
@@ -91,7 +90,7 @@ def test_guests_were_notified_when_the_journal_says_or_are_to_be(tmp_path, round
 def test_a_host_that_is_lost_besides_ends_what_is_under_way_to_it(tmp_path) -> None:
     snapshot, plan = planned_fleet()
     stopped_after(tmp_path / "journal.sqlite", "urgent", 60)
-    state = journaled_state(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), "c")
+    _, state = journaled_standing(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), tmp_path)
     progress, lost = progress_of(snapshot, plan, state)
     target = plan.migrations.join(
         progress.migrations.filter(pl.col("state") == "running"), on="migration_id", how="semi"
@@ -107,4 +106,4 @@ def test_a_host_that_is_lost_besides_ends_what_is_under_way_to_it(tmp_path) -> N
 def test_a_campaign_of_another_plan_is_refused(tmp_path) -> None:
     stopped_after(tmp_path / "journal.sqlite", "urgent", 1)
     with pytest.raises(InputError, match="is a campaign of plan"):
-        journaled_state(*planned_fleet("baked"), read_journal(tmp_path / "journal.sqlite"), "c")
+        journaled_standing(*planned_fleet("baked"), read_journal(tmp_path / "journal.sqlite"), tmp_path)

@@ -1,0 +1,104 @@
+"""A campaign that has the rest planned anew by itself is killed after events all over its journal, and goes on."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from campaigns import RULES
+from revised_campaigns import agents_of, assert_all_ended, assert_safe, begun, coordinator_in
+
+from slacktide.executors import events
+from slacktide.executors.control_events import PlanRevised
+from slacktide.executors.drivers.settings import Failures, SimulationSettings
+from slacktide.executors.events import Event
+from slacktide.executors.journal import Entry, Journal
+
+NAME = "urgent"
+WRONG = SimulationSettings(seed=1, failures=Failures(migrations_per_mille=30, retryable_share=0.3))
+PLANNING_ANEW = replace(RULES, on_drift="revise")
+TAKING_UP = (events.CampaignResumed, events.MigrationResolved, events.HostResolved)
+AROUND = 3
+"""Events before and after a changeover at which the coordinator is killed: the falls that lead to it, and after."""
+
+
+class KilledError(Exception):
+    """Stands for ``kill -9``: nothing after it is carried out."""
+
+
+class MortalJournal(Journal):
+    """Writes as many events as it may, even within what is otherwise written as one, and ends its coordinator."""
+
+    left = 0
+
+    def append(self, news: Sequence[Event]) -> list[Entry]:
+        for place, event in enumerate(news, start=1):
+            self.left -= type(event) not in TAKING_UP
+            if self.left == 0:
+                super().append(news[:place])
+                raise KilledError
+        return super().append(news)
+
+
+def go_on(folder, agents, more: int) -> bool:
+    """Take the campaign up and carry it on for ``more`` events; return whether it finished."""
+    journal = MortalJournal.hold(folder / "journal.sqlite", durability="process")
+    journal.left = more
+    try:
+        coordinator = coordinator_in(NAME, folder, journal, agents, PLANNING_ANEW)
+        while not coordinator.state.finished:
+            coordinator.round()
+        return True
+    except KilledError:
+        return False
+    finally:
+        journal.close()
+
+
+def entries_in(folder) -> list[Entry]:
+    journal = Journal.hold(folder / "journal.sqlite", durability="process")
+    entries = journal.read()
+    journal.close()
+    return entries
+
+
+def undisturbed(folder) -> list[Entry]:
+    folder.mkdir()
+    begun(NAME, folder)
+    assert go_on(folder, agents_of(NAME, WRONG), 10**9)
+    return entries_in(folder)
+
+
+@pytest.mark.parametrize("world", ["kept", "lost"])
+def test_killed_between_any_two_events_around_changeovers(tmp_path, world) -> None:
+    """``kept``: the agents live on; ``lost``: they are killed with the coordinator, only hosts and directory stay."""
+    whole = undisturbed(tmp_path / "whole")
+    turns = [entry.number for entry in whole if isinstance(entry.event, PlanRevised)]
+    assert len(turns) > 1
+    returned = Counter(type(entry.event) for entry in whole)[events.HostReturned]
+    places = sorted({turn + by for turn in turns[:2] for by in range(-AROUND, AROUND + 1)} | {turns[1] + 40})
+    for place in places:
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        begun(NAME, folder)
+        agents = agents_of(NAME, WRONG)
+        assert not go_on(folder, agents, place)
+        assert go_on(folder, agents if world == "kept" else agents_of(NAME, WRONG), 10**9)
+        entries = entries_in(folder)
+        assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
+        assert_safe(NAME, folder, entries)
+        state = assert_all_ended(NAME, folder, entries)
+        assert state.revisions
+        assert Counter(type(entry.event) for entry in entries)[events.HostReturned] >= returned // 2
+
+
+def test_killed_again_and_again(tmp_path) -> None:
+    begun(NAME, tmp_path)
+    kills = 0
+    while not go_on(tmp_path, agents_of(NAME, WRONG), 120):
+        kills += 1
+        assert kills < 2_000, "it gets no further"
+    entries = entries_in(tmp_path)
+    assert kills > 5
+    assert_safe(NAME, tmp_path, entries)
+    assert assert_all_ended(NAME, tmp_path, entries).revisions
