@@ -39,7 +39,7 @@ class Opening:
 
 
 class Gates:
-    """Waves in order; one opens only after the one before."""
+    """Waves in their order; one opens only after the one before."""
 
     def __init__(self, program: Program, state: CampaignState) -> None:
         self._kind = program.waves.gate
@@ -49,8 +49,9 @@ class Gates:
         self._waves = [_Wave() for _ in self._kind]
         self._before: list[int] = program.waves.before.tolist()
         self._open: list[bool] = (~np.isnan(state.wave_opened_s)).tolist()
-        self.next_wave = 0
-        """The wave that opens next; as many as there are: all have opened."""
+        self._order: list[int] = self._in_order(program)
+        self._place = 0
+        """In that order, of the wave that opens next."""
         self._pass_open()
         self.closed: str | None = next(iter(state.wave_closed.values()), None)
         """Why no further wave will open; null: they may."""
@@ -60,9 +61,25 @@ class Gates:
             stage = HostStage.FAILED if host in state.forgiven else stages[host]
             self.end(host, stage, float(times[host, HostStage.RETURNED]))
 
+    @staticmethod
+    def _in_order(program: Program) -> list[int]:
+        """Return the waves in the order in which they open.
+
+        Those that wait for each other open by number.  Others keep their numbers in a revision, whenever they start.
+        """
+        numbers = np.arange(len(program.waves.gate))
+        pipelined = program.policy.gates.kind == "pipelined"
+        order: list[int] = (np.lexsort((numbers, program.waves.start_s)) if pipelined else numbers).tolist()
+        return order
+
     def _pass_open(self) -> None:
-        while self.next_wave < len(self._open) and self._open[self.next_wave]:
-            self.next_wave += 1
+        while self._place < len(self._order) and self._open[self._order[self._place]]:
+            self._place += 1
+
+    @property
+    def next_wave(self) -> int:
+        """The wave that opens next; as many as there are: all have opened."""
+        return self._order[self._place] if self._place < len(self._order) else len(self._order)
 
     def open(self) -> None:
         """Let the next wave begin."""

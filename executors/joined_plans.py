@@ -48,8 +48,8 @@ def _waves(before: Plan, child: Plan, hosts: pl.DataFrame, migrations: pl.DataFr
 def _gates(child: Plan) -> pl.DataFrame:
     """Return what opens each wave of a revision.
 
-    Its table says ``canary`` of wave 1, whether that passed before or not.  What waits for the canary is the wave after
-    it, whatever its number, as long as it has not passed.
+    Its table says ``canary`` of wave 1, whether that passed before or not.  What waits for the canary, as long as it has
+    not passed, is the wave after it, whatever its number; all waves, where these do not wait for each other.
     """
     revision, policy = child.header.revision, child.header.policy
     assert revision is not None, "it has a parent"
@@ -58,8 +58,9 @@ def _gates(child: Plan) -> pl.DataFrame:
     due = due and int(waves["wave"][0]) == 0
     later = "pipelined" if policy.gates.kind == "pipelined" else "baked"
     gates = [later if gate == "canary" else gate for gate in waves["gate"].to_list()]
-    if due and len(gates) > 1:
-        gates[1] = "canary"
+    for place in range(1, len(gates)) if later == "pipelined" else (1,):
+        if due and place < len(gates):
+            gates[place] = "canary"
     return waves.with_columns(gate=pl.Series(gates, dtype=pl.String)).cast(child.waves.select("wave", "gate").schema)
 
 
