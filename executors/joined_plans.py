@@ -48,8 +48,8 @@ def _waves(before: Plan, child: Plan, hosts: pl.DataFrame, migrations: pl.DataFr
 def _gates(child: Plan) -> pl.DataFrame:
     """Return what opens each wave of a revision.
 
-    Its table says ``canary`` of wave 1, whether that passed before or not.  What waits for the canary, as long as it has
-    not passed, is the wave after it, whatever its number; all waves, where these do not wait for each other.
+    Its table says ``canary`` of wave 1, whether that passed before or not.  What waits for the canary, as long as it
+    has not passed, is the wave after it, whatever its number; all waves, where these do not wait for each other.
     """
     revision, policy = child.header.revision, child.header.policy
     assert revision is not None, "it has a parent"
