@@ -144,6 +144,15 @@ def migrations_done(directory: Path) -> int | None:
         journal.close()
 
 
+def untouched_hosts(directory: Path) -> frozenset[str]:
+    """Return the hosts whose patch failed before anything was done to them, by the journal."""
+    journal = Journal.open(directory / JOURNAL_FILE)
+    try:
+        return journal.untouched_hosts()
+    finally:
+        journal.close()
+
+
 def journal_state(snapshot: FleetSnapshot, plan: Plan, directory: Path) -> CampaignState:
     """Return what the journal in ``directory`` says of a campaign, finished or not.
 

@@ -197,6 +197,16 @@ class Journal:
         with _answering(self._place), self._connection.begin():
             return int(self._connection.execute(query).scalar_one())
 
+    def untouched_hosts(self) -> frozenset[str]:
+        """Return the hosts whose patch failed before anything was done to them."""
+        query = sql.select(_EVENTS.c.subject).where(
+            _EVENTS.c.campaign == self._campaign,
+            _EVENTS.c.type == events.PatchFailed.type,
+            _EVENTS.c.body.contains('"untouched":true'),
+        )
+        with _answering(self._place), self._connection.begin():
+            return frozenset(self._connection.execute(query).scalars())
+
     def close(self) -> None:
         """Let go of the database; the write-ahead log is folded into it."""
         self._connection.close()

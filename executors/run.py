@@ -22,6 +22,7 @@ from slacktide.executors.campaign_directory import (
     migrations_done,
     open_campaign,
     refuse_other_campaign,
+    untouched_hosts,
 )
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Progress
@@ -155,7 +156,7 @@ def _carried_out(
         ray=options.use_ray,
         agents=len(places),
     )
-    report = make_report(snapshot, plan, state, record, execution)
+    report = make_report(snapshot, plan, state, record, execution, untouched_hosts(directory))
     write_report(report, directory)
     return report
 

@@ -2,10 +2,13 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from slacktide.executors.maintenance.notes import FOLDER_VARIABLE
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("dev", deadline=None)
@@ -23,6 +26,14 @@ def _pure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(time, "sleep", forbidden)
     monkeypatch.setattr("ray.init", forbidden)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _notes_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep notes of maintenance among the tests' own files, for their processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("maintenance") / "notes"))
+        yield
 
 
 @pytest.fixture(scope="session")
