@@ -355,10 +355,12 @@ class HostReturned(HostEvent):
 
 @dataclass(frozen=True, slots=True)
 class PatchFailed(HostEvent):
-    """The host did not come back from its patch; it stays out of service."""
+    """The host did not come back from its patch, or was refused it; it stays out of service."""
 
     type = "patch-failed"
     reason: str
+    untouched: bool | None = None
+    """Whether nothing was done to it; null: not known, or an older journal."""
 
 
 @dataclass(frozen=True, slots=True)

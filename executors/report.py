@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -37,6 +37,7 @@ from slacktide.executors.report_tables import (
     ReportMigrationTable,
     ReportTroubleTable,
 )
+from slacktide.ids import HostId
 from slacktide.planner.plan import Plan
 
 SUMMARY_FILE: Final = "report.json"
@@ -57,6 +58,8 @@ _HOST_STATE: Final = {
     HostStage.BLOCKED: "blocked",
     HostStage.LOST: "failed",
 }
+PATCH_REFUSED: Final = "patch-refused"
+"""Reason of a host that was drained and then not touched: it is as it was, but empty and out of service."""
 
 Floats = NDArray[np.float64]
 
@@ -83,10 +86,19 @@ class Execution:
 
 
 def make_report(
-    snapshot: FleetSnapshot, plan: Plan, state: CampaignState, record: CampaignRecord, execution: Execution
+    snapshot: FleetSnapshot,
+    plan: Plan,
+    state: CampaignState,
+    record: CampaignRecord,
+    execution: Execution,
+    untouched: Collection[str] = (),
 ) -> CampaignReport:
-    """Return the report of a campaign as far as it has got."""
-    migrations, hosts, troubles = _migrations(plan, state), _hosts(plan, state), _troubles(state)
+    """Return the report of a campaign as far as it has got.
+
+    ``untouched``: hosts whose patch failed before anything was done to them; they are counted apart.
+    """
+    reasons = _host_reasons(state, untouched)
+    migrations, hosts, troubles = _migrations(plan, state), _hosts(plan, state, reasons), _troubles(state, reasons)
     summary = CampaignSummary(
         campaign_id=record.campaign_id,
         plan_id=record.plan_id,
@@ -239,12 +251,19 @@ def _errors(state: CampaignState) -> dict[int, str]:
     return state.errors | never_begun
 
 
-def _hosts(plan: Plan, state: CampaignState) -> pl.DataFrame:
+def _host_reasons(state: CampaignState, untouched: Collection[str]) -> dict[int, tuple[str, str]]:
+    """Return why hosts were not patched, short and long, by number."""
+    numbers = {state.host_numbers[HostId(host)] for host in untouched}
+    return {
+        host: (PATCH_REFUSED if host in numbers and state.host_stage[host] == HostStage.LOST else reason, detail)
+        for host, (reason, detail) in state.host_reasons.items()
+    }
+
+
+def _hosts(plan: Plan, state: CampaignState, why: dict[int, tuple[str, str]]) -> pl.DataFrame:
     place = np.array([state.host_numbers[host] for host in plan.hosts["host_id"].to_list()], np.int64)
     stages, times = state.host_stage[place], state.host_times[place]
-    reasons = {
-        row: state.host_reasons[host][0] for row, host in enumerate(place.tolist()) if host in state.host_reasons
-    }
+    reasons = {row: why[host][0] for row, host in enumerate(place.tolist()) if host in why}
     columns = {
         "state": pl.Series([_HOST_STATE[HostStage(stage)] for stage in stages.tolist()], dtype=pl.Enum(HOST_STATES)),
         "reason": _texts(reasons, len(place)),
@@ -263,10 +282,10 @@ def _given_up_s(times: Floats) -> Floats:
     return np.where(np.isnan(failed_s), blocked_s, failed_s)
 
 
-def _troubles(state: CampaignState) -> pl.DataFrame:
+def _troubles(state: CampaignState, why: dict[int, tuple[str, str]]) -> pl.DataFrame:
     rows = [
         (float(np.nanmax(state.host_times[host])), "host", state.program.hosts.ids[host], reason, detail)
-        for host, (reason, detail) in state.host_reasons.items()
+        for host, (reason, detail) in why.items()
     ]
     rows += [
         (float(state.times[number, Stage.GIVEN_UP]), "migration", state.program.migrations.ids[number], reason, detail)

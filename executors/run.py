@@ -21,6 +21,7 @@ from slacktide.executors.campaign_directory import (
     open_campaign,
     refuse_other_campaign,
     store_for,
+    untouched_hosts,
 )
 from slacktide.executors.campaign_file import holds_campaign, refuse_other_store
 from slacktide.executors.campaign_state import CampaignState
@@ -165,7 +166,7 @@ def _carried_out(
         ray=options.use_ray,
         agents=len(places),
     )
-    report = make_report(snapshot, plan, state, record, execution)
+    report = make_report(snapshot, plan, state, record, execution, untouched_hosts(directory, options.store))
     write_report(report, directory)
     return report
 

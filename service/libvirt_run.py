@@ -6,13 +6,18 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from slacktide.errors import ExecutionError, UsageError
+from slacktide.errors import ExecutionError, InputError, UsageError
+from slacktide.findings import errors_in
 from slacktide.service.console import progress
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slacktide.datasets.snapshot import FleetSnapshot
     from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+    from slacktide.executors.maintenance.action import MaintenanceAction
+    from slacktide.ids import HostId
     from slacktide.planner.plan import Plan
 
 REFUSALS_SHOWN = 20
@@ -21,7 +26,7 @@ REFUSALS_SHOWN = 20
 
 def libvirt_settings(
     connections: Path,
-    patch_command: str | None,
+    action: "MaintenanceAction",
     shared_paths: tuple[str, ...],
     probe: tuple[int | None, str | None],
     approve_as: str | None,
@@ -30,13 +35,15 @@ def libvirt_settings(
 
     Parameters
     ----------
+    action
+        What patches them.
     probe
         Port and network namespace in which heartbeats are heard.
 
     Raises
     ------
     UsageError
-        If the patch command is missing or cannot be read, or a namespace is named without a port.
+        If a namespace is named without a port, or is not there.
     InputError
         If the file of connections is damaged.
     """
@@ -52,17 +59,43 @@ def libvirt_settings(
         raise UsageError(f"network namespace {namespace}", "is not there", f"Name one that is: {there}")
     return LibvirtSettings(
         addresses=read_connections(connections),
-        patch_command=_words(patch_command),
+        maintenance=action,
         shared_paths=tuple(map(PurePosixPath, shared_paths)),
         probe=None if port is None else ProbeSettings(port=port, namespace=namespace),
         approve_as=approve_as,
     )
 
 
+def maintenance_action(file: Path | None, patch_command: str | None, hosts: "Sequence[HostId]") -> "MaintenanceAction":
+    """Return what patches these hosts: the action in a file, or a command.
+
+    Raises
+    ------
+    UsageError
+        If neither or both are given, or the command cannot be read.
+    InputError
+        If the file is not an action, or something that the action needs is not on this machine.
+    """
+    from slacktide.executors.maintenance.action import command_action
+    from slacktide.executors.maintenance.action_check import action_findings
+    from slacktide.executors.maintenance.action_files import read_action
+
+    if file is None:
+        return command_action(_words(patch_command))
+    if patch_command is not None:
+        raise UsageError("--maintenance", "is given beside --patch-command", "Give one of them")
+    action = read_action(file)
+    wrong = errors_in(action_findings(action, file.name, hosts))
+    if wrong:
+        raise InputError(str(file), "cannot be carried out from this machine", "Do what is listed here", wrong)
+    return action
+
+
 def _words(command: str | None) -> tuple[str, ...]:
     remedy = "Give the command that patches and reboots a host, such as --patch-command 'ssh {host} patch-and-reboot'"
     if command is None:
-        raise UsageError("--patch-command", "is missing: real hosts are to be patched", remedy)
+        fact = "is missing, and so is --maintenance: real hosts are to be patched"
+        raise UsageError("--patch-command", fact, remedy)
     try:
         words = shlex.split(command)
     except ValueError as error:

@@ -66,6 +66,16 @@ class JournalReader:
         with self._connection.reading() as transaction:
             return int(transaction.execute(query).scalar_one())
 
+    def untouched_hosts(self) -> frozenset[str]:
+        """Return the hosts whose patch failed before anything was done to them."""
+        query = sql.select(EVENTS.c.subject).where(
+            EVENTS.c.campaign == self._campaign,
+            EVENTS.c.type == events.PatchFailed.type,
+            EVENTS.c.body.contains('"untouched":true'),
+        )
+        with self._connection.reading() as transaction:
+            return frozenset(transaction.execute(query).scalars())
+
     def orders(self, since: int) -> list[StoredOrder]:
         """Return what people have asked of the campaign after number ``since``, in order.
 

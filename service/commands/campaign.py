@@ -13,7 +13,7 @@ from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.destinations import check_campaign
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import held_interrupts
-from slacktide.service.libvirt_run import libvirt_settings, preflight_or_refuse, refuse_simulation
+from slacktide.service.libvirt_run import libvirt_settings, maintenance_action, preflight_or_refuse, refuse_simulation
 from slacktide.service.stores import store_given
 from slacktide.service.words import counted
 
@@ -42,6 +42,7 @@ def run(
     driver: Literal["simulated", "libvirt"] = "simulated",
     connections: Path | None = None,
     patch_command: str | None = None,
+    maintenance: Path | None = None,
     shared_path: tuple[str, ...] = (),
     probe_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65535))] = None,
     probe_namespace: str | None = None,
@@ -82,7 +83,10 @@ def run(
         Where each host's libvirtd answers. [default: beside the fleet, its name and "-connections.json"]
     patch_command
         Patches and reboots a drained host, which `{host}` in it stands for; a host has returned when the command has
-        ended with 0 and its libvirtd answers. Needed with `--driver libvirt`.
+        ended with 0 and its libvirtd answers. Needed with `--driver libvirt`, unless there is `--maintenance`.
+    maintenance
+        File of the action that patches a host, in place of a command: an HTTP call, a playbook of Ansible, a command
+        with tries and checks, or nothing.
     shared_path
         Folder that all hosts see, whose disks are not copied; repeat it for more.
     probe_port
@@ -137,7 +141,10 @@ def run(
     if driver == "libvirt":
         refuse_simulation({"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns})
         answering = connections or connections_beside(path)
-        live = libvirt_settings(answering, patch_command, shared_path, (probe_port, probe_namespace), approve_as)
+        action = maintenance_action(maintenance, patch_command, plan.hosts["host_id"].to_list())
+        live = libvirt_settings(answering, action, shared_path, (probe_port, probe_namespace), approve_as)
+    elif maintenance is not None:
+        raise UsageError("--maintenance", "is for real hosts", "Leave it out, or run with --driver libvirt")
     before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong))
     if before is not None and (directory / PAGE_FILE).is_file():
         return _show(before, plan, directory / PAGE_FILE, as_json=as_json)

@@ -10,7 +10,7 @@ from slacktide.executors import events
 from slacktide.executors.drivers.libvirt.asking import ask_both
 from slacktide.executors.drivers.libvirt.attempt import Attempt, Surroundings
 from slacktide.executors.drivers.libvirt.hypervisors import Heard, Hypervisors
-from slacktide.executors.drivers.libvirt.patching import Patching
+from slacktide.executors.drivers.libvirt.patching import PatchedHost
 from slacktide.executors.drivers.libvirt.peers import Peer, peer_of
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.libvirt.verdict import Place
@@ -25,13 +25,14 @@ from slacktide.executors.drivers.protocol import (
     VmLocation,
 )
 from slacktide.executors.events import Event
+from slacktide.executors.maintenance.runner import Maintenance
 from slacktide.executors.probes.probe import heartbeat_probe
 from slacktide.ids import HostId, MigrationId
 from slacktide.planner.policy import MigrationRules
 
 
 class LibvirtDriver:
-    """Migrates VMs by libvirt and patches hosts by a command; everything goes on in the background."""
+    """Migrates VMs by libvirt and has hosts patched; everything goes on in the background."""
 
     def __init__(self, settings: LibvirtSettings, rules: MigrationRules, origin: datetime, clock: Clock) -> None:
         self._settings = settings
@@ -44,7 +45,7 @@ class LibvirtDriver:
         self._by_vm: dict[str, Attempt] = {}
         self._told: set[tuple[str, int]] = set()
         """Attempts whose outcome was told; until then they count as under way."""
-        self._patches: dict[HostId, Patching] = {}
+        self._patches: dict[HostId, Maintenance] = {}
         self._hypervisors = Hypervisors(settings.addresses, self._now_s, self._hear)
         probe = settings.probe
         self._around = Surroundings(
@@ -113,11 +114,13 @@ class LibvirtDriver:
             if patching is not None:
                 patching.begin()
 
-    def _patching(self, request: PatchRequest) -> Patching | None:
+    def _patching(self, request: PatchRequest) -> Maintenance | None:
         """Return the patch of a host that is new; None: it is known."""
         if request.host_id in self._patches:
             return None
-        patching = Patching(request, self._settings.patch_command, self._hypervisors, self._now_s, self._news.put)
+        host = PatchedHost(request.host_id, self._hypervisors)
+        action = self._settings.maintenance
+        patching = Maintenance(request, action, host, self._origin, self._now_s, self._news.put)
         self._patches[request.host_id] = patching
         return patching
 
@@ -138,7 +141,7 @@ class LibvirtDriver:
         return None
 
     def adopt(self, adoption: Adoption) -> None:
-        """Find at the hypervisors what an earlier agent began; patches are run again."""
+        """Find at the hypervisors what an earlier agent began, and in its notes how far hosts' patches are."""
         for request, stage in adoption.migrations:
             attempt = self._known(request)
             if attempt is not None:
@@ -168,9 +171,7 @@ class LibvirtDriver:
 
     def _condition(self, host: HostId) -> Condition:
         patching = self._patches.get(host)
-        if patching is None:
-            return "not-started"
-        return "returned" if patching.returned else "running"
+        return "not-started" if patching is None else patching.condition
 
     def close(self) -> None:
         """Let go of hosts and of the probe; what is under way goes on by itself."""

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from pydantic import BaseModel, ConfigDict, Field
 
 from slacktide.executors.connections_file import HostAddress
+from slacktide.executors.maintenance.action import MaintenanceAction
 from slacktide.executors.probes.heartbeats import PORT
 from slacktide.ids import HostId
 
@@ -25,8 +26,8 @@ class LibvirtSettings(_Part):
     """What a driver for real hosts has to know beside the plan."""
 
     addresses: dict[HostId, HostAddress]
-    patch_command: tuple[str, ...] = Field(min_length=1)
-    """Patches and reboots a drained host: ``{host}`` in it stands for the host's id."""
+    maintenance: MaintenanceAction
+    """What is done to a drained host."""
     shared_paths: tuple[PurePosixPath, ...] = ()
     """Folders that all hosts see."""
     probe: ProbeSettings | None = None
