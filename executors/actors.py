@@ -139,6 +139,7 @@ class CampaignCoordinator:
 
     def close(self) -> None:
         """Give the campaign back."""
+        self._coordinator.close()
         self._journal.close()
 
 

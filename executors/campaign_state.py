@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from slacktide.errors import InternalError
 from slacktide.executors import events
-from slacktide.executors.control_events import CampaignAborted, CampaignPaused
+from slacktide.executors.control_events import CampaignAborted, CampaignPaused, SignalChanged
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.journal import Entry
 from slacktide.executors.order_state import ORDER_HANDLERS
@@ -110,6 +110,14 @@ class CampaignState:
     lost_vms: set[int] = field(default_factory=set)
     """VMs that run nowhere any more."""
     finished: bool = False
+    judged_from_s: float = 0.0
+    """When a person last let the campaign go on: its budgets are counted from then."""
+    failures_before: int = 0
+    """Failed attempts until then."""
+    lost_before: int = 0
+    """Hosts lost until then."""
+    signals: dict[str, SignalChanged] = field(default_factory=dict)
+    """How each signal was last."""
     orders: int = 0
     """Number of the newest order that was taken or refused."""
     paused: CampaignPaused | None = None
@@ -121,6 +129,16 @@ class CampaignState:
     numbers: dict[str, int] = field(default_factory=dict, repr=False)
     """Number of each migration by id."""
     host_numbers: dict[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def failures(self) -> int:
+        """Attempts that failed, without those that were stopped to be begun again."""
+        return sum(self.failed_attempts.values()) - int(self.uncounted.sum())
+
+    @property
+    def lost_hosts(self) -> int:
+        """Hosts that did not come back from their patch."""
+        return int((self.host_stage == HostStage.LOST).sum())
 
     def copy(self) -> "CampaignState":
         """Return a state of its own that a fold may change."""

@@ -22,6 +22,7 @@ from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostSt
 from slacktide.executors.commands import Dispatch, Requests
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Event, Stage
+from slacktide.executors.health.guard import Guard
 from slacktide.executors.journal import Journal
 from slacktide.executors.news import News
 from slacktide.executors.orders import answer
@@ -120,6 +121,7 @@ class Coordinator:
         self.state = initial_state(program)
         self._resume()
         self._scheduler = Scheduler(program, self.state, self._rules)
+        self._health = Guard(self._rules.health)
 
     def _resume(self) -> None:
         """Rebuild the state from the journal and resolve every intent without outcome."""
@@ -195,6 +197,7 @@ class Coordinator:
         self._scheduler.observe(news)
         self._unwritten += news
         self._take_orders(now)
+        self._guard(now, news)
         actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
         self._unwritten += actions
         self._ask(actions)
@@ -249,6 +252,14 @@ class Coordinator:
             self._scheduler.observe([told])
         if orders:
             self._write(now)
+
+    def _guard(self, now: float, news: list[Event]) -> None:
+        """Pause the campaign where a signal or a budget asks for it."""
+        if self._health.is_due(news):
+            self._write(now)
+            told = self._health.judge(self.state, now)
+            self._scheduler.observe(told)
+            self._unwritten += told
 
     def _too_late(self, action: Event) -> bool:
         if not isinstance(action, events.MigrationCancelled) or not self._news.outcome_told(action):
@@ -306,6 +317,10 @@ class Coordinator:
             apply(self.state, self._journal.append(self._unwritten))
             self._unwritten = []
         self._news.acknowledge(now)
+
+    def close(self) -> None:
+        """Look at no signal any more."""
+        self._health.close()
 
     def progress(self) -> Progress:
         """Return how far the campaign has got."""

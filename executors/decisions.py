@@ -427,14 +427,15 @@ class Scheduler(Books):
     def _give_up_host(self, host: int, reason: str, detail: str, now: float) -> None:
         """Leave a host unpatched and in service, with the VMs that are still on it."""
         stage = self._host_stage[host]
-        if stage not in (HostStage.IN_SERVICE, _DRAINING):
+        if stage not in (HostStage.IN_SERVICE, _DRAINING, HostStage.DRAINED):
             return
+        self._patching -= stage == HostStage.DRAINED
         own = reason in ("migration-failed", "vms-remain")
         kind = events.HostFailed if own else events.HostBlocked
         self._host_stage[host] = HostStage.FAILED if own else HostStage.BLOCKED
         self._out.append(kind(now, self._host_id(host), reason, detail))
         self.gates.end(host, self._host_stage[host], 0.0)
-        freed = self.slots.release(host) if stage == _DRAINING else self.slots.leave_queue(host)
+        freed = self.slots.leave_queue(host) if stage == HostStage.IN_SERVICE else self.slots.release(host)
         self._check_hosts.update(freed)
         self._falling += with_host(self._program, host)
 

@@ -44,6 +44,7 @@ class LocalCampaign:
 
     def close(self) -> None:
         """Give the campaign back, and let go of hosts."""
+        self._coordinator.close()
         self._journal.close()
         for driver in self._drivers:
             driver.close()

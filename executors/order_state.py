@@ -12,6 +12,7 @@ from slacktide.executors.control_events import (
     HostSkipped,
     LimitsChanged,
     OrderRefused,
+    SignalChanged,
 )
 from slacktide.executors.events import Event, WaveApproved
 
@@ -38,6 +39,12 @@ def _paused(state: "CampaignState", event: CampaignPaused) -> None:
 def _continued(state: "CampaignState", event: CampaignContinued) -> None:
     state.paused = None
     state.orders = max(state.orders, event.order)
+    state.judged_from_s, state.failures_before = event.at_s, state.failures
+    state.lost_before = state.lost_hosts
+
+
+def _signal(state: "CampaignState", event: SignalChanged) -> None:
+    state.signals[event.name] = event
 
 
 def _aborted(state: "CampaignState", event: CampaignAborted) -> None:
@@ -66,6 +73,7 @@ ORDER_HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     HostSkipped: _skipped,
     LimitsChanged: _limits_changed,
     OrderRefused: _refused,
+    SignalChanged: _signal,
 }
 """How events about orders are folded, by kind."""
 

@@ -29,6 +29,7 @@ from slacktide.executors.coordinator import Progress
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.making import DriverSettings
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
+from slacktide.executors.health.settings import Health
 from slacktide.executors.journal import CampaignRecord, JournalPlace
 from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program, build_program
@@ -40,7 +41,7 @@ from slacktide.executors.report import (
     read_summary,
     write_report,
 )
-from slacktide.executors.rules import Rules
+from slacktide.executors.rules import NOTHING, Rules
 from slacktide.executors.store.address import Store
 from slacktide.findings import errors_in
 from slacktide.ids import CampaignId, HostId
@@ -76,6 +77,8 @@ class RunOptions:
     """Whether the lease of another coordinator does not count: it is fenced off."""
     speed: float | None = None
     """Simulated seconds for each second; null: as fast as it goes."""
+    health: Health = NOTHING
+    """What pauses the campaign."""
     ask_for_approval: bool = False
     """Whether simulated hosts wait for a person where a gate asks for one."""
 
@@ -247,7 +250,7 @@ def _campaign(
     options: RunOptions,
 ) -> Iterator[_Campaign]:
     """Have a campaign that can be stepped, on Ray or within this process; ``begin`` is called once all is there."""
-    rules = Rules(approve_as=_approves(settings, options), speed=options.speed)
+    rules = Rules(approve_as=_approves(settings, options), speed=options.speed, health=options.health)
     if not options.use_ray:
         begin()
         local = LocalCampaign(program, journal, rules, settings, len(places))

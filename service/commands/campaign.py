@@ -47,6 +47,7 @@ def run(
     probe_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65535))] = None,
     probe_namespace: str | None = None,
     approve_as: str | None = None,
+    health: Path | None = None,
     ask_for_approval: Annotated[bool, Parameter(negative="")] = False,
     speed: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     agents: Count | None = None,
@@ -95,6 +96,8 @@ def run(
         Network namespace of this machine in which they are heard.
     approve_as
         Who lets waves begin whose gate asks for approval; without it real hosts wait for `slacktide campaign approve`.
+    health
+        YAML or JSON file of signals and budgets that pause the campaign; `slacktide campaign signals` tries it.
     ask_for_approval
         Let simulated hosts wait for it as well.
     speed
@@ -114,7 +117,9 @@ def run(
     from slacktide.executors.campaign_file import CAMPAIGN_FILES, holds_campaign
     from slacktide.executors.connections_file import connections_beside
     from slacktide.executors.drivers.settings import Failures
+    from slacktide.executors.health.files import read_health
     from slacktide.executors.report import PAGE_FILE
+    from slacktide.executors.rules import NOTHING
     from slacktide.executors.run import RunOptions, finished_report, simulation
     from slacktide.planner.belonging import refuse_another_snapshot
 
@@ -128,7 +133,15 @@ def run(
         raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
     refuse_another_snapshot(snapshot, plan)
     options = RunOptions(
-        agents, ray, plan_path.resolve(), path.resolve(), where, take_over, speed, ask_for_approval=ask_for_approval
+        agents,
+        ray,
+        plan_path.resolve(),
+        path.resolve(),
+        where,
+        take_over,
+        speed,
+        NOTHING if health is None else read_health(health),
+        ask_for_approval,
     )
     wrong = Failures(
         migrations_per_mille=failures,
