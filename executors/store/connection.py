@@ -21,7 +21,8 @@ holds its campaign's row, and whoever takes over waits for that."""
 CONNECT_TIMEOUT_S: Final = 5
 SILENCE_TIMEOUT_MS: Final = 15_000
 """How long a PostgreSQL server that has vanished from the network is waited for."""
-_WRITES: Final = "slacktide_writes"
+_WRITES: Final = "writes"
+"""Whether the transaction that begins will write: SQLite is told, so that it waits for others before it reads."""
 
 Durability = Literal["process", "power"]
 """What an appended event survives: the end of the process (``process``), or a power cut as well (``power``: one
@@ -61,9 +62,9 @@ class StoreConnection:
         try:
             if self._connection is None:
                 self._connection = self.engine.connect()
-            connection = self._connection.execution_options(**{_WRITES: writes})
-            with connection.begin():
-                yield connection
+            self._connection.info[_WRITES] = writes
+            with self._connection.begin():
+                yield self._connection
         except SQLAlchemyError as error:
             self._drop()
             raise refusal(self.store, error) from error
@@ -109,8 +110,7 @@ def _sqlite_engine(store: Store, durability: Durability) -> sql.Engine:
 
     @sql.event.listens_for(engine, "begin")
     def _begin(connection: sql.Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info[_WRITES] else "BEGIN")
 
     return engine
 
