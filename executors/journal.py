@@ -15,11 +15,12 @@ import sqlalchemy as sql
 
 from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.event_codec import encode
-from slacktide.executors.events import Event
+from slacktide.executors.events import CampaignFinished, Event
 from slacktide.executors.store.address import Store, store_in
 from slacktide.executors.store.appending import COLUMNS, EventRow, insert_events
-from slacktide.executors.store.campaigns import CampaignRecord, find_campaign, values_of
+from slacktide.executors.store.campaigns import FINISHED, CampaignRecord, find_campaign, values_of
 from slacktide.executors.store.connection import Durability, StoreConnection
+from slacktide.executors.store.holder import let_go
 from slacktide.executors.store.lease import Lease
 from slacktide.executors.store.reading import Entry, JournalReader, newest_event
 from slacktide.executors.store.schema import CAMPAIGNS, EVENTS
@@ -138,6 +139,8 @@ class Journal(JournalReader):
             newest = self._lease.newest(transaction)
             missing = rows if newest == self._last else self._missing(transaction, rows, newest)
             insert_events(transaction, missing)
+            if isinstance(news[-1], CampaignFinished):
+                self._lease.change(transaction, state=FINISHED)
         self._last += len(rows)
         return [Entry(number, event) for number, event in enumerate(news, first)]
 
@@ -171,13 +174,9 @@ class Journal(JournalReader):
             with self._connection.writing() as transaction:
                 self._lease.renew(transaction)
 
-    def note_state(self, state: str | None) -> None:
-        """Have the store list the campaign as in ``state``; errors as :meth:`keep`."""
-        with self._connection.writing() as transaction:
-            self._lease.change(transaction, state=state)
-
     def close(self) -> None:
         """Give the campaign back and let go of the store; where that does not answer, the lease runs out by itself."""
         with suppress(SlacktideError), self._connection.writing() as transaction:
             self._lease.give_back(transaction)
+        let_go(self._lease.holder)
         super().close()

@@ -4,7 +4,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,6 +15,8 @@ from slacktide.executors.store.orders import no_such_campaign
 from slacktide.executors.store.schema import CAMPAIGNS
 from slacktide.executors.store.upgrading import opening
 from slacktide.ids import CampaignId, PlanId
+
+FINISHED: Final = "finished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class StoredCampaign(NamedTuple):
     is_held: bool
     """Whether the lease has not run out, by the database's clock."""
     state: str | None
+    """``finished`` once it has; null: not yet."""
 
 
 def list_campaigns(store: Store | Path) -> list[StoredCampaign]:
