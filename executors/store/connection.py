@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Final, Literal
 
 import sqlalchemy as sql
@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from slacktide.executors.store.address import Store
 from slacktide.executors.store.refusals import refusal
+from slacktide.executors.store.watchdog import Watchdog
 
 BUSY_TIMEOUT_MS: Final = 5_000
 """How long a write waits for another process's lock: the longest commit of a large batch takes well under a second."""
@@ -36,6 +37,7 @@ class StoreConnection:
         self.store = store
         self.engine = _sqlite_engine(store, durability) if store.is_file else _postgresql_engine(store)
         self._connection: sql.Connection | None = None
+        self._watchdog = None if store.is_file else Watchdog(STATEMENT_TIMEOUT_MS / 1000 + CONNECT_TIMEOUT_S)
 
     @contextmanager
     def reading(self) -> Iterator[sql.Connection]:
@@ -63,11 +65,16 @@ class StoreConnection:
             if self._connection is None:
                 self._connection = self.engine.connect()
             self._connection.info[_WRITES] = writes
-            with self._connection.begin():
+            with self._watched(self._connection), self._connection.begin():
                 yield self._connection
         except SQLAlchemyError as error:
             self._drop()
             raise refusal(self.store, error) from error
+
+    def _watched(self, connection: sql.Connection) -> AbstractContextManager[None]:
+        """Have a transaction cut off that a frozen server leaves hanging."""
+        driver: Any = connection.connection.driver_connection
+        return nullcontext() if self._watchdog is None else self._watchdog.watching(driver.fileno())
 
     def _drop(self) -> None:
         """Let go of a connection of which nothing is known after an error."""
@@ -83,6 +90,8 @@ class StoreConnection:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._watchdog is not None:
+            self._watchdog.close()
         self.engine.dispose()
 
 

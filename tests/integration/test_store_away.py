@@ -1,6 +1,7 @@
 """A store that does not answer for a while: stopped, full, locked.  The campaign waits, says so, and goes on."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -93,6 +94,18 @@ def check_journal(store: Store) -> None:
 def test_a_database_that_is_stopped_and_started_again(server, tmp_path, mode) -> None:
     store = server.new_store()
     outage = Outage(lambda: server.stop(mode), server.start)
+    report = carried_out(tmp_path / "c", outage, store)
+    outage.check("does not answer")
+    check_journal(store)
+    check_same(tmp_path, report)
+
+
+def test_a_database_that_is_frozen(server, tmp_path, monkeypatch) -> None:
+    """It takes connections and statements, and answers none."""
+    monkeypatch.setattr("slacktide.executors.store.connection.STATEMENT_TIMEOUT_MS", 500)
+    monkeypatch.setattr("slacktide.executors.store.connection.CONNECT_TIMEOUT_S", 2)
+    store = server.new_store()
+    outage = Outage(lambda: server.signal(signal.SIGSTOP), lambda: server.signal(signal.SIGCONT), waits=5)
     report = carried_out(tmp_path / "c", outage, store)
     outage.check("does not answer")
     check_journal(store)

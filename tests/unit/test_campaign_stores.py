@@ -7,10 +7,10 @@ from campaigns import planned_fleet
 
 from slacktide.datasets.files import write_snapshot
 from slacktide.errors import ExecutionError, UsageError
-from slacktide.executors.campaign_directory import journal_of, journal_state, migrations_done
-from slacktide.executors.campaign_file import CAMPAIGN_FILE, JOURNAL_FILE
+from slacktide.executors.campaign_directory import begun_at, campaign_id, journal_of, journal_state, migrations_done
+from slacktide.executors.campaign_file import CAMPAIGN_FILE, JOURNAL_FILE, kept_in
 from slacktide.executors.journal import Journal
-from slacktide.executors.run import RunOptions, run_campaign
+from slacktide.executors.run import RunOptions, run_campaign, simulation
 from slacktide.executors.store.address import parse_store, store_in
 from slacktide.executors.store.campaigns import list_campaigns
 from slacktide.planner.plan_files import write_plan
@@ -41,7 +41,7 @@ def test_a_campaign_in_a_store_gives_the_report_of_one_in_its_directory(store, t
     snapshot, plan = planned_fleet("urgent")
     begin_and_stop(tmp_path / "c", store, monkeypatch)
     assert not (tmp_path / "c" / JOURNAL_FILE).exists()
-    assert 0 <= migrations_done(tmp_path / "c") < plan.migrations.height
+    assert 0 <= migrations_done(kept_in(tmp_path / "c")) < plan.migrations.height
     assert not list_campaigns(store)[0].is_held
     report = run_campaign(snapshot, plan, tmp_path / "c", options=options(), resumed=lambda _done: None)
     whole = run_campaign(snapshot, plan, tmp_path / "whole", options=options())
@@ -56,12 +56,18 @@ def test_a_campaign_in_a_store_gives_the_report_of_one_in_its_directory(store, t
 def test_from_another_directory_the_same_campaign_goes_on(store, tmp_path, monkeypatch) -> None:
     """As from another machine, after the first was lost."""
     snapshot, plan = planned_fleet("urgent")
+    campaign = campaign_id(plan, simulation())
+    assert begun_at(tmp_path / "other", store, campaign) is None
     begin_and_stop(tmp_path / "one", store, monkeypatch)
+    assert begun_at(tmp_path / "other", store, campaign) == (store, campaign)
+    assert begun_at(tmp_path / "other", None, campaign) is None
     told = []
     report = run_campaign(snapshot, plan, tmp_path / "other", options=options(store), resumed=told.append)
     whole = run_campaign(snapshot, plan, tmp_path / "whole", options=options())
     assert report.migrations.equals(whole.migrations)
     assert [campaign.generation for campaign in list_campaigns(store)] == [2]
+    assert len(told) == 1
+    assert 0 <= told[0] < plan.migrations.height
 
 
 def test_a_campaign_that_is_held_is_left_alone_unless_it_is_taken_over(store, tmp_path, monkeypatch) -> None:

@@ -49,6 +49,15 @@ def test_what_is_appended_is_read_in_order_and_numbered_without_gaps(journal) ->
     assert journal.last == 3
 
 
+def test_a_long_journal_is_read_in_pieces(store, journal, monkeypatch) -> None:
+    news = [HostDrained(float(number), f"h{number}") for number in range(20)]
+    entries = journal.append(news)
+    for at_once in (1, 7, 10, 20, 21):
+        monkeypatch.setattr("slacktide.executors.store.reading.READ_AT_ONCE", at_once)
+        assert journal.read() == entries
+        assert journal.read(since=5) == entries[5:]
+
+
 def test_a_journal_held_again_goes_on(store, journal) -> None:
     journal.append([HostDrained(1.0, "h1")])
     journal.close()
