@@ -13,7 +13,7 @@ from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.journal import CampaignRecord, Durability
 from slacktide.executors.program import build_program
 from slacktide.executors.store.address import Store, store_in
-from slacktide.executors.store.campaigns import begin_campaign
+from slacktide.executors.store.campaigns import begin_campaign, has_campaign
 from slacktide.executors.store.reading import JournalReader, read_journal
 from slacktide.ids import CampaignId, PlanId
 from slacktide.planner.plan import Plan
@@ -122,11 +122,22 @@ def _make(directory: Path) -> None:
         raise OutputError(str(directory), fact, "Choose a folder that you may write to") from error
 
 
-def migrations_done(directory: Path, store: Store | None = None) -> int | None:
-    """Return how many migrations are done by the journal; None: nothing has begun."""
+def begun_at(directory: Path, store: Store | None, campaign: CampaignId) -> Kept | None:
+    """Return where a campaign is that was begun, from ``directory`` or, in this ``store``, from another; None: nowhere.
+
+    Raises
+    ------
+    ExecutionError
+        If the store does not answer.
+    """
     kept = kept_in(directory, store)
-    if kept is None:
-        return None
+    if kept is None and store is not None and has_campaign(store, campaign):
+        return Kept(store, campaign)
+    return kept
+
+
+def migrations_done(kept: Kept) -> int | None:
+    """Return how many migrations are done by a journal; None: nothing has begun."""
     journal = read_journal(kept.store, kept.campaign)
     try:
         return journal.migrations_done() if journal.last else None

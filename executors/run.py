@@ -15,6 +15,7 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError, UsageError
 from slacktide.executors.agents import AgentPlace
 from slacktide.executors.campaign_directory import (
+    begun_at,
     campaign_id,
     durability_of,
     migrations_done,
@@ -144,7 +145,8 @@ def _carried_out(
 ) -> CampaignReport:
     """Carry the plan out; the journal's lease sees to it that no other process does."""
     program = build_program(snapshot, plan)
-    done = migrations_done(directory, options.store)
+    before = begun_at(directory, options.store, campaign_id(plan, settings))
+    done = None if before is None else migrations_done(before)
     if resumed is not None and done is not None:
         resumed(done)
     begun = time.monotonic()

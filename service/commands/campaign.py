@@ -114,6 +114,7 @@ def run(
     ray
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
     """
+    from slacktide.executors.campaign_directory import begun_at, campaign_id
     from slacktide.executors.campaign_file import CAMPAIGN_FILES, holds_campaign
     from slacktide.executors.connections_file import connections_beside
     from slacktide.executors.drivers.settings import Failures
@@ -162,7 +163,7 @@ def run(
     if before is not None and (directory / PAGE_FILE).is_file():
         return _show(before, plan, directory / PAGE_FILE, as_json=as_json)
     try:
-        if live is not None and not holds_campaign(directory):
+        if live is not None and begun_at(directory, where, campaign_id(plan, live)) is None:
             preflight_or_refuse(snapshot, plan, live)
         done = before or _run(snapshot, plan, directory, seed, wrong, live, options)
         page = _write_page(directory, snapshot, plan, done)
