@@ -124,6 +124,16 @@ def test_nothing_is_done_in_a_rehearsal(folder: Path) -> None:
     assert Maintained(folder, {"kind": "none"}, host=StandIn("vm1 run on it")).begin().failed().untouched is True
 
 
+def test_guests_that_a_patch_in_place_ended_are_told_whoever_takes_it_up(folder: Path, log: Path) -> None:
+    kept = StandIn(guests=("vm1", "vm2"), left=("vm1", "vm2"))
+    Maintained(folder.with_name("kept"), slow(log, 0), host=kept).begin().returned()
+    before, after = StandIn(guests=("vm1", "vm2")), StandIn(left=("vm1",))
+    assert Maintained(folder, slow(log, 0), host=before).begin().failed().reason == "vm1, vm2 ran before"
+    failed = Maintained(folder, slow(log, 0), host=after).adopt().failed()
+    assert failed.reason == "vm2 ran before"
+    assert failed.untouched is False
+
+
 def test_a_command_outlives_its_agent_and_what_comes_of_it_is_taken_over(folder: Path, log: Path) -> None:
     with agent(folder, slow(log)) as running:
         until(lambda: lines(log) == ["begin"], "it begins")
