@@ -107,7 +107,14 @@ class Maintenance:
         self._in_background(self._take_up)
 
     def _in_background(self, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, name=f"maintenance of {self.request.host_id}", daemon=True).start()
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:  # nobody else would hear of it, and the host would be waited for in vain
+                fact = f"the agent cannot go on with it: {type(error).__name__}: {error}"
+                self._fail(f"{fact}. Look at the host: how far it got is not known", untouched=False)
+
+        threading.Thread(target=guarded, name=f"maintenance of {self.request.host_id}", daemon=True).start()
 
     def _take_up(self) -> None:
         if self._newest() is None:

@@ -233,6 +233,15 @@ def test_hosts_are_patched_side_by_side_whatever_they_are_called(folder: Path, l
     assert {file.parent for file in folder.rglob("*")} == {folder}
 
 
+def test_an_agent_that_cannot_go_on_says_so(folder: Path, log: Path) -> None:
+    folder.mkdir(mode=0o700)
+    patched = Maintained(folder, slow(log))
+    patched.runner._notes.base.with_name(f"{patched.runner._notes.base.name}.said").mkdir()
+    failed = patched.begin().failed()
+    assert "the agent cannot go on with it" in failed.reason
+    assert lines(log) == []
+
+
 def test_notes_that_others_could_have_written_are_not_believed(folder: Path, log: Path) -> None:
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
