@@ -126,16 +126,21 @@ def test_hosts_that_an_interface_reboots_return_and_a_campaign_that_is_killed_me
     assert verify(lab, GUESTS) == {guest.name: 0 for guest in GUESTS}
 
 
-def test_a_host_that_comes_back_without_its_patch_is_told_as_failed(lab: Lab, tmp_path: Path, capsys) -> None:
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_ends")
+def test_a_host_that_comes_back_without_its_patch_is_told_as_failed_by_agents_on_ray(lab: Lab, tmp_path: Path) -> None:
     with interface(lab, "kernel-6.13") as (patches, server):
         words = planned(lab, tmp_path, "kernel-6.13", server.url)
         patches.leaves_out = 2
-        capsys.readouterr()
+        words.remove("--no-ray")
         assert main(words) == 1
     first, second = (asked.path.rpartition("/")[2] for asked in server.calls())
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"{second} failed, patch-failed: check 1 of 1, patch level at {server.url}/level/{second}" in told
-    assert "did not pass within 3 s: it says old, and the policy asks for kernel-6.13" in told
+    (trouble,) = pl.read_parquet(tmp_path / "campaign" / "troubles.parquet").iter_rows(named=True)
+    assert (trouble["subject"], trouble["reason"]) == (second, "patch-failed")
+    assert trouble["detail"].startswith(
+        f"check 1 of 1, patch level at {server.url}/level/{second}, did not pass within 3 s"
+    )
+    assert "it says old, and the policy asks for kernel-6.13" in trouble["detail"]
     summary = json.loads((tmp_path / "campaign" / "report.json").read_text())
     assert summary["hosts"] == {"returned": 1, "failed": 1}
     assert summary["not_patched"] == {"patch-failed": 1}
