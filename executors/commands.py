@@ -138,4 +138,5 @@ class Dispatch:
         """Return the request to patch a host."""
         program = self._program
         maintenance_s = int(program.hosts.maintenance_s[host])
-        return PatchRequest(HostId(program.hosts.ids[host]), program.policy.patch_level, maintenance_s, at_s)
+        policy, name = program.policy, HostId(program.hosts.ids[host])
+        return PatchRequest(name, policy.patch_level, maintenance_s, at_s, policy.in_place)

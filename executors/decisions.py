@@ -363,7 +363,7 @@ class Scheduler(Books):
     def _try_patch(self, host: int, now: float) -> None:
         stage = self._host_stage[host]
         if stage == _DRAINING and not self._outgoing_left[host]:
-            if self.room.vms_on[host]:
+            if self.room.vms_on[host] and not self._program.policy.in_place:
                 detail = f"{self.room.vms_on[host]} VMs on it that the plan does not move"
                 self._drop(True, host, "vms-remain", detail)
                 return

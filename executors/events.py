@@ -327,7 +327,7 @@ class HostDrainStarted(HostEvent):
 
 @dataclass(frozen=True, slots=True)
 class HostDrained(HostEvent):
-    """No VM is on the host."""
+    """No VM is on the host, or the patch is applied in place and all stay."""
 
     type = "host-drained"
 

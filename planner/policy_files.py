@@ -18,6 +18,8 @@ from slacktide.planner.policy import Policy
 from slacktide.planner.policy_mending import line_of, proposal
 from slacktide.planner.strict_files import FileKind
 
+LATER: Final = ("weights", "in_place")
+"""Fields that policies have had only since digests of them were kept."""
 KIND: Final = FileKind(
     "policy",
     "policy-file",
@@ -73,7 +75,7 @@ def policy_digest(policy: Policy) -> str:
 
 def meaning(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a policy's fields without those of later versions that are not set: digests from before stay true."""
-    return {name: value for name, value in fields.items() if name != "weights" or value}
+    return {name: value for name, value in fields.items() if name not in LATER or value}
 
 
 def check_suffix(path: Path) -> None:

@@ -32,8 +32,10 @@ TESTS = Path(__file__).resolve().parent
 class StandIn:
     """A host that answers at once."""
 
-    def __init__(self, obstacle: str | None = None) -> None:
+    def __init__(self, obstacle: str | None = None, guests: tuple[str, ...] = (), left: tuple[str, ...] = ()) -> None:
         self._obstacle = obstacle
+        self._guests = guests
+        self._left = left
         self.waited = 0
 
     def obstacle(self) -> str | None:
@@ -41,6 +43,13 @@ class StandIn:
 
     def wait(self) -> None:
         self.waited += 1
+
+    def guests(self) -> tuple[str, ...]:
+        return self._guests
+
+    def harm(self, guests: tuple[str, ...]) -> str | None:
+        ended = [guest for guest in guests if guest not in self._left]
+        return f"{', '.join(ended)} ran before" if ended else None
 
 
 class Maintained:

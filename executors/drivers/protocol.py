@@ -56,6 +56,8 @@ class PatchRequest(NamedTuple):
     patch_level: str
     maintenance_s: int
     at_s: float
+    in_place: bool = False
+    """While guests run on it; otherwise it is drained."""
 
 
 class Adoption(NamedTuple):

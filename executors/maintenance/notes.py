@@ -49,6 +49,8 @@ class Note:
     """When that process began, in ticks since the machine did."""
     stopped: bool = False
     """Whether it is being stopped because it took too long."""
+    guests: tuple[str, ...] = ()
+    """Guests that ran on the host before the first try, which is to leave them running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +121,18 @@ class HostNotes:
         except OSError as error:
             raise self._error(error.strerror or str(error)) from error
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise self._error("it is not a folder that only this user may read and write")
+            raise self._error("it is not a folder that only this user may read and write", "Make it one")
 
-    def _error(self, fact: str) -> OutputError:
-        remedy = f"Free some space, or name another folder in {FOLDER_VARIABLE}"
+    def _error(self, fact: str, remedy: str = "Free some space") -> OutputError:
+        remedy = f"{remedy}, or name another folder in {FOLDER_VARIABLE}"
         return OutputError(str(self._folder), f"notes of maintenance cannot be kept: {fact}", remedy)
 
     def read(self) -> Note | None:
         """Return the newest try, None: there is no note that can be read."""
         try:
-            return Note(**json.loads(self._file("json").read_bytes()))
-        except (OSError, ValueError, TypeError):
+            known = json.loads(self._file("json").read_bytes())
+            return Note(**known | {"guests": tuple(known["guests"])})
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def write(self, note: Note) -> None:

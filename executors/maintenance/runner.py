@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from slacktide.errors import OutputError
+from slacktide.errors import DriverError, OutputError
 from slacktide.executors import events
 from slacktide.executors.drivers.protocol import Condition, PatchRequest
 from slacktide.executors.events import Event
@@ -52,6 +52,20 @@ class Host(Protocol):
 
     def wait(self) -> None:
         """Return once it is in service."""
+        ...
+
+    def guests(self) -> tuple[str, ...]:
+        """Return the guests that have to run on it after the patch as they do now, none if it is drained.
+
+        Raises
+        ------
+        DriverError
+            If it does not say.
+        """
+        ...
+
+    def harm(self, guests: Sequence[str]) -> str | None:
+        """Return in words which of these guests the patch has ended, None: none."""
         ...
 
 
@@ -93,7 +107,14 @@ class Maintenance:
         self._in_background(self._take_up)
 
     def _in_background(self, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, name=f"maintenance of {self.request.host_id}", daemon=True).start()
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as error:  # nobody else would hear of it, and the host would be waited for in vain
+                fact = f"the agent cannot go on with it: {type(error).__name__}: {error}"
+                self._fail(f"{fact}. Look at the host: how far it got is not known", untouched=False)
+
+        threading.Thread(target=guarded, name=f"maintenance of {self.request.host_id}", daemon=True).start()
 
     def _take_up(self) -> None:
         if self._newest() is None:
@@ -111,6 +132,11 @@ class Maintenance:
             self._fail(failure.reason, untouched=False)
             return
         self._host.wait()
+        note = self._newest()
+        harm = self._host.harm(() if note is None else note.guests)
+        if harm is not None:
+            self._fail(harm, untouched=False)
+            return
         self.condition = "returned"
         self._report(events.HostReturned(self._now_s(), self.request.host_id))
 
@@ -138,7 +164,8 @@ class Maintenance:
                 tries = f" This was try {note.number}" if note.number > 1 else ""
                 return replace(outcome, reason=f"{outcome.reason}{tries and f'.{tries}'}", untouched=untouched)
             time.sleep(pause_s)
-            note = Note(self._key, note.number + 1, note.call + int(outcome.answered), time.time())
+            call = note.call + int(outcome.answered)
+            note = Note(self._key, note.number + 1, call, time.time(), guests=note.guests)
 
     def _newest(self) -> Note | None:
         """Return the newest try of this action, begun here or by an agent of before; None: there is none."""
@@ -171,6 +198,8 @@ class Maintenance:
         OutputError
             If it cannot be written down.
         """
+        if self._child is not None:
+            self._child.wait()
         note = self._notes.read()
         own = note is not None and (note.key, note.number) == (wanted.key, wanted.number)
         ending = self._notes.ending() if own else None
@@ -195,11 +224,15 @@ class Maintenance:
 
     def _start(self, one: Try, note: Note, lock: int) -> Outcome | None:
         """Begin a try, and write it down before and after."""
-        note = replace(note, began_wall_s=time.time())
+        before = self._newest()
+        try:
+            guests = self._host.guests() if before is None else before.guests
+        except DriverError as error:
+            return refused(str(error))
+        note = replace(note, began_wall_s=time.time(), guests=guests)
         prepared = one.prepared(note, self._notes)
         if not isinstance(prepared, Prepared):
             return prepared
-        before = self._newest()
         self._notes.clear(keep_answer=before is not None and before.call == note.call)
         self._notes.write(note)
         self._notes.hand(prepared.handed)

@@ -47,10 +47,11 @@ def verified(checks: Sequence[Check], target: Target, gone_on: Callable[[], bool
     for number, check in enumerate(checks, start=1):
         until_s = time.monotonic() + check.within_s
         while (wrong := looked(check, target, os.environ)) is not None:
-            if time.monotonic() + check.every_s > until_s or not gone_on():
+            waited_for = gone_on()
+            if time.monotonic() + check.every_s > until_s or not waited_for:
                 which = f"check {number} of {len(checks)}, {name(check, target)}"
-                fact = f"{which}, did not pass within {check.within_s:g} s: {wrong}"
-                return Failure(f"{fact}. {_remedy(check)}")
+                limit = f"within {check.within_s:g} s" if waited_for else "before the campaign gave the host up"
+                return Failure(f"{which}, did not pass {limit}: {wrong}. {_remedy(check)}")
             time.sleep(check.every_s)
     return None
 

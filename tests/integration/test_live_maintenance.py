@@ -34,6 +34,7 @@ canary: {{hosts: 0}}
 migration: {{strategies: [precopy, autoconverge], setup_s: 1, forwarding_s: 0}}
 """
 OPTIONS = ("--migration-mbit-s", "1000", "--vcpus-per-cpu", "8", "--memory-mib", "1024", "--maintenance-s", "5")
+SOON = {"within_s": 3, "every_s": 0.2}
 GUESTS = [Guest(1), Guest(2, dirty_mib_s=4.0), Guest(3)]
 
 
@@ -90,19 +91,23 @@ def interface(lab: Lab, level: str) -> Iterator[tuple[Interface, PatchServer]]:
 
 
 def planned(lab: Lab, folder: Path, level: str, url: str) -> list[str]:
-    """Plan the patch of both hosts; return the words that run it."""
-    fleet, plan, policy, action = (folder / name for name in ("fleet", "plan", "policy.yaml", "maintenance.json"))
-    policy.write_text(POLICY.format(level=level))
+    """Plan the patch of both hosts by an interface; return the words that run it."""
     poll = {"url": "{location}", "field": "status", "done": ["done"], "every_s": 0.2}
-    soon = {"within_s": 3, "every_s": 0.2}
-    level_check = {"kind": "patch_level", "url": f"{url}/level/{{host}}", "field": "kernel", **soon}
+    level_check = {"kind": "patch_level", "url": f"{url}/level/{{host}}", "field": "kernel", **SOON}
     call = {"kind": "http", "url": f"{url}/patch/{{host}}", "json": {"level": "{patch_level}"}, "poll": poll}
-    action.write_text(json.dumps(call | {"verify": [level_check]}))
+    return planned_with(lab, folder, level, call | {"verify": [level_check]})
+
+
+def planned_with(lab: Lab, folder: Path, level: str, action: dict, *terms: str) -> list[str]:
+    """Plan the patch of both hosts by an action, under further terms; return the words that run it."""
+    fleet, plan, policy, file = (folder / name for name in ("fleet", "plan", "policy.yaml", "maintenance.json"))
+    policy.write_text(POLICY.format(level=level) + "".join(f"{term}\n" for term in terms))
+    file.write_text(json.dumps(action))
     assert main(["fleet", "import", "libvirt", *(host.uri for host in lab.hosts), "-o", str(fleet), *OPTIONS]) == 0
     assert main(["plan", str(fleet), "--policy", str(policy), "--iterations", "4", "-o", str(plan)]) == 0
-    assert main(["maintenance", "check", str(action), "--fleet", str(fleet)]) == 0
+    assert main(["maintenance", "check", str(file), "--fleet", str(fleet)]) == 0
     where = ("-o", str(folder / "campaign"), "--no-ray")
-    return ["run", str(fleet), str(plan), "--driver", "libvirt", "--maintenance", str(action), *where]
+    return ["run", str(fleet), str(plan), "--driver", "libvirt", "--maintenance", str(file), *where]
 
 
 def test_hosts_that_an_interface_reboots_return_and_a_campaign_that_is_killed_meanwhile_calls_once(
@@ -121,16 +126,21 @@ def test_hosts_that_an_interface_reboots_return_and_a_campaign_that_is_killed_me
     assert verify(lab, GUESTS) == {guest.name: 0 for guest in GUESTS}
 
 
-def test_a_host_that_comes_back_without_its_patch_is_told_as_failed(lab: Lab, tmp_path: Path, capsys) -> None:
+@pytest.mark.ray
+@pytest.mark.usefixtures("ray_ends")
+def test_a_host_that_comes_back_without_its_patch_is_told_as_failed_by_agents_on_ray(lab: Lab, tmp_path: Path) -> None:
     with interface(lab, "kernel-6.13") as (patches, server):
         words = planned(lab, tmp_path, "kernel-6.13", server.url)
         patches.leaves_out = 2
-        capsys.readouterr()
+        words.remove("--no-ray")
         assert main(words) == 1
     first, second = (asked.path.rpartition("/")[2] for asked in server.calls())
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"{second} failed, patch-failed: check 1 of 1, patch level at {server.url}/level/{second}" in told
-    assert "did not pass within 3 s: it says old, and the policy asks for kernel-6.13" in told
+    (trouble,) = pl.read_parquet(tmp_path / "campaign" / "troubles.parquet").iter_rows(named=True)
+    assert (trouble["subject"], trouble["reason"]) == (second, "patch-failed")
+    assert trouble["detail"].startswith(
+        f"check 1 of 1, patch level at {server.url}/level/{second}, did not pass within 3 s"
+    )
+    assert "it says old, and the policy asks for kernel-6.13" in trouble["detail"]
     summary = json.loads((tmp_path / "campaign" / "report.json").read_text())
     assert summary["hosts"] == {"returned": 1, "failed": 1}
     assert summary["not_patched"] == {"patch-failed": 1}
@@ -150,3 +160,31 @@ def test_hosts_that_an_interface_refuses_are_told_as_untouched(lab: Lab, tmp_pat
     assert summary["not_patched"]["patch-refused"] == 1
     assert "answered with 403 and: no change window" in " ".join(capsys.readouterr().out.split())
     assert verify(lab, GUESTS) == {guest.name: 0 for guest in GUESTS}
+
+
+def test_hosts_are_patched_in_place_with_their_guests_on_them(lab: Lab, tmp_path: Path) -> None:
+    before = {host.name: sorted(guests_on(host)) for host in lab.hosts}
+    level = f"{lab.folder}/{{host}}.level"
+    patch = {"kind": "command", "command": ["sh", "-c", f"echo $SLACKTIDE_PATCH_LEVEL >{level}"]}
+    check = {"kind": "patch_level", "command": ["cat", level], **SOON}
+    words = planned_with(lab, tmp_path, "kernel-6.15", patch | {"verify": [check]}, "in_place: true")
+    assert main(words) == 0
+    summary = json.loads((tmp_path / "campaign" / "report.json").read_text())
+    assert (summary["hosts"], summary["migrations"]) == ({"returned": 2}, {})
+    assert {host.name: sorted(guests_on(host)) for host in lab.hosts} == before
+    assert verify(lab, GUESTS) == {guest.name: 0 for guest in GUESTS}
+
+
+def test_a_patch_in_place_that_ends_guests_is_told_as_failed(lab: Lab, tmp_path: Path, capsys) -> None:
+    full = next(host for host in lab.hosts if guests_on(host))
+    victim = sorted(guests_on(full))[0]
+    script = f"import libvirt; libvirt.open({full.uri!r}).lookupByName({victim!r}).destroy()"
+    patch = {"kind": "command", "command": ["sh", "-c", f'test "$1" != {full.name} || "$2" -c "$3"', "sh", "{host}"]}
+    patch["command"] += [sys.executable, script]
+    words = planned_with(lab, tmp_path, "kernel-6.16", patch, "in_place: true")
+    capsys.readouterr()
+    assert main(words) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{full.name} failed, patch-failed: {victim} ran before the patch in place and not after it" in told
+    hosts = dict(pl.read_parquet(tmp_path / "campaign" / "hosts.parquet").select("host_id", "state").iter_rows())
+    assert hosts[full.name] == "failed"

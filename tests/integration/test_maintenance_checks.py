@@ -79,6 +79,11 @@ def test_checks_pass_one_after_the_other_and_the_one_that_does_not_is_named(fold
     assert "it ended with 1 and said: the disk is read-only" in failed.reason
 
 
+def test_a_check_is_not_repeated_once_the_campaign_has_given_the_host_up(folder: Path) -> None:
+    late = Maintained(folder, verified(level_by("echo old", within_s=60)), maintenance_s=1, late_s=123.0).begin()
+    assert "did not pass before the campaign gave the host up: it says old" in late.failed().reason
+
+
 def test_a_port_is_waited_for(folder: Path) -> None:
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))

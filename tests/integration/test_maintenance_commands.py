@@ -124,6 +124,16 @@ def test_nothing_is_done_in_a_rehearsal(folder: Path) -> None:
     assert Maintained(folder, {"kind": "none"}, host=StandIn("vm1 run on it")).begin().failed().untouched is True
 
 
+def test_guests_that_a_patch_in_place_ended_are_told_whoever_takes_it_up(folder: Path, log: Path) -> None:
+    kept = StandIn(guests=("vm1", "vm2"), left=("vm1", "vm2"))
+    Maintained(folder.with_name("kept"), slow(log, 0), host=kept).begin().returned()
+    before, after = StandIn(guests=("vm1", "vm2")), StandIn(left=("vm1",))
+    assert Maintained(folder, slow(log, 0), host=before).begin().failed().reason == "vm1, vm2 ran before"
+    failed = Maintained(folder, slow(log, 0), host=after).adopt().failed()
+    assert failed.reason == "vm2 ran before"
+    assert failed.untouched is False
+
+
 def test_a_command_outlives_its_agent_and_what_comes_of_it_is_taken_over(folder: Path, log: Path) -> None:
     with agent(folder, slow(log)) as running:
         until(lambda: lines(log) == ["begin"], "it begins")
@@ -221,6 +231,15 @@ def test_hosts_are_patched_side_by_side_whatever_they_are_called(folder: Path, l
     for patched in all_of_them:
         patched.returned()
     assert {file.parent for file in folder.rglob("*")} == {folder}
+
+
+def test_an_agent_that_cannot_go_on_says_so(folder: Path, log: Path) -> None:
+    folder.mkdir(mode=0o700)
+    patched = Maintained(folder, slow(log))
+    patched.runner._notes.base.with_name(f"{patched.runner._notes.base.name}.said").mkdir()
+    failed = patched.begin().failed()
+    assert "the agent cannot go on with it" in failed.reason
+    assert lines(log) == []
 
 
 def test_notes_that_others_could_have_written_are_not_believed(folder: Path, log: Path) -> None:

@@ -118,7 +118,7 @@ class LibvirtDriver:
         """Return the patch of a host that is new; None: it is known."""
         if request.host_id in self._patches:
             return None
-        host = PatchedHost(request.host_id, self._hypervisors)
+        host = PatchedHost(request.host_id, self._hypervisors, in_place=request.in_place)
         action = self._settings.maintenance
         patching = Maintenance(request, action, host, self._origin, self._now_s, self._news.put)
         self._patches[request.host_id] = patching
