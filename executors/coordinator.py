@@ -188,7 +188,7 @@ class Coordinator:
             return now + self._interval_s
         moments = [moment for moment in (self._scheduler.next_s(), self._news.next_s()) if moment is not None]
         moments += [moment for moment in self._next_s if moment is not None]
-        if self._asked:
+        if self._asked and self._send_s < inf:
             moments.append(max(now, self._send_s))
         if not moments:
             raise ExecutionError(

@@ -35,6 +35,7 @@ from slacktide.executors.program import Program
 from slacktide.executors.room import Room
 from slacktide.executors.rules import Rules
 from slacktide.executors.slots import OutSlots
+from slacktide.executors.waiting_periods import ready_s
 from slacktide.ids import HostId, MigrationId
 
 _IDLE, _RUNNING, _RETRYING, _ENDED = range(4)
@@ -98,8 +99,8 @@ class Scheduler:
         self._attempts: list[int] = state.attempts.tolist()
         self._cancelled: list[int] = state.cancelled.tolist()
         self._notified: list[bool] = (~np.isnan(state.times[:, Stage.NOTIFIED])).tolist()
-        told = state.times[:, Stage.NOTIFIED] + (part.start_s - part.notified_s)
-        self._ready_s: list[float] = np.where(np.isnan(told), np.inf, np.maximum(part.start_s, told)).tolist()
+        self._ready_s: list[float] = ready_s(self._program, state).tolist()
+        self._acknowledged: list[bool] = (~np.isnan(state.acknowledged_s)).tolist()
         self._ready = [False] * len(self._phase)
         open_edges = np.repeat(~ended, np.diff(part.dependents.start))
         waits = part.dependents.members[open_edges]
@@ -151,6 +152,19 @@ class Scheduler:
                 self._host_lost(self._host_numbers[event.host_id], event.reason)  # type: ignore[attr-defined]
             elif kind is events.ForwardingStarted:
                 self._forwarding(event)  # type: ignore[arg-type]
+            elif kind is events.MigrationWaiting or kind is events.GuestAcknowledged:
+                self._told_or_ready(event)  # type: ignore[arg-type]
+
+    def _told_or_ready(self, event: events.MigrationWaiting | events.GuestAcknowledged) -> None:
+        """Count a notice period from when the guest was told, and end it when the guest is ready."""
+        number = self._numbers[event.migration_id]
+        if self._phase[number] != _IDLE or not self._notified[number] or self._acknowledged[number]:
+            return
+        self._acknowledged[number] = ready = isinstance(event, events.GuestAcknowledged)
+        over_s = max(self._start_s[number], event.at_s if ready else event.at_s + self._notice_s[number])
+        if over_s != self._ready_s[number]:
+            self._ready_s[number], self._ready[number] = over_s, False
+            self._moments.add(over_s, START, number)
 
     def _forwarding(self, event: events.ForwardingStarted) -> None:
         number = self._numbers[event.migration_id]

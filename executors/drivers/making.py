@@ -30,13 +30,14 @@ def clock_for(settings: DriverSettings, origin: datetime) -> Clock:
 
 def quiet_for(settings: DriverSettings, rules: MigrationRules) -> QuietUntil | None:
     """Return what says how long nothing comes of requests; None: nobody knows, they are real."""
-    return Quiet(rules) if isinstance(settings, SimulationSettings) else None
+    return Quiet(rules, settings.answering) if isinstance(settings, SimulationSettings) else None
 
 
 def settings_text(settings: DriverSettings) -> str:
     """Return settings as the journal keeps them."""
     if isinstance(settings, SimulationSettings):
-        return json.dumps({"driver": "simulated", "simulation": settings.model_dump(mode="json")}, sort_keys=True)
+        simulation = settings.model_dump(mode="json", exclude_none=True)
+        return json.dumps({"driver": "simulated", "simulation": simulation}, sort_keys=True)
     return json.dumps({"driver": "libvirt", "libvirt": settings.model_dump(mode="json")}, sort_keys=True)
 
 

@@ -49,6 +49,7 @@ def test_names_of_stored_types_are_fixed() -> None:
         "campaign-finished",
         "campaign-resumed",
         "forwarding-started",
+        "guest-acknowledged",
         "host-blocked",
         "host-drain-started",
         "host-drained",
