@@ -1,6 +1,7 @@
 """From settings to the driver that they are for; settings travel between processes, drivers do not."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 from slacktide.clock import Clock, SystemClock, VirtualClock
@@ -9,6 +10,7 @@ from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.protocol import Driver
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
+from slacktide.ids import HostId
 from slacktide.planner.policy import MigrationRules
 
 DriverSettings = SimulationSettings | LibvirtSettings
@@ -21,6 +23,14 @@ def make_driver(settings: DriverSettings, rules: MigrationRules, origin: datetim
     from slacktide.executors.drivers.libvirt.driver import LibvirtDriver  # needs libvirt's binding
 
     return LibvirtDriver(settings, rules, origin, SystemClock())
+
+
+def settings_of_agent(settings: DriverSettings, hosts: Sequence[str], number: int, agents: int) -> DriverSettings:
+    """Return the settings of one of several agents: the guests of a host ask the agent that stands for it."""
+    if not isinstance(settings, LibvirtSettings) or settings.metadata is None:
+        return settings
+    own = tuple(HostId(host) for host in hosts[number::agents] if host in settings.addresses)
+    return settings.model_copy(update={"metadata": settings.metadata.model_copy(update={"hosts": own})})
 
 
 def clock_for(settings: DriverSettings, origin: datetime) -> Clock:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
     from slacktide.executors.coordinator import Progress
     from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
-    from slacktide.executors.drivers.settings import Failures
+    from slacktide.executors.drivers.settings import Answering, Failures
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
     from slacktide.planner.plan import Plan
@@ -38,12 +38,16 @@ def run(
     lost_hosts: PerMille = 0.0,
     overruns: PerMille = 0.0,
     overrun_factor: Annotated[float, Parameter(validator=Number(gte=1))] = 2.0,
+    answering: PerMille = 0.0,
     driver: Literal["simulated", "libvirt"] = "simulated",
     connections: Path | None = None,
     patch_command: str | None = None,
     shared_path: tuple[str, ...] = (),
     probe_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65535))] = None,
     probe_namespace: str | None = None,
+    metadata_address: str | None = None,
+    metadata_bridge: str | None = None,
+    metadata_namespace: str | None = None,
     approve_as: str | None = None,
     agents: Count | None = None,
     ray: Annotated[bool, Parameter(negative="--no-ray")] = True,
@@ -71,6 +75,8 @@ def run(
         Hosts whose patch takes longer than planned, per mille.
     overrun_factor
         How many times as long.
+    answering
+        Simulated guests that say they are ready some 30 s after they are told of their migration, per mille.
     driver
         `simulated` moves nothing; `libvirt` migrates VMs between real hosts and patches these.
     connections
@@ -84,6 +90,13 @@ def run(
         UDP port at which guests' heartbeats are heard, to see blackouts from outside. [default: none are heard]
     probe_namespace
         Network namespace of this machine in which they are heard.
+    metadata_address
+        Address of every host, with or without a port, at which its guests ask what is to come for them, such as
+        169.254.169.254:80. [default: they are not told]
+    metadata_bridge
+        Bridge that a host's guests are on; `{host}` in it stands for the host. [default: br0]
+    metadata_namespace
+        Network namespace of this machine that both are in; `{host}` in it stands for the host.
     approve_as
         Who lets waves begin whose gate asks for approval.
     agents
@@ -94,7 +107,7 @@ def run(
     """
     from slacktide.executors.campaign_directory import JOURNAL_FILE
     from slacktide.executors.connections_file import connections_beside
-    from slacktide.executors.drivers.settings import Failures
+    from slacktide.executors.drivers.settings import Answering, Failures
     from slacktide.executors.report import PAGE_FILE
     from slacktide.executors.run import RunOptions, finished_report, simulation
     from slacktide.planner.belonging import refuse_another_snapshot
@@ -117,16 +130,19 @@ def run(
     )
     live = None
     if driver == "libvirt":
-        refuse_simulation({"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns})
+        asked = {"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns}
+        refuse_simulation(asked | {"--answering": answering})
         where = connections or connections_beside(path)
-        live = libvirt_settings(where, patch_command, shared_path, (probe_port, probe_namespace), approve_as)
-    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong))
+        probe, metadata = (probe_port, probe_namespace), (metadata_address, metadata_bridge, metadata_namespace)
+        live = libvirt_settings(where, patch_command, shared_path, probe, approve_as, metadata)
+    answers = Answering(per_mille=answering) if answering else None
+    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, answers))
     if before is not None and (directory / PAGE_FILE).is_file():
         return _show(before, plan, directory / PAGE_FILE, as_json=as_json)
     try:
         if live is not None and not (directory / JOURNAL_FILE).is_file():
             preflight_or_refuse(snapshot, plan, live)
-        done = before or _run(snapshot, plan, directory, seed, wrong, live, options)
+        done = before or _run(snapshot, plan, directory, seed, wrong, answers, live, options)
         page = _write_page(directory, snapshot, plan, done)
     except KeyboardInterrupt:
         if not (directory / JOURNAL_FILE).is_file():
@@ -172,6 +188,7 @@ def _run(
     directory: Path,
     seed: int,
     failures: "Failures",
+    answering: "Answering | None",
     live: "LibvirtSettings | None",
     options: "RunOptions",
 ) -> "CampaignReport":
@@ -194,6 +211,7 @@ def _run(
             directory,
             seed=seed,
             failures=failures,
+            answering=answering,
             live=live,
             progress=tell_progress,
             resumed=tell_resumed,
