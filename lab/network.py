@@ -11,6 +11,11 @@ from slacktide.lab.layout import Lab, LabHost
 Plane = Literal["guests", "migration"]
 CONTROL_ADDRESS: Final = "10.9.255.254"
 """Where heartbeats are heard and clients call from."""
+METADATA_ADDRESS: Final = "169.254.169.254"
+"""Where guests ask their host: the same on every host, and reached by its own guests alone."""
+METADATA_CARD: Final = "02:00:a9:fe:a9:fe"
+"""The network card behind that address: the same on every host as well, so that a guest that has moved finds the one
+of its new host where it remembers the old one's."""
 BURST_S: Final = 0.002
 """Time at full rate that a shaped link may send at once."""
 LEAST_BURST_BYTES: Final = 128 * 1024
@@ -51,11 +56,16 @@ def add_host(lab: Lab, host: LabHost) -> None:
         *_bridge("br0"),
         f"link add eth0 type veth peer name {_port(host, 'guests')} netns {lab.switch}",
         "link set eth0 master br0 up",
+        f"link add metadata0 address {METADATA_CARD} type veth peer name metadata1",
+        "link set metadata1 master br0 up",
+        "link set metadata0 up",
+        f"addr add {METADATA_ADDRESS}/32 dev metadata0",
         f"addr add {host.address}/16 brd + dev br0",
         f"link add mig0 type veth peer name {_port(host, 'migration')} netns {lab.switch}",
         f"addr add {host.migration_address}/24 dev mig0",
         "link set mig0 up",
     )
+    _keep_metadata_on(host)
     _inside(
         lab.switch,
         f"link set {_port(host, 'guests')} master guests up",
@@ -63,6 +73,16 @@ def add_host(lab: Lab, host: LabHost) -> None:
     )
     if lab.settings.rate_mbit_s is not None:
         shape(lab, host, lab.settings.rate_mbit_s)
+
+
+def _keep_metadata_on(host: LabHost) -> None:
+    """Have the endpoint seen by a host's own guests alone: isolated ports of a bridge do not see each other.
+
+    The entry for its card stays, whatever a guest pretends.
+    """
+    lines = ("link set dev eth0 isolated on", "link set dev metadata1 isolated on")
+    entry = f"fdb replace {METADATA_CARD} dev metadata1 master static sticky"
+    run(["bridge", "-n", host.namespace, "-batch", "-"], "".join(f"{line}\n" for line in (*lines, entry)))
 
 
 def shape(lab: Lab, host: LabHost, rate_mbit_s: int) -> None:
