@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -13,6 +14,10 @@ from slacktide.ids import VmId
 Resolve = Callable[[str], Awaitable[VmId | None]]
 """From an address to the VM that has it now."""
 
+KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 20), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
+"""Who waits in silence is asked for a sign of life after 20 s, by the kernel: bridges forget a card after 300 s, hosts
+with many guests a neighbour after 60, and then nobody would know any more who waits.  Who does not give one for half a
+minute has moved away or ended."""
 ACCESS_LOG: Final = logging.getLogger(__name__)
 """Nothing is written to it, unless somebody sets it to do so."""
 
@@ -48,6 +53,8 @@ class Connection(web.RequestHandler):
             self._cut()
             return
         self._address = address
+        for option, value in KEEPALIVE:
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, value)
         self._late = self._loop.call_later(self._request_s, self._cut)
         self._first = asyncio.ensure_future(self._resolve(address))
 

@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -206,6 +208,19 @@ def test_one_guest_cannot_have_more_than_its_share(endpoint: Endpoint) -> None:
         assert endpoint.ask(EVENT)[:2] == (200, "NONE")
         endpoint.board.announce("vm1", announcement())
         assert {each.result(10)[1] for each in hanging} == {MIGRATE}
+
+
+def test_who_waits_in_silence_is_asked_for_a_sign_of_life(endpoint: Endpoint) -> None:
+    with socket.create_connection(("127.0.0.1", endpoint.port), 10) as hanging:
+        hanging.sendall(request(WAIT))
+        while not endpoint.server._waiting:
+            time.sleep(0.01)
+        ours, theirs = (f":{port:04X}" for port in (endpoint.port, hanging.getsockname()[1]))
+        lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        (timer,) = [line[5] for line in lines if line[1].endswith(ours) and line[2].endswith(theirs)]
+        kind, when = timer.split(":")
+        assert kind == "02", "the timer that runs is the one for signs of life"
+        assert int(when, 16) <= 20 * os.sysconf("SC_CLK_TCK")
 
 
 def test_connections_above_the_limit_are_cut_and_the_others_live_on() -> None:
