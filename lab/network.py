@@ -35,7 +35,9 @@ def make_network(lab: Lab) -> None:
     )
     _inside(lab.switch, "link set control master guests up")
     for host in lab.hosts:
-        add_host(lab, host)
+        _add_links(lab, host)
+    for host in lab.hosts:
+        _add_endpoint(host)
 
 
 def make_namespaces(names: list[str]) -> None:
@@ -49,23 +51,24 @@ def delete_namespace(name: str) -> None:
 
 
 def add_host(lab: Lab, host: LabHost) -> None:
-    """Give a host, whose namespace is there, its links, and shape the one for migrations."""
+    """Give a host, whose namespace is there, its links and what its guests ask."""
+    _add_links(lab, host)
+    _add_endpoint(host)
+
+
+def _add_links(lab: Lab, host: LabHost) -> None:
+    """Give a host its links, and shape the one for migrations."""
     _inside(
         host.namespace,
         "link set lo up",
         *_bridge("br0"),
         f"link add eth0 type veth peer name {_port(host, 'guests')} netns {lab.switch}",
         "link set eth0 master br0 up",
-        f"link add metadata0 address {METADATA_CARD} type veth peer name metadata1",
-        "link set metadata1 master br0 up",
-        "link set metadata0 up",
-        f"addr add {METADATA_ADDRESS}/32 dev metadata0",
         f"addr add {host.address}/16 brd + dev br0",
         f"link add mig0 type veth peer name {_port(host, 'migration')} netns {lab.switch}",
         f"addr add {host.migration_address}/24 dev mig0",
         "link set mig0 up",
     )
-    _keep_metadata_on(host)
     _inside(
         lab.switch,
         f"link set {_port(host, 'guests')} master guests up",
@@ -75,11 +78,19 @@ def add_host(lab: Lab, host: LabHost) -> None:
         shape(lab, host, lab.settings.rate_mbit_s)
 
 
-def _keep_metadata_on(host: LabHost) -> None:
-    """Have the endpoint seen by a host's own guests alone: isolated ports of a bridge do not see each other.
+def _add_endpoint(host: LabHost) -> None:
+    """Give a host the address that its guests ask, at a port of its bridge.
 
-    The entry for its card stays, whatever a guest pretends.
+    They alone see it, for isolated ports do not see each other.  The entry for its card stays, whatever guests pretend.
+    It comes after all hosts' links: the kernel looks at links that have come up once a second, and those would wait.
     """
+    _inside(
+        host.namespace,
+        f"link add metadata0 address {METADATA_CARD} type veth peer name metadata1",
+        "link set metadata1 master br0 up",
+        "link set metadata0 up",
+        f"addr add {METADATA_ADDRESS}/32 dev metadata0",
+    )
     lines = ("link set dev eth0 isolated on", "link set dev metadata1 isolated on")
     entry = f"fdb replace {METADATA_CARD} dev metadata1 master static sticky"
     run(["bridge", "-n", host.namespace, "-batch", "-"], "".join(f"{line}\n" for line in (*lines, entry)))
