@@ -24,7 +24,13 @@ from slacktide.executors.agents import AgentPlace
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.commands import Report, Turn
 from slacktide.executors.coordinator import Coordinator, Progress
-from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
+from slacktide.executors.drivers.making import (
+    DriverSettings,
+    clock_for,
+    make_driver,
+    quiet_for,
+    settings_of_agent,
+)
 from slacktide.executors.drivers.protocol import (
     Adoption,
     HostCondition,
@@ -158,10 +164,16 @@ class RayCampaign:
 
     def begin(self, program: Program, journal: JournalPlace, record: CampaignRecord, terms: CampaignTerms) -> None:
         """Have agents and coordinator take the campaign up."""
-        arguments = terms.driver, program.policy.migration, record.origin
+        arguments = program.policy.migration, record.origin
+        hosts, agents = program.hosts.ids, len(self._agents)
         stored = ray.put(program)
         with ray_errors():
-            ray.get([agent.begin.remote(*arguments) for agent in self._agents])
+            ray.get(
+                [
+                    agent.begin.remote(settings_of_agent(terms.driver, hosts, number, agents), *arguments)
+                    for number, agent in enumerate(self._agents)
+                ]
+            )
             ray.get(self._coordinator.begin.remote(stored, journal, self._agents, terms))
 
     def step(self, wall_s: float) -> Progress:

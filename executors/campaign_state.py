@@ -90,6 +90,10 @@ class CampaignState:
     probe_blackout_ms: Floats
     probe_resolution_ms: Floats
     transfer_mib: Floats
+    begun_s: Floats
+    """When the first attempt began, NaN: none has, shape (M,)."""
+    acknowledged_s: Floats
+    """When the guest said that it is ready, NaN: it has not, or only after its first attempt began, shape (M,)."""
     vm_host: NDArray[np.int64]
     """Where each VM's guest runs, shape (V,)."""
     host_stage: NDArray[np.int8]
@@ -168,6 +172,8 @@ def initial_state(program: Program) -> CampaignState:
         probe_blackout_ms=np.full(migrations, np.nan),
         probe_resolution_ms=np.full(migrations, np.nan),
         transfer_mib=np.full(migrations, np.nan),
+        begun_s=np.full(migrations, np.nan),
+        acknowledged_s=np.full(migrations, np.nan),
         vm_host=program.vms.host.copy(),
         host_stage=np.zeros(hosts, np.int8),
         host_times=np.full((hosts, HOST_STAGES), np.nan),
@@ -277,6 +283,9 @@ def _notified(state: CampaignState, event: events.MigrationNotified) -> None:
 
 
 def _waiting(state: CampaignState, event: events.MigrationWaiting) -> None:
+    """Note when the guest was told, which may be heard of only after its migration began."""
+    if np.isnan(state.times[state.numbers[event.migration_id], Stage.WAITING]):
+        state.times[state.numbers[event.migration_id], Stage.WAITING] = event.at_s
     _before_start(state, event, Stage.WAITING)
 
 
@@ -287,12 +296,20 @@ def _before_start(state: CampaignState, event: events.MigrationEvent, reached: i
         state.times[number, reached] = event.at_s
 
 
+def _acknowledged(state: CampaignState, event: events.GuestAcknowledged) -> None:
+    number = state.numbers[event.migration_id]
+    if np.isnan(state.begun_s[number]) and np.isnan(state.acknowledged_s[number]):
+        state.acknowledged_s[number] = event.at_s
+
+
 def _intended(state: CampaignState, event: events.MigrationIntended) -> None:
     number = state.numbers[event.migration_id]
     if event.attempt != state.attempts[number] + 1 or state.stage[number] in (_DONE, _GIVEN_UP):
         return
     state.stage[number] = _INTENDED
     state.attempts[number] = event.attempt
+    if event.attempt == 1:
+        state.begun_s[number] = event.at_s
     state.times[number, _INTENDED:] = np.nan
     state.times[number, _INTENDED] = event.at_s
 
@@ -343,6 +360,8 @@ def _resolved(state: CampaignState, event: events.MigrationResolved) -> None:
             state.stage[number] = Stage.NOTIFIED
         state.attempts[number] -= 1
         state.times[number, _INTENDED] = np.nan
+        if event.attempt == 1:
+            state.begun_s[number] = np.nan
         if event.attempt > 1:
             state.times[number, _FAILED] = event.at_s
 
@@ -408,6 +427,7 @@ _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.WaveClosed: _wave_closed,
     events.MigrationNotified: _notified,
     events.MigrationWaiting: _waiting,
+    events.GuestAcknowledged: _acknowledged,
     events.MigrationIntended: _intended,
     events.ForwardingStarted: _forwarding,
     events.MigrationDone: _done,

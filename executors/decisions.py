@@ -116,6 +116,8 @@ class Scheduler(Books):
                 self._host_lost(self._host_numbers[event.host_id], event.reason)  # type: ignore[attr-defined]
             elif kind is events.ForwardingStarted:
                 self._forwarding(event)  # type: ignore[arg-type]
+            elif kind is events.MigrationWaiting or kind is events.GuestAcknowledged:
+                self._told_or_ready(event)  # type: ignore[arg-type]
             elif kind in ORDERS:
                 self._ordered(event)
 
@@ -135,6 +137,17 @@ class Scheduler(Books):
             self._check_hosts |= self.slots.queued()
         elif isinstance(event, events.WaveApproved):
             self._approved.add(event.wave)
+
+    def _told_or_ready(self, event: events.MigrationWaiting | events.GuestAcknowledged) -> None:
+        """Count a notice period from when the guest was told, and end it when the guest is ready."""
+        number = self._numbers[event.migration_id]
+        if self._phase[number] != IDLE or not self._notified[number] or self._acknowledged[number]:
+            return
+        self._acknowledged[number] = ready = isinstance(event, events.GuestAcknowledged)
+        over_s = max(self._start_s[number], event.at_s if ready else event.at_s + self._notice_s[number])
+        if over_s != self._ready_s[number]:
+            self._ready_s[number], self._ready[number] = over_s, False
+            self._moments.add(over_s, START, number)
 
     def _forwarding(self, event: events.ForwardingStarted) -> None:
         number = self._numbers[event.migration_id]

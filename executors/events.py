@@ -168,6 +168,13 @@ class MigrationWaiting(MigrationEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class GuestAcknowledged(MigrationEvent):
+    """The guest says that it is ready; the rest of its notice period holds nothing up."""
+
+    type = "guest-acknowledged"
+
+
+@dataclass(frozen=True, slots=True)
 class MigrationIntended(AttemptEvent):
     """Intent: the driver is to migrate the VM."""
 

@@ -29,6 +29,7 @@ from slacktide.executors.report_figures import (
     overruns,
     restarts,
 )
+from slacktide.executors.report_notices import notice_columns, notices
 from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary
 from slacktide.executors.report_tables import (
     HOST_STATES,
@@ -47,6 +48,10 @@ TABLES: Final[dict[str, type[dy.Schema]]] = {
     "hosts": ReportHostTable,
     "troubles": ReportTroubleTable,
 }
+LATER_COLUMNS: Final = {
+    "migrations": ("told_s", "promised_notice_s", "notice_s", "acknowledged_s", "notice_shortfall_s"),
+}
+"""Columns that the first reports do not have."""
 _HOST_STATE: Final = {
     HostStage.IN_SERVICE: "planned",
     HostStage.DRAINING: "draining",
@@ -116,6 +121,7 @@ def make_report(
         not_patched=not_patched(hosts),
         over_limits=over_limits(state.program, hosts, with_limits(migrations, snapshot, plan)),
         overruns=overruns(hosts),
+        notices=notices(migrations),
         makespan=makespan(plan, hosts),
         exposure=exposure(plan, hosts, state.end_s),
         blackout=blackouts(migrations),
@@ -191,7 +197,9 @@ def _read_table(directory: Path, name: str) -> pl.DataFrame:
     path = directory / f"{name}.parquet"
     remedy = "Resume the campaign, which writes its report again"
     try:
-        return TABLES[name].validate(pl.read_parquet(io.BytesIO(path.read_bytes())))
+        table = pl.read_parquet(io.BytesIO(path.read_bytes()))
+        later = [column for column in LATER_COLUMNS.get(name, ()) if column not in table.columns]
+        return TABLES[name].validate(table.with_columns(pl.lit(None, pl.Float64).alias(column) for column in later))
     except FileNotFoundError:
         raise InputError(str(path), "is missing", remedy) from None
     except (pl.exceptions.PolarsError, dy.exc.ValidationError, dy.exc.SchemaError, OSError) as error:
@@ -212,6 +220,7 @@ def _migrations(plan: Plan, state: CampaignState) -> pl.DataFrame:
         "error": _texts(_errors(state), len(stages)),
         "failed_stage": pl.Series([None if at < 0 else Stage(at).name.lower() for at in state.failed_stage.tolist()]),
         "notified_s": _known(times[:, Stage.NOTIFIED]),
+        **{name: _known(values) for name, values in notice_columns(state).items()},
         "start_s": _known(times[:, Stage.INTENDED]),
         "end_s": _known(np.where(np.isin(stages, RUNNING_STAGES), np.nan, ended_s)),
         "reserve_s": spent(Stage.INTENDED, Stage.RESERVED),

@@ -10,7 +10,7 @@ from slacktide.executors import events
 from slacktide.executors.agents import Agents
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.commands import Dispatch, Requests
-from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest, PatchRequest
+from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest, PatchRequest, Telling
 from slacktide.executors.events import Event, Stage
 from slacktide.ids import MigrationId
 
@@ -47,15 +47,21 @@ def resolve(state: CampaignState, dispatch: Dispatch, agents: Agents, now: float
 
 
 def untold(state: CampaignState, dispatch: Dispatch) -> dict[int, Requests]:
-    """Return requests that may not have been heard: guests to be told, and attempts to be stopped."""
+    """Return requests that may not have been heard: guests to be told, and attempts to be stopped.
+
+    Guests that were told are told again: the agent that did may have ended, and what it had published with it.
+    """
     asked: dict[int, Requests] = {}
     running = (state.stage >= Stage.INTENDED) & (state.stage < Stage.DONE)
     for number in np.flatnonzero(running & (state.cancelled > 0) & (state.cancelled == state.attempts)).tolist():
         name, attempt = MigrationId(state.program.migrations.ids[number]), int(state.attempts[number])
         stop = CancelRequest(name, attempt, "it was to be stopped before the coordinator ended", state.end_s)
         asked.setdefault(dispatch.agent_of_migration(number), Requests()).cancel.append(stop)
-    for number in np.flatnonzero(state.stage == Stage.NOTIFIED).tolist():
-        notice = dispatch.notice(number, float(state.times[number, Stage.NOTIFIED]))
+    for number in np.flatnonzero((state.stage == Stage.NOTIFIED) | (state.stage == Stage.WAITING)).tolist():
+        telling: Telling = "new" if np.isnan(state.times[number, Stage.WAITING]) else "again"
+        if not np.isnan(state.acknowledged_s[number]):
+            telling = "ready"
+        notice = dispatch.notice(number, float(state.times[number, Stage.NOTIFIED]), telling)
         asked.setdefault(dispatch.agent_of_migration(number), Requests()).notify.append(notice)
     return asked
 

@@ -29,7 +29,7 @@ from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Progress
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.making import DriverSettings
-from slacktide.executors.drivers.settings import Failures, SimulationSettings
+from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
 from slacktide.executors.health.settings import Health
 from slacktide.executors.journal import CampaignRecord, JournalPlace
 from slacktide.executors.local_campaign import LocalCampaign
@@ -99,6 +99,7 @@ def run_campaign(
     *,
     seed: int = 0,
     failures: Failures | None = None,
+    answering: Answering | None = None,
     live: LibvirtSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
     resumed: Callable[[int], None] | None = None,
@@ -106,8 +107,8 @@ def run_campaign(
 ) -> CampaignReport:
     """Carry ``plan`` out and return the report, which is also written to ``directory``.
 
-    Hosts are simulated, by ``seed`` and ``failures``, unless ``live`` says how real ones are reached.  A campaign that
-    stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
+    Hosts are simulated, by ``seed``, ``failures`` and ``answering``, unless ``live`` says how real ones are reached.  A
+    campaign that stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
 
     Parameters
     ----------
@@ -123,7 +124,7 @@ def run_campaign(
     OutputError
         If the journal or the report cannot be written.
     """
-    settings = live or simulation(seed, failures)
+    settings = live or simulation(seed, failures, answering)
     finished = finished_report(snapshot, plan, directory, settings)
     if finished is not None:
         return finished
@@ -176,9 +177,11 @@ def _carried_out(
     return report
 
 
-def simulation(seed: int = 0, failures: Failures | None = None) -> SimulationSettings:
+def simulation(
+    seed: int = 0, failures: Failures | None = None, answering: Answering | None = None
+) -> SimulationSettings:
     """Return the settings of a campaign on simulated hosts."""
-    return SimulationSettings(seed=seed, failures=failures or Failures())
+    return SimulationSettings(seed=seed, failures=failures or Failures(), answering=answering)
 
 
 def finished_report(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from slacktide.datasets.snapshot import FleetSnapshot
-    from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+    from slacktide.executors.drivers.libvirt.settings import LibvirtSettings, MetadataSettings
     from slacktide.executors.maintenance.action import MaintenanceAction
     from slacktide.ids import HostId
     from slacktide.planner.plan import Plan
@@ -30,6 +30,7 @@ def libvirt_settings(
     shared_paths: tuple[str, ...],
     probe: tuple[int | None, str | None],
     approve_as: str | None,
+    metadata: tuple[str | None, str | None, str | None] = (None, None, None),
 ) -> "LibvirtSettings":
     """Return how real hosts are reached and patched.
 
@@ -39,11 +40,13 @@ def libvirt_settings(
         What patches them.
     probe
         Port and network namespace in which heartbeats are heard.
+    metadata
+        Address with or without a port, bridge and network namespace at which guests ask what is to come for them.
 
     Raises
     ------
     UsageError
-        If a namespace is named without a port, or is not there.
+        If a namespace is named without a port or is not there, or an address is none.
     InputError
         If the file of connections is damaged.
     """
@@ -62,6 +65,7 @@ def libvirt_settings(
         maintenance=action,
         shared_paths=tuple(map(PurePosixPath, shared_paths)),
         probe=None if port is None else ProbeSettings(port=port, namespace=namespace),
+        metadata=_metadata(*metadata),
         approve_as=approve_as,
     )
 
@@ -89,6 +93,26 @@ def maintenance_action(file: Path | None, patch_command: str | None, hosts: "Seq
     if wrong:
         raise InputError(str(file), "cannot be carried out from this machine", "Do what is listed here", wrong)
     return action
+
+
+def _metadata(address: str | None, bridge: str | None, namespace: str | None) -> "MetadataSettings | None":
+    from pydantic import ValidationError
+
+    from slacktide.executors.drivers.libvirt.settings import MetadataSettings
+
+    remedy = "Give one such as --metadata-address 169.254.169.254:80"
+    if address is None:
+        for option, value in (("--metadata-bridge", bridge), ("--metadata-namespace", namespace)):
+            if value is not None:
+                raise UsageError(option, "says where an address is, but not which", remedy)
+        return None
+    host, _, port = address.partition(":")
+    given = {"address": host, "port": port or None, "bridge": bridge, "namespace": namespace}
+    try:
+        return MetadataSettings.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        fact = f"is no address to listen at: {error.errors()[0]['msg']}"
+        raise UsageError(f"--metadata-address {address}", fact, remedy) from error
 
 
 def _words(command: str | None) -> tuple[str, ...]:

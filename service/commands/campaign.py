@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
     from slacktide.executors.coordinator import Progress
     from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
-    from slacktide.executors.drivers.settings import Failures
+    from slacktide.executors.drivers.settings import Answering, Failures
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
     from slacktide.planner.plan import Plan
@@ -39,6 +39,7 @@ def run(
     lost_hosts: PerMille = 0.0,
     overruns: PerMille = 0.0,
     overrun_factor: Annotated[float, Parameter(validator=Number(gte=1))] = 2.0,
+    answering: PerMille = 0.0,
     driver: Literal["simulated", "libvirt"] = "simulated",
     connections: Path | None = None,
     patch_command: str | None = None,
@@ -46,6 +47,9 @@ def run(
     shared_path: tuple[str, ...] = (),
     probe_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65535))] = None,
     probe_namespace: str | None = None,
+    metadata_address: str | None = None,
+    metadata_bridge: str | None = None,
+    metadata_namespace: str | None = None,
     approve_as: str | None = None,
     health: Path | None = None,
     ask_for_approval: Annotated[bool, Parameter(negative="")] = False,
@@ -78,6 +82,8 @@ def run(
         Hosts whose patch takes longer than planned, per mille.
     overrun_factor
         How many times as long.
+    answering
+        Simulated guests that say they are ready some 30 s after they are told of their migration, per mille.
     driver
         `simulated` moves nothing; `libvirt` migrates VMs between real hosts and patches these.
     connections
@@ -94,6 +100,13 @@ def run(
         UDP port at which guests' heartbeats are heard, to see blackouts from outside. [default: none are heard]
     probe_namespace
         Network namespace of this machine in which they are heard.
+    metadata_address
+        Address of every host, with or without a port, at which its guests ask what is to come for them, such as
+        169.254.169.254:80. [default: they are not told]
+    metadata_bridge
+        Bridge that a host's guests are on; `{host}` in it stands for the host. [default: br0]
+    metadata_namespace
+        Network namespace of this machine that both are in; `{host}` in it stands for the host.
     approve_as
         Who lets waves begin whose gate asks for approval; without it real hosts wait for `slacktide campaign approve`.
     health
@@ -117,7 +130,7 @@ def run(
     from slacktide.executors.campaign_directory import begun_at, campaign_id
     from slacktide.executors.campaign_file import CAMPAIGN_FILES, holds_campaign
     from slacktide.executors.connections_file import connections_beside
-    from slacktide.executors.drivers.settings import Failures
+    from slacktide.executors.drivers.settings import Answering, Failures
     from slacktide.executors.health.files import read_health
     from slacktide.executors.report import PAGE_FILE
     from slacktide.executors.rules import NOTHING
@@ -153,19 +166,22 @@ def run(
     )
     live = None
     if driver == "libvirt":
-        refuse_simulation({"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns})
-        answering = connections or connections_beside(path)
+        asked = {"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns}
+        refuse_simulation(asked | {"--answering": answering})
+        answer_at = connections or connections_beside(path)
         action = maintenance_action(maintenance, patch_command, plan.hosts["host_id"].to_list())
-        live = libvirt_settings(answering, action, shared_path, (probe_port, probe_namespace), approve_as)
+        probe, metadata = (probe_port, probe_namespace), (metadata_address, metadata_bridge, metadata_namespace)
+        live = libvirt_settings(answer_at, action, shared_path, probe, approve_as, metadata)
     elif maintenance is not None:
         raise UsageError("--maintenance", "is for real hosts", "Leave it out, or run with --driver libvirt")
-    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong))
+    answers = Answering(per_mille=answering) if answering else None
+    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, answers))
     if before is not None and (directory / PAGE_FILE).is_file():
         return _show(before, plan, directory / PAGE_FILE, as_json=as_json)
     try:
         if live is not None and begun_at(directory, where, campaign_id(plan, live)) is None:
             preflight_or_refuse(snapshot, plan, live)
-        done = before or _run(snapshot, plan, directory, seed, wrong, live, options)
+        done = before or _run(snapshot, plan, directory, seed, wrong, answers, live, options)
         page = _write_page(directory, snapshot, plan, done)
     except KeyboardInterrupt:
         if not holds_campaign(directory):
@@ -211,6 +227,7 @@ def _run(
     directory: Path,
     seed: int,
     failures: "Failures",
+    answering: "Answering | None",
     live: "LibvirtSettings | None",
     options: "RunOptions",
 ) -> "CampaignReport":
@@ -237,6 +254,7 @@ def _run(
             directory,
             seed=seed,
             failures=failures,
+            answering=answering,
             live=live,
             progress=tell_progress,
             resumed=tell_resumed,

@@ -27,6 +27,7 @@ VALUES = {
     "retryable": st.booleans(),
     "again": st.none() | st.booleans(),
     "cancel": st.booleans(),
+    "healthy": st.booleans(),
     "order": st.integers(0, 99),
     "why": st.text(),
 }
@@ -57,6 +58,7 @@ def test_names_of_stored_types_are_fixed() -> None:
         "campaign-paused",
         "campaign-resumed",
         "forwarding-started",
+        "guest-acknowledged",
         "host-blocked",
         "host-drain-started",
         "host-drained",
@@ -79,6 +81,7 @@ def test_names_of_stored_types_are_fixed() -> None:
         "patch-failed",
         "patch-intended",
         "patch-started",
+        "signal-changed",
         "source-deleted",
         "target-connected",
         "target-prepared",

@@ -13,6 +13,7 @@ from slacktide.executors.drivers.libvirt.hypervisors import Heard, Hypervisors
 from slacktide.executors.drivers.libvirt.patching import PatchedHost
 from slacktide.executors.drivers.libvirt.peers import Peer, peer_of
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+from slacktide.executors.drivers.libvirt.telling import Telling
 from slacktide.executors.drivers.libvirt.verdict import Place
 from slacktide.executors.drivers.protocol import (
     Adoption,
@@ -55,8 +56,9 @@ class LibvirtDriver:
             shared_paths=settings.shared_paths,
             probe=None if probe is None else heartbeat_probe(probe.port, probe.namespace),
             now_s=self._now_s,
-            report=self._news.put,
+            report=self._report,
         )
+        self._telling = Telling(settings, self._hypervisors, origin, self._now_s, self._news.put)
 
     def _now_s(self) -> float:
         return (self._clock.now() - self._origin).total_seconds()
@@ -67,6 +69,10 @@ class LibvirtDriver:
             raise DriverError(f"host {host}", "has no address", "Name it in the connections file")
         return peer_of(host, address, allow_unencrypted=self._rules.allow_unencrypted)
 
+    def _report(self, event: Event) -> None:
+        self._telling.hear(event)
+        self._news.put(event)
+
     def _hear(self, heard: Heard) -> None:
         attempt = self._by_vm.get(heard.vm_id)
         if attempt is not None:
@@ -75,7 +81,7 @@ class LibvirtDriver:
     def notify(self, requests: Sequence[NotifyRequest]) -> None:
         """Tell guests that ask; none is made to answer."""
         for request in requests:
-            self._news.put(events.MigrationWaiting(self._now_s(), request.migration_id))
+            self._telling.notify(request)
 
     def migrate(self, requests: Sequence[MigrationRequest]) -> None:
         """Begin migrations."""
@@ -90,6 +96,7 @@ class LibvirtDriver:
         if before is not None and before.request.attempt >= request.attempt:
             self._tell_again(before)
             return None
+        self._telling.begin(request)
         attempt = Attempt(request, self._around)
         self._attempts[request.migration_id] = self._by_vm[request.vm_id] = attempt
         return attempt
@@ -174,7 +181,8 @@ class LibvirtDriver:
         return "not-started" if patching is None else patching.condition
 
     def close(self) -> None:
-        """Let go of hosts and of the probe; what is under way goes on by itself."""
+        """Let go of hosts, guests and the probe; what is under way goes on by itself."""
+        self._telling.close()
         if self._around.probe is not None:
             self._around.probe.close()
         self._hypervisors.close()
