@@ -92,7 +92,7 @@ def test_what_is_no_address_is_refused(tmp_path) -> None:
     file.write_text('{"h1": "qemu:///system"}')
 
     def settings(*metadata: str | None):
-        return libvirt_settings(file, "true", (), (None, None), None, metadata).metadata
+        return libvirt_settings(file, command_action(("true",)), (), (None, None), None, metadata).metadata
 
     assert settings(None, None, None) is None
     found = settings("169.254.169.254", None, "lab-{host}")
