@@ -12,7 +12,7 @@ from slacktide.clock import SystemClock
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
 from slacktide.executors.campaign_state import CampaignState, apply, initial_state
-from slacktide.executors.drivers.making import DriverSettings, identity_text, settings_text
+from slacktide.executors.drivers.making import DriverSettings, begins_now, identity_text, settings_text
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.journal import CampaignRecord, Durability, Journal
 from slacktide.executors.program import build_program
@@ -42,7 +42,7 @@ def open_campaign(
 ) -> CampaignRecord:
     """Return the campaign in ``directory``, begun there if it is empty.
 
-    A simulated campaign begins when the snapshot was taken, one on real hosts now.
+    A campaign on a virtual clock begins when the snapshot was taken, any other now.
 
     Parameters
     ----------
@@ -59,14 +59,13 @@ def open_campaign(
     if refuse_other_campaign(plan, settings, directory):
         return _record(directory)
     _make(directory)
-    simulated = isinstance(settings, SimulationSettings)
     plan_path, fleet_path = paths
     record = CampaignRecord(
         campaign_id=campaign_id(plan, settings),
         plan_id=PlanId(plan.header.id),
         snapshot_digest=plan.header.snapshot_digest,
         policy_digest=plan.header.policy_digest,
-        origin=snapshot.meta.taken_at if simulated else SystemClock().now(),
+        origin=SystemClock().now() if begins_now(settings) else snapshot.meta.taken_at,
         settings=settings_text(settings),
         plan_path=None if plan_path is None else str(plan_path),
         fleet_path=None if fleet_path is None else str(fleet_path),

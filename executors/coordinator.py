@@ -22,11 +22,12 @@ from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostSt
 from slacktide.executors.commands import Dispatch, Requests
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Event, Stage
-from slacktide.executors.journal import Journal
+from slacktide.executors.journal import Entry, Journal
+from slacktide.executors.meeting import Meetings
 from slacktide.executors.news import News
-from slacktide.executors.pace import wait_until
+from slacktide.executors.pace import pace_of, wait_until
 from slacktide.executors.program import Program
-from slacktide.executors.resolution import resolve, untold
+from slacktide.executors.resolution import patched_now
 from slacktide.executors.rules import Rules
 
 REPORT_INTERVAL_S: Final = 1.0
@@ -37,6 +38,8 @@ LIVE_INTERVAL_S: Final = 0.25
 takes a second or two."""
 CALL_S: Final = 0.001
 """What a call to an agent costs; the interval is at least so long that calls take a tenth of it."""
+STAND_STILL_S: Final = 0.02
+"""How long a campaign on a virtual clock waits before it looks again whether an agent is back."""
 
 TOLD_AHEAD_S: Final = 120.0
 """How far ahead simulated agents tell what will happen.
@@ -88,7 +91,7 @@ class Coordinator:
         self._clock = clock
         self._virtual = isinstance(clock, VirtualClock)
         live_s = max(LIVE_INTERVAL_S, 10 * CALL_S * agents.count)
-        self._interval_s = REPORT_INTERVAL_S if self._virtual else live_s
+        self._interval_s = REPORT_INTERVAL_S if self._virtual else live_s * pace_of(clock)
         self._quiet_until_s = quiet_until_s
         self._origin = journal.record.origin
         self._dispatch = Dispatch(program, agents.count)
@@ -101,6 +104,12 @@ class Coordinator:
         """Until when they must be sent."""
         self._unwritten: list[Event] = []
         """News and decisions to be journaled, before any request is sent."""
+        self._meetings = Meetings()
+        self._away: set[int] = set()
+        """Agents that are known to be away."""
+        self._stood_still = False
+        """Whether a virtual clock did not move because an agent did not answer."""
+        self._rules = rules
         self.state = initial_state(program)
         self._resume()
         self._scheduler = Scheduler(program, self.state, rules)
@@ -124,14 +133,12 @@ class Coordinator:
         self._unwritten.append(events.CampaignResumed(now))
         self._write(now)
         self._next_s = [now] * self._agents.count
-        self._exchange(now)
-        self._news.forget(entry.event for entry in journaled)
+        self._meetings.begin(range(self._agents.count))
+        self._exchange(now, journaled)
         self._unwritten += self._news.until(now)
         self._write(now)
-        self._unwritten += resolve(self.state, self._dispatch, self._agents, now, self._news.subjects())
-        self._write(now)
+        self._meet(now)
         self._next_s = [now] * self._agents.count
-        self._asked = untold(self.state, self._dispatch)
         self._send_s = now
 
     def step(self, wall_s: float) -> Progress:
@@ -150,6 +157,12 @@ class Coordinator:
         happens until now, and are asked when something may come of it.
         """
         now = (self._clock.now() - self._origin).total_seconds()
+        if not self._all_there(now) and self._virtual:
+            time.sleep(STAND_STILL_S)
+            return
+        if self._stood_still:
+            self._finish_round(now)
+            return
         if not self._virtual:
             self._exchange(now)
         news = self._news.until(now)
@@ -161,15 +174,23 @@ class Coordinator:
         if self._scheduler.finished:
             self._write(now)
             return
+        self._finish_round(now)
+
+    def _finish_round(self, now: float) -> None:
+        """Have done what was decided, and wait; a virtual clock stands still until every agent has answered."""
         moment = self._next_moment(now)
         if self._virtual and (moment > self._send_s or self._must_hear(moment)):
             self._write(now)
             self._exchange(now)
+            self._stood_still = self._waits()
+            if self._stood_still:
+                return
             moment = self._next_moment(now)
         elif not self._virtual:
             self._write(now)
             if self._asked:
                 self._exchange(now)
+        self._stood_still = False
         wait_until(self._clock, self._origin + timedelta(seconds=moment))
 
     def _too_late(self, action: Event) -> bool:
@@ -202,27 +223,83 @@ class Coordinator:
         """Return whether an agent has something to tell by ``moment`` that it has not told."""
         return any(next_s is not None and next_s <= moment for next_s in self._next_s)
 
-    def _exchange(self, now: float) -> None:
-        """Send what is asked, and hear from agents; on a virtual clock also what will soon happen."""
+    def _exchange(self, now: float, journaled: list[Entry] | None = None) -> None:
+        """Send what is asked, and hear from agents; on a virtual clock also what will soon happen.
+
+        Requests to agents that are not there, or not met yet, wait.  ``journaled``: the journal, if it is at hand.
+        """
         until_s = now + (TOLD_AHEAD_S if self._virtual else 0.0)
-        turns = {}
+        turns, pending = {}, frozenset(self._meetings.pending)
         for agent in range(self._agents.count):
-            requests, next_s = self._asked.get(agent), self._next_s[agent]
+            if self._agents.busy(agent):
+                continue
+            requests, next_s = None if agent in pending else self._asked.pop(agent, None), self._next_s[agent]
             if requests is None and self._virtual and (next_s is None or next_s > until_s):
                 continue
             acknowledged = self._news.acknowledged(agent)
             turns[agent] = (requests or Requests()).turn(self._journal.generation, acknowledged, until_s)
-        self._asked, self._send_s = {}, inf
-        for agent, report in sorted(self._agents.exchange(turns).items()):
-            self._news.tell(agent, report)
+        self._send_s = now if self._asked else inf
+        reports = self._agents.exchange(turns)
+        for agent, report in sorted(reports.items()):
+            self._news.tell(agent, report, repeats=agent in pending)
             self._next_s[agent] = report.next_s
+        self._meetings.hear(reports)
+        if any(reports[agent].events for agent in pending.intersection(reports)):
+            self._news.forget(entry.event for entry in journaled or self._journal.read())
+
+    def _all_there(self, now: float) -> bool:
+        """Note which agents have gone or come, and have those that are new take charge; return whether all have."""
+        away = self._agents.away()
+        self._unwritten += [
+            events.AgentAway(now, self._agents.name(agent), away[agent]) for agent in sorted(away.keys() - self._away)
+        ]
+        self._away.update(away)
+        renewed = self._agents.renewed()
+        for agent in renewed:
+            self._news.begin_anew(agent)
+            self._next_s[agent] = now
+        self._meetings.begin(renewed)
+        if self._virtual and self._waits():
+            self._append()
+            self._exchange(now)
+        if self._meetings.pending and self._meet(now):
+            self._scheduler = Scheduler(self._program, self.state, self._rules)
+        back = sorted(agent for agent in self._away - self._meetings.pending - away.keys())
+        self._unwritten += [events.AgentBack(now, self._agents.name(agent)) for agent in back]
+        self._away.difference_update(back)
+        return not self._waits()
+
+    def _waits(self) -> bool:
+        """Return whether an agent has yet to be met, or to answer."""
+        return bool(self._meetings.pending) or any(map(self._agents.busy, range(self._agents.count)))
+
+    def _meet(self, now: float) -> bool:
+        """Resolve what agents that are new have under way; return whether the state is another than was decided on."""
+        self._append()
+        met = self._meetings.go_on(self.state, self._dispatch, self._agents, self._news.subjects(), self._asked, now)
+        for agent in met.agents:
+            self._next_s[agent] = now
+        for agent, requests in met.asked.items():
+            self._asked.setdefault(agent, Requests()).add_untold(requests)
+            self._send_s = now
+        self._unwritten += met.resolved
+        self._append()
+        return any(event.outcome != "running" for event in met.resolved)
+
+    def is_patched(self, agent: int) -> bool:
+        """Return whether a host that this agent stands for is being patched."""
+        return bool(patched_now(self.state)[agent :: self._agents.count].any())
 
     def _write(self, now: float) -> None:
         """Journal what was heard and decided up to ``now``."""
+        self._append()
+        self._news.acknowledge(now)
+
+    def _append(self) -> None:
+        """Journal what is to be journaled."""
         if self._unwritten:
             apply(self.state, self._journal.append(self._unwritten))
             self._unwritten = []
-        self._news.acknowledge(now)
 
     def progress(self) -> Progress:
         """Return how far the campaign has got."""

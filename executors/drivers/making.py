@@ -3,7 +3,7 @@
 import json
 from datetime import datetime
 
-from slacktide.clock import Clock, SystemClock, VirtualClock
+from slacktide.clock import Clock, PacedClock, SystemClock, VirtualClock
 from slacktide.executors.coordinator import QuietUntil
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.protocol import Driver
@@ -24,20 +24,32 @@ def make_driver(settings: DriverSettings, rules: MigrationRules, origin: datetim
 
 
 def clock_for(settings: DriverSettings, origin: datetime) -> Clock:
-    """Return the clock that a campaign goes by: a virtual one where hosts are simulated."""
-    return VirtualClock(origin) if isinstance(settings, SimulationSettings) else SystemClock()
+    """Return the clock that a campaign goes by: where hosts are simulated, a virtual one or one with a pace."""
+    if not isinstance(settings, SimulationSettings):
+        return SystemClock()
+    return VirtualClock(origin) if settings.pace is None else PacedClock(origin, settings.pace)
+
+
+def begins_now(settings: DriverSettings) -> bool:
+    """Return whether a campaign begins when it is started; on a virtual clock it begins when the snapshot was taken."""
+    return not isinstance(settings, SimulationSettings) or settings.pace is not None
 
 
 def quiet_for(settings: DriverSettings, rules: MigrationRules) -> QuietUntil | None:
     """Return what says how long nothing comes of requests; None: nobody knows, they are real."""
-    return Quiet(rules) if isinstance(settings, SimulationSettings) else None
+    return None if begins_now(settings) else Quiet(rules)
 
 
 def settings_text(settings: DriverSettings) -> str:
     """Return settings as the journal keeps them."""
     if isinstance(settings, SimulationSettings):
-        return json.dumps({"driver": "simulated", "simulation": settings.model_dump(mode="json")}, sort_keys=True)
+        return json.dumps({"driver": "simulated", "simulation": _simulation(settings)}, sort_keys=True)
     return json.dumps({"driver": "libvirt", "libvirt": settings.model_dump(mode="json")}, sort_keys=True)
+
+
+def _simulation(settings: SimulationSettings) -> dict[str, object]:
+    """Return the settings of a simulation as data; a pace that is not set is left out, as before there was one."""
+    return settings.model_dump(mode="json", exclude={"pace"} if settings.pace is None else None)
 
 
 def identity_text(settings: DriverSettings) -> str:

@@ -53,3 +53,5 @@ class SimulationSettings(_Part):
     blackout_sigma: float = Field(default=BLACKOUT_SIGMA, ge=0)
     probe_interval_ms: float = Field(default=PROBE_INTERVAL_MS, gt=0)
     failures: Failures = Failures()
+    pace: float | None = Field(default=None, gt=0)
+    """Seconds that go by in one of the machine's; null: a virtual clock, as fast as it can be computed."""
