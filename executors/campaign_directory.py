@@ -20,6 +20,8 @@ from slacktide.ids import CampaignId, PlanId
 from slacktide.planner.plan import Plan
 
 JOURNAL_FILE: Final = "journal.sqlite"
+RAY_LOG_FILE: Final = "ray.log"
+"""What Ray says; taken away at the end where it has said nothing."""
 
 
 def campaign_id(plan: Plan, settings: DriverSettings) -> CampaignId:
@@ -89,7 +91,7 @@ def refuse_other_campaign(plan: Plan, settings: DriverSettings, directory: Path)
         if record.campaign_id != campaign_id(plan, settings):
             raise other_campaign(directory, record)
         return True
-    if directory.is_dir() and any(directory.iterdir()):
+    if directory.is_dir() and any(path.name != RAY_LOG_FILE for path in directory.iterdir()):
         raise OutputError(str(directory), "is not empty and holds no campaign", "Choose a new directory")
     return False
 

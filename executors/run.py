@@ -31,6 +31,7 @@ from slacktide.executors.drivers.settings import Failures, SimulationSettings
 from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program, build_program
+from slacktide.executors.ray_process import RayProcess
 from slacktide.executors.report import (
     CampaignReport,
     Execution,
@@ -40,6 +41,7 @@ from slacktide.executors.report import (
     write_report,
 )
 from slacktide.executors.rules import Rules
+from slacktide.executors.terms import CampaignSetup, CampaignTerms
 from slacktide.findings import errors_in
 from slacktide.ids import CampaignId, HostId
 from slacktide.planner.audit import audit
@@ -64,14 +66,19 @@ class RunOptions:
 
     agents: int | None = None
     """Agent processes; null: as many as the fleet needs (``HOSTS_PER_AGENT``), at most one for each processor."""
+    agent_per_host: bool = False
+    """Whether simulated hosts have an agent each as well, on their nodes, as real ones have."""
     use_ray: bool = True
     plan_path: Path | None = None
     """Where the plan was read from, for the report."""
     fleet_path: Path | None = None
 
 
+_Telling = tuple[Callable[[Progress], None] | None, Callable[[int], None] | None, Callable[[str], None] | None]
+
+
 class _Campaign(Protocol):
-    def step(self, wall_s: float) -> Progress: ...
+    def step(self, wall_s: float) -> Progress | None: ...
 
     def state(self) -> CampaignState: ...
 
@@ -85,20 +92,24 @@ def run_campaign(
     *,
     seed: int = 0,
     failures: Failures | None = None,
+    pace: float | None = None,
     live: LibvirtSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
     resumed: Callable[[int], None] | None = None,
+    tell: Callable[[str], None] | None = None,
     options: RunOptions | None = None,
 ) -> CampaignReport:
     """Carry ``plan`` out and return the report, which is also written to ``directory``.
 
-    Hosts are simulated, by ``seed`` and ``failures``, unless ``live`` says how real ones are reached.  A campaign that
-    stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
+    Hosts are simulated, by ``seed``, ``failures`` and ``pace``, unless ``live`` says how real ones are reached.  A
+    campaign that stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
 
     Parameters
     ----------
     resumed
         Called with the number of migrations that are done where a campaign goes on from its journal.
+    tell
+        Called with words for an operator: what ended of the campaign's processes, and what is done about it.
 
     Raises
     ------
@@ -109,7 +120,7 @@ def run_campaign(
     OutputError
         If the journal or the report cannot be written.
     """
-    settings = live or simulation(seed, failures)
+    settings = live or simulation(seed, failures, pace)
     finished = finished_report(snapshot, plan, directory, settings)
     if finished is not None:
         return finished
@@ -117,7 +128,7 @@ def run_campaign(
     refuse_unsound(snapshot, plan)
     refuse_other_campaign(plan, settings, directory)
     with alone_in(directory):
-        return _carried_out(snapshot, plan, directory, settings, progress, resumed, options)
+        return _carried_out(snapshot, plan, directory, settings, (progress, resumed, tell), options)
 
 
 def _carried_out(
@@ -125,11 +136,11 @@ def _carried_out(
     plan: Plan,
     directory: Path,
     settings: DriverSettings,
-    progress: Callable[[Progress], None] | None,
-    resumed: Callable[[int], None] | None,
+    telling: _Telling,
     options: RunOptions,
 ) -> CampaignReport:
     """Carry the plan out, its directory being this process's alone."""
+    progress, resumed, tell = telling
     program = build_program(snapshot, plan)
     done = migrations_done(directory)
     if resumed is not None and done is not None:
@@ -139,12 +150,16 @@ def _carried_out(
     begin = partial(open_campaign, snapshot, plan, settings, directory, paths)
     places = _places(program, settings, options)
     name = campaign_id(plan, settings)
-    with _campaign(program, directory, name, begin, settings, places, use_ray=options.use_ray) as campaign:
+    with _campaign(
+        program, directory, name, begin, settings, places, tell or _unheard, use_ray=options.use_ray
+    ) as campaign:
         while True:
-            told = campaign.step(PROGRESS_INTERVAL_S)
+            now = campaign.step(PROGRESS_INTERVAL_S)
+            if now is None:
+                continue
             if progress is not None:
-                progress(told)
-            if told.finished:
+                progress(now)
+            if now.finished:
                 break
         state = campaign.state()
     record = begin()
@@ -160,9 +175,13 @@ def _carried_out(
     return report
 
 
-def simulation(seed: int = 0, failures: Failures | None = None) -> SimulationSettings:
+def _unheard(_words: str) -> None:
+    """Tell nobody."""
+
+
+def simulation(seed: int = 0, failures: Failures | None = None, pace: float | None = None) -> SimulationSettings:
     """Return the settings of a campaign on simulated hosts."""
-    return SimulationSettings(seed=seed, failures=failures or Failures())
+    return SimulationSettings(seed=seed, failures=failures or Failures(), pace=pace)
 
 
 def finished_report(
@@ -212,7 +231,8 @@ def refuse_unsound(snapshot: FleetSnapshot, plan: Plan) -> None:
 def _places(program: Program, settings: DriverSettings, options: RunOptions) -> list[AgentPlace]:
     """Return the agents of a campaign: of real hosts each has its own, unless it is said how many there are."""
     hosts = program.hosts.ids
-    if isinstance(settings, LibvirtSettings) and options.use_ray and options.agents is None:
+    own = isinstance(settings, LibvirtSettings) or options.agent_per_host
+    if own and options.use_ray and options.agents is None:
         return [AgentPlace(host, HostId(host)) for host in hosts]
     most = len(os.sched_getaffinity(0)) if isinstance(settings, SimulationSettings) else 1
     agents = options.agents or min(most, ceil(len(hosts) / HOSTS_PER_AGENT))
@@ -227,6 +247,7 @@ def _campaign(
     begin: Callable[[], CampaignRecord],
     settings: DriverSettings,
     places: list[AgentPlace],
+    tell: Callable[[str], None],
     *,
     use_ray: bool,
 ) -> Iterator[_Campaign]:
@@ -241,13 +262,10 @@ def _campaign(
         finally:
             local.close()
         return
-    from slacktide.executors import actors  # Ray takes seconds to import, and is not needed without it
-
-    pinned = [place.host for place in places if place.host is not None]
-    with actors.cluster(len(os.sched_getaffinity(0)), hosts=pinned):
-        on_ray = actors.RayCampaign(campaign, places)
-        try:
-            on_ray.begin(program, journal, begin(), actors.CampaignTerms(settings, rules, durability))
-            yield on_ray
-        finally:
-            on_ray.close()
+    setup = CampaignSetup(program, journal, campaign, tuple(places), CampaignTerms(settings, rules, durability))
+    on_ray = RayProcess(setup, len(os.sched_getaffinity(0)), tell)
+    try:
+        on_ray.begin(begin())
+        yield on_ray
+    finally:
+        on_ray.close()

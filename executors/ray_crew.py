@@ -1,0 +1,161 @@
+"""The agents of a campaign as actors: made, and made again where they have ended.
+
+Names as an operator reads them in Ray's state: ``agent-<number>-of-<count>-<id>`` or ``agent-<host>-<id>``.  All are
+owned by the process that makes them and end with it, so that a campaign that was interrupted leaves none behind.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from slacktide.errors import ExecutionError
+from slacktide.executors.actors import HostAgentActor, actor_class, host_resource, ray_errors
+from slacktide.executors.agents import AgentPlace
+from slacktide.executors.attendance import Absence, Placement, placement
+from slacktide.ids import CampaignId
+
+SHARE: Final = 0.001
+"""Share of a host's, or a gateway's, resource that an agent takes: several campaigns may have one each on a host."""
+GATEWAY: Final = "gateway"
+"""Custom resource of the nodes on which agents of hosts without a node of their own run; where no node has it, they run
+beside the command."""
+LOOK_S: Final = 0.5
+"""How often the cluster is asked which nodes it has, while an agent is to be started."""
+START_S: Final = 60.0
+"""How long an agent may take to start before it is given up and placed anew: several seconds on a busy machine."""
+
+
+@dataclass(slots=True)
+class _Starting:
+    handle: Any
+    begun: Any
+    """Ray's reference to the answer of its beginning."""
+    since_s: float
+    pinned: bool
+
+
+class Crew:
+    """The agents of a campaign; all have been started when this is made."""
+
+    def __init__(self, campaign: CampaignId, places: Sequence[AgentPlace]) -> None:
+        self._campaign = campaign
+        self._places = tuple(places)
+        there = cluster_resources()
+        self._pinned = [place.host is not None and host_resource(place.host) in there for place in places]
+        self.handles = [self._make(number, there) for number in range(len(places))]
+        self._arguments: tuple[Any, ...] = ()
+        self._absent: dict[int, Absence] = {}
+        self._starting: dict[int, _Starting] = {}
+        self._looked_s = 0.0
+        with ray_errors():
+            ray.get([handle.ready.remote() for handle in self.handles])
+
+    @property
+    def names(self) -> list[str]:
+        """The agents' names, without that of the campaign."""
+        return [place.name for place in self._places]
+
+    def begin(self, *arguments: object) -> None:
+        """Have all agents begin with these arguments, and those that come after them."""
+        self._arguments = arguments
+        with ray_errors():
+            ray.get([handle.begin.remote(*arguments) for handle in self.handles])
+
+    def want(self, absences: Mapping[int, Absence]) -> list[str]:
+        """Have agents started again; return what an operator is to be told of those that are newly wanted."""
+        said = []
+        for number, absence in absences.items():
+            if number not in self._absent:
+                expected = absence.patching and self._pinned[number]
+                what = "its host is being patched: it is expected back" if expected else "another is started"
+                said.append(f"agent {self._places[number].name}: {absence.reason}; {what}")
+            self._absent[number] = absence
+        return said
+
+    def arrived(self) -> dict[int, Any]:
+        """Start agents that are wanted, where there is a place for them; return those that have begun."""
+        if not self._absent:
+            return {}
+        found = {}
+        for number, starting in list(self._starting.items()):
+            if self._has_begun(number, starting):
+                found[number] = self.handles[number] = starting.handle
+                self._pinned[number] = starting.pinned
+                del self._absent[number]
+        if time.monotonic() >= self._looked_s + LOOK_S and self._absent:
+            self._start(cluster_resources())
+            self._looked_s = time.monotonic()
+        return found
+
+    def _has_begun(self, number: int, starting: _Starting) -> bool:
+        """Return whether an agent has begun; one that has ended, or takes too long, is forgotten."""
+        ready, _ = ray.wait([starting.begun], timeout=0)
+        if ready:
+            del self._starting[number]
+            try:
+                ray.get(starting.begun)
+            except ray.exceptions.RayActorError:
+                return False
+            return True
+        if time.monotonic() - starting.since_s > START_S:
+            self._give_up(number)
+        return False
+
+    def _start(self, there: Mapping[str, float]) -> None:
+        for number, absence in self._absent.items():
+            host = self._places[number].host
+            has_node = host is not None and host_resource(host) in there
+            starting = self._starting.get(number)
+            if starting is not None:
+                if starting.pinned and not has_node:
+                    self._give_up(number)
+                continue
+            where = placement(has_node=has_node, had_node=self._pinned[number], patching=absence.patching)
+            if where is Placement.NOWHERE:
+                continue
+            _kill(self.handles[number])
+            with suppress(ValueError):  # the name of the one before is not free yet
+                handle = self._make(number, there)
+                begun = handle.begin.remote(*self._arguments)
+                self._starting[number] = _Starting(handle, begun, time.monotonic(), has_node)
+
+    def _give_up(self, number: int) -> None:
+        _kill(self._starting.pop(number).handle)
+
+    def _make(self, number: int, there: Mapping[str, float]) -> Any:  # noqa: ANN401  (Ray makes its handles at run time)
+        """Make an agent, pinned to its host's node where that is one of Ray's."""
+        place = self._places[number]
+        name = f"agent-{place.name}-{self._campaign}"
+        if place.host is not None and host_resource(place.host) in there:
+            return actor_class(HostAgentActor, name, resources={host_resource(place.host): SHARE}).remote()
+        if GATEWAY in there:
+            return actor_class(HostAgentActor, name, resources={GATEWAY: SHARE}).remote()
+        return actor_class(HostAgentActor, name, scheduling_strategy=beside_the_command(soft=True)).remote()
+
+    def close(self) -> None:
+        """End all agents."""
+        for handle in (*self.handles, *(starting.handle for starting in self._starting.values())):
+            _kill(handle)
+
+
+def _kill(handle: Any) -> None:  # noqa: ANN401  (as above)
+    with suppress(ray.exceptions.RayError, ValueError):
+        ray.kill(handle)
+
+
+def beside_the_command(*, soft: bool) -> NodeAffinitySchedulingStrategy:
+    """Return how an actor comes to the node on which this process is; ``soft``: or to another, if it cannot."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=soft)
+
+
+def cluster_resources() -> dict[str, float]:
+    """Return what the cluster's nodes have."""
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    if not found:
+        raise ExecutionError("Ray", "has no node", "Start one on this machine: ray start")
+    return found
