@@ -43,8 +43,10 @@ def refuse_to_replace(path: Path, source: Path) -> None:
         raise UsageError(str(path), f"lies within {source}, which the command reads", "Choose a path beside it")
 
 
-def check_campaign(path: Path, journal: str) -> None:
+def check_campaign(path: Path, journal: str, log: str) -> None:
     """Check that a campaign can be begun in ``path``, or goes on there: it then holds the file ``journal``.
+
+    One that could not be begun may have left the file ``log``.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def check_campaign(path: Path, journal: str) -> None:
         As :func:`check_directory`.
     """
     if not (path / journal).is_file():
-        check_directory(path, ())
+        check_directory(path, (log,))
 
 
 def check_file(path: Path) -> None:

@@ -38,6 +38,7 @@ def run(
     lost_hosts: PerMille = 0.0,
     overruns: PerMille = 0.0,
     overrun_factor: Annotated[float, Parameter(validator=Number(gte=1))] = 2.0,
+    pace: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     driver: Literal["simulated", "libvirt"] = "simulated",
     connections: Path | None = None,
     patch_command: str | None = None,
@@ -46,6 +47,7 @@ def run(
     probe_namespace: str | None = None,
     approve_as: str | None = None,
     agents: Count | None = None,
+    agent_per_host: Annotated[bool, Parameter(negative="")] = False,
     ray: Annotated[bool, Parameter(negative="--no-ray")] = True,
     as_json: AsJson = False,
 ) -> int:
@@ -71,6 +73,8 @@ def run(
         Hosts whose patch takes longer than planned, per mille.
     overrun_factor
         How many times as long.
+    pace
+        Simulated seconds that go by in one second, for a rehearsal that can be watched. [default: as fast as can be]
     driver
         `simulated` moves nothing; `libvirt` migrates VMs between real hosts and patches these.
     connections
@@ -89,10 +93,12 @@ def run(
     agents
         Agent processes. [default: one for each real host; one for every 5,000 simulated ones, at most one for each
         processor]
+    agent_per_host
+        An agent for each simulated host as well, on its node where Ray has that: a rehearsal of a real cluster.
     ray
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
     """
-    from slacktide.executors.campaign_directory import JOURNAL_FILE
+    from slacktide.executors.campaign_directory import JOURNAL_FILE, RAY_LOG_FILE
     from slacktide.executors.connections_file import connections_beside
     from slacktide.executors.drivers.settings import Failures
     from slacktide.executors.report import PAGE_FILE
@@ -100,14 +106,20 @@ def run(
     from slacktide.planner.belonging import refuse_another_snapshot
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
-    check_campaign(directory, JOURNAL_FILE)
+    check_campaign(directory, JOURNAL_FILE, RAY_LOG_FILE)
     with progress("Reading fleet and plan"):
         snapshot, plan = read_both(path, plan_path)
     if plan.hosts.is_empty() and not plan.deferred.is_empty():
         fact = f"patches no host: all {plan.deferred.height:,} due hosts are deferred"
         raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
     refuse_another_snapshot(snapshot, plan)
-    options = RunOptions(agents=agents, use_ray=ray, plan_path=plan_path.resolve(), fleet_path=path.resolve())
+    options = RunOptions(
+        agents=agents,
+        agent_per_host=agent_per_host,
+        use_ray=ray,
+        plan_path=plan_path.resolve(),
+        fleet_path=path.resolve(),
+    )
     wrong = Failures(
         migrations_per_mille=failures,
         retryable_share=retryable_share,
@@ -117,16 +129,17 @@ def run(
     )
     live = None
     if driver == "libvirt":
-        refuse_simulation({"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns})
+        simulated = {"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns, "--pace": pace or 0.0}
+        refuse_simulation(simulated)
         where = connections or connections_beside(path)
         live = libvirt_settings(where, patch_command, shared_path, (probe_port, probe_namespace), approve_as)
-    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong))
+    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, pace))
     if before is not None and (directory / PAGE_FILE).is_file():
         return _show(before, plan, directory / PAGE_FILE, as_json=as_json)
     try:
         if live is not None and not (directory / JOURNAL_FILE).is_file():
             preflight_or_refuse(snapshot, plan, live)
-        done = before or _run(snapshot, plan, directory, seed, wrong, live, options)
+        done = before or _run(snapshot, plan, directory, (seed, wrong, pace), live, options)
         page = _write_page(directory, snapshot, plan, done)
     except KeyboardInterrupt:
         if not (directory / JOURNAL_FILE).is_file():
@@ -170,14 +183,14 @@ def _run(
     snapshot: "FleetSnapshot",
     plan: "Plan",
     directory: Path,
-    seed: int,
-    failures: "Failures",
+    simulated: "tuple[int, Failures, float | None]",
     live: "LibvirtSettings | None",
     options: "RunOptions",
 ) -> "CampaignReport":
     from slacktide.executors.run import run_campaign
     from slacktide.service.campaign_text import progress_words
 
+    seed, failures, pace = simulated
     with progress("Running") as told, held_interrupts() as held:
 
         def tell_resumed(done: int) -> None:
@@ -194,9 +207,11 @@ def _run(
             directory,
             seed=seed,
             failures=failures,
+            pace=pace,
             live=live,
             progress=tell_progress,
             resumed=tell_resumed,
+            tell=tell,
             options=options,
         )
 

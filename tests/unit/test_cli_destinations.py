@@ -51,6 +51,6 @@ def test_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
 def test_a_campaign_goes_on_where_its_journal_is(tmp_path):
     (tmp_path / "report.json").touch()
     with pytest.raises(UsageError, match="is not empty"):
-        check_campaign(tmp_path, "journal.sqlite")
+        check_campaign(tmp_path, "journal.sqlite", "ray.log")
     (tmp_path / "journal.sqlite").touch()
-    check_campaign(tmp_path, "journal.sqlite")
+    check_campaign(tmp_path, "journal.sqlite", "ray.log")
