@@ -87,10 +87,12 @@ KINDS = {
     "gcs": kill_gcs,
     "head": kill_head,
 }
+QUICK_KINDS = tuple(kind for kind in KINDS if kind not in ("gcs", "head"))
+"""What is made up for while the cluster stays."""
 
 
 def restarted(cluster: RayCluster, running: Running, after: int) -> bool:
-    """Have a cluster whose nodes have ended without their head started as its units would; return whether it is used."""
+    """Have a cluster that has ended without its head started, as its units would; return whether it is used."""
     if cluster.nodes:
         hosts = sorted(cluster.nodes)
         until(lambda: not any(words_of(one)[0].endswith("/raylet") for one in ours(cluster.folder)), 60, "nodes end")

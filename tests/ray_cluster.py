@@ -61,17 +61,18 @@ class RayCluster:
         common = ("--head", f"--port={self.port}", "--include-dashboard=false", "--num-cpus=2")
         self.head = self._start(HEAD_IP, *common, '--resources={"gateway": 1}')
 
-    def start_node(self, host: str) -> None:
+    def start_node(self, host: str, **environment: str) -> None:
         ip = self._ips.setdefault(host, f"127.0.0.{11 + len(self._ips)}")
-        self.nodes[host] = self._start(
-            ip, f"--address={self.address}", "--num-cpus=1", f'--resources={{"host:{host}": 1}}'
-        )
+        words = (f"--address={self.address}", "--num-cpus=1", f'--resources={{"host:{host}": 1}}')
+        self.nodes[host] = self._start(ip, *words, **environment)
 
-    def _start(self, ip: str, *words: str) -> Node:
+    def _start(self, ip: str, *words: str, **environment: str) -> Node:
         before = ours(self.folder)
         command = [str(RAY), "start", *words, f"--node-ip-address={ip}", f"--object-store-memory={STORE}"]
         command += ["--disable-usage-stats", f"--temp-dir={self.folder}"] if "--head" in words else []
-        done = subprocess.run(command, env=os.environ | self.environment, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command, env=os.environ | self.environment | environment, capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return Node(sorted(ours(self.folder) - before))
 
