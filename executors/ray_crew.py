@@ -45,8 +45,10 @@ class Crew:
     def __init__(self, campaign: CampaignId, places: Sequence[AgentPlace]) -> None:
         self._campaign = campaign
         self._places = tuple(places)
+        self._unfit: set[int] = set()
+        """Agents that their hosts' nodes cannot run."""
         there = cluster_resources()
-        self._pinned = [place.host is not None and host_resource(place.host) in there for place in places]
+        self._pinned = [self._has_node(number, there) for number in range(len(places))]
         self.handles = [self._make(number, there) for number in range(len(places))]
         self._arguments: tuple[Any, ...] = ()
         self._absent: dict[int, Absence] = {}
@@ -99,6 +101,12 @@ class Crew:
             del self._starting[number]
             try:
                 ray.get(starting.begun)
+            except ray.exceptions.RayTaskError:
+                if not starting.pinned:
+                    raise
+                self._unfit.add(number)  # a host may come back from its patch without what an agent needs
+                _kill(starting.handle)
+                return False
             except ray.exceptions.RayActorError:
                 return False
             return True
@@ -108,14 +116,14 @@ class Crew:
 
     def _start(self, there: Mapping[str, float]) -> None:
         for number, absence in self._absent.items():
-            host = self._places[number].host
-            has_node = host is not None and host_resource(host) in there
+            has_node = self._has_node(number, there)
             starting = self._starting.get(number)
             if starting is not None:
                 if starting.pinned and not has_node:
                     self._give_up(number)
                 continue
-            where = placement(has_node=has_node, had_node=self._pinned[number], patching=absence.patching)
+            had_node = self._pinned[number] and number not in self._unfit
+            where = placement(has_node=has_node, had_node=had_node, patching=absence.patching)
             if where is Placement.NOWHERE:
                 continue
             _kill(self.handles[number])
@@ -124,6 +132,11 @@ class Crew:
                 begun = handle.begin.remote(*self._arguments)
                 self._starting[number] = _Starting(handle, begun, time.monotonic(), has_node)
 
+    def _has_node(self, number: int, there: Mapping[str, float]) -> bool:
+        """Return whether an agent can be on its host's node."""
+        host = self._places[number].host
+        return host is not None and host_resource(host) in there and number not in self._unfit
+
     def _give_up(self, number: int) -> None:
         _kill(self._starting.pop(number).handle)
 
@@ -131,7 +144,7 @@ class Crew:
         """Make an agent, pinned to its host's node where that is one of Ray's."""
         place = self._places[number]
         name = f"agent-{place.name}-{self._campaign}"
-        if place.host is not None and host_resource(place.host) in there:
+        if place.host is not None and self._has_node(number, there):
             return actor_class(HostAgentActor, name, resources={host_resource(place.host): SHARE}).remote()
         if GATEWAY in there:
             return actor_class(HostAgentActor, name, resources={GATEWAY: SHARE}).remote()

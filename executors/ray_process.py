@@ -20,8 +20,8 @@ from typing import Any, Final
 from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.attendance import ClusterError, Restarts
 from slacktide.executors.campaign_directory import RAY_LOG_FILE
-from slacktide.executors.campaign_state import CampaignState
-from slacktide.executors.coordinator import Progress
+from slacktide.executors.campaign_state import CampaignState, initial_state
+from slacktide.executors.coordinator import Progress, progress
 from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.terms import CampaignSetup
 
@@ -49,10 +49,12 @@ class RayProcess:
         self._setup, self._cpus, self._tell = setup, cpus, tell
         self._address = _address()
         self._record: CampaignRecord | None = None
-        self._last: Progress | None = None
+        self._last = progress(initial_state(setup.program), setup.program)
         self._restarts = Restarts()
         self._gone_s: float | None = None
-        """Since when there has been no runner, because there is no cluster."""
+        """Since when there has been no runner."""
+        self._waits = False
+        """Whether it was told that there is no cluster."""
         try:
             self._start()
         except EOFError as error:
@@ -66,10 +68,13 @@ class RayProcess:
     def begin(self, record: CampaignRecord) -> None:
         """Have the campaign taken up."""
         self._record = record
-        self._ask("begin", record, self._start_s)
+        try:
+            self._ask("begin", record, self._start_s)
+        except EOFError:
+            self._note_end()
 
-    def step(self, wall_s: float) -> Progress | None:
-        """Go on for about ``wall_s`` seconds and return how far the campaign is; None: that is not known.
+    def step(self, wall_s: float) -> Progress:
+        """Go on for about ``wall_s`` seconds and return how far the campaign is, as far as that is known.
 
         Raises
         ------
@@ -166,8 +171,8 @@ class RayProcess:
             fact = f"its process on Ray ended {self._restarts.most + 1} times in a row"
             remedy = f"See {RAY_LOG_FILE} beside the journal; the same command goes on from there"
             raise ExecutionError(f"campaign {self._setup.campaign}", fact, remedy)
-        self._tell("Ray's head does not answer any more; what is under way goes on, and the campaign when Ray is back")
-        self._gone_s = time.monotonic()
+        self._tell("the campaign's process on Ray ended; what is under way goes on, and another process is started")
+        self._gone_s, self._waits = time.monotonic(), False
 
     def _start_again(self) -> None:
         """Start a runner if there is a cluster, and have it go on from the journal."""
@@ -184,6 +189,9 @@ class RayProcess:
                     "Start its head again (ray start --head), then give the same command: it goes on from its journal"
                 )
                 raise ExecutionError("Ray's head", fact, remedy) from error
+            if not self._waits:
+                self._waits = True
+                self._tell(f"Ray's head does not answer: it is waited for, up to {HEAD_S / 60:.0f} min")
             time.sleep(ASK_AGAIN_S)
             return
         self._tell("the campaign goes on from its journal")

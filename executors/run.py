@@ -78,7 +78,7 @@ _Telling = tuple[Callable[[Progress], None] | None, Callable[[int], None] | None
 
 
 class _Campaign(Protocol):
-    def step(self, wall_s: float) -> Progress | None: ...
+    def step(self, wall_s: float) -> Progress: ...
 
     def state(self) -> CampaignState: ...
 
@@ -154,12 +154,10 @@ def _carried_out(
         program, directory, name, begin, settings, places, tell or _unheard, use_ray=options.use_ray
     ) as campaign:
         while True:
-            now = campaign.step(PROGRESS_INTERVAL_S)
-            if now is None:
-                continue
+            told = campaign.step(PROGRESS_INTERVAL_S)
             if progress is not None:
-                progress(now)
-            if now.finished:
+                progress(told)
+            if told.finished:
                 break
         state = campaign.state()
     record = begin()

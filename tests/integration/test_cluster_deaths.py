@@ -78,7 +78,7 @@ def test_a_campaign_goes_on_whatever_ends(cluster: RayCluster, running: Running)
     # The head, with two hosts being patched.
     running.until_told("patch-started", "h4", 90)
     cluster.end_head()
-    running.until_said("Ray's head does not answer any more", 90)
+    running.until_said("Ray's head does not answer: it is waited for", 90)
     until(lambda: not any(words_of(one)[0].endswith("/raylet") for one in ours(cluster.folder)), 60, "nodes end too")
     cluster.nodes.clear()
     cluster.start_head()
