@@ -69,6 +69,10 @@ class Running:
             except sqlite3.OperationalError:
                 return []
 
+    def finished(self) -> bool:
+        """Return whether the journal says that the campaign has finished."""
+        return any(one.kind == "campaign-finished" for one in self.entries())
+
     def until_told(self, kind: str, subject: str | None = None, within_s: float = 60.0, after: int = 0) -> Told:
         """Return an event once it is in the journal."""
 

@@ -1,6 +1,8 @@
 """The kill matrix: what was killed in the middle of a campaign, at which of its moments, and how long it was missed."""
 
+import os
 import random
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -30,6 +32,20 @@ def kill_agent(cluster: RayCluster, running: Running, rng: random.Random) -> tup
     kill_all([rng.choice(agents)])
     after = last(running)
     return "an agent's process", lambda: all_back(running, after)
+
+
+def pause_agent(cluster: RayCluster, running: Running, rng: random.Random) -> tuple[str, Callable[[], object]]:
+    """Have an agent say nothing until the coordinator has noticed, and then go on as if nothing had been."""
+    agent = rng.choice(
+        sorted(one for one in ours(cluster.folder) if words_of(one)[0].startswith("ray::HostAgentActor"))
+    )
+    after = last(running)
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        until(lambda: told_since(running, after, "agent-away") or running.finished(), 60, "the silence is noticed")
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    return "an agent's process, stopped until that is noticed", lambda: all_back(running, after)
 
 
 def kill_coordinator(cluster: RayCluster, running: Running, _rng: random.Random) -> tuple[str, Callable[[], object]]:
@@ -80,6 +96,7 @@ def kill_head(cluster: RayCluster, running: Running, _rng: random.Random) -> tup
 
 KINDS = {
     "agent": kill_agent,
+    "silence": pause_agent,
     "coordinator": kill_coordinator,
     "node": kill_node,
     "runner": kill_runner,
@@ -87,7 +104,7 @@ KINDS = {
     "gcs": kill_gcs,
     "head": kill_head,
 }
-QUICK_KINDS = tuple(kind for kind in KINDS if kind not in ("gcs", "head"))
+QUICK_KINDS = tuple(kind for kind in KINDS if kind not in ("gcs", "head", "silence"))
 """What is made up for while the cluster stays."""
 
 
@@ -132,7 +149,7 @@ def killed(kind: str, cluster: RayCluster, running: Running, rng: random.Random)
     ended = {one.subject for one in entries if one.kind in ("migration-done", "host-returned")}
     began_s = time.monotonic()
     what, recovered = KINDS[kind](cluster, running, rng)
-    until(recovered, 120, f"{what} is made up for; {running.words}")
+    until(lambda: recovered() or running.finished(), 120, f"{what} is made up for; {running.words}")
     under_way = ", ".join(sorted(begun - ended)) or "nothing"
     return Row(kind, what, entries[-1].at_s, under_way, time.monotonic() - began_s)
 

@@ -4,7 +4,6 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from math import ceil
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,6 @@ KILLS = int(os.environ.get("SLACKTIDE_KILLS", "0"))
 """How much is killed at random, of every kind; by default little, and what is soon made up for."""
 FEW = 3
 SEED = int(os.environ.get("SLACKTIDE_KILL_SEED", "1"))
-KILLS_A_CAMPAIGN = 4
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +92,15 @@ def test_what_ends_at_random_moments_is_made_up_for(cluster: RayCluster, tmp_pat
     rng = random.Random(SEED)
     rows: list[Row] = []
     kills, among = (KILLS, sorted(KINDS)) if KILLS else (FEW, sorted(QUICK_KINDS))
-    for round_ in range(ceil(kills / KILLS_A_CAMPAIGN)):
-        kinds = [rng.choice(among) for _ in range(min(KILLS_A_CAMPAIGN, kills - len(rows)))]
-        folder = tmp_path / str(round_)
+    while len(rows) < kills:
+        folder = tmp_path / str(len(rows))
         folder.mkdir()
         with small_campaign(folder, cluster.address, cluster.environment, PACE if KILLS else FAST) as running:
             running.until_told("campaign-created")
-            for kind in kinds:
-                time.sleep(rng.uniform(2.0, 8.0))
-                rows.append(killed(kind, cluster, running, rng))
+            time.sleep(rng.uniform(1.0, 6.0))
+            while len(rows) < kills and not running.finished():
+                rows.append(killed(rng.choice(among), cluster, running, rng))
+                time.sleep(rng.uniform(1.0, 6.0))
             assert running.end() == 0, running.words
             assert_done_once(running)
     print(f"\n{table(rows)}")  # noqa: T201  (the table is what this test is for)
