@@ -19,9 +19,9 @@ ANSWER_S: Final = 1.0
 answers are taken when they come."""
 SLOW_S: Final = 10.0
 """After how long without an answer an agent counts as away."""
-HUNG_S: Final = 120.0
-"""After how long it counts as ended, and another is started: asking two hypervisors that are both switched off takes
-less."""
+HUNG_S: Final = 600.0
+"""After how long it counts as ended, and another is started.  To ask hosts that are switched off takes two minutes each
+where nobody on their network says that they are; meanwhile only its own hosts wait."""
 
 
 class _Call(NamedTuple):

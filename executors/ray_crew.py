@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from slacktide.errors import ExecutionError
 from slacktide.executors.actors import HostAgentActor, actor_class, host_resource, ray_errors
 from slacktide.executors.agents import AgentPlace
-from slacktide.executors.attendance import Absence, Placement, placement
+from slacktide.executors.attendance import RESTARTS, Absence, Placement, placement
 from slacktide.ids import CampaignId
 
 SHARE: Final = 0.001
@@ -28,6 +28,8 @@ LOOK_S: Final = 0.5
 """How often the cluster is asked which nodes it has, while an agent is to be started."""
 START_S: Final = 60.0
 """How long an agent may take to start before it is given up and placed anew: several seconds on a busy machine."""
+MOST_FAILURES: Final = 2
+"""Starts of an agent on its host's node that may fail in a row: one may have met a node that was about to go."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,8 @@ class Crew:
         self._places = tuple(places)
         self._unfit: set[int] = set()
         """Agents that their hosts' nodes cannot run."""
+        self._failed: dict[int, int] = {}
+        """How often in a row an agent could not be started."""
         there = cluster_resources()
         self._pinned = [self._has_node(number, there) for number in range(len(places))]
         self.handles = [self._make(number, there) for number in range(len(places))]
@@ -88,7 +92,7 @@ class Crew:
             if self._has_begun(number, starting):
                 found[number] = self.handles[number] = starting.handle
                 self._pinned[number] = starting.pinned
-                del self._absent[number]
+                del self._absent[number], self._starting[number]
         if time.monotonic() >= self._looked_s + LOOK_S and self._absent:
             self._start(cluster_resources())
             self._looked_s = time.monotonic()
@@ -97,22 +101,35 @@ class Crew:
     def _has_begun(self, number: int, starting: _Starting) -> bool:
         """Return whether an agent has begun; one that has ended, or takes too long, is forgotten."""
         ready, _ = ray.wait([starting.begun], timeout=0)
-        if ready:
-            del self._starting[number]
-            try:
+        try:
+            if ready:
                 ray.get(starting.begun)
-            except ray.exceptions.RayTaskError:
-                if not starting.pinned:
-                    raise
-                self._unfit.add(number)  # a host may come back from its patch without what an agent needs
-                _kill(starting.handle)
-                return False
-            except ray.exceptions.RayActorError:
-                return False
-            return True
-        if time.monotonic() - starting.since_s > START_S:
-            self._give_up(number)
+                self._failed.pop(number, None)
+                return True
+        except ray.exceptions.RayError as error:
+            self._note_failure(number, str(error).splitlines()[0])
+        else:
+            if time.monotonic() - starting.since_s > START_S:
+                self._note_failure(number, f"it has not begun within {START_S:.0f} s")
         return False
+
+    def _note_failure(self, number: int, reason: str) -> None:
+        """Give a start up; a host may come back from its patch without what an agent needs, a gateway should have it.
+
+        Raises
+        ------
+        ExecutionError
+            If a gateway cannot run the agent.
+        """
+        pinned = self._starting[number].pinned
+        self._give_up(number)
+        failed = self._failed[number] = self._failed.get(number, 0) + 1
+        if pinned and failed >= MOST_FAILURES:
+            self._failed[number] = 0
+            self._unfit.add(number)
+        elif not pinned and failed > RESTARTS:
+            remedy = "Look at Slacktide's installation on the gateway; the same command goes on from the journal"
+            raise ExecutionError(f"agent {self._places[number].name}", f"cannot be started: {reason}", remedy)
 
     def _start(self, there: Mapping[str, float]) -> None:
         for number, absence in self._absent.items():

@@ -209,7 +209,7 @@ def _address() -> str | None:
 
 def _run(connection: Connection, parent: int, setup: CampaignSetup, cpus: int, address: str | None) -> None:
     """Be a runner: carry the campaign out as the command asks, until that says so or ends."""
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)  # with the thread that started it, to be exact
     if os.getppid() != parent:
         return
     os.setsid()  # Ctrl-C is for the command, which ends this process between two steps
