@@ -49,6 +49,7 @@ class Crew:
         self._places = tuple(places)
         self._unfit: set[int] = set()
         """Agents that their hosts' nodes cannot run."""
+        self._said: list[str] = []
         self._failed: dict[int, int] = {}
         """How often in a row an agent could not be started."""
         there = cluster_resources()
@@ -73,8 +74,8 @@ class Crew:
             ray.get([handle.begin.remote(*arguments) for handle in self.handles])
 
     def want(self, absences: Mapping[int, Absence]) -> list[str]:
-        """Have agents started again; return what an operator is to be told of those that are newly wanted."""
-        said = []
+        """Have agents started again; return what an operator is to be told of it."""
+        said, self._said = self._said, []
         for number, absence in absences.items():
             if number not in self._absent:
                 expected = absence.patching and self._pinned[number]
@@ -107,7 +108,7 @@ class Crew:
                 self._failed.pop(number, None)
                 return True
         except ray.exceptions.RayError as error:
-            self._note_failure(number, str(error).splitlines()[0])
+            self._note_failure(number, str(error).strip().splitlines()[-1].strip())
         else:
             if time.monotonic() - starting.since_s > START_S:
                 self._note_failure(number, f"it has not begun within {START_S:.0f} s")
@@ -127,6 +128,7 @@ class Crew:
         if pinned and failed >= MOST_FAILURES:
             self._failed[number] = 0
             self._unfit.add(number)
+            self._said.append(f"agent {self._places[number].name}: its node cannot run it, a gateway does ({reason})")
         elif not pinned and failed > RESTARTS:
             remedy = "Look at Slacktide's installation on the gateway; the same command goes on from the journal"
             raise ExecutionError(f"agent {self._places[number].name}", f"cannot be started: {reason}", remedy)
