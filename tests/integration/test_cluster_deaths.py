@@ -92,6 +92,8 @@ def test_what_ends_at_random_moments_is_made_up_for(cluster: RayCluster, tmp_pat
     rng = random.Random(SEED)
     rows: list[Row] = []
     kills, among = (KILLS, sorted(KINDS)) if KILLS else (FEW, sorted(QUICK_KINDS))
+    for host in {"h1", "h2"} - cluster.nodes.keys():
+        cluster.start_node(host)
     while len(rows) < kills:
         folder = tmp_path / str(len(rows))
         folder.mkdir()
