@@ -13,7 +13,6 @@ import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import ray
@@ -24,11 +23,11 @@ from slacktide.executors.attendance import Absence, ClusterError
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Coordinator, Progress
 from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
-from slacktide.executors.journal import Journal
+from slacktide.executors.journal import Journal, JournalPlace
 from slacktide.executors.program import Program
 from slacktide.executors.ray_agents import PICKLE_PROTOCOL, RayAgents
 from slacktide.executors.terms import CampaignTerms
-from slacktide.ids import CampaignId, HostId
+from slacktide.ids import HostId
 from slacktide.planner.policy import MigrationRules
 
 NAMESPACE: Final = "slacktide"
@@ -71,14 +70,13 @@ class CampaignCoordinator:
     def begin(
         self,
         program: Program,
-        journal: Path,
-        campaign: CampaignId,
+        journal: JournalPlace,
         handles: Sequence[Any],
         names: Sequence[str],
         terms: CampaignTerms,
     ) -> None:
         """Take the campaign up; nothing can be asked before."""
-        self._journal = Journal.open(journal, campaign, durability=terms.durability)
+        self._journal = Journal.hold_at(journal)
         clock = clock_for(terms.driver, self._journal.record.origin)
         quiet = quiet_for(terms.driver, program.policy.migration)
         self._agents = RayAgents(handles, names)
@@ -102,7 +100,8 @@ class CampaignCoordinator:
         return self._coordinator.state
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Give the campaign back."""
+        self._coordinator.close()
         self._journal.close()
 
 

@@ -77,7 +77,7 @@ class HostAgent:
             try:
                 self._driver.patch(turn.patch)
             except DriverError as error:
-                refused += [events.PatchFailed(r.at_s, r.host_id, str(error)) for r in turn.patch]
+                refused += [events.PatchFailed(r.at_s, r.host_id, str(error), untouched=True) for r in turn.patch]
         return refused
 
     def adopt(self, adoption: Adoption) -> None:

@@ -1,27 +1,22 @@
-"""A campaign's directory: its journal, and whose it is."""
+"""A campaign's directory: which campaign it is, and what its journal says."""
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from slacktide.clock import SystemClock
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
+from slacktide.executors.campaign_file import JOURNAL_FILE, RAY_LOG_FILE, Kept, kept_in, write_campaign_file
 from slacktide.executors.campaign_state import CampaignState, apply, initial_state
 from slacktide.executors.drivers.making import DriverSettings, begins_now, identity_text, settings_text
 from slacktide.executors.drivers.settings import SimulationSettings
-from slacktide.executors.journal import CampaignRecord, Durability, Journal
+from slacktide.executors.journal import CampaignRecord, Durability
 from slacktide.executors.program import build_program
+from slacktide.executors.store.address import Store, store_in
+from slacktide.executors.store.campaigns import begin_campaign, has_campaign
+from slacktide.executors.store.reading import JournalReader, read_journal
 from slacktide.ids import CampaignId, PlanId
 from slacktide.planner.plan import Plan
-
-JOURNAL_FILE: Final = "journal.sqlite"
-RAY_LOG_FILE: Final = "ray.log"
-"""What Ray says; taken away at the end where it has said nothing."""
 
 
 def campaign_id(plan: Plan, settings: DriverSettings) -> CampaignId:
@@ -41,25 +36,30 @@ def open_campaign(
     settings: DriverSettings,
     directory: Path,
     paths: tuple[Path | None, Path | None],
+    store: Store | None = None,
 ) -> CampaignRecord:
     """Return the campaign in ``directory``, begun there if it is empty.
 
-    A campaign on a virtual clock begins when the snapshot was taken, any other now.
+    A campaign on a virtual clock begins when the snapshot was taken, any other now.  Where ``store`` has the campaign
+    already, begun from another directory, it is that one.
 
     Parameters
     ----------
     paths
         Where plan and fleet were read from, for the report.
+    store
+        Where a new campaign is kept. [default: in the directory]
 
     Raises
     ------
     ExecutionError
-        If the directory holds another campaign.
+        If the directory holds another campaign, or the store does not answer.
     OutputError
         If it is not empty, or cannot be made.
     """
-    if refuse_other_campaign(plan, settings, directory):
-        return _record(directory)
+    kept = refuse_other_campaign(plan, settings, directory, store)
+    if kept is not None and kept.campaign is None:
+        return _record(kept)
     _make(directory)
     plan_path, fleet_path = paths
     record = CampaignRecord(
@@ -72,12 +72,23 @@ def open_campaign(
         plan_path=None if plan_path is None else str(plan_path),
         fleet_path=None if fleet_path is None else str(fleet_path),
     )
-    Journal.create(directory / JOURNAL_FILE, record, durability=durability_of(settings)).close()
-    return record
+    place = store_for(directory, store)
+    found = begin_campaign(place, record, durability_of(settings))
+    if kept is None:
+        write_campaign_file(directory, place, record.campaign_id)
+    return found
 
 
-def refuse_other_campaign(plan: Plan, settings: DriverSettings, directory: Path) -> bool:
-    """Return whether ``directory`` holds this campaign; it may also be empty, or not there.
+def store_for(directory: Path, given: Store | None) -> Store:
+    """Return the store of a directory's campaign: where it is, or where it is to be kept."""
+    kept = kept_in(directory, given)
+    return kept.store if kept is not None else given or store_in(directory / JOURNAL_FILE)
+
+
+def refuse_other_campaign(
+    plan: Plan, settings: DriverSettings, directory: Path, store: Store | None = None
+) -> Kept | None:
+    """Return where this campaign is kept if ``directory`` holds it; it may also be empty, or not there.
 
     Raises
     ------
@@ -86,18 +97,18 @@ def refuse_other_campaign(plan: Plan, settings: DriverSettings, directory: Path)
     OutputError
         If it is not empty and holds none.
     """
-    if (directory / JOURNAL_FILE).exists():
-        record = _record(directory)
-        if record.campaign_id != campaign_id(plan, settings):
-            raise other_campaign(directory, record)
-        return True
+    kept = kept_in(directory, store)
+    if kept is not None:
+        if (kept.campaign or _record(kept).campaign_id) != campaign_id(plan, settings):
+            raise other_campaign(directory, _record(kept))
+        return kept
     if directory.is_dir() and any(path.name != RAY_LOG_FILE for path in directory.iterdir()):
         raise OutputError(str(directory), "is not empty and holds no campaign", "Choose a new directory")
-    return False
+    return None
 
 
-def _record(directory: Path) -> CampaignRecord:
-    journal = Journal.open(directory / JOURNAL_FILE)
+def _record(kept: Kept) -> CampaignRecord:
+    journal = read_journal(kept.store, kept.campaign)
     journal.close()
     return journal.record
 
@@ -110,50 +121,61 @@ def _make(directory: Path) -> None:
         raise OutputError(str(directory), fact, "Choose a folder that you may write to") from error
 
 
-@contextmanager
-def alone_in(directory: Path) -> Iterator[None]:
-    """Have a campaign's directory for this process alone; it is made if it is not there.
+def begun_at(directory: Path, store: Store | None, campaign: CampaignId) -> Kept | None:
+    """Return where a campaign is that was begun, from ``directory`` or, in this ``store``, from another; None: nowhere.
 
     Raises
     ------
     ExecutionError
-        If another process has it.
-    OutputError
-        If it cannot be made.
+        If the store does not answer.
     """
-    _make(directory)
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            fact = "its campaign is being carried out by another process"
-            raise ExecutionError(str(directory), fact, "Wait for that one, or end it first") from error
-        yield
-    finally:
-        os.close(folder)
+    kept = kept_in(directory, store)
+    if kept is None and store is not None and has_campaign(store, campaign):
+        return Kept(store, campaign)
+    return kept
 
 
-def migrations_done(directory: Path) -> int | None:
-    """Return how many migrations are done by the journal; None: nothing has begun."""
-    if not (directory / JOURNAL_FILE).exists():
-        return None
-    journal = Journal.open(directory / JOURNAL_FILE)
+def migrations_done(kept: Kept) -> int | None:
+    """Return how many migrations are done by a journal; None: nothing has begun."""
+    journal = read_journal(kept.store, kept.campaign)
     try:
         return journal.migrations_done() if journal.last else None
     finally:
         journal.close()
 
 
-def journal_state(snapshot: FleetSnapshot, plan: Plan, directory: Path) -> CampaignState:
-    """Return what the journal in ``directory`` says of a campaign, finished or not.
+def journal_of(directory: Path, store: Store | None = None) -> JournalReader:
+    """Open the journal of the campaign in ``directory`` to read it.
+
+    Raises
+    ------
+    ExecutionError
+        If there is none, or its store does not answer.
+    """
+    kept = kept_in(directory, store)
+    if kept is None:
+        raise ExecutionError(str(directory), "holds no campaign", "Give the directory that `slacktide run -o` made")
+    return read_journal(kept.store, kept.campaign)
+
+
+def untouched_hosts(directory: Path, store: Store | None = None) -> frozenset[str]:
+    """Return the hosts whose patch failed before anything was done to them, by the journal."""
+    journal = journal_of(directory, store)
+    try:
+        return journal.untouched_hosts()
+    finally:
+        journal.close()
+
+
+def journal_state(snapshot: FleetSnapshot, plan: Plan, directory: Path, store: Store | None = None) -> CampaignState:
+    """Return what the journal of ``directory`` says of a campaign, finished or not.
 
     Raises
     ------
     ExecutionError
         If there is no journal of this plan.
     """
-    journal = Journal.open(directory / JOURNAL_FILE)
+    journal = journal_of(directory, store)
     try:
         if journal.record.plan_id != plan.header.id:
             raise other_campaign(directory, journal.record)

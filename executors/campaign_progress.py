@@ -1,7 +1,6 @@
 """How far a campaign has got with its plan, as a revision wants to know it."""
 
 from math import floor
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -10,27 +9,31 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError
 from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState, HostStage, apply, initial_state
 from slacktide.executors.events import Stage
-from slacktide.executors.journal import Journal
 from slacktide.executors.program import build_program
+from slacktide.executors.store.reading import JournalReader
 from slacktide.planner.plan import Plan
 from slacktide.planner.progress import HOST_STATES, MOVE_STATES, Progress
 
 PATCHING_STAGES = (HostStage.DRAINED, HostStage.PATCH_INTENDED, HostStage.PATCHING)
 
 
-def journaled_state(snapshot: FleetSnapshot, plan: Plan, journal_path: Path) -> CampaignState:
-    """Return where the campaign in a journal stands at its last event.
+def journaled_state(snapshot: FleetSnapshot, plan: Plan, journal: JournalReader, campaign: str) -> CampaignState:
+    """Return where the campaign in a journal, which is closed, stands at its last event.
+
+    Parameters
+    ----------
+    campaign
+        What the user calls it: its directory.
 
     Raises
     ------
     InputError
         If it is a campaign of another plan.
     """
-    journal = Journal.open(journal_path)
     try:
         if journal.record.plan_id != plan.header.id:
             fact = f"is a campaign of plan {journal.record.plan_id}, not of {plan.header.id}"
-            raise InputError(str(journal_path.parent), fact, "Give the plan that it carries out")
+            raise InputError(campaign, fact, "Give the plan that it carries out")
         state = initial_state(build_program(snapshot, plan))
         apply(state, journal.read())
         return state

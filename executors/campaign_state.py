@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from slacktide.errors import InternalError
 from slacktide.executors import events
+from slacktide.executors.control_events import CampaignAborted, CampaignPaused, SignalChanged
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.journal import Entry
+from slacktide.executors.order_state import ORDER_HANDLERS
 from slacktide.executors.program import Program
 
 Floats = NDArray[np.float64]
@@ -80,10 +82,18 @@ class CampaignState:
     retryable: NDArray[np.bool_]
     cancelled: NDArray[np.int8]
     """Attempt that is to be stopped, 0: none."""
+    again: NDArray[np.bool_]
+    """It is to be begun again, without counting."""
+    uncounted: NDArray[np.int8]
+    """Attempts that do not count, for they were stopped to be begun again, shape (M,)."""
     blackout_ms: Floats
     probe_blackout_ms: Floats
     probe_resolution_ms: Floats
     transfer_mib: Floats
+    begun_s: Floats
+    """When the first attempt began, NaN: none has, shape (M,)."""
+    acknowledged_s: Floats
+    """When the guest said that it is ready, NaN: it has not, or only after its first attempt began, shape (M,)."""
     vm_host: NDArray[np.int64]
     """Where each VM's guest runs, shape (V,)."""
     host_stage: NDArray[np.int8]
@@ -104,9 +114,35 @@ class CampaignState:
     lost_vms: set[int] = field(default_factory=set)
     """VMs that run nowhere any more."""
     finished: bool = False
+    judged_from_s: float = 0.0
+    """When a person last let the campaign go on: its budgets are counted from then."""
+    failures_before: int = 0
+    """Failed attempts until then."""
+    lost_before: int = 0
+    """Hosts lost until then."""
+    signals: dict[str, SignalChanged] = field(default_factory=dict)
+    """How each signal was last."""
+    orders: int = 0
+    """Number of the newest order that was taken or refused."""
+    paused: CampaignPaused | None = None
+    aborted: CampaignAborted | None = None
+    skipped: dict[int, str] = field(default_factory=dict)
+    """Hosts that are not to be drained (any further), with who asked for it and why."""
+    max_out: dict[str, int | str] = field(default_factory=dict)
+    """Limits on hosts out that hold in place of the policy's, by kind of failure domain."""
     numbers: dict[str, int] = field(default_factory=dict, repr=False)
     """Number of each migration by id."""
     host_numbers: dict[str, int] = field(default_factory=dict, repr=False)
+
+    @property
+    def failures(self) -> int:
+        """Attempts that failed, without those that were stopped to be begun again."""
+        return sum(self.failed_attempts.values()) - int(self.uncounted.sum())
+
+    @property
+    def lost_hosts(self) -> int:
+        """Hosts that did not come back from their patch."""
+        return int((self.host_stage == HostStage.LOST).sum())
 
     def copy(self) -> "CampaignState":
         """Return a state of its own that a fold may change."""
@@ -130,10 +166,14 @@ def initial_state(program: Program) -> CampaignState:
         failed_stage=np.full(migrations, -1, np.int8),
         retryable=np.zeros(migrations, np.bool_),
         cancelled=np.zeros(migrations, np.int8),
+        again=np.zeros(migrations, np.bool_),
+        uncounted=np.zeros(migrations, np.int8),
         blackout_ms=np.full(migrations, np.nan),
         probe_blackout_ms=np.full(migrations, np.nan),
         probe_resolution_ms=np.full(migrations, np.nan),
         transfer_mib=np.full(migrations, np.nan),
+        begun_s=np.full(migrations, np.nan),
+        acknowledged_s=np.full(migrations, np.nan),
         vm_host=program.vms.host.copy(),
         host_stage=np.zeros(hosts, np.int8),
         host_times=np.full((hosts, HOST_STAGES), np.nan),
@@ -243,6 +283,9 @@ def _notified(state: CampaignState, event: events.MigrationNotified) -> None:
 
 
 def _waiting(state: CampaignState, event: events.MigrationWaiting) -> None:
+    """Note when the guest was told, which may be heard of only after its migration began."""
+    if np.isnan(state.times[state.numbers[event.migration_id], Stage.WAITING]):
+        state.times[state.numbers[event.migration_id], Stage.WAITING] = event.at_s
     _before_start(state, event, Stage.WAITING)
 
 
@@ -253,12 +296,20 @@ def _before_start(state: CampaignState, event: events.MigrationEvent, reached: i
         state.times[number, reached] = event.at_s
 
 
+def _acknowledged(state: CampaignState, event: events.GuestAcknowledged) -> None:
+    number = state.numbers[event.migration_id]
+    if np.isnan(state.begun_s[number]) and np.isnan(state.acknowledged_s[number]):
+        state.acknowledged_s[number] = event.at_s
+
+
 def _intended(state: CampaignState, event: events.MigrationIntended) -> None:
     number = state.numbers[event.migration_id]
     if event.attempt != state.attempts[number] + 1 or state.stage[number] in (_DONE, _GIVEN_UP):
         return
     state.stage[number] = _INTENDED
     state.attempts[number] = event.attempt
+    if event.attempt == 1:
+        state.begun_s[number] = event.at_s
     state.times[number, _INTENDED:] = np.nan
     state.times[number, _INTENDED] = event.at_s
 
@@ -275,10 +326,15 @@ def _failed(state: CampaignState, event: events.MigrationFailed) -> None:
     state.times[number, _FAILED] = event.at_s
     state.retryable[number] = event.retryable
     state.errors[number] = event.error
+    if state.again[number] and state.cancelled[number] == event.attempt:
+        state.retryable[number] = True
+        state.uncounted[number] += 1
 
 
 def _cancelled(state: CampaignState, event: events.MigrationCancelled) -> None:
-    state.cancelled[state.numbers[event.migration_id]] = event.attempt
+    number = state.numbers[event.migration_id]
+    state.cancelled[number] = event.attempt
+    state.again[number] = bool(event.again)
 
 
 def _given_up(state: CampaignState, event: events.MigrationGivenUp) -> None:
@@ -304,6 +360,8 @@ def _resolved(state: CampaignState, event: events.MigrationResolved) -> None:
             state.stage[number] = Stage.NOTIFIED
         state.attempts[number] -= 1
         state.times[number, _INTENDED] = np.nan
+        if event.attempt == 1:
+            state.begun_s[number] = np.nan
         if event.attempt > 1:
             state.times[number, _FAILED] = event.at_s
 
@@ -345,6 +403,7 @@ def _wave_opened(state: CampaignState, event: events.WaveOpened) -> None:
 
 def _wave_approved(state: CampaignState, event: events.WaveApproved) -> None:
     state.wave_approved[event.wave] = True
+    state.orders = max(state.orders, event.order or 0)
 
 
 def _wave_closed(state: CampaignState, event: events.WaveClosed) -> None:
@@ -370,6 +429,7 @@ _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.WaveClosed: _wave_closed,
     events.MigrationNotified: _notified,
     events.MigrationWaiting: _waiting,
+    events.GuestAcknowledged: _acknowledged,
     events.MigrationIntended: _intended,
     events.ForwardingStarted: _forwarding,
     events.MigrationDone: _done,
@@ -389,4 +449,5 @@ _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.HostFailed: _host(HostStage.FAILED),
     events.HostBlocked: _host(HostStage.BLOCKED),
     events.HostResolved: _host_resolved,
+    **ORDER_HANDLERS,
 }

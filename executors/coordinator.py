@@ -7,7 +7,7 @@ Thin on purpose.  What to do is decided in :mod:`slacktide.executors.decisions`;
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import inf
 from typing import Final
@@ -15,20 +15,23 @@ from typing import Final
 import numpy as np
 
 from slacktide.clock import Clock, VirtualClock
-from slacktide.errors import ExecutionError
+from slacktide.errors import StoreError
 from slacktide.executors import events
 from slacktide.executors.agents import Agents
 from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
 from slacktide.executors.commands import Dispatch, Requests
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Event, Stage
+from slacktide.executors.health.guard import Guard
 from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.meeting import Meetings
 from slacktide.executors.news import News
+from slacktide.executors.orders import answer
 from slacktide.executors.pace import pace_of, wait_until
 from slacktide.executors.program import Program
 from slacktide.executors.resolution import patched_now
 from slacktide.executors.rules import Rules
+from slacktide.executors.store.patience import Patience
 
 REPORT_INTERVAL_S: Final = 1.0
 """How often agents report and the coordinator decides: plans are made in whole seconds, finer would change nothing
@@ -40,6 +43,9 @@ CALL_S: Final = 0.001
 """What a call to an agent costs; the interval is at least so long that calls take a tenth of it."""
 STAND_STILL_S: Final = 0.02
 """How long a campaign on a virtual clock waits before it looks again whether an agent is back."""
+
+ORDERS_INTERVAL_S: Final = 0.25
+"""How often orders are looked for, on this machine's clock: they take effect within a second."""
 
 TOLD_AHEAD_S: Final = 120.0
 """How far ahead simulated agents tell what will happen.
@@ -67,6 +73,9 @@ class Progress:
     migrations_done: int
     migrations_given_up: int
     finished: bool
+    waits_for: str | None = None
+    """What has to happen before the campaign goes on, and what to do about it: the store answers again, a person
+    approves a wave, or ends a pause; null: nothing."""
 
 
 class Coordinator:
@@ -104,15 +113,23 @@ class Coordinator:
         """Until when they must be sent."""
         self._unwritten: list[Event] = []
         """News and decisions to be journaled, before any request is sent."""
+        self._rules = rules or Rules()
+        self._look_s = -inf
+        """When orders are looked for next, on this machine's clock."""
+        self._answered = 0
+        """Number of the newest order that was answered, if not yet in the journal."""
+        self._half_s: float | None = None
+        """Moment of a round that was decided and is not yet journaled, since the store did not answer."""
+        self._patience = Patience()
         self._meetings = Meetings()
         self._away: set[int] = set()
         """Agents that are known to be away."""
-        self._stood_still = False
-        """Whether a virtual clock did not move because an agent did not answer."""
-        self._rules = rules
+        self._outdated = False
+        """Whether agents that are new have said what the scheduler does not know of."""
         self.state = initial_state(program)
         self._resume()
-        self._scheduler = Scheduler(program, self.state, rules)
+        self._schedule_anew()
+        self._health = Guard(self._rules.health)
 
     def _resume(self) -> None:
         """Rebuild the state from the journal and resolve every intent without outcome."""
@@ -145,56 +162,121 @@ class Coordinator:
         """Go on for about ``wall_s`` seconds of this machine's time, at least one round, and return how far it is."""
         end = time.monotonic() + wall_s
         while not self.state.finished:
-            self.round()
+            self._try_round(end)
             if time.monotonic() >= end:
                 break
         return self.progress()
+
+    def _try_round(self, end: float) -> None:
+        """Go on by a round.  While the store does not answer nothing is decided or asked, and it is tried again."""
+        if not self._patience.rest(end):
+            return
+        try:
+            self.round()
+        except StoreError as error:
+            self._patience.bear(error)
+        else:
+            self._patience.end()
 
     def round(self) -> None:
         """Take in what has happened, decide once, have it done, and wait for the next moment of interest.
 
         Real agents are heard before the decision, and asked right after it.  Simulated ones have told before what
-        happens until now, and are asked when something may come of it.
+        happens until now, and are asked when something may come of it.  A round whose journaling failed is finished
+        by the next call; its clock has stood still, if it is a virtual one, as it does while an agent does not answer.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer; nothing was asked that is not in the journal.
+        ExecutionError
+            If another coordinator has taken the campaign over, or an agent refuses.
         """
-        now = (self._clock.now() - self._origin).total_seconds()
+        self._journal.keep()
+        now = self._half_s if self._half_s is not None else (self._clock.now() - self._origin).total_seconds()
         if not self._all_there(now) and self._virtual:
             time.sleep(STAND_STILL_S)
             return
-        if self._stood_still:
+        if self._half_s is not None:
             self._finish_round(now)
             return
         if not self._virtual:
             self._exchange(now)
         news = self._news.until(now)
         self._scheduler.observe(news)
-        actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
         self._unwritten += news
+        self._take_orders(now)
+        self._guard(now, news)
+        actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
         self._unwritten += actions
         self._ask(actions)
-        if self._scheduler.finished:
-            self._write(now)
-            return
         self._finish_round(now)
 
     def _finish_round(self, now: float) -> None:
-        """Have done what was decided, and wait; a virtual clock stands still until every agent has answered."""
+        """Journal what was decided at ``now``, have it done, and wait."""
+        self._half_s = now
+        if self._scheduler.finished:
+            self._write(now)
+            self._half_s = None
+            return
         moment = self._next_moment(now)
         if self._virtual and (moment > self._send_s or self._must_hear(moment)):
             self._write(now)
             self._exchange(now)
-            self._stood_still = self._waits()
-            if self._stood_still:
+            if self._waits():
                 return
             moment = self._next_moment(now)
         elif not self._virtual:
             self._write(now)
             if self._asked:
                 self._exchange(now)
-        self._stood_still = False
-        wait_until(self._clock, self._origin + timedelta(seconds=moment))
+        elif self._rules.speed is not None:
+            self._write(now)
+        if moment == inf:
+            self._write(now)
+            self._half_s = None
+            time.sleep(ORDERS_INTERVAL_S)
+            return
+        self._half_s = None
+        wait_until(self._clock, self._origin + timedelta(seconds=self._paced(now, moment)))
+
+    def _paced(self, now: float, moment: float) -> float:
+        """Return until when to go on at once: all of a virtual night in no time, unless a speed was asked for."""
+        speed = self._rules.speed
+        if not self._virtual or speed is None:
+            return moment
+        moment = min(moment, now + max(REPORT_INTERVAL_S, speed * ORDERS_INTERVAL_S))
+        time.sleep((moment - now) / speed)
+        return moment
+
+    def _take_orders(self, now: float) -> None:
+        """Answer what has been asked of the campaign since, in the journal and to the scheduler."""
+        if time.monotonic() < self._look_s:
+            return
+        self._look_s = time.monotonic() + ORDERS_INTERVAL_S
+        orders = self._journal.orders(max(self._answered, self.state.orders))
+        for order in orders:
+            self._write(now)
+            told = answer(order, self.state, now)
+            self._answered = order.number
+            self._unwritten.append(told)
+            self._scheduler.observe([told])
+        if orders:
+            self._write(now)
+
+    def _guard(self, now: float, news: list[Event]) -> None:
+        """Pause the campaign where a signal or a budget asks for it."""
+        if self._health.is_due(news):
+            self._write(now)
+            told = self._health.judge(self.state, now)
+            self._scheduler.observe(told)
+            self._unwritten += told
 
     def _too_late(self, action: Event) -> bool:
-        return isinstance(action, events.MigrationCancelled) and self._news.outcome_told(action)
+        if not isinstance(action, events.MigrationCancelled) or not self._news.outcome_told(action):
+            return False
+        self._scheduler.spare(action)
+        return True
 
     def _ask(self, actions: list[Event]) -> None:
         """Line up what drivers have to do, to be sent before anything can come of it."""
@@ -204,19 +286,17 @@ class Coordinator:
             self._send_s = min(self._send_s, quiet_until_s)
 
     def _next_moment(self, now: float) -> float:
-        """Return when to decide next."""
+        """Return when to decide next; infinite: only a person can bring that about."""
         if not self._virtual:
             return now + self._interval_s
         moments = [moment for moment in (self._scheduler.next_s(), self._news.next_s()) if moment is not None]
         moments += [moment for moment in self._next_s if moment is not None]
-        if self._asked:
+        if self._asked and not moments:
+            self._send_s = min(self._send_s, now)
+        if self._asked and self._send_s < inf:
             moments.append(max(now, self._send_s))
         if not moments:
-            raise ExecutionError(
-                f"campaign {self._journal.record.campaign_id}",
-                "waits for a person to approve the next wave",
-                "Approve it, or use a policy whose gates need no approval",
-            )
+            return inf
         return max(now + REPORT_INTERVAL_S, math.ceil(min(moments) / REPORT_INTERVAL_S) * REPORT_INTERVAL_S)
 
     def _must_hear(self, moment: float) -> bool:
@@ -226,8 +306,10 @@ class Coordinator:
     def _exchange(self, now: float, journaled: list[Entry] | None = None) -> None:
         """Send what is asked, and hear from agents; on a virtual clock also what will soon happen.
 
-        Requests to agents that are not there, or not met yet, wait.  ``journaled``: the journal, if it is at hand.
+        Requests to agents that are not there, or not met yet, wait.  ``journaled``: the journal, if it is at hand.  A
+        coordinator that was asleep for long looks first whether the campaign is still its own.
         """
+        self._journal.keep()
         until_s = now + (TOLD_AHEAD_S if self._virtual else 0.0)
         turns, pending = {}, frozenset(self._meetings.pending)
         for agent in range(self._agents.count):
@@ -262,9 +344,12 @@ class Coordinator:
         if self._virtual and self._waits():
             self._append()
             self._exchange(now)
-        if self._meetings.pending and self._meet(now):
-            self._scheduler = Scheduler(self._program, self.state, self._rules)
-        back = sorted(agent for agent in self._away - self._meetings.pending - away.keys())
+        if self._meetings.pending:
+            self._meet(now)
+        if self._outdated:
+            self._append()
+            self._schedule_anew()
+        back = sorted(self._away - self._meetings.pending - away.keys())
         self._unwritten += [events.AgentBack(now, self._agents.name(agent)) for agent in back]
         self._away.difference_update(back)
         return not self._waits()
@@ -273,8 +358,8 @@ class Coordinator:
         """Return whether an agent has yet to be met, or to answer."""
         return bool(self._meetings.pending) or any(map(self._agents.busy, range(self._agents.count)))
 
-    def _meet(self, now: float) -> bool:
-        """Resolve what agents that are new have under way; return whether the state is another than was decided on."""
+    def _meet(self, now: float) -> None:
+        """Resolve what agents that are new have under way."""
         self._append()
         met = self._meetings.go_on(self.state, self._dispatch, self._agents, self._news.subjects(), self._asked, now)
         for agent in met.agents:
@@ -283,8 +368,13 @@ class Coordinator:
             self._asked.setdefault(agent, Requests()).add_untold(requests)
             self._send_s = now
         self._unwritten += met.resolved
+        self._outdated |= any(event.outcome != "running" for event in met.resolved)
         self._append()
-        return any(event.outcome != "running" for event in met.resolved)
+
+    def _schedule_anew(self) -> None:
+        """Have a scheduler that knows what the journal knows."""
+        self._scheduler = Scheduler(self._program, self.state, self._rules)
+        self._outdated = False
 
     def is_patched(self, agent: int) -> bool:
         """Return whether a host that this agent stands for is being patched."""
@@ -301,9 +391,15 @@ class Coordinator:
             apply(self.state, self._journal.append(self._unwritten))
             self._unwritten = []
 
+    def close(self) -> None:
+        """Look at no signal any more."""
+        self._health.close()
+
     def progress(self) -> Progress:
         """Return how far the campaign has got."""
-        return progress(self.state, self._program)
+        return replace(
+            progress(self.state, self._program), waits_for=self._patience.waits_for or self._scheduler.waits_for()
+        )
 
 
 def progress(state: CampaignState, program: Program) -> Progress:

@@ -9,14 +9,17 @@ depends on it.  At every moment a VM is on one host, targets have room, hosts ou
 longer happen is given up with a reason, and so is what depends on it: nothing waits for ever.
 """
 
+import json
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
-from slacktide.executors import events
+from slacktide.executors import control_events, events
+from slacktide.executors.books import ENDED, IDLE, RETRYING, RUNNING, Books, patching
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Event, Stage
-from slacktide.executors.falling import Fall, still_to_fall, with_host, with_lost, with_migration, with_wave
+from slacktide.executors.falling import Fall, still_to_fall, with_abort, with_host, with_lost, with_migration, with_wave
 from slacktide.executors.gates import Gates
 from slacktide.executors.moments import (
     DRAIN,
@@ -31,15 +34,16 @@ from slacktide.executors.moments import (
     planned_moments,
 )
 from slacktide.executors.obstacles import waits_for
+from slacktide.executors.order_state import ORDERS, Stopping, asked, stopping
 from slacktide.executors.program import Program
 from slacktide.executors.room import Room
 from slacktide.executors.rules import Rules
 from slacktide.executors.slots import OutSlots
-from slacktide.ids import HostId, MigrationId
 
-_IDLE, _RUNNING, _RETRYING, _ENDED = range(4)
-"""What a migration is to the scheduler: not begun, under way, failed and to be tried again, done or given up."""
 _DRAINING, _RETURNED = int(HostStage.DRAINING), int(HostStage.RETURNED)
+
+
+PAUSED: Final = "it is paused; end that with `slacktide campaign resume`"
 
 
 def next_actions(program: Program, state: CampaignState, now: float, rules: Rules | None = None) -> tuple[Event, ...]:
@@ -47,36 +51,17 @@ def next_actions(program: Program, state: CampaignState, now: float, rules: Rule
     return Scheduler(program, state, rules).decide(now)
 
 
-class Scheduler:
+class Scheduler(Books):
     """Next actions, step by step: ``observe`` outcomes, then ``decide``."""
 
     def __init__(self, program: Program, state: CampaignState, rules: Rules | None = None) -> None:
+        super().__init__(program, state)
         self._rules = rules or Rules()
-        self._program = program
-        part, hosts = program.migrations, program.hosts
-        self._numbers, self._host_numbers = state.numbers, state.host_numbers
         self.room = Room(program, state)
         self.slots = OutSlots(program, state)
         self.gates = Gates(program, state)
-        self._rank: list[int] = part.rank.tolist()
-        self._start_s: list[float] = part.start_s.astype(np.float64).tolist()
-        self._duration_s: list[int] = (part.end_s - part.start_s).tolist()
-        self._notice_s: list[int] = (part.start_s - part.notified_s).tolist()
-        self._wave: list[int] = part.wave.tolist()
-        self._needs_drain: list[bool] = part.needs_drain.tolist()
-        self._needs_return: list[bool] = part.needs_return.tolist()
-        self._before_drain: list[bool] = part.before_drain.tolist()
-        self._dependents = part.dependents.lists()
-        self._next_move: list[int] = part.next_move.tolist()
-        self._vm: list[int] = part.vm.tolist()
-        self._vm_host: list[int] = state.vm_host.tolist()
-        self._planned: list[bool] = hosts.planned.tolist()
-        self._host_wave: list[int] = hosts.wave.tolist()
-        self._maintenance_s: list[int] = hosts.maintenance_s.tolist()
-        self._outgoing, self._incoming = hosts.outgoing.lists(), hosts.incoming.lists()
-        self._order: list[int] = np.argsort(part.rank).tolist()
-        self._drain_order: list[int] = np.flatnonzero(hosts.planned)[
-            np.argsort(self.slots.rank[hosts.planned], kind="stable")
+        self._drain_order: list[int] = np.flatnonzero(program.hosts.planned)[
+            np.argsort(self.slots.rank[program.hosts.planned], kind="stable")
         ].tolist()
         self._out: list[Event] = []
         self._check: set[int] = set()
@@ -84,47 +69,26 @@ class Scheduler:
         self._falling: list[Fall] = []
         self._oldest = self._oldest_host = 0
         self._wave_timer = (-1, 0.0)
-        self.finished = state.finished
-        self._take_over(state)
+        self.paused = state.paused is not None
+        self._approved = set(np.flatnonzero(state.wave_approved).tolist())
+        self._stopping: Stopping | None = None
+        self._waking = False
+        self._moments = Moments(planned_moments(program, state, np.array(self._ready_s)), self._stale)
+        self._take_up(state)
 
-    def _take_over(self, state: CampaignState) -> None:
-        """Take every migration and host as the state has it."""
-        part = self._program.migrations
-        stages = state.stage
-        running = (stages >= Stage.INTENDED) & (stages < Stage.DONE)
-        ended = (stages == Stage.DONE) | (stages == Stage.GIVEN_UP)
-        phase = np.select([running, stages == Stage.FAILED, ended], [_RUNNING, _RETRYING, _ENDED], _IDLE)
-        self._phase: list[int] = phase.tolist()
-        self._attempts: list[int] = state.attempts.tolist()
-        self._cancelled: list[int] = state.cancelled.tolist()
-        self._notified: list[bool] = (~np.isnan(state.times[:, Stage.NOTIFIED])).tolist()
-        told = state.times[:, Stage.NOTIFIED] + (part.start_s - part.notified_s)
-        self._ready_s: list[float] = np.where(np.isnan(told), np.inf, np.maximum(part.start_s, told)).tolist()
-        self._ready = [False] * len(self._phase)
-        open_edges = np.repeat(~ended, np.diff(part.dependents.start))
-        waits = part.dependents.members[open_edges]
-        self._left: list[int] = np.bincount(waits, minlength=len(self._phase)).tolist()
-        hosts = len(self._planned)
-        self._outgoing_left: list[int] = np.bincount(part.source[~ended], minlength=hosts).tolist()
-        early = ~ended & part.before_drain
-        self._incoming_left: list[int] = np.bincount(part.target[early], minlength=hosts).tolist()
-        self._host_stage: list[int] = state.host_stage.tolist()
-        self._moments = Moments(planned_moments(self._program, state, np.array(self._ready_s)), self._stale)
-        self._host_due = [False] * hosts
-        self._running = int(running.sum())
+    def _take_up(self, state: CampaignState) -> None:
+        """Set the timers of what is under way, and wake who waited for what the state has."""
         self._check_hosts.update(np.flatnonzero(state.host_stage == HostStage.DRAINING).tolist())
-        patching = (state.host_stage >= HostStage.DRAINED) & (state.host_stage <= HostStage.PATCHING)
-        self._patching = int(patching.sum())
-        for number in np.flatnonzero(running).tolist():
+        for number in np.flatnonzero(np.array(self._phase) == RUNNING).tolist():
             self._migration_deadline(number, float(state.times[number, Stage.INTENDED]))
-        for number in np.flatnonzero(stages == Stage.FAILED).tolist():
+        for number in np.flatnonzero(state.stage == Stage.FAILED).tolist():
             self._retry_or_drop(
                 number,
                 float(state.times[number, Stage.FAILED]),
                 retryable=bool(state.retryable[number]),
                 error=state.errors.get(number, "no reason given"),
             )
-        for host in np.flatnonzero(patching).tolist():
+        for host in np.flatnonzero(patching(state)).tolist():
             intended = float(state.host_times[host, HostStage.PATCH_INTENDED])
             if np.isnan(intended) or state.host_stage[host] == HostStage.DRAINED:
                 self._check_hosts.add(host)
@@ -132,6 +96,7 @@ class Scheduler:
                 self._patch_deadline(host, intended)
         if not state.finished:
             self._falling += still_to_fall(self._program, state)
+            self._stopping = stopping(state.aborted or state.paused)
 
     # What others tell
 
@@ -151,15 +116,47 @@ class Scheduler:
                 self._host_lost(self._host_numbers[event.host_id], event.reason)  # type: ignore[attr-defined]
             elif kind is events.ForwardingStarted:
                 self._forwarding(event)  # type: ignore[arg-type]
+            elif kind is events.MigrationWaiting or kind is events.GuestAcknowledged:
+                self._told_or_ready(event)  # type: ignore[arg-type]
+            elif kind in ORDERS:
+                self._ordered(event)
+
+    def _ordered(self, event: Event) -> None:
+        """Take note of what a person, or a rule in a person's place, asked for."""
+        if isinstance(event, control_events.CampaignPaused):
+            self.paused, self._stopping = True, stopping(event)
+        elif isinstance(event, control_events.CampaignContinued):
+            self.paused, self._waking = False, True
+        elif isinstance(event, control_events.CampaignAborted):
+            self.paused, self._stopping = False, stopping(event)
+            self._falling += with_abort(self._program, asked(event.by, event.why))
+        elif isinstance(event, control_events.HostSkipped):
+            self._drop(True, self._host_numbers[event.host_id], "skipped", asked(event.by, event.why))
+        elif isinstance(event, control_events.LimitsChanged):
+            self.slots.change(json.loads(event.max_out))
+            self._check_hosts |= self.slots.queued()
+        elif isinstance(event, events.WaveApproved):
+            self._approved.add(event.wave)
+
+    def _told_or_ready(self, event: events.MigrationWaiting | events.GuestAcknowledged) -> None:
+        """Count a notice period from when the guest was told, and end it when the guest is ready."""
+        number = self._numbers[event.migration_id]
+        if self._phase[number] != IDLE or not self._notified[number] or self._acknowledged[number]:
+            return
+        self._acknowledged[number] = ready = isinstance(event, events.GuestAcknowledged)
+        over_s = max(self._start_s[number], event.at_s if ready else event.at_s + self._notice_s[number])
+        if over_s != self._ready_s[number]:
+            self._ready_s[number], self._ready[number] = over_s, False
+            self._moments.add(over_s, START, number)
 
     def _forwarding(self, event: events.ForwardingStarted) -> None:
         number = self._numbers[event.migration_id]
-        if self._phase[number] == _RUNNING and self._attempts[number] == event.attempt:
+        if self._phase[number] == RUNNING and self._attempts[number] == event.attempt:
             self._vm_host[self._vm[number]] = self.room.target[number]
 
     def _done(self, event: events.MigrationDone) -> None:
         number = self._numbers[event.migration_id]
-        if self._phase[number] != _RUNNING or self._attempts[number] != event.attempt:
+        if self._phase[number] != RUNNING or self._attempts[number] != event.attempt:
             return
         self._running -= 1
         self._vm_host[self._vm[number]] = self.room.target[number]
@@ -169,26 +166,29 @@ class Scheduler:
     def _failed(self, event: events.MigrationFailed) -> None:
         number = self._numbers[event.migration_id]
         past = self._vm_host[self._vm[number]] != self.room.source[number]
-        if self._phase[number] != _RUNNING or self._attempts[number] != event.attempt or past:
+        if self._phase[number] != RUNNING or self._attempts[number] != event.attempt or past:
             return
         self._running -= 1
-        self._phase[number] = _RETRYING
+        self._phase[number] = RETRYING
         self._check |= self.room.pause(number)
-        self._retry_or_drop(number, event.at_s, retryable=event.retryable, error=event.error)
+        again = self._again[number] and self._cancelled[number] == event.attempt
+        self._uncounted[number] += again
+        self._retry_or_drop(number, event.at_s, retryable=event.retryable or again, error=event.error)
 
     def _vm_lost(self, event: events.VmLost) -> None:
         number = self._numbers[event.migration_id]
-        if self._phase[number] != _RUNNING or self._attempts[number] != event.attempt:
+        if self._phase[number] != RUNNING or self._attempts[number] != event.attempt:
             return
         self._running -= 1
-        self._phase[number] = _RETRYING
+        self._phase[number] = RETRYING
         self._vm_host[self._vm[number]] = self.room.source[number]
         self._check |= self.room.pause(number)
         self._drop(False, number, "vm-lost", event.error)
 
     def _retry_or_drop(self, number: int, failed_s: float, *, retryable: bool, error: str) -> None:
         source_given_up = self._host_stage[self.room.source[number]] in (HostStage.FAILED, HostStage.BLOCKED)
-        if not retryable or self._attempts[number] >= self._rules.max_attempts or source_given_up:
+        counted = self._attempts[number] - self._uncounted[number]
+        if not retryable or counted >= self._rules.max_attempts or source_given_up:
             self._drop(False, number, "migration-failed", error)
         else:
             self._ready[number] = False
@@ -215,14 +215,37 @@ class Scheduler:
     # What to do
 
     def next_s(self) -> float | None:
-        """Return the next moment at which anything may be due without a report; null: none."""
-        return self._moments.next_s()
+        """Return the next moment at which anything may be due without a report; null: none.
+
+        While the campaign is paused only deadlines of what runs are due.
+        """
+        return self._moments.next_deadline_s() if self.paused else self._moments.next_s()
+
+    def waits_for(self) -> str | None:
+        """Return what keeps the campaign until a person does something about it, in words; null: nothing does."""
+        if self.paused:
+            return PAUSED
+        wave = self.gates.open_waves
+        opening = None if self.finished or self._rules.approve_as is not None else self.gates.next_opening()
+        if opening is None or opening.at_s is None or wave in self._approved or not self.gates.needs_approval():
+            return None
+        return f"wave {wave} waits for approval; give it with `slacktide campaign approve`"
+
+    def spare(self, event: events.MigrationCancelled) -> None:
+        """Take note that an attempt was not stopped after all: its outcome is known already."""
+        number = self._numbers[event.migration_id]
+        if self._cancelled[number] == event.attempt:
+            self._cancelled[number], self._again[number] = 0, False
 
     def decide(self, now: float) -> tuple[Event, ...]:
         """Return what to do at ``now``, in order; the caller journals it and has it done."""
         self._out = []
         for moment in self._moments.due(now):
             self._act_on(moment, now)
+        if self._stopping is not None:
+            self._stop_running(self._stopping, now)
+        if self._waking:
+            self._wake(now)
         self._settle(now)
         while not self.finished and self._stuck():
             self._release_oldest()
@@ -256,10 +279,30 @@ class Scheduler:
             self._out.append(events.PatchFailed(now, self._host_id(subject), reason))
             self._host_lost(subject, reason)
 
+    def _stop_running(self, asked_for: Stopping, now: float) -> None:
+        """Have every attempt stopped that is under way and has not been told to stop."""
+        self._stopping = None
+        for number in np.flatnonzero(np.array(self._phase) == RUNNING).tolist():
+            if self._cancelled[number] != self._attempts[number]:
+                self._cancelled[number], self._again[number] = self._attempts[number], asked_for.again
+                told = events.MigrationCancelled(
+                    now, self._id(number), self._attempts[number], asked_for.reason, asked_for.again or None
+                )
+                self._out.append(told)
+
+    def _wake(self, now: float) -> None:
+        """Look at all that may have come due while the campaign was paused."""
+        self._waking = False
+        for number in self._order:
+            self._notify(number, now)
+        self._check_hosts.update(self._drain_order)
+        self._check.update(self._order)
+
     def _settle(self, now: float) -> None:
         """Look at everything that was woken, hosts before migrations, each in planned order, until all is quiet."""
         while True:
-            self._open_waves(now)
+            if not self.paused:
+                self._open_waves(now)
             if self._falling:
                 self._fall(now)
             elif self._check_hosts:
@@ -267,6 +310,8 @@ class Scheduler:
                 for host in hosts:
                     self._try_drain(host, now)
                     self._try_patch(host, now)
+            elif self.paused:
+                return
             elif self._check:
                 migrations, self._check = sorted(self._check, key=self._rank.__getitem__), set()
                 for number in migrations:
@@ -287,7 +332,7 @@ class Scheduler:
                     self._wave_timer = (wave, opening.at_s)
                     self._moments.add(opening.at_s, WAVE, wave)
                 return
-            if self.gates.needs_approval():
+            if self.gates.needs_approval() and wave not in self._approved:
                 if self._rules.approve_as is None:
                     return
                 self._out.append(events.WaveApproved(now, wave, self._rules.approve_as))
@@ -305,9 +350,9 @@ class Scheduler:
     def _notify(self, number: int, now: float) -> None:
         """Tell the guest, unless its wave is held up: then once that opens."""
         notified_s = self._start_s[number] - self._notice_s[number]
-        if self._notified[number] or self._phase[number] != _IDLE or not self._notice_s[number] or notified_s > now:
+        if self._notified[number] or self._phase[number] != IDLE or not self._notice_s[number] or notified_s > now:
             return
-        if self.gates.late(self._wave[number], now):
+        if self.paused or self.gates.late(self._wave[number], now):
             return
         self._notified[number] = True
         self._ready_s[number] = max(self._start_s[number], now + self._notice_s[number])
@@ -316,7 +361,7 @@ class Scheduler:
         self._out.append(events.MigrationNotified(now, self._id(number)))
 
     def _try_drain(self, host: int, now: float) -> None:
-        if not self._host_due[host] or self._host_stage[host] != HostStage.IN_SERVICE:
+        if self.paused or not self._host_due[host] or self._host_stage[host] != HostStage.IN_SERVICE:
             return
         if not self.gates.is_open(self._host_wave[host]):
             return
@@ -331,33 +376,36 @@ class Scheduler:
     def _try_patch(self, host: int, now: float) -> None:
         stage = self._host_stage[host]
         if stage == _DRAINING and not self._outgoing_left[host]:
-            if self.room.vms_on[host]:
+            if self.room.vms_on[host] and not self._program.policy.in_place:
                 detail = f"{self.room.vms_on[host]} VMs on it that the plan does not move"
                 self._drop(True, host, "vms-remain", detail)
                 return
             self._patching += 1
+            self._host_stage[host] = HostStage.DRAINED
             self._out.append(events.HostDrained(now, self._host_id(host)))
         elif stage != HostStage.DRAINED:
+            return
+        if self.paused:
             return
         self._host_stage[host] = HostStage.PATCH_INTENDED
         self._out.append(events.PatchIntended(now, self._host_id(host)))
         self._patch_deadline(host, now)
 
     def _try_start(self, number: int, now: float) -> None:
-        if not self._ready[number] or self._left[number] or self._phase[number] not in (_IDLE, _RETRYING):
+        if not self._ready[number] or self._left[number] or self._phase[number] not in (IDLE, RETRYING):
             return
         source, target = self.room.source[number], self.room.target[number]
         if self._needs_drain[number] and self._host_stage[source] != _DRAINING:
             return
         if self._needs_return[number] and self._host_stage[target] != _RETURNED:
             return
-        holds = self._phase[number] == _RETRYING
+        holds = self._phase[number] == RETRYING
         obstacle = self.room.obstacle(number, holds=holds)
         if obstacle is not None:
             self.room.wait(number, obstacle)
             return
         self.room.begin(number, holds=holds)
-        self._phase[number] = _RUNNING
+        self._phase[number] = RUNNING
         self._running += 1
         self._attempts[number] += 1
         self._migration_deadline(number, now)
@@ -380,10 +428,10 @@ class Scheduler:
 
     def _give_up(self, number: int, reason: str, detail: str, now: float) -> None:
         """Leave a VM where it is; its source is not drained, unless the VM never came there."""
-        if self._phase[number] not in (_IDLE, _RETRYING):
+        if self._phase[number] not in (IDLE, RETRYING):
             return
         self._out.append(events.MigrationGivenUp(now, self._id(number), reason, detail))
-        self._check |= self.room.give_up(number, holds=self._phase[number] == _RETRYING)
+        self._check |= self.room.give_up(number, holds=self._phase[number] == RETRYING)
         self._end(number)
         name = "migration-failed" if self._attempts[number] else reason
         at_source = self._vm_host[self._vm[number]] == self.room.source[number]
@@ -392,20 +440,21 @@ class Scheduler:
     def _give_up_host(self, host: int, reason: str, detail: str, now: float) -> None:
         """Leave a host unpatched and in service, with the VMs that are still on it."""
         stage = self._host_stage[host]
-        if stage not in (HostStage.IN_SERVICE, _DRAINING):
+        if stage not in (HostStage.IN_SERVICE, _DRAINING, HostStage.DRAINED):
             return
+        self._patching -= stage == HostStage.DRAINED
         own = reason in ("migration-failed", "vms-remain")
         kind = events.HostFailed if own else events.HostBlocked
         self._host_stage[host] = HostStage.FAILED if own else HostStage.BLOCKED
         self._out.append(kind(now, self._host_id(host), reason, detail))
         self.gates.end(host, self._host_stage[host], 0.0)
-        freed = self.slots.release(host) if stage == _DRAINING else self.slots.leave_queue(host)
+        freed = self.slots.leave_queue(host) if stage == HostStage.IN_SERVICE else self.slots.release(host)
         self._check_hosts.update(freed)
         self._falling += with_host(self._program, host)
 
     def _end(self, number: int) -> None:
         """Count a migration that is done or given up, and wake who waited for it."""
-        self._phase[number] = _ENDED
+        self._phase[number] = ENDED
         for follower in self._dependents[number]:
             self._left[follower] -= 1
             if not self._left[follower]:
@@ -423,14 +472,14 @@ class Scheduler:
 
     def _stuck(self) -> bool:
         """Return whether nothing is under way, nothing will come, and yet something has not ended."""
-        if self._running or self._patching or self.next_s() is not None or self._all_ended():
+        if self.paused or self._running or self._patching or self.next_s() is not None or self._all_ended():
             return False
         opening = self.gates.next_opening()
         return opening is None or opening.at_s is None
 
     def _all_ended(self) -> bool:
         phases, stages = self._phase, self._host_stage
-        while self._oldest < len(self._order) and phases[self._order[self._oldest]] == _ENDED:
+        while self._oldest < len(self._order) and phases[self._order[self._oldest]] == ENDED:
             self._oldest += 1
         hosts = self._drain_order
         while self._oldest_host < len(hosts) and stages[hosts[self._oldest_host]] >= _RETURNED:
@@ -455,15 +504,15 @@ class Scheduler:
     def _stale(self, timer: Moment) -> bool:
         _, kind, subject, attempt = timer
         if kind == MIGRATION_DEADLINE:
-            running = self._phase[subject] == _RUNNING and self._attempts[subject] == attempt
+            running = self._phase[subject] == RUNNING and self._attempts[subject] == attempt
             return not running or self._cancelled[subject] == attempt
         if kind == PATCH_DEADLINE:
             return self._host_stage[subject] not in (HostStage.PATCH_INTENDED, HostStage.PATCHING)
         if kind == RETRY:
-            return self._phase[subject] != _RETRYING
+            return self._phase[subject] != RETRYING
         if kind == WAVE:
             return subject < self.gates.open_waves or self.gates.closed is not None
-        return self._phase[subject] != _IDLE
+        return self._phase[subject] != IDLE
 
     def _migration_deadline(self, number: int, intended_s: float) -> None:
         limit_s = self._rules.migration_limit_s(self._duration_s[number])
@@ -471,9 +520,3 @@ class Scheduler:
 
     def _patch_deadline(self, host: int, intended_s: float) -> None:
         self._moments.add(intended_s + self._rules.patch_limit_s(self._maintenance_s[host]), PATCH_DEADLINE, host)
-
-    def _id(self, number: int) -> MigrationId:
-        return MigrationId(self._program.migrations.ids[number])
-
-    def _host_id(self, host: int) -> HostId:
-        return HostId(self._program.hosts.ids[host])

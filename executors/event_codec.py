@@ -1,6 +1,6 @@
 """Events to and from rows of text, and whole events to and from JSON.
 
-The format's version is the journal's (:data:`slacktide.executors.journal.FORMAT_VERSION`): a field is never given
+The format's version is the journal's (:data:`slacktide.executors.store.schema.FORMAT_VERSION`): a field is never given
 another meaning, and a type is never taken away while a journal of its version can be read.
 """
 
@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from slacktide.errors import InputError
-from slacktide.executors import events
+from slacktide.executors import control_events, events
 from slacktide.executors.events import Event, field_names
 
 
@@ -27,7 +27,8 @@ class Row(NamedTuple):
 
 
 def _concrete() -> dict[str, type[Event]]:
-    kinds = [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)]
+    known = [*vars(events).values(), *vars(control_events).values()]
+    kinds = [kind for kind in known if isinstance(kind, type) and issubclass(kind, Event)]
     return {kind.type: kind for kind in kinds if "type" in vars(kind) and isinstance(vars(kind)["type"], str)}
 
 

@@ -152,6 +152,9 @@ class WaveApproved(Event):
     type = "wave-approved"
     wave: int
     by: str
+    order: int | None = None
+    """The order in the campaign's store; null: there is none."""
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,13 @@ class MigrationWaiting(MigrationEvent):
     """The guest has been told."""
 
     type = "migration-waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class GuestAcknowledged(MigrationEvent):
+    """The guest says that it is ready; the rest of its notice period holds nothing up."""
+
+    type = "guest-acknowledged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +317,8 @@ class MigrationCancelled(AttemptEvent):
 
     type = "migration-cancelled"
     reason: str
+    again: bool | None = None
+    """It is to be begun again and does not count among the attempts; null: it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +358,7 @@ class HostDrainStarted(HostEvent):
 
 @dataclass(frozen=True, slots=True)
 class HostDrained(HostEvent):
-    """No VM is on the host."""
+    """No VM is on the host, or the patch is applied in place and all stay."""
 
     type = "host-drained"
 
@@ -374,10 +386,12 @@ class HostReturned(HostEvent):
 
 @dataclass(frozen=True, slots=True)
 class PatchFailed(HostEvent):
-    """The host did not come back from its patch; it stays out of service."""
+    """The host did not come back from its patch, or was refused it; it stays out of service."""
 
     type = "patch-failed"
     reason: str
+    untouched: bool | None = None
+    """Whether nothing was done to it; null: not known, or an older journal."""
 
 
 @dataclass(frozen=True, slots=True)

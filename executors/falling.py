@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Stage
+from slacktide.executors.order_state import asked
 from slacktide.executors.program import Groups, Program
 
 
@@ -62,8 +63,20 @@ def with_wave(program: Program, wave: int, reason: str) -> Iterator[Fall]:
         yield Fall(True, host, "gate-closed", f"wave {wave} never opens: {reason}")
 
 
+def with_abort(program: Program, why: str) -> Iterator[Fall]:
+    """Yield all that can still be given up of a campaign: what has begun is passed over by who gives up."""
+    for host in np.flatnonzero(program.hosts.planned).tolist():
+        yield Fall(True, host, "aborted", why)
+    for number in np.argsort(program.migrations.rank).tolist():
+        yield Fall(False, number, "aborted", why)
+
+
 def still_to_fall(program: Program, state: CampaignState) -> Iterator[Fall]:
     """Yield what depends on a thing that ``state`` has given up; some of it has been given up since."""
+    if state.aborted is not None:
+        yield from with_abort(program, asked(state.aborted.by, state.aborted.why))
+    for host, why in sorted(state.skipped.items()):
+        yield Fall(True, host, "skipped", why)
     for wave, reason in sorted(state.wave_closed.items()):
         yield from with_wave(program, wave, reason)
     for host, (_, reason) in sorted(state.host_reasons.items()):

@@ -1,287 +1,182 @@
 """The journal: every event of every campaign, append-only, in SQL.
 
-SQLite in WAL mode by default.  An event is appended before what it intends is done, and is never changed.  The order
-of the journal is the order in which the coordinator learnt or decided; ``at_s`` says when a thing happened.
+It is in a store: a SQLite file or a PostgreSQL database.  An event is appended before what it intends is done, and is
+never changed.  The order of the journal is the order in which the coordinator learnt or decided; ``at_s`` says when a
+thing happened.
 """
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Self
 
 import sqlalchemy as sql
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
-from slacktide.errors import ExecutionError, OutputError, SlacktideError
-from slacktide.executors import events
-from slacktide.executors.event_codec import Row, decode, encode
-from slacktide.executors.events import Event
-from slacktide.ids import CampaignId, PlanId
+from slacktide.errors import ExecutionError, SlacktideError
+from slacktide.executors.event_codec import encode
+from slacktide.executors.events import CampaignFinished, Event
+from slacktide.executors.store.address import Store, store_in
+from slacktide.executors.store.appending import COLUMNS, EventRow, insert_events
+from slacktide.executors.store.campaigns import FINISHED, CampaignRecord, find_campaign, values_of
+from slacktide.executors.store.connection import Durability, StoreConnection
+from slacktide.executors.store.holder import let_go
+from slacktide.executors.store.lease import Lease
+from slacktide.executors.store.reading import Entry, JournalReader, newest_event
+from slacktide.executors.store.schema import CAMPAIGNS, EVENTS
+from slacktide.executors.store.upgrading import opening
+from slacktide.ids import CampaignId
 
-FORMAT_VERSION: Final = 1
-BUSY_TIMEOUT_MS: Final = 5_000
-"""How long a write waits for another process's lock: the longest commit of a large batch takes well under a second."""
-
-Durability = Literal["process", "power"]
-"""What an appended event survives: the end of the process (``process``), or a power cut as well (``power``: one
-fsync a commit, milliseconds each).  A simulated campaign needs only the first."""
-
-_METADATA = sql.MetaData()
-_FORMAT = sql.Table("journal_format", _METADATA, sql.Column("version", sql.Integer, primary_key=True))
-_CAMPAIGNS = sql.Table(
-    "campaigns",
-    _METADATA,
-    sql.Column("number", sql.Integer, primary_key=True),
-    sql.Column("campaign_id", sql.String(64), nullable=False, unique=True),
-    sql.Column("plan_id", sql.String(64), nullable=False),
-    sql.Column("snapshot_digest", sql.String(64), nullable=False),
-    sql.Column("policy_digest", sql.String(64), nullable=False),
-    sql.Column("origin", sql.String(40), nullable=False),
-    sql.Column("settings", sql.Text, nullable=False),
-    sql.Column("plan_path", sql.Text),
-    sql.Column("fleet_path", sql.Text),
-)
-_EVENTS = sql.Table(
-    "events",
-    _METADATA,
-    sql.Column("campaign", sql.Integer, sql.ForeignKey("campaigns.number"), primary_key=True, autoincrement=False),
-    sql.Column("number", sql.Integer, primary_key=True, autoincrement=False),
-    sql.Column("generation", sql.Integer, nullable=False),
-    sql.Column("at_s", sql.Float, nullable=False),
-    sql.Column("type", sql.String(40), nullable=False),
-    sql.Column("subject", sql.Text),
-    sql.Column("body", sql.Text),
-    sqlite_with_rowid=False,
-)
-
-
-class Entry(NamedTuple):
-    """An event with its number in the campaign's journal, counted from 1 without gaps."""
-
-    number: int
-    event: Event
+__all__ = ["CampaignRecord", "Durability", "Entry", "Journal", "JournalPlace"]
 
 
 @dataclass(frozen=True, slots=True)
-class CampaignRecord:
-    """What a campaign is, fixed when it is created."""
+class JournalPlace:
+    """Where a campaign's journal is, and how it is to be held."""
 
-    campaign_id: CampaignId
-    plan_id: PlanId
-    snapshot_digest: str
-    policy_digest: str
-    origin: datetime
-    """The moment that all ``at_s`` count from, in UTC."""
-    settings: str
-    """How it is executed, as JSON: driver, seed, failures to simulate."""
-    plan_path: str | None = None
-    fleet_path: str | None = None
+    store: Store
+    campaign: CampaignId
+    durability: Durability = "power"
+    take_over: bool = False
+    """Whether another coordinator's lease does not count."""
 
 
-class Journal:
-    """One campaign's journal within a database that may hold several.
+class Journal(JournalReader):
+    """One campaign's journal, held by one coordinator: it alone appends.
 
-    ``generation`` counts the coordinators that held the campaign; two that append at once collide on an event's
-    number, and the second is refused.
+    Holding is by a lease with a generation.  A coordinator that another has replaced finds so with whatever it does
+    next here, and appends nothing any more.
     """
 
-    def __init__(self, engine: sql.Engine, record: CampaignRecord, number: int, generation: int, last: int) -> None:
-        self._engine = engine
-        self.record = record
-        self._campaign = number
-        self._generation = generation
-        self._last = last
-        self._connection = engine.connect()
-        self._place = Path(engine.url.database or "")
-        self._insert = str(sql.insert(_EVENTS).compile(engine))
-        """Compiled once; its parameters are the columns in order."""
+    def __init__(
+        self, connection: StoreConnection, record: CampaignRecord, campaign: int, last: int, lease: Lease
+    ) -> None:
+        super().__init__(connection, record, campaign, last)
+        self._lease = lease
 
     @classmethod
-    def create(cls, path: Path, record: CampaignRecord, *, durability: Durability = "power") -> Self:
-        """Create the campaign in the database at ``path``, which is created where absent.
+    def create(cls, store: Store | Path, record: CampaignRecord, *, durability: Durability = "power") -> Self:
+        """Create the campaign in a store, which is made where absent, and hold it; a path is that of a SQLite file.
 
         Raises
         ------
         ExecutionError
-            If the database already has this campaign, or is of another version.
+            If the store already has this campaign, or is of a revision that this release does not know.
         OutputError
             If it cannot be written.
         """
-        with _answering(path):
-            engine = _engine(path, durability)
-            with engine.begin() as connection:
-                _METADATA.create_all(connection)
-                _check_format(connection, path)
-                values = {**_values(record)}
-                result = connection.execute(sql.insert(_CAMPAIGNS).values(values))
-                key = result.inserted_primary_key
-                assert key is not None
-            return cls(engine, record, int(key[0]), generation=1, last=0)
+        place = store_in(store)
+        with opening(place, durability, create=True) as connection:
+            with connection.writing() as transaction:
+                transaction.execute(sql.insert(CAMPAIGNS).values(values_of(record)))
+            return cls._held(connection, record.campaign_id, take_over=False)
 
     @classmethod
-    def open(cls, path: Path, campaign_id: CampaignId | None = None, *, durability: Durability = "power") -> Self:
-        """Open a campaign's journal, by default the newest campaign's; the opener is the next generation.
+    def hold(
+        cls,
+        store: Store | Path,
+        campaign_id: CampaignId | None = None,
+        *,
+        durability: Durability = "power",
+        take_over: bool = False,
+    ) -> Self:
+        """Open a campaign's journal to carry it out, by default the newest campaign's: as its next generation.
 
         Raises
         ------
         ExecutionError
-            If there is no such journal or campaign, or it is of another version.
+            If there is no such journal or campaign, or another coordinator holds it.
+        StoreError
+            If the store does not answer.
         """
-        if not path.exists():
-            raise ExecutionError(str(path), "does not exist", "Give the directory of a campaign that was begun")
-        with _answering(path):
-            engine = _engine(path, durability)
-            with engine.connect() as connection:
-                _check_format(connection, path)
-                query = sql.select(_CAMPAIGNS).order_by(_CAMPAIGNS.c.number.desc()).limit(1)
-                if campaign_id is not None:
-                    query = query.where(_CAMPAIGNS.c.campaign_id == campaign_id)
-                found = connection.execute(query).mappings().first()
-                if found is None:
-                    raise ExecutionError(str(path), "holds no such campaign", "Give a campaign that was begun here")
-                ends = sql.select(sql.func.max(_EVENTS.c.number), sql.func.max(_EVENTS.c.generation))
-                last, generation = connection.execute(ends.where(_EVENTS.c.campaign == found["number"])).one()
-            return cls(engine, _record(dict(found)), int(found["number"]), (generation or 0) + 1, last or 0)
+        with opening(store_in(store), durability) as connection:
+            return cls._held(connection, campaign_id, take_over=take_over)
 
-    @property
-    def last(self) -> int:
-        """Number of the newest event; 0: none."""
-        return self._last
+    @classmethod
+    def hold_at(cls, place: JournalPlace) -> Self:
+        """Hold the journal at a place, as :meth:`hold`."""
+        return cls.hold(place.store, place.campaign, durability=place.durability, take_over=place.take_over)
+
+    @classmethod
+    def _held(cls, connection: StoreConnection, campaign_id: CampaignId | None, *, take_over: bool) -> Self:
+        with connection.writing() as transaction:
+            number, found = find_campaign(transaction, campaign_id, connection.store.shown, locked=True)
+            lease = Lease(number, f"campaign {found.record.campaign_id}")
+            lease.take(transaction, found, take_over=take_over)
+            last = newest_event(transaction, number)
+        return cls(connection, found.record, number, last, lease)
 
     @property
     def generation(self) -> int:
         """How many coordinators have held the campaign, this one included."""
-        return self._generation
+        return self._lease.generation
+
+    @property
+    def holder(self) -> str:
+        """Who holds the campaign by this journal, as host:process:token."""
+        return self._lease.holder
 
     def append(self, news: Sequence[Event]) -> list[Entry]:
-        """Append events in one transaction and return them numbered; on an error none is appended.
+        """Append events in one transaction and return them numbered.
+
+        After an error it is not known whether they are in; appending the same again, and more if need be, finds out
+        and doubles nothing.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer now: locked, disk full, away.
+        ExecutionError
+            If another coordinator has taken the campaign over, or the store refuses for good.
+        """
+        if not news:
+            return []
+        campaign, generation, first = self._campaign, self._lease.generation, self._last + 1
+        rows = [(campaign, number, generation, *row) for number, row in enumerate(map(encode, news), first)]
+        with self._connection.writing() as transaction:
+            if self._lease.is_due:
+                self._lease.renew(transaction)
+            newest = self._lease.newest(transaction)
+            missing = rows if newest == self._last else self._missing(transaction, rows, newest)
+            insert_events(transaction, missing)
+            if isinstance(news[-1], CampaignFinished):
+                self._lease.change(transaction, state=FINISHED)
+        self._last += len(rows)
+        return [Entry(number, event) for number, event in enumerate(news, first)]
+
+    def _missing(self, transaction: sql.Connection, rows: list[EventRow], newest: int) -> list[EventRow]:
+        """Return the rows that are still to be written, where a commit whose answer was lost has written some.
 
         Raises
         ------
         ExecutionError
-            If another coordinator has appended, or holds the database's lock for too long.
-        OutputError
-            If the database cannot be written: disk full, no permission.
+            If what is there was not written by this coordinator, or the store has lost what it had written.
         """
-        if not news:
-            return []
-        campaign, generation, first = self._campaign, self._generation, self._last + 1
-        rows = [(campaign, number, generation, *row) for number, row in enumerate(map(encode, news), first)]
-        with _answering(self._place), self._connection.begin():
-            self._connection.exec_driver_sql(self._insert, rows)
-        self._last += len(rows)
-        return [Entry(number, event) for number, event in enumerate(news, first)]
+        columns = [EVENTS.c[name] for name in COLUMNS]
+        mine = sql.and_(EVENTS.c.campaign == self._campaign, EVENTS.c.number > self._last)
+        there = [tuple(row) for row in transaction.execute(sql.select(*columns).where(mine).order_by("number"))]
+        if newest < self._last or there != rows[: len(there)]:
+            fact = f"ends with event {newest}, where this coordinator has written {self._last}: other events are there"
+            raise ExecutionError(self._connection.store.shown, fact, "Restore it from a copy, and resume the campaign")
+        return rows[len(there) :]
 
-    def read(self, since: int = 0) -> list[Entry]:
-        """Return all events after number ``since``, in order."""
-        columns = (_EVENTS.c.number, _EVENTS.c.at_s, _EVENTS.c.type, _EVENTS.c.subject, _EVENTS.c.body)
-        query = (
-            sql.select(*columns)
-            .where(_EVENTS.c.campaign == self._campaign, _EVENTS.c.number > since)
-            .order_by(_EVENTS.c.number)
-        )
-        with _answering(self._place), self._connection.begin():
-            rows = self._connection.execute(query).all()
-        return [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
+    def keep(self) -> None:
+        """Renew the lease where it is time; between two appends nothing else does.
 
-    def migrations_done(self) -> int:
-        """Return how many migrations are done."""
-        kind, body = _EVENTS.c.type, _EVENTS.c.body
-        found = sql.and_(kind == events.MigrationResolved.type, body.contains('"done"'))
-        query = sql.select(sql.func.count(sql.distinct(_EVENTS.c.subject))).where(
-            _EVENTS.c.campaign == self._campaign, sql.or_(kind == events.MigrationDone.type, found)
-        )
-        with _answering(self._place), self._connection.begin():
-            return int(self._connection.execute(query).scalar_one())
+        Raises
+        ------
+        StoreError
+            If the store does not answer now.
+        ExecutionError
+            If another coordinator has taken the campaign over.
+        """
+        if self._lease.is_due:
+            with self._connection.writing() as transaction:
+                self._lease.renew(transaction)
 
     def close(self) -> None:
-        """Let go of the database; the write-ahead log is folded into it."""
-        self._connection.close()
-        self._engine.dispose()
-
-
-def _engine(path: Path, durability: Durability) -> sql.Engine:
-    engine = sql.create_engine(sql.URL.create("sqlite", database=str(path)))
-    synchronous = "FULL" if durability == "power" else "NORMAL"
-
-    @sql.event.listens_for(engine, "connect")
-    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute(f"PRAGMA synchronous = {synchronous}")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-
-    return engine
-
-
-def _check_format(connection: sql.Connection, path: Path) -> None:
-    version = connection.execute(sql.select(_FORMAT.c.version)).scalar()
-    if version is None:
-        connection.execute(sql.insert(_FORMAT).values(version=FORMAT_VERSION))
-    elif version != FORMAT_VERSION:
-        raise ExecutionError(
-            str(path),
-            f"has format version {version}; this release reads version {FORMAT_VERSION}",
-            "Use the release that wrote it",
-        )
-
-
-def _values(record: CampaignRecord) -> dict[str, str | None]:
-    return {
-        "campaign_id": record.campaign_id,
-        "plan_id": record.plan_id,
-        "snapshot_digest": record.snapshot_digest,
-        "policy_digest": record.policy_digest,
-        "origin": record.origin.astimezone(UTC).isoformat(),
-        "settings": record.settings,
-        "plan_path": record.plan_path,
-        "fleet_path": record.fleet_path,
-    }
-
-
-def _record(found: dict[str, Any]) -> CampaignRecord:
-    return CampaignRecord(
-        campaign_id=CampaignId(found["campaign_id"]),
-        plan_id=PlanId(found["plan_id"]),
-        snapshot_digest=found["snapshot_digest"],
-        policy_digest=found["policy_digest"],
-        origin=datetime.fromisoformat(found["origin"]),
-        settings=found["settings"],
-        plan_path=found["plan_path"],
-        fleet_path=found["fleet_path"],
-    )
-
-
-@contextmanager
-def _answering(path: Path) -> Iterator[None]:
-    """Turn what the database refuses into an error with its remedy."""
-    try:
-        yield
-    except IntegrityError as error:
-        fact = "has the campaign or the event already: another coordinator writes to it"
-        raise ExecutionError(str(path), fact, "Let one coordinator run the campaign and stop the other") from error
-    except SQLAlchemyError as error:
-        raise _refusal(path, error) from error
-
-
-def _refusal(path: Path, error: SQLAlchemyError) -> SlacktideError:
-    reason = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    known: dict[str, tuple[type[SlacktideError], str, str]] = {
-        "locked": (ExecutionError, "is locked by another process", "Stop the other campaign on this directory"),
-        "readonly": (OutputError, "is read-only", "Choose a folder that you may write to"),
-        "unable to open": (OutputError, "cannot be opened", "Choose a folder that exists and that you may write to"),
-        "full": (OutputError, "cannot be written: the disk is full", "Free some space; the campaign then resumes"),
-        "disk i/o": (OutputError, f"cannot be written: {reason}", "Check the disk; the campaign then resumes"),
-        "not a database": (ExecutionError, "is no journal", "Give the directory of a campaign, or restore the journal"),
-        "malformed": (ExecutionError, "is damaged", "Restore the journal from a copy"),
-        "no such table": (ExecutionError, "is no journal", "Give the directory of a campaign"),
-    }
-    for sign, (kind, fact, remedy) in known.items():
-        if sign in reason.lower():
-            return kind(str(path), fact, remedy)
-    return ExecutionError(str(path), f"refused a statement: {reason}", "Check the database and resume the campaign")
+        """Give the campaign back and let go of the store; where that does not answer, the lease runs out by itself."""
+        with suppress(SlacktideError), self._connection.writing() as transaction:
+            self._lease.give_back(transaction)
+        let_go(self._lease.holder)
+        super().close()

@@ -1,16 +1,14 @@
 """A campaign within one process: coordinator and agents without Ray."""
 
-from pathlib import Path
-
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Coordinator, Progress
-from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
-from slacktide.executors.journal import Durability, Journal
+from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for, settings_of_agent
+from slacktide.executors.drivers.protocol import Driver
+from slacktide.executors.journal import Journal, JournalPlace
 from slacktide.executors.program import Program
 from slacktide.executors.rules import Rules
-from slacktide.ids import CampaignId
 
 
 class LocalCampaign:
@@ -19,19 +17,24 @@ class LocalCampaign:
     def __init__(
         self,
         program: Program,
-        journal: Path,
-        campaign: CampaignId,
+        journal: JournalPlace,
         rules: Rules,
         settings: DriverSettings,
         agents: int,
-        durability: Durability,
     ) -> None:
-        self._journal = Journal.open(journal, campaign, durability=durability)
-        origin, migration = self._journal.record.origin, program.policy.migration
-        self._drivers = [make_driver(settings, migration, origin) for _ in range(agents)]
-        local = LocalAgents([HostAgent(driver) for driver in self._drivers])
-        clock, quiet = clock_for(settings, origin), quiet_for(settings, migration)
-        self._coordinator = Coordinator(program, self._journal, local, clock, rules, quiet)
+        self._journal = Journal.hold_at(journal)
+        self._drivers: list[Driver] = []
+        try:
+            origin, migration = self._journal.record.origin, program.policy.migration
+            hosts = program.hosts.ids
+            own = [settings_of_agent(settings, hosts, number, agents) for number in range(agents)]
+            self._drivers += [make_driver(each, migration, origin) for each in own]
+            local = LocalAgents([HostAgent(driver) for driver in self._drivers])
+            clock, quiet = clock_for(settings, origin), quiet_for(settings, migration)
+            self._coordinator = Coordinator(program, self._journal, local, clock, rules, quiet)
+        except BaseException:
+            self.close()
+            raise
 
     def step(self, wall_s: float) -> Progress:
         """Go on for about ``wall_s`` seconds and return how far the campaign is."""
@@ -42,7 +45,8 @@ class LocalCampaign:
         return self._coordinator.state
 
     def close(self) -> None:
-        """Let go of the journal and of hosts."""
+        """Give the campaign back, and let go of hosts."""
+        self._coordinator.close()
         self._journal.close()
         for driver in self._drivers:
             driver.close()

@@ -96,3 +96,9 @@ class Moments:
         if self._place < len(self._at_s):
             moments.append(self._at_s[self._place])
         return min(moments, default=None)
+
+    def next_deadline_s(self) -> float | None:
+        """Return when the next migration or patch overruns that is under way; null: none is."""
+        deadlines = (MIGRATION_DEADLINE, PATCH_DEADLINE)
+        timers = [timer.at_s for timer in self._timers if timer.kind in deadlines and not self._stale(timer)]
+        return min(timers, default=None)

@@ -14,7 +14,14 @@ from slacktide.executors.commands import NOTHING, Report
 from slacktide.executors.events import Event
 
 OUTCOMES: Final = frozenset(
-    {events.MigrationDone, events.MigrationFailed, events.VmLost, events.HostReturned, events.PatchFailed}
+    {
+        events.MigrationDone,
+        events.MigrationFailed,
+        events.VmLost,
+        events.HostReturned,
+        events.PatchFailed,
+        events.GuestAcknowledged,
+    }
 )
 """News that a decision may hang on; other news waits for the next of them."""
 
@@ -98,7 +105,8 @@ class News:
 
     def subjects(self) -> frozenset[str]:
         """Return the migrations and hosts whose outcome is held."""
-        return frozenset(_subject(event) for event in self._all() if type(event) in OUTCOMES)
+        ends = OUTCOMES - {events.GuestAcknowledged}
+        return frozenset(_subject(event) for event in self._all() if type(event) in ends)
 
     def _all(self) -> list[Event]:
         return [event for second in sorted(self._held) for event in self._held[second]]

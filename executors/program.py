@@ -73,6 +73,8 @@ class MigrationPart:
     end_s: Ints
     bandwidth_mbit_s: Ints
     strategy: tuple[str, ...]
+    restarts: Bools
+    """VMs that are restarted on the target, not migrated live."""
     predicted_brownout_s: NDArray[np.float64]
     predicted_blackout_ms: NDArray[np.float64]
     predicted_transfer_mib: NDArray[np.float64]
@@ -125,6 +127,10 @@ class OutLimits:
 
     names: tuple[str, ...]
     """``fleet``, or kind and domain."""
+    kinds: tuple[str, ...]
+    """``fleet``, or the kind of domain."""
+    sizes: Ints
+    """Hosts in each: what a share is one of."""
     limit: Ints
     of_host: tuple[tuple[int, ...], ...]
     """Limits that each host counts against."""
@@ -212,6 +218,7 @@ def _migration_part(
         end_s=end_s,
         bandwidth_mbit_s=_ints(table["bandwidth_mbit_s"]),
         strategy=tuple(table["strategy"].cast(pl.String).to_list()),
+        restarts=(table["strategy"].cast(pl.String) == "restart").to_numpy(),
         predicted_brownout_s=table["predicted_brownout_s"].to_numpy(),
         predicted_blackout_ms=table["predicted_blackout_ms"].to_numpy(),
         predicted_transfer_mib=table["predicted_transfer_mib"].to_numpy(),
@@ -266,7 +273,8 @@ def _wave_part(plan: Plan) -> WavePart:
 def _out_limits(snapshot: FleetSnapshot, policy: Policy) -> OutLimits:
     """Return the limits of ``max_out``; a share is one of all hosts in the domain, as the planner reads it."""
     frame = snapshot.hosts
-    names, limits = ["fleet"], [resolved(policy.max_out.get("fleet", len(frame)), len(frame))]
+    names, kinds, counts = ["fleet"], ["fleet"], [len(frame)]
+    limits = [resolved(policy.max_out.get("fleet", len(frame)), len(frame))]
     columns = [np.zeros(len(frame), np.int64)]
     for kind, limit in policy.max_out.items():
         if kind == "fleet":
@@ -279,9 +287,13 @@ def _out_limits(snapshot: FleetSnapshot, policy: Policy) -> OutLimits:
         columns.append(np.where(place >= 0, place + len(names), -1))
         limits.extend(resolved(limit, size) for size in sizes["size"].to_list())
         names.extend(f"{kind} {name}" for name in sizes["domain_id"].to_list())
+        kinds.extend([kind] * len(sizes))
+        counts.extend(sizes["size"].to_list())
     of_host_rows = np.stack(columns, axis=1).tolist()
     return OutLimits(
         names=tuple(names),
+        kinds=tuple(kinds),
+        sizes=np.array(counts, np.int64),
         limit=np.array(limits, np.int64),
         of_host=tuple(tuple(place for place in row if place >= 0) for row in of_host_rows),
     )

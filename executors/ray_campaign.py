@@ -11,6 +11,7 @@ from slacktide.executors.actors import CampaignCoordinator, Stepped, actor_class
 from slacktide.executors.attendance import Restarts
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Progress
+from slacktide.executors.drivers.making import settings_of_agent
 from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.ray_crew import Crew, beside_the_command
 from slacktide.executors.terms import CampaignSetup
@@ -32,16 +33,19 @@ class RayCampaign:
         self._setup = setup
         self._restarts = Restarts()
         self._said: list[str] = []
-        self._crew = Crew(setup.campaign, setup.places)
+        self._crew = Crew(setup.journal.campaign, setup.places)
         self._coordinator = self._make_coordinator()
-        self._begun: tuple[Any, CampaignRecord] | None = None
+        self._program: Any = None
+        """Ray's reference to the program."""
         with ray_errors():
             ray.get(self._coordinator.ready.remote())
 
     def _make_coordinator(self) -> Any:  # noqa: ANN401  (Ray makes its handles at run time)
         """Make the coordinator where the journal is, once the name of one that has ended is free."""
         strategy = beside_the_command(soft=False)
-        made = actor_class(CampaignCoordinator, f"campaign-{self._setup.campaign}", scheduling_strategy=strategy)
+        made = actor_class(
+            CampaignCoordinator, f"campaign-{self._setup.journal.campaign}", scheduling_strategy=strategy
+        )
         until_s = time.monotonic() + NAME_S
         while True:
             try:
@@ -54,19 +58,16 @@ class RayCampaign:
     def begin(self, record: CampaignRecord) -> None:
         """Have agents and coordinator take the campaign up."""
         setup = self._setup
-        self._begun = ray.put(setup.program), record
-        self._crew.begin(setup.terms.driver, setup.program.policy.migration, record.origin)
+        self._program = ray.put(setup.program)
+        hosts, agents, rules = setup.program.hosts.ids, len(setup.places), setup.program.policy.migration
+        own = [settings_of_agent(setup.terms.driver, hosts, number, agents) for number in range(agents)]
+        self._crew.begin([(settings, rules, record.origin) for settings in own])
         self._begin_coordinator()
 
     def _begin_coordinator(self) -> None:
-        assert self._begun is not None
-        setup, crew, (program, record) = self._setup, self._crew, self._begun
+        setup, crew = self._setup, self._crew
         with ray_errors():
-            ray.get(
-                self._coordinator.begin.remote(
-                    program, setup.journal, record.campaign_id, crew.handles, crew.names, setup.terms
-                )
-            )
+            ray.get(self._coordinator.begin.remote(self._program, setup.journal, crew.handles, crew.names, setup.terms))
 
     def step(self, wall_s: float) -> Progress | None:
         """Go on for about ``wall_s`` seconds and return how far the campaign is.
@@ -92,7 +93,7 @@ class RayCampaign:
         if not self._restarts.allow(time.monotonic()):
             fact = f"its coordinator ended {self._restarts.most + 1} times in a row: {str(error).splitlines()[0]}"
             remedy = "Look at the memory of this machine; the same command goes on from the journal"
-            raise ExecutionError(f"campaign {self._setup.campaign}", fact, remedy) from error
+            raise ExecutionError(f"campaign {self._setup.journal.campaign}", fact, remedy) from error
         self._said.append("the coordinator's process ended; another goes on from the journal")
         with suppress(ray.exceptions.RayError):
             ray.kill(self._coordinator)
@@ -112,7 +113,7 @@ class RayCampaign:
         return state
 
     def close(self) -> None:
-        """Let go of the journal and end the actors."""
+        """Give the campaign back and end the actors."""
         with suppress(ray.exceptions.RayError):
             ray.get(self._coordinator.close.remote(), timeout=CLOSE_S)
         with suppress(ray.exceptions.RayError):

@@ -55,7 +55,7 @@ class Crew:
         there = cluster_resources()
         self._pinned = [self._has_node(number, there) for number in range(len(places))]
         self.handles = [self._make(number, there) for number in range(len(places))]
-        self._arguments: tuple[Any, ...] = ()
+        self._arguments: tuple[tuple[object, ...], ...] = ()
         self._absent: dict[int, Absence] = {}
         self._starting: dict[int, _Starting] = {}
         self._looked_s = 0.0
@@ -67,11 +67,11 @@ class Crew:
         """The agents' names, without that of the campaign."""
         return [place.name for place in self._places]
 
-    def begin(self, *arguments: object) -> None:
-        """Have all agents begin with these arguments, and those that come after them."""
-        self._arguments = arguments
+    def begin(self, arguments: Sequence[tuple[object, ...]]) -> None:
+        """Have all agents begin, each with its arguments, and those that come after them."""
+        self._arguments = tuple(arguments)
         with ray_errors():
-            ray.get([handle.begin.remote(*arguments) for handle in self.handles])
+            ray.get([handle.begin.remote(*own) for handle, own in zip(self.handles, arguments, strict=True)])
 
     def want(self, absences: Mapping[int, Absence]) -> list[str]:
         """Have agents started again; return what an operator is to be told of it."""
@@ -148,7 +148,7 @@ class Crew:
             _kill(self.handles[number])
             with suppress(ValueError):  # the name of the one before is not free yet
                 handle = self._make(number, there)
-                begun = handle.begin.remote(*self._arguments)
+                begun = handle.begin.remote(*self._arguments[number])
                 self._starting[number] = _Starting(handle, begun, time.monotonic(), has_node)
 
     def _has_node(self, number: int, there: Mapping[str, float]) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.attendance import ClusterError, Restarts
-from slacktide.executors.campaign_directory import RAY_LOG_FILE
+from slacktide.executors.campaign_file import RAY_LOG_FILE
 from slacktide.executors.campaign_state import CampaignState, initial_state
 from slacktide.executors.coordinator import Progress, progress
 from slacktide.executors.journal import CampaignRecord
@@ -60,7 +60,7 @@ class RayProcess:
         except EOFError as error:
             self._end()
             fact = "ended its process, or did not start within the time that it may take"
-            raise ExecutionError("Ray", fact, f"See {self._setup.journal.with_name(RAY_LOG_FILE)}") from error
+            raise ExecutionError("Ray", fact, f"See {self._setup.directory / RAY_LOG_FILE}") from error
         except BaseException:
             self.close()
             raise
@@ -111,7 +111,7 @@ class RayProcess:
         self._drop_empty_log()
 
     def _drop_empty_log(self) -> None:
-        log = self._setup.journal.with_name(RAY_LOG_FILE)
+        log = self._setup.directory / RAY_LOG_FILE
         with suppress(OSError):
             if not log.stat().st_size:
                 log.unlink()
@@ -169,8 +169,8 @@ class RayProcess:
         self._end()
         if not self._restarts.allow(time.monotonic()):
             fact = f"its process on Ray ended {self._restarts.most + 1} times in a row"
-            remedy = f"See {RAY_LOG_FILE} beside the journal; the same command goes on from there"
-            raise ExecutionError(f"campaign {self._setup.campaign}", fact, remedy)
+            remedy = f"See {RAY_LOG_FILE} in the campaign's directory; the same command goes on from there"
+            raise ExecutionError(f"campaign {self._setup.journal.campaign}", fact, remedy)
         self._tell("the campaign's process on Ray ended; what is under way goes on, and another process is started")
         self._gone_s, self._waits = time.monotonic(), False
 
@@ -214,7 +214,7 @@ def _run(connection: Connection, parent: int, setup: CampaignSetup, cpus: int, a
         return
     os.setsid()  # Ctrl-C is for the command, which ends this process between two steps
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", HEAD_GONE_S)
-    _write_to(setup.journal.with_name(RAY_LOG_FILE))
+    _write_to(setup.directory / RAY_LOG_FILE)
     from slacktide.executors import actors
     from slacktide.executors.ray_campaign import RayCampaign
 
@@ -248,7 +248,7 @@ def _portable(error: Exception) -> Exception:
     """Return an error that the command can read: one of ours as it is, another with its text."""
     if isinstance(error, SlacktideError):
         return error
-    remedy = f"See {RAY_LOG_FILE} beside the journal, and report it; the same command goes on from the journal"
+    remedy = f"See {RAY_LOG_FILE} in the campaign's directory, and report it; the same command goes on from the journal"
     return ExecutionError("the campaign on Ray", f"failed: {error!r}", remedy)
 
 

@@ -14,7 +14,14 @@ from slacktide.errors import ExecutionError
 from slacktide.executors import events
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.commands import Dispatch, Requests
-from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest, PatchRequest, TakenOver
+from slacktide.executors.drivers.protocol import (
+    Adoption,
+    CancelRequest,
+    MigrationRequest,
+    PatchRequest,
+    TakenOver,
+    Telling,
+)
 from slacktide.executors.events import Stage
 from slacktide.ids import MigrationId
 
@@ -78,7 +85,10 @@ def outcomes(adoption: Adoption, said: TakenOver, now: float) -> list[Resolved]:
 
 
 def untold(state: CampaignState, dispatch: Dispatch, agents: Collection[int]) -> dict[int, Requests]:
-    """Return requests that these agents may not have heard: guests to be told, and attempts to be stopped."""
+    """Return requests that these agents may not have heard: guests to be told, and attempts to be stopped.
+
+    Guests that were told are told again: the agent that did may have ended, and what it had published with it.
+    """
     asked: dict[int, Requests] = {}
     running = (state.stage >= Stage.INTENDED) & (state.stage < Stage.DONE)
     for number in np.flatnonzero(running & (state.cancelled > 0) & (state.cancelled == state.attempts)).tolist():
@@ -87,8 +97,11 @@ def untold(state: CampaignState, dispatch: Dispatch, agents: Collection[int]) ->
             reason = "it was to be stopped before the coordinator or its agent ended"
             stop = CancelRequest(name, attempt, reason, state.end_s)
             asked.setdefault(agent, Requests()).cancel.append(stop)
-    for number in np.flatnonzero(state.stage == Stage.NOTIFIED).tolist():
+    for number in np.flatnonzero((state.stage == Stage.NOTIFIED) | (state.stage == Stage.WAITING)).tolist():
         if (agent := dispatch.agent_of_migration(number)) in agents:
-            notice = dispatch.notice(number, float(state.times[number, Stage.NOTIFIED]))
+            telling: Telling = "new" if np.isnan(state.times[number, Stage.WAITING]) else "again"
+            if not np.isnan(state.acknowledged_s[number]):
+                telling = "ready"
+            notice = dispatch.notice(number, float(state.times[number, Stage.NOTIFIED]), telling)
             asked.setdefault(agent, Requests()).notify.append(notice)
     return asked

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from slacktide.executors.health.settings import Health
+
 MAX_ATTEMPTS: Final = 2
 """How often a migration is begun.
 
@@ -23,6 +25,10 @@ DEADLINE_FLOOR_S: Final = 120.0
 """Added to every deadline, so that the shortest actions are not judged by seconds."""
 
 
+NOTHING: Final = Health()
+"""Nothing pauses a campaign but a person."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How execution reacts where the plan is silent."""
@@ -34,6 +40,12 @@ class Rules:
     deadline_floor_s: float = DEADLINE_FLOOR_S
     approve_as: str | None = None
     """Who approves waves whose gate asks for it; null: a person has to, with an event of their own."""
+
+    speed: float | None = None
+    """Seconds of a simulated campaign for each second of this machine; null: as fast as it goes."""
+
+    health: Health = NOTHING
+    """What pauses the campaign."""
 
     def migration_limit_s(self, planned_s: float) -> float:
         """Return how long an attempt may take that is planned to take so long."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from math import ceil
 from pathlib import Path
 from typing import Final, Protocol
@@ -15,20 +15,23 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError, UsageError
 from slacktide.executors.agents import AgentPlace
 from slacktide.executors.campaign_directory import (
-    JOURNAL_FILE,
-    alone_in,
+    begun_at,
     campaign_id,
     durability_of,
     migrations_done,
     open_campaign,
     refuse_other_campaign,
+    store_for,
+    untouched_hosts,
 )
+from slacktide.executors.campaign_file import holds_campaign, refuse_other_store
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Progress
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.making import DriverSettings
-from slacktide.executors.drivers.settings import Failures, SimulationSettings
-from slacktide.executors.journal import CampaignRecord
+from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
+from slacktide.executors.health.settings import Health
+from slacktide.executors.journal import CampaignRecord, JournalPlace
 from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program, build_program
 from slacktide.executors.ray_process import RayProcess
@@ -40,7 +43,8 @@ from slacktide.executors.report import (
     read_summary,
     write_report,
 )
-from slacktide.executors.rules import Rules
+from slacktide.executors.rules import NOTHING, Rules
+from slacktide.executors.store.address import Store
 from slacktide.executors.terms import CampaignSetup, CampaignTerms
 from slacktide.findings import errors_in
 from slacktide.ids import CampaignId, HostId
@@ -66,12 +70,22 @@ class RunOptions:
 
     agents: int | None = None
     """Agent processes; null: as many as the fleet needs (``HOSTS_PER_AGENT``), at most one for each processor."""
-    agent_per_host: bool = False
-    """Whether simulated hosts have an agent each as well, on their nodes, as real ones have."""
     use_ray: bool = True
     plan_path: Path | None = None
     """Where the plan was read from, for the report."""
     fleet_path: Path | None = None
+    store: Store | None = None
+    """Where a new campaign is kept; null: in its directory."""
+    take_over: bool = False
+    """Whether the lease of another coordinator does not count: it is fenced off."""
+    speed: float | None = None
+    """Simulated seconds for each second; null: as fast as it goes."""
+    health: Health = NOTHING
+    """What pauses the campaign."""
+    ask_for_approval: bool = False
+    """Whether simulated hosts wait for a person where a gate asks for one."""
+    agent_per_host: bool = False
+    """Whether simulated hosts have an agent each as well, on their nodes, as real ones have."""
 
 
 _Telling = tuple[Callable[[Progress], None] | None, Callable[[int], None] | None, Callable[[str], None] | None]
@@ -92,6 +106,7 @@ def run_campaign(
     *,
     seed: int = 0,
     failures: Failures | None = None,
+    answering: Answering | None = None,
     pace: float | None = None,
     live: LibvirtSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -101,7 +116,8 @@ def run_campaign(
 ) -> CampaignReport:
     """Carry ``plan`` out and return the report, which is also written to ``directory``.
 
-    Hosts are simulated, by ``seed``, ``failures`` and ``pace``, unless ``live`` says how real ones are reached.  A
+    Hosts are simulated, by ``seed``, ``failures``, ``answering`` and ``pace`` (seconds that go by in one of the
+    machine's; null: as fast as can be, on a virtual clock), unless ``live`` says how real ones are reached.  A
     campaign that stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
 
     Parameters
@@ -116,19 +132,19 @@ def run_campaign(
     InputError
         If the plan is not for this snapshot, or its audit finds an error.
     ExecutionError
-        If ``directory`` holds another campaign, or the campaign cannot go on.
+        If ``directory`` holds another campaign, another process carries this one out, or it cannot go on.
     OutputError
         If the journal or the report cannot be written.
     """
-    settings = live or simulation(seed, failures, pace)
+    settings = live or simulation(seed, failures, answering, pace)
     finished = finished_report(snapshot, plan, directory, settings)
     if finished is not None:
         return finished
     options = options or RunOptions()
     refuse_unsound(snapshot, plan)
-    refuse_other_campaign(plan, settings, directory)
-    with alone_in(directory):
-        return _carried_out(snapshot, plan, directory, settings, (progress, resumed, tell), options)
+    refuse_other_store(directory, options.store)
+    refuse_other_campaign(plan, settings, directory, options.store)
+    return _carried_out(snapshot, plan, directory, settings, (progress, resumed, tell), options)
 
 
 def _carried_out(
@@ -139,20 +155,23 @@ def _carried_out(
     telling: _Telling,
     options: RunOptions,
 ) -> CampaignReport:
-    """Carry the plan out, its directory being this process's alone."""
+    """Carry the plan out; the journal's lease sees to it that no other process does."""
     progress, resumed, tell = telling
     program = build_program(snapshot, plan)
-    done = migrations_done(directory)
+    before = begun_at(directory, options.store, campaign_id(plan, settings))
+    done = None if before is None else migrations_done(before)
     if resumed is not None and done is not None:
         resumed(done)
     begun = time.monotonic()
     paths = options.plan_path, options.fleet_path
-    begin = partial(open_campaign, snapshot, plan, settings, directory, paths)
+    begin = cache(partial(open_campaign, snapshot, plan, settings, directory, paths, options.store))
     places = _places(program, settings, options)
-    name = campaign_id(plan, settings)
-    with _campaign(
-        program, directory, name, begin, settings, places, tell or _unheard, use_ray=options.use_ray
-    ) as campaign:
+    store = store_for(directory, options.store)
+    journal = JournalPlace(store, campaign_id(plan, settings), durability_of(settings), options.take_over)
+    setup = CampaignSetup(
+        program, directory, journal, tuple(places), CampaignTerms(settings, _rules(settings, options))
+    )
+    with _campaign(setup, begin, tell or _unheard, use_ray=options.use_ray) as campaign:
         while True:
             told = campaign.step(PROGRESS_INTERVAL_S)
             if progress is not None:
@@ -168,7 +187,7 @@ def _carried_out(
         ray=options.use_ray,
         agents=len(places),
     )
-    report = make_report(snapshot, plan, state, record, execution)
+    report = make_report(snapshot, plan, state, record, execution, untouched_hosts(directory, options.store))
     write_report(report, directory)
     return report
 
@@ -177,9 +196,14 @@ def _unheard(_words: str) -> None:
     """Tell nobody."""
 
 
-def simulation(seed: int = 0, failures: Failures | None = None, pace: float | None = None) -> SimulationSettings:
+def simulation(
+    seed: int = 0,
+    failures: Failures | None = None,
+    answering: Answering | None = None,
+    pace: float | None = None,
+) -> SimulationSettings:
     """Return the settings of a campaign on simulated hosts."""
-    return SimulationSettings(seed=seed, failures=failures or Failures(), pace=pace)
+    return SimulationSettings(seed=seed, failures=failures or Failures(), answering=answering, pace=pace)
 
 
 def finished_report(
@@ -189,7 +213,7 @@ def finished_report(
 
     It is None also where ``directory`` holds another campaign, or its report cannot be read.
     """
-    if not (directory / JOURNAL_FILE).is_file():
+    if not holds_campaign(directory):
         return None
     try:
         report = read_report(directory)
@@ -237,30 +261,31 @@ def _places(program: Program, settings: DriverSettings, options: RunOptions) -> 
     return [AgentPlace(f"{number}-of-{agents}") for number in range(agents)]
 
 
+def _approves(settings: DriverSettings, options: RunOptions) -> str | None:
+    """Return who approves waves; None: a person, by an order."""
+    if isinstance(settings, LibvirtSettings):
+        return settings.approve_as
+    return None if options.ask_for_approval else SIMULATION_APPROVES
+
+
+def _rules(settings: DriverSettings, options: RunOptions) -> Rules:
+    return Rules(approve_as=_approves(settings, options), speed=options.speed, health=options.health)
+
+
 @contextmanager
 def _campaign(
-    program: Program,
-    directory: Path,
-    campaign: CampaignId,
-    begin: Callable[[], CampaignRecord],
-    settings: DriverSettings,
-    places: list[AgentPlace],
-    tell: Callable[[str], None],
-    *,
-    use_ray: bool,
+    setup: CampaignSetup, begin: Callable[[], CampaignRecord], tell: Callable[[str], None], *, use_ray: bool
 ) -> Iterator[_Campaign]:
     """Have a campaign that can be stepped, on Ray or within this process; ``begin`` is called once all is there."""
-    approves = settings.approve_as if isinstance(settings, LibvirtSettings) else SIMULATION_APPROVES
-    rules, durability, journal = Rules(approve_as=approves), durability_of(settings), directory / JOURNAL_FILE
     if not use_ray:
         begin()
-        local = LocalCampaign(program, journal, campaign, rules, settings, len(places), durability)
+        rules, settings = setup.terms.rules, setup.terms.driver
+        local = LocalCampaign(setup.program, setup.journal, rules, settings, len(setup.places))
         try:
             yield local
         finally:
             local.close()
         return
-    setup = CampaignSetup(program, journal, campaign, tuple(places), CampaignTerms(settings, rules, durability))
     on_ray = RayProcess(setup, len(os.sched_getaffinity(0)), tell)
     try:
         on_ray.begin(begin())

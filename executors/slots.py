@@ -5,18 +5,22 @@ else delays it: a host never takes the last place of one that was planned before
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Mapping
 
 import numpy as np
 
 from slacktide.executors.campaign_state import OUT_STAGES, CampaignState
 from slacktide.executors.program import Program
+from slacktide.planner.limits import resolved
 
 
 class OutSlots:
     """Counts hosts out by limit and queues those that are due."""
 
     def __init__(self, program: Program, state: CampaignState) -> None:
+        self._kinds, self._sizes = program.out.kinds, program.out.sizes.tolist()
         self._limit: list[int] = program.out.limit.tolist()
+        self.change(state.max_out)
         self._names = program.out.names
         self._of_host = program.out.of_host
         order = np.lexsort((np.arange(len(program.hosts.ids)), program.hosts.drain_start_s))
@@ -57,6 +61,16 @@ class OutSlots:
             return []
         self._dequeue(host)
         return self._next(host)
+
+    def change(self, max_out: Mapping[str, int | str]) -> None:
+        """Let other limits hold for some kinds of failure domains."""
+        for place, (kind, size) in enumerate(zip(self._kinds, self._sizes, strict=True)):
+            if kind in max_out:
+                self._limit[place] = resolved(max_out[kind], size)
+
+    def queued(self) -> set[int]:
+        """Return the hosts that wait for a place."""
+        return set(self._queued)
 
     def release(self, host: int) -> list[int]:
         """Take a host back in, and return who may now leave service."""

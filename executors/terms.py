@@ -5,10 +5,9 @@ from pathlib import Path
 
 from slacktide.executors.agents import AgentPlace
 from slacktide.executors.drivers.making import DriverSettings
-from slacktide.executors.journal import Durability
+from slacktide.executors.journal import JournalPlace
 from slacktide.executors.program import Program
 from slacktide.executors.rules import Rules
-from slacktide.ids import CampaignId
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,6 @@ class CampaignTerms:
 
     driver: DriverSettings
     rules: Rules
-    durability: Durability
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +23,8 @@ class CampaignSetup:
     """Everything that a process needs to take a campaign up."""
 
     program: Program
-    journal: Path
-    campaign: CampaignId
+    directory: Path
+    """The campaign's."""
+    journal: JournalPlace
     places: tuple[AgentPlace, ...]
     terms: CampaignTerms

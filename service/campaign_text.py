@@ -10,6 +10,7 @@ from rich.text import Text
 from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
 from slacktide.executors.report_figures import ended_words, next_step, overrun_words
+from slacktide.executors.report_notices import notice_words
 from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     yield from zip_longest(("over limits",), over_limits_words(summary.over_limits) or ["none"], fillvalue="")
     if summary.overruns is not None:
         yield "overruns", overrun_words(summary.overruns)
+    if summary.notices is not None:
+        yield "notice", notice_words(summary.notices)
     makespan, exposure = summary.makespan, summary.exposure
     whole = not summary.not_patched
     compared_s = makespan.measured_s if whole else None
@@ -116,6 +119,8 @@ def progress_words(now: "Progress") -> tuple[float | None, str]:
     """Return how much of a campaign is done, and a few words about it."""
     total = now.hosts + now.migrations
     ended = now.hosts_returned + now.hosts_failed + now.migrations_done + now.migrations_given_up
+    if now.waits_for is not None:
+        return (ended / total if total else None), f"{duration(now.now_s)}: paused, {now.waits_for}"
     words = f"{duration(now.now_s)}: {count(now.hosts_returned)} of {counted(now.hosts, 'host')} returned"
     return (ended / total if total else None), f"{words}, {count(now.hosts_out)} out"
 

@@ -15,9 +15,11 @@ from slacktide import __version__
 from slacktide.service.commands.calibrate import calibrate
 from slacktide.service.commands.campaign import report, run
 from slacktide.service.commands.compare import compare
+from slacktide.service.commands.control import campaign
 from slacktide.service.commands.fleet import fleet
 from slacktide.service.commands.inventory import import_libvirt  # noqa: F401  (a command of `fleet import`)
 from slacktide.service.commands.lab import lab
+from slacktide.service.commands.maintenance import maintenance
 from slacktide.service.commands.plan import audit, explain, plan
 from slacktide.service.commands.policy import policy
 from slacktide.service.commands.preflight import preflight
@@ -49,7 +51,9 @@ app.command(compare, sort_key=6, help_epilogue="")
 app.command(what_if, sort_key=7, help_epilogue="")
 app.command(pareto, sort_key=8, help_epilogue="")
 app.command(preflight, sort_key=9, help_epilogue="")
+app.command(maintenance)
 app.command(run, sort_key=10, help_epilogue="")
+app.command(campaign)
 app.command(report, sort_key=11, help_epilogue="")
 app.command(revise, sort_key=12, help_epilogue="")
 app.command(calibrate, sort_key=13, help_epilogue="")

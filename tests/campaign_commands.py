@@ -119,7 +119,7 @@ def small_campaign(folder: Path, address: str, environment: dict[str, str], pace
     write_snapshot(small_fleet(), folder / "fleet")
     write_plan(small_plan(), folder / "plan")
     where = [str(folder / "fleet"), str(folder / "plan"), "-o", str(folder / "campaign")]
-    command = [str(PROGRAM), "run", *where, "--agent-per-host", "--pace", str(pace)]
+    command = [str(PROGRAM), "run", *where, "--agent-per-host", "--speed", str(pace)]
     running = Running(command, folder / "campaign", os.environ | environment | {"RAY_ADDRESS": address})
     try:
         yield running

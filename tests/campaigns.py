@@ -15,7 +15,7 @@ from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
 from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
 from slacktide.executors.coordinator import Coordinator
-from slacktide.executors.drivers.settings import Failures, SimulationSettings
+from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
 from slacktide.executors.events import Stage
 from slacktide.executors.journal import CampaignRecord, Entry, Journal
@@ -56,10 +56,17 @@ def drivers_of(program: Program, settings: SimulationSettings, agents: int = 1) 
 
 
 def coordinator_of(
-    program: Program, journal: Journal, agents: LocalAgents, rules: Rules = RULES, *, quiet: bool = True
+    program: Program,
+    journal: Journal,
+    agents: LocalAgents,
+    rules: Rules = RULES,
+    *,
+    quiet: bool = True,
+    answering: Answering | None = None,
 ) -> Coordinator:
     clock = VirtualClock(journal.record.origin)
-    return Coordinator(program, journal, agents, clock, rules, Quiet(program.policy.migration) if quiet else None)
+    until = Quiet(program.policy.migration, answering) if quiet else None
+    return Coordinator(program, journal, agents, clock, rules, until)
 
 
 @dataclass(frozen=True)
@@ -125,14 +132,14 @@ def assert_safe(program: Program, entries: Sequence[Entry]) -> None:
             moving[int(vm)] = number
             taken[target] += demand[number]
             assert (taken[target] <= capacity[target]).all(), "a target is overcommitted"
-        elif isinstance(event, events.MigrationDone):
+        elif isinstance(event, events.MigrationDone) or _resolved(event, "done"):
             number = numbers[event.migration_id]
             assert moving.pop(int(part.vm[number])) == number
             at[part.vm[number]] = part.target[number]
             taken[part.source[number]] -= demand[number]
             vms_on[part.source[number]] -= 1
             vms_on[part.target[number]] += 1
-        elif isinstance(event, events.MigrationFailed) or getattr(event, "outcome", None) == "not-started":
+        elif isinstance(event, events.MigrationFailed) or _resolved(event, "not-started"):
             number = numbers[event.migration_id]
             assert moving.pop(int(part.vm[number])) == number
             taken[part.target[number]] -= demand[number]
@@ -148,6 +155,10 @@ def assert_safe(program: Program, entries: Sequence[Entry]) -> None:
             _end_out(event, host_numbers[event.host_id], out, lost)
     assert not moving, "a migration has no end"
     _assert_folded(program, entries, at, out, lost)
+
+
+def _resolved(event: events.Event, outcome: str) -> bool:
+    return isinstance(event, events.MigrationResolved) and event.outcome == outcome
 
 
 def _end_out(event: events.HostEvent, host: int, out: set[int], lost: set[int]) -> None:

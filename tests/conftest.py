@@ -2,10 +2,15 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from postgresql import Server, binaries, running_server
+
+from slacktide.executors.maintenance.notes import FOLDER_VARIABLE
+from slacktide.executors.store.address import Store, store_in
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("dev", deadline=None)
@@ -25,6 +30,14 @@ def _pure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("ray.init", forbidden)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _notes_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep notes of maintenance among the tests' own files, for their processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("maintenance") / "notes"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Return the folder of real traces; skip where it is absent."""
@@ -33,3 +46,21 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real traces not found at {folder}; set SLACKTIDE_DATA to run this test")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """Have a PostgreSQL server of the tests' own; skip where PostgreSQL is not installed."""
+    if binaries() is None:
+        pytest.skip("POSTGRESQL IS NOT INSTALLED: apt-get install postgresql; campaigns in it are not tested")
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Return a store of each kind in which nothing is."""
+    if request.param == "sqlite":
+        return store_in(tmp_path / "journal.sqlite")
+    server: Server = request.getfixturevalue("postgresql")
+    return server.new_store()

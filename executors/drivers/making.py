@@ -1,6 +1,7 @@
 """From settings to the driver that they are for; settings travel between processes, drivers do not."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 from slacktide.clock import Clock, PacedClock, SystemClock, VirtualClock
@@ -9,6 +10,7 @@ from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.protocol import Driver
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
+from slacktide.ids import HostId
 from slacktide.planner.policy import MigrationRules
 
 DriverSettings = SimulationSettings | LibvirtSettings
@@ -21,6 +23,14 @@ def make_driver(settings: DriverSettings, rules: MigrationRules, origin: datetim
     from slacktide.executors.drivers.libvirt.driver import LibvirtDriver  # needs libvirt's binding
 
     return LibvirtDriver(settings, rules, origin, SystemClock())
+
+
+def settings_of_agent(settings: DriverSettings, hosts: Sequence[str], number: int, agents: int) -> DriverSettings:
+    """Return the settings of one of several agents: the guests of a host ask the agent that stands for it."""
+    if not isinstance(settings, LibvirtSettings) or settings.metadata is None:
+        return settings
+    own = tuple(HostId(host) for host in hosts[number::agents] if host in settings.addresses)
+    return settings.model_copy(update={"metadata": settings.metadata.model_copy(update={"hosts": own})})
 
 
 def clock_for(settings: DriverSettings, origin: datetime) -> Clock:
@@ -37,19 +47,16 @@ def begins_now(settings: DriverSettings) -> bool:
 
 def quiet_for(settings: DriverSettings, rules: MigrationRules) -> QuietUntil | None:
     """Return what says how long nothing comes of requests; None: nobody knows, they are real."""
-    return None if begins_now(settings) else Quiet(rules)
+    virtual = isinstance(settings, SimulationSettings) and settings.pace is None
+    return Quiet(rules, settings.answering) if isinstance(settings, SimulationSettings) and virtual else None
 
 
 def settings_text(settings: DriverSettings) -> str:
     """Return settings as the journal keeps them."""
     if isinstance(settings, SimulationSettings):
-        return json.dumps({"driver": "simulated", "simulation": _simulation(settings)}, sort_keys=True)
+        simulation = settings.model_dump(mode="json", exclude_none=True)
+        return json.dumps({"driver": "simulated", "simulation": simulation}, sort_keys=True)
     return json.dumps({"driver": "libvirt", "libvirt": settings.model_dump(mode="json")}, sort_keys=True)
-
-
-def _simulation(settings: SimulationSettings) -> dict[str, object]:
-    """Return the settings of a simulation as data; a pace that is not set is left out, as before there was one."""
-    return settings.model_dump(mode="json", exclude={"pace"} if settings.pace is None else None)
 
 
 def identity_text(settings: DriverSettings) -> str:

@@ -12,6 +12,7 @@ from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, figures, progress, show
 from slacktide.service.destinations import check_directory, refuse_to_replace
 from slacktide.service.failures import OK, REFUSED
+from slacktide.service.stores import store_given
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
@@ -118,13 +119,15 @@ def _so_far(
 
     if campaign is None:
         return progress_at(snapshot, parent, at_s, lost_hosts=lost, failed=failed)
-    from slacktide.executors.campaign_directory import JOURNAL_FILE
+    from slacktide.executors.campaign_directory import journal_of
+    from slacktide.executors.campaign_file import holds_campaign
     from slacktide.executors.campaign_progress import journaled_state, progress_of
 
-    if not (campaign / JOURNAL_FILE).is_file():
+    if not holds_campaign(campaign):
         raise UsageError(str(campaign), "holds no campaign", "Give the directory that `slacktide run -o` made")
     with progress("Reading the journal"):
-        so_far, missing = progress_of(snapshot, parent, journaled_state(snapshot, parent, campaign / JOURNAL_FILE))
+        journal = journal_of(campaign, store_given(None, campaign))
+        so_far, missing = progress_of(snapshot, parent, journaled_state(snapshot, parent, journal, str(campaign)))
     returned = so_far.hosts.filter(so_far.hosts["state"] == "returned").height
     if returned == parent.hosts.height:
         fact = "has brought back every host of its plan"

@@ -7,7 +7,8 @@
     ├── InputError          a file is wrong: carries the findings
     ├── OutputError         a file cannot be written: disk full, no permission
     ├── ExecutionError      a campaign cannot go on
-    │   └── DriverError     a hypervisor refused or failed; ``retryable`` says whether to try again
+    │   ├── DriverError     a hypervisor refused or failed; ``retryable`` says whether to try again
+    │   └── StoreError      the database of campaigns does not answer; ``retryable`` as above
     └── InternalError       Slacktide contradicts itself: a bug, please report it
 
 "No" is not an error: an infeasible plan is a value with reasons.
@@ -80,9 +81,24 @@ class DriverError(ExecutionError):
         return _driver_error, (self.subject, self.fact, self.remedy, self.retryable)
 
 
+class StoreError(ExecutionError):
+    """The database that a campaign is kept in does not answer: locked, full, away."""
+
+    def __init__(self, subject: str, fact: str, remedy: str, *, retryable: bool = False) -> None:
+        super().__init__(subject, fact, remedy)
+        self.retryable = retryable
+
+    def __reduce__(self) -> tuple[Callable[..., "SlacktideError"], tuple[object, ...]]:
+        return _store_error, (self.subject, self.fact, self.remedy, self.retryable)
+
+
 class InternalError(SlacktideError):
     """Slacktide contradicts itself."""
 
 
 def _driver_error(subject: str, fact: str, remedy: str, retryable: bool) -> DriverError:
     return DriverError(subject, fact, remedy, retryable=retryable)
+
+
+def _store_error(subject: str, fact: str, remedy: str, retryable: bool) -> StoreError:
+    return StoreError(subject, fact, remedy, retryable=retryable)

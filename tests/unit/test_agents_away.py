@@ -118,13 +118,13 @@ def test_coordinator_and_agents_end_in_turn(tmp_path, monkeypatch, restarts) -> 
     Journal.create(path, record_of(), durability="process").close()
     agents = flaky(program, 7, (0.01, 0.01, 0.05))
     for _ in range(restarts):
-        journal = Journal.open(path, durability="process")
+        journal = Journal.hold(path, durability="process")
         coordinator = coordinator_of(program, journal, agents)
         for _ in range(150):
             if not coordinator.state.finished:
                 coordinator.round()
         journal.close()
-    journal = Journal.open(path, durability="process")
+    journal = Journal.hold(path, durability="process")
     coordinator = coordinator_of(program, journal, agents)
     carried_out(coordinator)
     entries = journal.read()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from slacktide.errors import InputError
 from slacktide.executors.event_codec import EVENT_TYPES, Row, decode, encode, from_json, to_json
-from slacktide.executors.events import MigrationDone, TargetReserved
+from slacktide.executors.events import MigrationDone, PatchFailed, TargetReserved
 
 VALUES = {
     "at_s": st.floats(0, 1e6),
@@ -17,6 +17,7 @@ VALUES = {
     "probe_blackout_ms": st.none() | st.floats(0, 1e5),
     "probe_resolution_ms": st.none() | st.floats(0, 1e5),
     "iteration": st.integers(0, 99),
+    "untouched": st.none() | st.booleans(),
     "sent_mib": st.floats(0, 1e5),
     "remaining_mib": st.floats(0, 1e5),
     "dirty_mib_s": st.floats(0, 1e5),
@@ -24,6 +25,11 @@ VALUES = {
     "throttle": st.floats(0, 1),
     "estimate_s": st.none() | st.floats(0, 1e5),
     "retryable": st.booleans(),
+    "again": st.none() | st.booleans(),
+    "cancel": st.booleans(),
+    "healthy": st.booleans(),
+    "order": st.integers(0, 99),
+    "why": st.text(),
 }
 any_event = st.sampled_from(sorted(EVENT_TYPES)).flatmap(
     lambda name: st.builds(
@@ -47,16 +53,22 @@ def test_names_of_stored_types_are_fixed() -> None:
         "agent-back",
         "blackout-started",
         "brownout-started",
+        "campaign-aborted",
+        "campaign-continued",
         "campaign-created",
         "campaign-finished",
+        "campaign-paused",
         "campaign-resumed",
         "forwarding-started",
+        "guest-acknowledged",
         "host-blocked",
         "host-drain-started",
         "host-drained",
         "host-failed",
         "host-resolved",
         "host-returned",
+        "host-skipped",
+        "limits-changed",
         "migration-cancelled",
         "migration-done",
         "migration-failed",
@@ -67,9 +79,11 @@ def test_names_of_stored_types_are_fixed() -> None:
         "migration-progress",
         "migration-resolved",
         "migration-waiting",
+        "order-refused",
         "patch-failed",
         "patch-intended",
         "patch-started",
+        "signal-changed",
         "source-deleted",
         "target-connected",
         "target-prepared",
@@ -85,6 +99,15 @@ def test_a_row_reads_as_a_person_expects() -> None:
     assert encode(TargetReserved(3.5, "m1", 2)) == Row(3.5, "target-reserved", "m1", '{"attempt":2}')
     done = encode(MigrationDone(9.0, "m1", 1, 100.0, None))
     assert done.body == '{"attempt":1,"transfer_mib":100.0,"probe_blackout_ms":null}'
+
+
+def test_a_patch_that_failed_before_it_was_known_what_it_touched_still_reads() -> None:
+    old = Row(3.0, "patch-failed", "h1", '{"reason":"lost"}')
+    assert decode(old) == PatchFailed(3.0, "h1", "lost")
+    assert encode(PatchFailed(3.0, "h1", "lost")) == old
+    untouched = PatchFailed(3.0, "h1", "refused", untouched=True)
+    assert encode(untouched).body == '{"reason":"refused","untouched":true}'
+    assert decode(encode(untouched)) == untouched
 
 
 @pytest.mark.parametrize(

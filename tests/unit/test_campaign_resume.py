@@ -47,7 +47,7 @@ def test_a_resumed_campaign_ends_as_if_it_had_not_stopped(tmp_path, rounds, worl
         stopped.round()
     assert not stopped.state.finished
     journal.close()
-    again = Journal.open(path, durability="process")
+    again = Journal.hold(path, durability="process")
     resumed = coordinator_of(program, again, agents if world == "kept" else agents_of(program))
     resumed.step(60)
     entries = again.read()
@@ -65,7 +65,7 @@ def test_stopping_again_and_again_loses_nothing(tmp_path) -> None:
     Journal.create(path, record_of(), durability="process").close()
     agents = agents_of(program)
     for _ in range(100):
-        journal = Journal.open(path, durability="process")
+        journal = Journal.hold(path, durability="process")
         coordinator = coordinator_of(program, journal, agents)
         for _ in range(100):
             if not coordinator.state.finished:
@@ -98,7 +98,7 @@ def test_an_intent_that_reached_nobody_is_begun_again(tmp_path) -> None:
     lost = events.MigrationIntended(state.end_s, program.migrations.ids[first], 1)
     journal.append([lost])
     journal.close()
-    again = Journal.open(path, durability="process")
+    again = Journal.hold(path, durability="process")
     resumed = coordinator_of(program, again, agents, RULES)
     answers = [entry.event for entry in again.read() if isinstance(entry.event, events.MigrationResolved)]
     assert {answer.outcome for answer in answers if answer.migration_id == lost.migration_id} == {"not-started"}

@@ -9,11 +9,12 @@ from campaigns import planned_fleet
 from small_fleet import edited, small_fleet, small_plan
 
 from slacktide.errors import ExecutionError, InputError, OutputError, UsageError
+from slacktide.executors.campaign_file import JOURNAL_FILE
 from slacktide.executors.drivers.settings import Failures
 from slacktide.executors.events import MigrationDone
-from slacktide.executors.journal import Journal
 from slacktide.executors.report import read_report
-from slacktide.executors.run import JOURNAL_FILE, RunOptions, run_campaign
+from slacktide.executors.run import RunOptions, run_campaign
+from slacktide.executors.store.reading import read_journal
 
 LOCAL = RunOptions(use_ray=False, agents=2)
 
@@ -203,7 +204,7 @@ def test_an_interrupted_run_goes_on_when_it_is_run_again(tmp_path) -> None:
         patch.setattr("slacktide.executors.run.PROGRESS_INTERVAL_S", 0.01)
         with pytest.raises(StopHere):
             run_campaign(snapshot, plan, tmp_path / "c", options=LOCAL, progress=interrupt)
-    begun = Journal.open(tmp_path / "c" / JOURNAL_FILE)
+    begun = read_journal(tmp_path / "c" / JOURNAL_FILE)
     assert begun.last > 0
     done = {entry.event.migration_id for entry in begun.read() if isinstance(entry.event, MigrationDone)}
     begun.close()

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from slacktide.errors import OutputError, UsageError
+from slacktide.executors.campaign_file import CAMPAIGN_FILES
 from slacktide.service.destinations import check_campaign, check_directory, check_file
 
 
@@ -51,6 +52,8 @@ def test_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
 def test_a_campaign_goes_on_where_its_journal_is(tmp_path):
     (tmp_path / "report.json").touch()
     with pytest.raises(UsageError, match="is not empty"):
-        check_campaign(tmp_path, "journal.sqlite", "ray.log")
-    (tmp_path / "journal.sqlite").touch()
-    check_campaign(tmp_path, "journal.sqlite", "ray.log")
+        check_campaign(tmp_path, CAMPAIGN_FILES)
+    for name in ("journal.sqlite", "campaign.json"):
+        (tmp_path / name).touch()
+        check_campaign(tmp_path, CAMPAIGN_FILES)
+        (tmp_path / name).unlink()

@@ -8,8 +8,10 @@ from slacktide.executors import ray_process
 from slacktide.executors.agents import AgentPlace
 from slacktide.executors.attendance import ClusterError
 from slacktide.executors.drivers.settings import SimulationSettings
+from slacktide.executors.journal import JournalPlace
 from slacktide.executors.ray_process import RayProcess
 from slacktide.executors.rules import Rules
+from slacktide.executors.store.address import store_in
 from slacktide.executors.terms import CampaignSetup, CampaignTerms
 from slacktide.ids import CampaignId
 
@@ -23,8 +25,9 @@ def lone(tmp_path, monkeypatch):
     monkeypatch.setattr(RayProcess, "_end", lambda _: None)
     monkeypatch.setattr(ray_process.time, "sleep", lambda _: None)
     monkeypatch.setattr(ray_process.time, "monotonic", lambda: float(next(clock)))
-    terms = CampaignTerms(SimulationSettings(), Rules(), "process")
-    setup = CampaignSetup(program_of(), tmp_path / "journal.sqlite", CampaignId("c"), (AgentPlace("a"),), terms)
+    terms = CampaignTerms(SimulationSettings(), Rules())
+    journal = JournalPlace(store_in(tmp_path / "journal.sqlite"), CampaignId("c"))
+    setup = CampaignSetup(program_of(), tmp_path, journal, (AgentPlace("a"),), terms)
     process = RayProcess(setup, 1, told.append)
 
     def ended(*_):

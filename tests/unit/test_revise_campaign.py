@@ -13,6 +13,7 @@ from slacktide.executors.campaign_progress import journaled_state, progress_of
 from slacktide.executors.campaign_state import HostStage
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
 from slacktide.executors.journal import Journal
+from slacktide.executors.store.reading import read_journal
 from slacktide.ids import PlanId
 from slacktide.planner.audit import audit
 from slacktide.planner.progress import fleet_at, without_hosts
@@ -39,7 +40,7 @@ def stopped_after(path, name: str, rounds: int, failures: Failures = WRONG, sigm
 def test_a_stopped_campaign_is_planned_anew(tmp_path, name, rounds) -> None:
     snapshot, plan = planned_fleet(name)
     stopped_after(tmp_path / "journal.sqlite", name, rounds)
-    state = journaled_state(snapshot, plan, tmp_path / "journal.sqlite")
+    state = journaled_state(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), "c")
     progress, lost = progress_of(snapshot, plan, state)
     now = fleet_at(snapshot, plan, progress, lost_hosts=lost)
     child = revise(now, plan.header.policy, plan, progress)
@@ -61,7 +62,9 @@ def test_a_stopped_campaign_is_planned_anew(tmp_path, name, rounds) -> None:
 def test_where_all_is_a_little_late_and_nothing_lost_no_guest_gets_another_target(tmp_path, name, rounds) -> None:
     snapshot, plan = planned_fleet(name)
     stopped_after(tmp_path / "journal.sqlite", name, rounds, Failures(), 0.2)
-    progress, lost = progress_of(snapshot, plan, journaled_state(snapshot, plan, tmp_path / "journal.sqlite"))
+    progress, lost = progress_of(
+        snapshot, plan, journaled_state(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), "c")
+    )
     assert not lost
     child = revise(fleet_at(snapshot, plan, progress), plan.header.policy, plan, progress)
     changes = child.header.revision.changes
@@ -73,7 +76,7 @@ def test_where_all_is_a_little_late_and_nothing_lost_no_guest_gets_another_targe
 def test_guests_were_notified_when_the_journal_says_or_are_to_be(tmp_path, rounds) -> None:
     snapshot, plan = planned_fleet("baked")
     stopped_after(tmp_path / "journal.sqlite", "baked", rounds)
-    state = journaled_state(snapshot, plan, tmp_path / "journal.sqlite")
+    state = journaled_state(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), "c")
     progress, lost = progress_of(snapshot, plan, state)
     child = revise(fleet_at(snapshot, plan, progress, lost_hosts=lost), plan.header.policy, plan, progress)
     told = dict(progress.notified.iter_rows())
@@ -88,7 +91,7 @@ def test_guests_were_notified_when_the_journal_says_or_are_to_be(tmp_path, round
 def test_a_host_that_is_lost_besides_ends_what_is_under_way_to_it(tmp_path) -> None:
     snapshot, plan = planned_fleet()
     stopped_after(tmp_path / "journal.sqlite", "urgent", 60)
-    state = journaled_state(snapshot, plan, tmp_path / "journal.sqlite")
+    state = journaled_state(snapshot, plan, read_journal(tmp_path / "journal.sqlite"), "c")
     progress, lost = progress_of(snapshot, plan, state)
     target = plan.migrations.join(
         progress.migrations.filter(pl.col("state") == "running"), on="migration_id", how="semi"
@@ -104,4 +107,4 @@ def test_a_host_that_is_lost_besides_ends_what_is_under_way_to_it(tmp_path) -> N
 def test_a_campaign_of_another_plan_is_refused(tmp_path) -> None:
     stopped_after(tmp_path / "journal.sqlite", "urgent", 1)
     with pytest.raises(InputError, match="is a campaign of plan"):
-        journaled_state(*planned_fleet("baked"), tmp_path / "journal.sqlite")
+        journaled_state(*planned_fleet("baked"), read_journal(tmp_path / "journal.sqlite"), "c")

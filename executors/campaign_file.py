@@ -1,0 +1,89 @@
+"""``campaign.json``: in which store the campaign of a directory is, and under which id; never a password."""
+
+import json
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from slacktide.atomic import write_file
+from slacktide.errors import InputError, UsageError
+from slacktide.executors.store.address import Store, parse_store, store_in
+from slacktide.ids import CampaignId
+
+CAMPAIGN_FILE: Final = "campaign.json"
+JOURNAL_FILE: Final = "journal.sqlite"
+"""The store of a campaign that is kept in its own directory."""
+RAY_LOG_FILE: Final = "ray.log"
+"""What Ray says; taken away at the end where it has said nothing.  A campaign that could not be begun may leave it."""
+CAMPAIGN_FILES: Final = (CAMPAIGN_FILE, JOURNAL_FILE)
+"""A directory that holds one of them holds a campaign; those of older releases have no ``campaign.json``."""
+FORMAT_VERSION: Final = 1
+
+
+class Kept(NamedTuple):
+    """Where the campaign of a directory is kept."""
+
+    store: Store
+    campaign: CampaignId | None
+    """Null: the newest in its journal, in directories from before ``campaign.json``."""
+
+
+def holds_campaign(directory: Path) -> bool:
+    """Return whether a campaign was begun in a directory."""
+    return any((directory / name).is_file() for name in CAMPAIGN_FILES)
+
+
+def kept_in(directory: Path, given: Store | None = None) -> Kept | None:
+    """Return where the campaign of a directory is kept; None: none was begun there.
+
+    Parameters
+    ----------
+    given
+        The store as the caller names it, perhaps with a password; it counts if it is the one that the directory names.
+
+    Raises
+    ------
+    InputError
+        If ``campaign.json`` is damaged.
+    """
+    file = directory / CAMPAIGN_FILE
+    if not file.is_file():
+        return Kept(store_in(directory / JOURNAL_FILE), None) if (directory / JOURNAL_FILE).is_file() else None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version, url, campaign = content["format_version"], content["store"], content["campaign"]
+        if version != FORMAT_VERSION:
+            fact = f"has format version {version}; this release reads version {FORMAT_VERSION}"
+            raise InputError(str(file), fact, "Use the release that wrote it")
+        store = parse_store(url, directory)
+        return Kept(given if given is not None and given.is_at(store) else store, CampaignId(campaign))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
+        fact = f"is damaged: {error}"
+        raise InputError(str(file), fact, "Restore it, or write it anew: store and campaign id") from error
+
+
+def refuse_other_store(directory: Path, given: Store | None) -> None:
+    """Refuse a store that is not the one in which the campaign of a directory is.
+
+    Raises
+    ------
+    UsageError
+        If it is another.
+    """
+    kept = kept_in(directory, given)
+    if given is not None and kept is not None and not given.is_at(kept.store):
+        fact = f"its campaign is kept in {kept.store.shown}, not in {given.shown}"
+        raise UsageError(str(directory), fact, "Leave --store out, or choose another directory")
+
+
+def write_campaign_file(directory: Path, store: Store, campaign: CampaignId) -> None:
+    """Note where the campaign of a directory is kept; a file within the directory by its name alone.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    inside = store.is_file and store.path.resolve() == (directory / JOURNAL_FILE).resolve()
+    url = f"sqlite:///{JOURNAL_FILE}" if inside else store.kept
+    content = {"format_version": FORMAT_VERSION, "store": url, "campaign": campaign}
+    write_file(directory / CAMPAIGN_FILE, (json.dumps(content, indent=2) + "\n").encode())

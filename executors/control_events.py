@@ -1,0 +1,79 @@
+"""What people ask of a campaign, as events: who asked, why, and what is done about it.
+
+Each names the order in the campaign's store that it answers; 0 stands for none: a rule of the campaign asked.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from slacktide.executors.events import Event, HostEvent
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvent(Event):
+    """An order that was taken."""
+
+    order: int
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPaused(OrderEvent):
+    """Nothing new begins; what runs ends by itself, or is stopped and begun again later (``cancel``)."""
+
+    type: ClassVar[str] = "campaign-paused"
+    cancel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignContinued(OrderEvent):
+    """The campaign goes on after a pause."""
+
+    type: ClassVar[str] = "campaign-continued"
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignAborted(OrderEvent):
+    """Nothing new begins any more; what runs ends by itself, or is stopped (``cancel``); patches end in any case."""
+
+    type: ClassVar[str] = "campaign-aborted"
+    cancel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsChanged(OrderEvent):
+    """Other limits hold from now on."""
+
+    type: ClassVar[str] = "limits-changed"
+    max_out: str
+    """Hosts out at once by kind of failure domain, as JSON in the form of the policy's ``max_out``; others stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRefused(OrderEvent):
+    """Nothing is done about an order."""
+
+    type: ClassVar[str] = "order-refused"
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostSkipped(HostEvent):
+    """The host is not to be drained, or no further."""
+
+    type: ClassVar[str] = "host-skipped"
+    order: int
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalChanged(Event):
+    """A signal from outside is well, or no longer."""
+
+    type: ClassVar[str] = "signal-changed"
+    name: str
+    healthy: bool
+    detail: str

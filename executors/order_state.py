@@ -1,0 +1,95 @@
+"""What orders change of a campaign's state."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from slacktide.executors.control_events import (
+    CampaignAborted,
+    CampaignContinued,
+    CampaignPaused,
+    HostSkipped,
+    LimitsChanged,
+    OrderRefused,
+    SignalChanged,
+)
+from slacktide.executors.events import Event, WaveApproved
+
+if TYPE_CHECKING:
+    from slacktide.executors.campaign_state import CampaignState
+
+
+ORDERS: Final = frozenset(
+    {CampaignPaused, CampaignContinued, CampaignAborted, HostSkipped, LimitsChanged, WaveApproved}
+)
+"""Events that say what was asked of a campaign and is done."""
+
+
+def asked(by: str, why: str) -> str:
+    """Return who asked for something and why, in words."""
+    return f"asked for by {by}: {why}" if why else f"asked for by {by}"
+
+
+def _paused(state: "CampaignState", event: CampaignPaused) -> None:
+    state.paused = event
+    state.orders = max(state.orders, event.order)
+
+
+def _continued(state: "CampaignState", event: CampaignContinued) -> None:
+    state.paused = None
+    state.orders = max(state.orders, event.order)
+    state.judged_from_s, state.failures_before = event.at_s, state.failures
+    state.lost_before = state.lost_hosts
+
+
+def _signal(state: "CampaignState", event: SignalChanged) -> None:
+    state.signals[event.name] = event
+
+
+def _aborted(state: "CampaignState", event: CampaignAborted) -> None:
+    state.aborted, state.paused = event, None
+    state.orders = max(state.orders, event.order)
+
+
+def _skipped(state: "CampaignState", event: HostSkipped) -> None:
+    state.skipped[state.host_numbers[event.host_id]] = asked(event.by, event.why)
+    state.orders = max(state.orders, event.order)
+
+
+def _limits_changed(state: "CampaignState", event: LimitsChanged) -> None:
+    state.max_out |= json.loads(event.max_out)
+    state.orders = max(state.orders, event.order)
+
+
+def _refused(state: "CampaignState", event: OrderRefused) -> None:
+    state.orders = max(state.orders, event.order)
+
+
+ORDER_HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
+    CampaignPaused: _paused,
+    CampaignContinued: _continued,
+    CampaignAborted: _aborted,
+    HostSkipped: _skipped,
+    LimitsChanged: _limits_changed,
+    OrderRefused: _refused,
+    SignalChanged: _signal,
+}
+"""How events about orders are folded, by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """That everything under way is to be stopped."""
+
+    reason: str
+    again: bool
+    """It is to be begun again once the campaign goes on."""
+
+
+def stopping(event: CampaignPaused | CampaignAborted | None) -> Stopping | None:
+    """Return how what runs is to be stopped; null: it is to end by itself."""
+    if event is None or not event.cancel:
+        return None
+    paused = isinstance(event, CampaignPaused)
+    return Stopping(f"the campaign is {'paused' if paused else 'aborted'}, {asked(event.by, event.why)}", paused)

@@ -1,0 +1,183 @@
+"""What may be asked of a running campaign, and what is done about it: granted as an event, or refused with a reason.
+
+Pure.  Orders wait in the campaign's store until its coordinator has answered them in the journal, in their own order;
+who asks need not reach the coordinator, and an order outlives both.
+"""
+
+import json
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from slacktide.executors.campaign_state import CampaignState, HostStage
+from slacktide.executors.control_events import (
+    CampaignAborted,
+    CampaignContinued,
+    CampaignPaused,
+    HostSkipped,
+    LimitsChanged,
+    OrderRefused,
+)
+from slacktide.executors.events import Event, WaveApproved
+from slacktide.executors.order_state import asked
+from slacktide.executors.store.orders import StoredOrder
+from slacktide.ids import HostId
+from slacktide.planner.limits import CountOrShare
+
+
+class _Order(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def body(self) -> str:
+        """Return what the store keeps beside the kind, as JSON."""
+        return json.dumps(self.model_dump(mode="json", exclude={"kind"}), sort_keys=True)
+
+
+class Approve(_Order):
+    """Let a wave begin whose gate asks for a person's approval."""
+
+    kind: Literal["approve"] = "approve"
+    wave: int | None = None
+    """Null: the next that asks for it."""
+
+
+class Pause(_Order):
+    """Begin nothing new."""
+
+    kind: Literal["pause"] = "pause"
+    cancel: bool = False
+    """Stop migrations that are under way, and begin them again later; else they end by themselves."""
+
+
+class Resume(_Order):
+    """Go on after a pause."""
+
+    kind: Literal["resume"] = "resume"
+
+
+class Abort(_Order):
+    """Begin nothing new any more, and end."""
+
+    kind: Literal["abort"] = "abort"
+    cancel: bool = False
+    """Stop migrations that are under way; else they end by themselves."""
+
+
+class Skip(_Order):
+    """Do not drain a host, or no further."""
+
+    kind: Literal["skip"] = "skip"
+    host_id: str
+
+
+class Limits(_Order):
+    """Let other limits hold."""
+
+    kind: Literal["limits"] = "limits"
+    max_out: dict[str, CountOrShare] = Field(min_length=1)
+    """Hosts out at once, by kind of failure domain, as in the policy."""
+
+
+Order = Annotated[Approve | Pause | Resume | Abort | Skip | Limits, Field(discriminator="kind")]
+_ORDER: TypeAdapter[Order] = TypeAdapter(Order)
+
+
+def answer(stored: StoredOrder, state: CampaignState, now_s: float) -> Event:
+    """Return what is done about an order at ``now_s``: an event that grants it, or one that says why it is refused."""
+    by, why = stored.by, stored.why or ""
+    try:
+        order = _ORDER.validate_python({"kind": stored.kind, **json.loads(stored.body or "{}")})
+    except (ValueError, TypeError, ValidationError):
+        reason = f"`{stored.kind}` with {stored.body} is no order that this release knows"
+        return OrderRefused(now_s, stored.number, by, why, stored.kind, reason)
+    forbids = _forbids(order, state)
+    if forbids is not None:
+        return OrderRefused(now_s, stored.number, by, why, stored.kind, forbids)
+    return _granted(order, stored.number, by, why, state, now_s)
+
+
+def _granted(order: Order, number: int, by: str, why: str, state: CampaignState, now_s: float) -> Event:
+    match order:
+        case Approve():
+            wave = _next_to_approve(state) if order.wave is None else order.wave
+            assert wave is not None, "without one it is forbidden"
+            return WaveApproved(now_s, wave, by, number, why)
+        case Pause():
+            return CampaignPaused(now_s, number, by, why, order.cancel)
+        case Resume():
+            return CampaignContinued(now_s, number, by, why)
+        case Abort():
+            return CampaignAborted(now_s, number, by, why, order.cancel)
+        case Skip():
+            return HostSkipped(now_s, HostId(order.host_id), number, by, why)
+        case Limits():
+            return LimitsChanged(now_s, number, by, why, json.dumps(order.max_out, sort_keys=True))
+
+
+def _forbids(order: Order, state: CampaignState) -> str | None:
+    """Return why an order cannot be granted, None: it can."""
+    if state.finished:
+        return "the campaign has finished"
+    if state.aborted is not None and not (isinstance(order, Abort) and order.cancel and not state.aborted.cancel):
+        return f"the campaign is aborted, {asked(state.aborted.by, state.aborted.why)}"
+    match order:
+        case Approve():
+            return _forbids_approval(order, state)
+        case Pause() if state.paused is not None and not (order.cancel and not state.paused.cancel):
+            return f"it is paused already, {asked(state.paused.by, state.paused.why)}"
+        case Resume() if state.paused is None:
+            return "it is not paused"
+        case Skip():
+            return _forbids_skip(order, state)
+        case Limits():
+            known = set(state.program.out.kinds)
+            if strange := sorted(order.max_out.keys() - known):
+                return f"its policy limits no hosts out by {', '.join(strange)}; it does by {', '.join(sorted(known))}"
+    return None
+
+
+def _next_to_approve(state: CampaignState) -> int | None:
+    """Return the next wave whose gate asks for an approval that has not been given; None: there is none."""
+    for wave, gate in enumerate(state.program.waves.gate):
+        if gate == "approval" and not state.wave_approved[wave] and np.isnan(state.wave_opened_s[wave]):
+            return wave
+    return None
+
+
+def _forbids_approval(order: Approve, state: CampaignState) -> str | None:
+    gates, wave = state.program.waves.gate, order.wave
+    if wave is None:
+        return "no wave asks for an approval" if _next_to_approve(state) is None else None
+    if not 0 <= wave < len(gates):
+        return f"there is no wave {wave}; there are {len(gates)}, the first is 0"
+    if gates[wave] != "approval":
+        return f"wave {wave} asks for no approval, its gate is `{gates[wave]}`"
+    if state.wave_approved[wave] or not np.isnan(state.wave_opened_s[wave]):
+        return f"wave {wave} is approved already"
+    return None
+
+
+def _forbids_skip(order: Skip, state: CampaignState) -> str | None:
+    number = state.host_numbers.get(order.host_id)
+    if number is None:
+        return f"the fleet has no host {order.host_id}"
+    if not state.program.hosts.planned[number]:
+        return f"{order.host_id} is not to be patched by this campaign"
+    if number in state.skipped:
+        return f"{order.host_id} is skipped already, {state.skipped[number]}"
+    stage = HostStage(int(state.host_stage[number]))
+    if stage not in (HostStage.IN_SERVICE, HostStage.DRAINING):
+        return f"{order.host_id} is too far: {_WORDS[stage]}"
+    return None
+
+
+_WORDS = {
+    HostStage.DRAINED: "it is drained",
+    HostStage.PATCH_INTENDED: "it is being patched",
+    HostStage.PATCHING: "it is being patched",
+    HostStage.RETURNED: "it has returned",
+    HostStage.FAILED: "it has been left alone already",
+    HostStage.BLOCKED: "it has been left alone already",
+    HostStage.LOST: "it did not come back from its patch",
+}

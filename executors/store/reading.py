@@ -1,0 +1,116 @@
+"""Reading a campaign's journal, whoever holds it."""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import sqlalchemy as sql
+
+from slacktide.executors import events
+from slacktide.executors.event_codec import Row, decode
+from slacktide.executors.events import Event
+from slacktide.executors.store.address import Store, store_in
+from slacktide.executors.store.campaigns import CampaignRecord, find_campaign
+from slacktide.executors.store.connection import StoreConnection
+from slacktide.executors.store.orders import StoredOrder, orders_since
+from slacktide.executors.store.schema import EVENTS
+from slacktide.executors.store.upgrading import opening
+from slacktide.ids import CampaignId
+
+READ_AT_ONCE: Final = 100_000
+"""Events that are read by one statement: about 15 MB, a second or so, so that no server takes it for one that hangs."""
+
+
+class Entry(NamedTuple):
+    """An event with its number in the campaign's journal, counted from 1 without gaps."""
+
+    number: int
+    event: Event
+
+
+class JournalReader:
+    """One campaign's journal within a store that may hold several; nothing here changes it."""
+
+    def __init__(self, connection: StoreConnection, record: CampaignRecord, campaign: int, last: int) -> None:
+        self._connection = connection
+        self.record = record
+        self._campaign = campaign
+        self._last = last
+
+    @property
+    def last(self) -> int:
+        """Number of the newest event when the journal was opened, or of the newest appended since; 0: none."""
+        return self._last
+
+    def read(self, since: int = 0) -> list[Entry]:
+        """Return all events after number ``since``, in order.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer now.
+        """
+        columns = (EVENTS.c.number, EVENTS.c.at_s, EVENTS.c.type, EVENTS.c.subject, EVENTS.c.body)
+        query = sql.select(*columns).where(EVENTS.c.campaign == self._campaign).order_by(EVENTS.c.number)
+        entries: list[Entry] = []
+        while True:
+            with self._connection.reading() as transaction:
+                rows = transaction.execute(query.where(EVENTS.c.number > since).limit(READ_AT_ONCE)).all()
+            entries += [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
+            if len(rows) < READ_AT_ONCE:
+                return entries
+            since = rows[-1][0]
+
+    def migrations_done(self) -> int:
+        """Return how many migrations are done."""
+        kind, body = EVENTS.c.type, EVENTS.c.body
+        found = sql.and_(kind == events.MigrationResolved.type, body.contains('"done"'))
+        query = sql.select(sql.func.count(sql.distinct(EVENTS.c.subject))).where(
+            EVENTS.c.campaign == self._campaign, sql.or_(kind == events.MigrationDone.type, found)
+        )
+        with self._connection.reading() as transaction:
+            return int(transaction.execute(query).scalar_one())
+
+    def untouched_hosts(self) -> frozenset[str]:
+        """Return the hosts whose patch failed before anything was done to them."""
+        query = sql.select(EVENTS.c.subject).where(
+            EVENTS.c.campaign == self._campaign,
+            EVENTS.c.type == events.PatchFailed.type,
+            EVENTS.c.body.contains('"untouched":true'),
+        )
+        with self._connection.reading() as transaction:
+            return frozenset(transaction.execute(query).scalars())
+
+    def orders(self, since: int) -> list[StoredOrder]:
+        """Return what people have asked of the campaign after number ``since``, in order.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer now.
+        """
+        with self._connection.reading() as transaction:
+            return orders_since(transaction, self._campaign, since)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._connection.close()
+
+
+def read_journal(store: Store | Path, campaign_id: CampaignId | None = None) -> JournalReader:
+    """Open a campaign's journal to read it, by default the newest campaign's.
+
+    Raises
+    ------
+    ExecutionError
+        If there is no such store or campaign, or it is of a revision that this release does not know.
+    """
+    place = store_in(store)
+    with opening(place) as connection, connection.reading() as transaction:
+        number, found = find_campaign(transaction, campaign_id, place.shown)
+        return JournalReader(connection, found.record, number, newest_event(transaction, number))
+
+
+def newest_event(transaction: sql.Connection, campaign: int) -> int:
+    """Return the number of a campaign's newest event; 0: none."""
+    newest = sql.select(sql.func.max(EVENTS.c.number)).where(EVENTS.c.campaign == campaign)
+    return transaction.execute(newest).scalar() or 0

@@ -1,0 +1,149 @@
+"""A running campaign as people read it: where it stands, what was asked of it, who waits and why."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from rich.text import Text
+
+from slacktide.executors.campaign_state import OUT_STAGES, HostStage
+from slacktide.executors.control_events import (
+    CampaignAborted,
+    CampaignContinued,
+    CampaignPaused,
+    HostSkipped,
+    LimitsChanged,
+    OrderRefused,
+)
+from slacktide.executors.events import Event, Stage, WaveApproved
+from slacktide.executors.order_state import asked
+from slacktide.executors.readable import count, duration
+from slacktide.service.words import counted
+
+if TYPE_CHECKING:
+    from slacktide.executors.campaign_state import CampaignState
+    from slacktide.executors.waiting import Waiting
+    from slacktide.service.campaign_view import Viewed
+
+WAITING_NAMED: Final = 20
+"""Hosts and VMs that wait and are named; with --json all are."""
+
+
+def standing(viewed: "Viewed") -> str:
+    """Return in a word or two how a campaign stands."""
+    state = viewed.state
+    if state.finished:
+        return "aborted" if state.aborted is not None else "finished"
+    if state.aborted is not None:
+        return "ending, aborted"
+    if state.paused is not None:
+        return "paused"
+    return "running" if viewed.stored.is_held else "stopped"
+
+
+def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
+    """Yield label, value and what belongs beside it."""
+    state, stored = viewed.state, viewed.stored
+    yield "campaign", str(stored.record.campaign_id), f"plan {stored.record.plan_id}"
+    yield "stands", standing(viewed), _why(state)
+    held = f"{stored.holder}, until {stored.lease_until}" if stored.is_held else "nobody"
+    yield (
+        "carried out by",
+        held,
+        "" if stored.is_held or state.finished else "the command that began it goes on with it",
+    )
+    planned = state.program.makespan_s
+    yield "moment", duration(viewed.now_s), f"into the campaign; the plan ends after {duration(planned)}"
+    hosts = state.host_stage[state.program.hosts.planned]
+    returned, out = int((hosts == HostStage.RETURNED).sum()), int(np.isin(hosts, OUT_STAGES).sum())
+    left = int((hosts > HostStage.RETURNED).sum())
+    beside = f"of {counted(len(hosts), 'planned host')} returned; {count(out)} out, {count(left)} left alone or lost"
+    yield "hosts", count(returned), beside
+    stages = state.stage
+    done, running = int((stages == Stage.DONE).sum()), int(((stages >= Stage.INTENDED) & (stages < Stage.DONE)).sum())
+    given_up = int((stages == Stage.GIVEN_UP).sum())
+    beside = f"of {counted(len(stages), 'migration')} done; {count(running)} under way, {count(given_up)} given up"
+    yield "migrations", count(done), beside
+    opened = int((~np.isnan(state.wave_opened_s)).sum())
+    yield "waves", count(opened), f"of {len(state.wave_opened_s)} opened"
+    for name, signal in sorted(state.signals.items()):
+        yield (
+            f"signal {name}",
+            "well" if signal.healthy else "not well",
+            f"since {duration(signal.at_s)}: {signal.detail}",
+        )
+    if state.max_out:
+        limits = ", ".join(f"{kind} {limit}" for kind, limit in sorted(state.max_out.items()))
+        yield "limits", limits, "hosts out at once, in place of the policy's"
+
+
+def _why(state: "CampaignState") -> str:
+    order = state.aborted or state.paused
+    return "" if order is None else f"since {duration(order.at_s)}, {asked(order.by, order.why)}"
+
+
+def order_words(event: Event) -> str:
+    """Return what was asked and what came of it."""
+    match event:
+        case CampaignPaused():
+            return "paused; migrations under way are stopped" if event.cancel else "paused"
+        case CampaignContinued():
+            return "goes on"
+        case CampaignAborted():
+            return "aborted; migrations under way are stopped" if event.cancel else "aborted"
+        case HostSkipped():
+            return f"{event.host_id} is left alone"
+        case LimitsChanged():
+            return f"hosts out at once: {event.max_out}"
+        case WaveApproved():
+            return f"wave {event.wave} is approved"
+        case OrderRefused():
+            return f"refused `{event.kind}`: {event.reason}"
+    return event.type
+
+
+def orders_text(events: tuple[Event, ...]) -> Text:
+    """Return what was asked of a campaign, who asked, when and why."""
+    text = Text("asked for:\n")
+    for event in events:
+        why = getattr(event, "why", None)
+        text.append(f"  {duration(event.at_s)}  {getattr(event, 'by', '')}: {order_words(event)}")
+        text.append(f" ({why})\n" if why else "\n")
+    text.rstrip()
+    return text
+
+
+def waiting_text(waits: "list[Waiting]", now_s: float) -> Text:
+    """Return who waits, for what and for how long."""
+    text = Text(f"waiting: {counted(len(waits), 'host or VM', 'hosts and VMs')}\n", style="yellow")
+    for each in waits[:WAITING_NAMED]:
+        name = each.subject if each.migration_id is None else f"{each.subject} ({each.migration_id})"
+        text.append(f"  {name}  for {duration(now_s - each.since_s)}: {each.reason}\n", style="default")
+    if len(waits) > WAITING_NAMED:
+        text.append(f"  {count(len(waits) - WAITING_NAMED)} more with --json\n", style="default")
+    text.rstrip()
+    return text
+
+
+def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
+    """Return a campaign as plain data for JSON."""
+    from slacktide.executors.event_codec import to_json
+
+    state, stored = viewed.state, viewed.stored
+    hosts = state.host_stage[state.program.hosts.planned].tolist()
+    stages = state.stage.tolist()
+    return {
+        "campaign_id": stored.record.campaign_id,
+        "plan_id": stored.record.plan_id,
+        "standing": standing(viewed),
+        "holder": stored.holder if stored.is_held else None,
+        "now_s": viewed.now_s,
+        "planned_s": state.program.makespan_s,
+        "hosts": {stage.name.lower(): hosts.count(stage) for stage in HostStage if stage in hosts},
+        "migrations": {stage.name.lower(): stages.count(stage) for stage in Stage if stage in stages},
+        "waves_opened": int((~np.isnan(state.wave_opened_s)).sum()),
+        "signals": {name: signal.healthy for name, signal in sorted(state.signals.items())},
+        "max_out": state.max_out,
+        "orders": [to_json(event) for event in viewed.orders],
+        "waiting": [each._asdict() for each in waits],
+    }
