@@ -18,6 +18,7 @@ from slacktide.errors import SlacktideError
 from slacktide.executors.campaign_directory import open_campaign
 from slacktide.executors.connections_file import read_connections
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+from slacktide.executors.maintenance.action import command_action
 from slacktide.lab.guests import Guest, guests_on
 from slacktide.lab.layout import Lab, LabSettings
 from slacktide.lab.lifecycle import down, up
@@ -102,7 +103,7 @@ def lab() -> Iterator[Lab]:
 def begun_late(fleet: Path, plan: Path, campaign: Path) -> None:
     """Begin a campaign that is then stopped for a while, so that its plan's first notices are late."""
     connections = read_connections(fleet.with_name(f"{fleet.name}-connections.json"))
-    settings = LibvirtSettings(addresses=connections, patch_command=("true",))
+    settings = LibvirtSettings(addresses=connections, maintenance=command_action(("true",)))
     open_campaign(read_snapshot(fleet), read_plan(plan), settings, campaign, (plan, fleet))
     time.sleep(LATE_S)
 

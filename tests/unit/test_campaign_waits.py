@@ -155,7 +155,7 @@ def test_that_a_campaign_waits_is_told_once(capsys) -> None:
     for waits_for in (None, "it: is locked. Wait", "it: is starting. Wait", None, None, "it: is full. Free some"):
         stalled.tell(waits_for)
     assert capsys.readouterr().err.splitlines() == [
-        "paused, nothing new is begun: it: is locked. Wait",
-        "the store answers again: the campaign goes on",
-        "paused, nothing new is begun: it: is full. Free some",
+        "nothing new is begun: it: is locked. Wait",
+        "the campaign goes on",
+        "nothing new is begun: it: is full. Free some",
     ]

@@ -8,12 +8,13 @@ from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.errors import InputError
 from slacktide.executors import events
+from slacktide.executors.campaign_file import JOURNAL_FILE
 from slacktide.executors.commands import Dispatch
 from slacktide.executors.drivers.settings import Failures
-from slacktide.executors.journal import Journal
 from slacktide.executors.program import build_program
 from slacktide.executors.report_page import render_report
-from slacktide.executors.run import JOURNAL_FILE, RunOptions, run_campaign
+from slacktide.executors.run import RunOptions, run_campaign
+from slacktide.executors.store.reading import read_journal
 from slacktide.ids import HostId
 from slacktide.planner.audit import audit
 from slacktide.planner.needs import beside_reserve
@@ -134,7 +135,7 @@ def test_a_campaign_patches_in_place_and_leaves_every_vm_where_it_is(tmp_path) -
     assert report.summary.migrations == {}
     assert report.summary.over_limits.hosts_out == ()
     assert "All patched" in render_report(FLEET, plan, report)
-    journal = Journal.open(tmp_path / "c" / JOURNAL_FILE)
+    journal = read_journal(tmp_path / "c" / JOURNAL_FILE)
     kinds = {type(event) for _, event in journal.read()}
     journal.close()
     assert not any(issubclass(kind, events.MigrationEvent) for kind in kinds)

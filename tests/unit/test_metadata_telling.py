@@ -10,13 +10,16 @@ from slacktide.executors.connections_file import HostAddress
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings, MetadataSettings
 from slacktide.executors.drivers.making import settings_of_agent
 from slacktide.executors.drivers.protocol import MigrationRequest, NotifyRequest
+from slacktide.executors.maintenance.action import command_action
 from slacktide.service.libvirt_run import libvirt_settings
 
 libvirt = pytest.importorskip("libvirt")
 ORIGIN = datetime(2026, 11, 29, 12, tzinfo=UTC)
 NOTICE = NotifyRequest("m1", "vm1", "h1", 10.0, 70.0, 90.0, 60, "precopy")
 ATTEMPT = MigrationRequest("m1", 1, "vm1", "h1", "h2", "precopy", 100, 300, 4.0, 500.0, 60.0, 70.0)
-SETTINGS = LibvirtSettings(addresses={name: HostAddress("x") for name in ("h1", "h2", "h3")}, patch_command=("true",))
+SETTINGS = LibvirtSettings(
+    addresses={name: HostAddress("x") for name in ("h1", "h2", "h3")}, maintenance=command_action(("true",))
+)
 
 
 class Told:

@@ -192,7 +192,7 @@ def carried_out(program: Program, settings: SimulationSettings, folder: Path, st
         coordinator.round()
         if number == stop_after:
             journal.close()
-            journal = Journal.open(folder / "journal.sqlite", record_of().campaign_id, durability="process")
+            journal = Journal.hold(folder / "journal.sqlite", record_of().campaign_id, durability="process")
             agents = LocalAgents([HostAgent(driver) for driver in drivers_of(program, settings)])
             coordinator = coordinator_of(program, journal, agents, answering=settings.answering)
     assert coordinator.state.finished
