@@ -6,9 +6,9 @@ from pathlib import Path
 from slacktide.clock import SystemClock
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
-from slacktide.executors.campaign_file import JOURNAL_FILE, Kept, kept_in, write_campaign_file
+from slacktide.executors.campaign_file import JOURNAL_FILE, RAY_LOG_FILE, Kept, kept_in, write_campaign_file
 from slacktide.executors.campaign_state import CampaignState, apply, initial_state
-from slacktide.executors.drivers.making import DriverSettings, identity_text, settings_text
+from slacktide.executors.drivers.making import DriverSettings, begins_now, identity_text, settings_text
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.journal import CampaignRecord, Durability
 from slacktide.executors.program import build_program
@@ -40,7 +40,7 @@ def open_campaign(
 ) -> CampaignRecord:
     """Return the campaign in ``directory``, begun there if it is empty.
 
-    A simulated campaign begins when the snapshot was taken, one on real hosts now.  Where ``store`` has the campaign
+    A campaign on a virtual clock begins when the snapshot was taken, any other now.  Where ``store`` has the campaign
     already, begun from another directory, it is that one.
 
     Parameters
@@ -61,14 +61,13 @@ def open_campaign(
     if kept is not None and kept.campaign is None:
         return _record(kept)
     _make(directory)
-    simulated = isinstance(settings, SimulationSettings)
     plan_path, fleet_path = paths
     record = CampaignRecord(
         campaign_id=campaign_id(plan, settings),
         plan_id=PlanId(plan.header.id),
         snapshot_digest=plan.header.snapshot_digest,
         policy_digest=plan.header.policy_digest,
-        origin=snapshot.meta.taken_at if simulated else SystemClock().now(),
+        origin=SystemClock().now() if begins_now(settings) else snapshot.meta.taken_at,
         settings=settings_text(settings),
         plan_path=None if plan_path is None else str(plan_path),
         fleet_path=None if fleet_path is None else str(fleet_path),
@@ -103,7 +102,7 @@ def refuse_other_campaign(
         if (kept.campaign or _record(kept).campaign_id) != campaign_id(plan, settings):
             raise other_campaign(directory, _record(kept))
         return kept
-    if directory.is_dir() and any(directory.iterdir()):
+    if directory.is_dir() and any(path.name != RAY_LOG_FILE for path in directory.iterdir()):
         raise OutputError(str(directory), "is not empty and holds no campaign", "Choose a new directory")
     return None
 

@@ -421,6 +421,8 @@ def _nothing(_state: CampaignState, _event: Event) -> None:
 _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.CampaignCreated: _nothing,
     events.CampaignResumed: _nothing,
+    events.AgentAway: _nothing,
+    events.AgentBack: _nothing,
     events.CampaignFinished: _finished,
     events.WaveApproved: _wave_approved,
     events.WaveOpened: _wave_opened,

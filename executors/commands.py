@@ -54,6 +54,13 @@ class Requests:
     cancel: list[CancelRequest] = field(default_factory=list)
     patch: list[PatchRequest] = field(default_factory=list)
 
+    def add_untold(self, others: "Requests") -> None:
+        """Add notices and stops that are not among these."""
+        told = {request.migration_id for request in self.notify}
+        self.notify += [request for request in others.notify if request.migration_id not in told]
+        stopped = {request.migration_id for request in self.cancel}
+        self.cancel += [request for request in others.cancel if request.migration_id not in stopped]
+
     def turn(self, generation: int, acknowledged: int, until_s: float) -> Turn:
         """Return these requests as an agent's turn."""
         asked = tuple(self.notify), tuple(self.migrate), tuple(self.cancel), tuple(self.patch)

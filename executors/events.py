@@ -115,6 +115,30 @@ class CampaignResumed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AgentEvent(Event):
+    """Something about one agent."""
+
+    subject_field = "agent"
+    agent: str
+    """Its name, without that of the campaign."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentAway(AgentEvent):
+    """An agent has ended, or does not answer: what it began goes on without it, what it is asked waits."""
+
+    type = "agent-away"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentBack(AgentEvent):
+    """An agent that was away, or another process in its place, has taken charge of what was under way."""
+
+    type = "agent-back"
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignFinished(Event):
     """Every host has returned, failed or is blocked."""
 

@@ -42,10 +42,17 @@ class News:
         """Reports of each agent by number, with the moment up to which they tell."""
         self._safe = [NOTHING] * agents
 
-    def tell(self, agent: int, report: Report) -> None:
-        """Take in a report."""
+    def begin_anew(self, agent: int) -> None:
+        """Expect the reports of another process in place of an agent: it counts from the beginning again."""
+        self._open[agent].clear()
+        self._safe[agent] = NOTHING
+
+    def tell(self, agent: int, report: Report, *, repeats: bool = False) -> None:
+        """Take in a report; ``repeats``: it may tell what an earlier process of the agent has told."""
+        held = set(self._all()) if repeats and report.events else ()
         for event in report.events:
-            self._hold(event)
+            if event not in held:
+                self._hold(event)
         last_s = max((event.at_s for event in report.events), default=-inf)
         self._open[agent].append((report.number, last_s))
 

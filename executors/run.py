@@ -34,6 +34,7 @@ from slacktide.executors.health.settings import Health
 from slacktide.executors.journal import CampaignRecord, JournalPlace
 from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program, build_program
+from slacktide.executors.ray_process import RayProcess
 from slacktide.executors.report import (
     CampaignReport,
     Execution,
@@ -44,6 +45,7 @@ from slacktide.executors.report import (
 )
 from slacktide.executors.rules import NOTHING, Rules
 from slacktide.executors.store.address import Store
+from slacktide.executors.terms import CampaignSetup, CampaignTerms
 from slacktide.findings import errors_in
 from slacktide.ids import CampaignId, HostId
 from slacktide.planner.audit import audit
@@ -82,6 +84,11 @@ class RunOptions:
     """What pauses the campaign."""
     ask_for_approval: bool = False
     """Whether simulated hosts wait for a person where a gate asks for one."""
+    agent_per_host: bool = False
+    """Whether simulated hosts have an agent each as well, on their nodes, as real ones have."""
+
+
+_Telling = tuple[Callable[[Progress], None] | None, Callable[[int], None] | None, Callable[[str], None] | None]
 
 
 class _Campaign(Protocol):
@@ -100,20 +107,25 @@ def run_campaign(
     seed: int = 0,
     failures: Failures | None = None,
     answering: Answering | None = None,
+    pace: float | None = None,
     live: LibvirtSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
     resumed: Callable[[int], None] | None = None,
+    tell: Callable[[str], None] | None = None,
     options: RunOptions | None = None,
 ) -> CampaignReport:
     """Carry ``plan`` out and return the report, which is also written to ``directory``.
 
-    Hosts are simulated, by ``seed``, ``failures`` and ``answering``, unless ``live`` says how real ones are reached.  A
+    Hosts are simulated, by ``seed``, ``failures``, ``answering`` and ``pace`` (seconds that go by in one of the
+    machine's; null: as fast as can be, on a virtual clock), unless ``live`` says how real ones are reached.  A
     campaign that stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
 
     Parameters
     ----------
     resumed
         Called with the number of migrations that are done where a campaign goes on from its journal.
+    tell
+        Called with words for an operator: what ended of the campaign's processes, and what is done about it.
 
     Raises
     ------
@@ -124,7 +136,7 @@ def run_campaign(
     OutputError
         If the journal or the report cannot be written.
     """
-    settings = live or simulation(seed, failures, answering)
+    settings = live or simulation(seed, failures, answering, pace)
     finished = finished_report(snapshot, plan, directory, settings)
     if finished is not None:
         return finished
@@ -132,7 +144,7 @@ def run_campaign(
     refuse_unsound(snapshot, plan)
     refuse_other_store(directory, options.store)
     refuse_other_campaign(plan, settings, directory, options.store)
-    return _carried_out(snapshot, plan, directory, settings, progress, resumed, options)
+    return _carried_out(snapshot, plan, directory, settings, (progress, resumed, tell), options)
 
 
 def _carried_out(
@@ -140,11 +152,11 @@ def _carried_out(
     plan: Plan,
     directory: Path,
     settings: DriverSettings,
-    progress: Callable[[Progress], None] | None,
-    resumed: Callable[[int], None] | None,
+    telling: _Telling,
     options: RunOptions,
 ) -> CampaignReport:
     """Carry the plan out; the journal's lease sees to it that no other process does."""
+    progress, resumed, tell = telling
     program = build_program(snapshot, plan)
     before = begun_at(directory, options.store, campaign_id(plan, settings))
     done = None if before is None else migrations_done(before)
@@ -156,7 +168,10 @@ def _carried_out(
     places = _places(program, settings, options)
     store = store_for(directory, options.store)
     journal = JournalPlace(store, campaign_id(plan, settings), durability_of(settings), options.take_over)
-    with _campaign(program, journal, begin, settings, places, options) as campaign:
+    setup = CampaignSetup(
+        program, directory, journal, tuple(places), CampaignTerms(settings, _rules(settings, options))
+    )
+    with _campaign(setup, begin, tell or _unheard, use_ray=options.use_ray) as campaign:
         while True:
             told = campaign.step(PROGRESS_INTERVAL_S)
             if progress is not None:
@@ -177,11 +192,18 @@ def _carried_out(
     return report
 
 
+def _unheard(_words: str) -> None:
+    """Tell nobody."""
+
+
 def simulation(
-    seed: int = 0, failures: Failures | None = None, answering: Answering | None = None
+    seed: int = 0,
+    failures: Failures | None = None,
+    answering: Answering | None = None,
+    pace: float | None = None,
 ) -> SimulationSettings:
     """Return the settings of a campaign on simulated hosts."""
-    return SimulationSettings(seed=seed, failures=failures or Failures(), answering=answering)
+    return SimulationSettings(seed=seed, failures=failures or Failures(), answering=answering, pace=pace)
 
 
 def finished_report(
@@ -231,7 +253,8 @@ def refuse_unsound(snapshot: FleetSnapshot, plan: Plan) -> None:
 def _places(program: Program, settings: DriverSettings, options: RunOptions) -> list[AgentPlace]:
     """Return the agents of a campaign: of real hosts each has its own, unless it is said how many there are."""
     hosts = program.hosts.ids
-    if isinstance(settings, LibvirtSettings) and options.use_ray and options.agents is None:
+    own = isinstance(settings, LibvirtSettings) or options.agent_per_host
+    if own and options.use_ray and options.agents is None:
         return [AgentPlace(host, HostId(host)) for host in hosts]
     most = len(os.sched_getaffinity(0)) if isinstance(settings, SimulationSettings) else 1
     agents = options.agents or min(most, ceil(len(hosts) / HOSTS_PER_AGENT))
@@ -245,32 +268,27 @@ def _approves(settings: DriverSettings, options: RunOptions) -> str | None:
     return None if options.ask_for_approval else SIMULATION_APPROVES
 
 
+def _rules(settings: DriverSettings, options: RunOptions) -> Rules:
+    return Rules(approve_as=_approves(settings, options), speed=options.speed, health=options.health)
+
+
 @contextmanager
 def _campaign(
-    program: Program,
-    journal: JournalPlace,
-    begin: Callable[[], CampaignRecord],
-    settings: DriverSettings,
-    places: list[AgentPlace],
-    options: RunOptions,
+    setup: CampaignSetup, begin: Callable[[], CampaignRecord], tell: Callable[[str], None], *, use_ray: bool
 ) -> Iterator[_Campaign]:
     """Have a campaign that can be stepped, on Ray or within this process; ``begin`` is called once all is there."""
-    rules = Rules(approve_as=_approves(settings, options), speed=options.speed, health=options.health)
-    if not options.use_ray:
+    if not use_ray:
         begin()
-        local = LocalCampaign(program, journal, rules, settings, len(places))
+        rules, settings = setup.terms.rules, setup.terms.driver
+        local = LocalCampaign(setup.program, setup.journal, rules, settings, len(setup.places))
         try:
             yield local
         finally:
             local.close()
         return
-    from slacktide.executors import actors  # Ray takes seconds to import, and is not needed without it
-
-    pinned = [place.host for place in places if place.host is not None]
-    with actors.cluster(len(os.sched_getaffinity(0)), hosts=pinned):
-        on_ray = actors.RayCampaign(journal.campaign, places)
-        try:
-            on_ray.begin(program, journal, begin(), actors.CampaignTerms(settings, rules))
-            yield on_ray
-        finally:
-            on_ray.close()
+    on_ray = RayProcess(setup, len(os.sched_getaffinity(0)), tell)
+    try:
+        on_ray.begin(begin())
+        yield on_ray
+    finally:
+        on_ray.close()

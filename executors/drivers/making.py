@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from slacktide.clock import Clock, SystemClock, VirtualClock
+from slacktide.clock import Clock, PacedClock, SystemClock, VirtualClock
 from slacktide.executors.coordinator import QuietUntil
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.protocol import Driver
@@ -34,13 +34,21 @@ def settings_of_agent(settings: DriverSettings, hosts: Sequence[str], number: in
 
 
 def clock_for(settings: DriverSettings, origin: datetime) -> Clock:
-    """Return the clock that a campaign goes by: a virtual one where hosts are simulated."""
-    return VirtualClock(origin) if isinstance(settings, SimulationSettings) else SystemClock()
+    """Return the clock that a campaign goes by: where hosts are simulated, a virtual one or one with a pace."""
+    if not isinstance(settings, SimulationSettings):
+        return SystemClock()
+    return VirtualClock(origin) if settings.pace is None else PacedClock(origin, settings.pace)
+
+
+def begins_now(settings: DriverSettings) -> bool:
+    """Return whether a campaign begins when it is started; on a virtual clock it begins when the snapshot was taken."""
+    return not isinstance(settings, SimulationSettings) or settings.pace is not None
 
 
 def quiet_for(settings: DriverSettings, rules: MigrationRules) -> QuietUntil | None:
     """Return what says how long nothing comes of requests; None: nobody knows, they are real."""
-    return Quiet(rules, settings.answering) if isinstance(settings, SimulationSettings) else None
+    virtual = isinstance(settings, SimulationSettings) and settings.pace is None
+    return Quiet(rules, settings.answering) if isinstance(settings, SimulationSettings) and virtual else None
 
 
 def settings_text(settings: DriverSettings) -> str:

@@ -99,6 +99,13 @@ class HostCondition(NamedTuple):
     condition: Condition
 
 
+class TakenOver(NamedTuple):
+    """What an agent says of an adoption, in its order."""
+
+    locations: tuple[VmLocation, ...]
+    conditions: tuple[HostCondition, ...]
+
+
 class Driver(Protocol):
     """Migrates VMs and patches hosts; raises ``DriverError`` only where not even an attempt can be made."""
 

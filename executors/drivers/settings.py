@@ -66,3 +66,5 @@ class SimulationSettings(_Part):
     failures: Failures = Failures()
     answering: Answering | None = None
     """Null: no guest answers."""
+    pace: float | None = Field(default=None, gt=0)
+    """Seconds that go by in one of the machine's; null: a virtual clock, as fast as it can be computed."""

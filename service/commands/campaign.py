@@ -55,6 +55,7 @@ def run(
     ask_for_approval: Annotated[bool, Parameter(negative="")] = False,
     speed: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     agents: Count | None = None,
+    agent_per_host: Annotated[bool, Parameter(negative="")] = False,
     store: str | None = None,
     take_over: Annotated[bool, Parameter(negative="")] = False,
     ray: Annotated[bool, Parameter(negative="--no-ray")] = True,
@@ -119,6 +120,9 @@ def run(
     agents
         Agent processes. [default: one for each real host; one for every 5,000 simulated ones, at most one for each
         processor]
+    agent_per_host
+        An agent for each simulated host as well, on its node where Ray has that, and a clock that waits for nobody,
+        `--speed` times as fast as real ones: a rehearsal of a real cluster.
     store
         URL of the database that keeps a new campaign: `postgresql://user@host/database`, or
         `sqlite:////folder/file.sqlite`. [default: SLACKTIDE_STORE, else journal.sqlite in the directory]
@@ -128,7 +132,7 @@ def run(
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
     """
     from slacktide.executors.campaign_directory import begun_at, campaign_id
-    from slacktide.executors.campaign_file import CAMPAIGN_FILES, holds_campaign
+    from slacktide.executors.campaign_file import CAMPAIGN_FILES, RAY_LOG_FILE, holds_campaign
     from slacktide.executors.connections_file import connections_beside
     from slacktide.executors.drivers.settings import Answering, Failures
     from slacktide.executors.health.files import read_health
@@ -138,7 +142,7 @@ def run(
     from slacktide.planner.belonging import refuse_another_snapshot
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
-    check_campaign(directory, CAMPAIGN_FILES)
+    check_campaign(directory, CAMPAIGN_FILES, (RAY_LOG_FILE,))
     where = store_given(store, directory)
     with progress("Reading fleet and plan"):
         snapshot, plan = read_both(path, plan_path)
@@ -146,6 +150,7 @@ def run(
         fact = f"patches no host: all {plan.deferred.height:,} due hosts are deferred"
         raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
     refuse_another_snapshot(snapshot, plan)
+    pace = (speed or 1.0) if agent_per_host and driver == "simulated" else None
     options = RunOptions(
         agents,
         ray,
@@ -153,9 +158,10 @@ def run(
         path.resolve(),
         where,
         take_over,
-        speed,
+        None if pace else speed,
         NOTHING if health is None else read_health(health),
         ask_for_approval,
+        agent_per_host,
     )
     wrong = Failures(
         migrations_per_mille=failures,
@@ -175,13 +181,13 @@ def run(
     elif maintenance is not None:
         raise UsageError("--maintenance", "is for real hosts", "Leave it out, or run with --driver libvirt")
     answers = Answering(per_mille=answering) if answering else None
-    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, answers))
+    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, answers, pace))
     if before is not None and (directory / PAGE_FILE).is_file():
         return _show(before, plan, directory / PAGE_FILE, as_json=as_json)
     try:
         if live is not None and begun_at(directory, where, campaign_id(plan, live)) is None:
             preflight_or_refuse(snapshot, plan, live)
-        done = before or _run(snapshot, plan, directory, seed, wrong, answers, live, options)
+        done = before or _run(snapshot, plan, directory, (seed, wrong, answers, pace), live, options)
         page = _write_page(directory, snapshot, plan, done)
     except KeyboardInterrupt:
         if not holds_campaign(directory):
@@ -225,9 +231,7 @@ def _run(
     snapshot: "FleetSnapshot",
     plan: "Plan",
     directory: Path,
-    seed: int,
-    failures: "Failures",
-    answering: "Answering | None",
+    simulated: "tuple[int, Failures, Answering | None, float | None]",
     live: "LibvirtSettings | None",
     options: "RunOptions",
 ) -> "CampaignReport":
@@ -235,6 +239,7 @@ def _run(
     from slacktide.service.campaign_text import progress_words
     from slacktide.service.stalled import Stalled
 
+    seed, failures, answering, pace = simulated
     with progress("Running") as told, held_interrupts() as held:
 
         def tell_resumed(done: int) -> None:
@@ -255,9 +260,11 @@ def _run(
             seed=seed,
             failures=failures,
             answering=answering,
+            pace=pace,
             live=live,
             progress=tell_progress,
             resumed=tell_resumed,
+            tell=tell,
             options=options,
         )
 

@@ -49,6 +49,8 @@ def test_every_event_comes_back_from_its_row_and_from_json(event) -> None:
 def test_names_of_stored_types_are_fixed() -> None:
     """A journal holds these names; renaming one makes old journals unreadable."""
     assert sorted(EVENT_TYPES) == [
+        "agent-away",
+        "agent-back",
         "blackout-started",
         "brownout-started",
         "campaign-aborted",
