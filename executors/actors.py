@@ -1,9 +1,9 @@
-"""Coordinator and agents as Ray actors; this module and :mod:`ray_cells` alone know Ray.
+"""Coordinator and agents as Ray actors; this module and those whose names begin with ``ray_`` alone know Ray.
 
 Everything that decides or acts is in :mod:`slacktide.executors.coordinator` and :mod:`slacktide.executors.agent`; the
 actors only carry calls.  One simulated agent stands for many hosts, since an idle process costs about 90 MiB; of real
-hosts each has its own, on its own node where Ray has that.  Names as an operator reads them in Ray's state:
-``campaign-<id>``, and ``agent-<number>-of-<count>-<id>`` or ``agent-<host>-<id>``.
+hosts each has its own, on its own node where Ray has that.  Who makes them, and makes them again, is in
+:mod:`slacktide.executors.ray_campaign` and :mod:`slacktide.executors.ray_crew`.
 """
 
 import gc
@@ -11,58 +11,33 @@ import logging
 import os
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import ray
 
 from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.agent import HostAgent
-from slacktide.executors.agents import AgentPlace
+from slacktide.executors.attendance import Absence, ClusterError
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.changeover import Course
-from slacktide.executors.commands import Report, Turn
 from slacktide.executors.coordinator import Coordinator, Progress
 from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
-from slacktide.executors.drivers.protocol import (
-    Adoption,
-    HostCondition,
-    MigrationRequest,
-    PatchRequest,
-    VmLocation,
-)
-from slacktide.executors.journal import CampaignRecord, Journal, JournalPlace
+from slacktide.executors.journal import Journal, JournalPlace
+from slacktide.executors.ray_agents import PICKLE_PROTOCOL, RayAgents
 from slacktide.executors.revising import Revising
-from slacktide.executors.rules import Rules
-from slacktide.ids import CampaignId, HostId
+from slacktide.executors.terms import CampaignTerms
+from slacktide.ids import HostId
 from slacktide.planner.policy import MigrationRules
 
 NAMESPACE: Final = "slacktide"
 OBJECT_STORE_BYTES: Final = 256 * 2**20
 """Ray's shared memory on one machine: a program of 150,000 migrations takes about 60 MiB, reports less."""
-PICKLE_PROTOCOL: Final = 5
-"""Calls between coordinator and agents are pickled here, as bytes: Ray's own pickler asks about every object in Python
-and takes 1.5 ms for a turn of twenty requests, this one 0.05 ms."""
 GARBAGE_THRESHOLD: Final = 20_000
 """New objects between two looks for garbage in the coordinator's process, which has no cycles to speak of: with
 Python's 700 it spends a quarter of its time looking at the same 150,000 migrations."""
-PINNED: Final = 0.001
-"""Share of a host's resource that an agent takes: several campaigns may have one each on a host."""
-START_TIMEOUT_S: Final = 120
-"""How long actors may take to start: several seconds each on a busy machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignTerms:
-    """By what coordinator and agents of a campaign go."""
-
-    driver: DriverSettings
-    rules: Rules
-    directory: Path | None = None
-    """Where revisions are written; null: none are made."""
 
 
 class HostAgentActor:
@@ -80,41 +55,12 @@ class HostAgentActor:
         return pickle.dumps(getattr(self._agent, method)(pickle.loads(argument)), PICKLE_PROTOCOL)
 
 
-class RayAgents:
-    """Agents behind Ray."""
+class Stepped(NamedTuple):
+    """What came of a step."""
 
-    def __init__(self, handles: Sequence[Any]) -> None:
-        self._handles = tuple(handles)
-
-    @property
-    def count(self) -> int:
-        """How many agents there are."""
-        return len(self._handles)
-
-    def exchange(self, turns: Mapping[int, Turn]) -> dict[int, Report]:
-        """Have several agents take a turn at once, and return their reports."""
-        return self._ask("turn", turns)
-
-    def adopt(self, adoptions: Mapping[int, Adoption]) -> None:
-        """Have agents take charge of what others began."""
-        self._ask("adopt", adoptions)
-
-    def locate(self, requests: Mapping[int, Sequence[MigrationRequest]]) -> dict[int, list[VmLocation]]:
-        """Ask agents where VMs are."""
-        return self._ask("locate", requests)
-
-    def inspect(self, requests: Mapping[int, Sequence[PatchRequest]]) -> dict[int, list[HostCondition]]:
-        """Ask agents how far patches are."""
-        return self._ask("inspect", requests)
-
-    def _ask(self, method: str, arguments: Mapping[int, Any]) -> dict[int, Any]:
-        answers = [
-            self._handles[number].ask.remote(method, pickle.dumps(asked, PICKLE_PROTOCOL))
-            for number, asked in arguments.items()
-        ]
-        with ray_errors():
-            found = [pickle.loads(answer) for answer in ray.get(answers)]
-        return dict(zip(arguments, found, strict=True))
+    progress: Progress
+    absent: dict[int, Absence]
+    """Agents that have ended and are to be started again."""
 
 
 class CampaignCoordinator:
@@ -123,21 +69,35 @@ class CampaignCoordinator:
     def ready(self) -> None:
         """Return once the process is there."""
 
-    def begin(self, course: Course, journal: JournalPlace, handles: Sequence[Any], terms: CampaignTerms) -> None:
+    def begin(
+        self,
+        course: Course,
+        journal: JournalPlace,
+        directory: Path,
+        crew: tuple[Sequence[Any], Sequence[str]],
+        terms: CampaignTerms,
+    ) -> None:
         """Take the campaign up; nothing can be asked before."""
         program = course.program
-        revising = None if terms.directory is None else Revising(course, terms.directory)
+        revising = Revising(course, directory)
         self._journal = Journal.hold_at(journal)
         clock = clock_for(terms.driver, self._journal.record.origin)
         quiet = quiet_for(terms.driver, program.policy.migration)
-        self._coordinator = Coordinator(program, self._journal, RayAgents(handles), clock, terms.rules, quiet, revising)
+        self._agents = RayAgents(*crew)
+        self._coordinator = Coordinator(program, self._journal, self._agents, clock, terms.rules, quiet, revising)
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
 
-    def step(self, wall_s: float) -> Progress:
-        """Go on for about ``wall_s`` seconds and return how far the campaign is."""
-        return self._coordinator.step(wall_s)
+    def step(self, wall_s: float, renewed: Mapping[int, Any]) -> Stepped:
+        """Go on for about ``wall_s`` seconds; ``renewed``: agents that were started again, by number."""
+        self._agents.renew(renewed)
+        progress = self._coordinator.step(wall_s)
+        absent = {
+            agent: Absence(reason, self._coordinator.is_patched(agent))
+            for agent, reason in self._agents.ended().items()
+        }
+        return Stepped(progress, absent)
 
     def state(self) -> CampaignState:
         """Return what is known of the campaign."""
@@ -149,59 +109,9 @@ class CampaignCoordinator:
         self._journal.close()
 
 
-class RayCampaign:
-    """A campaign on Ray, seen from the process that waits for it.
-
-    Its processes are there when this returns; the campaign begins with :meth:`begin`, so that their start takes nothing
-    off a plan whose clock runs.
-    """
-
-    def __init__(self, campaign: CampaignId, places: Sequence[AgentPlace]) -> None:
-        self._agents = [_agent(place, campaign).remote() for place in places]
-        self._coordinator = _named(CampaignCoordinator, f"campaign-{campaign}").remote()
-        with ray_errors():
-            ray.get([actor.ready.remote() for actor in (self._coordinator, *self._agents)])
-
-    def begin(self, course: Course, journal: JournalPlace, record: CampaignRecord, terms: CampaignTerms) -> None:
-        """Have agents and coordinator take the campaign up."""
-        arguments = terms.driver, course.program.policy.migration, record.origin
-        stored = ray.put(course)
-        with ray_errors():
-            ray.get([agent.begin.remote(*arguments) for agent in self._agents])
-            ray.get(self._coordinator.begin.remote(stored, journal, self._agents, terms))
-
-    def step(self, wall_s: float) -> Progress:
-        """Go on for about ``wall_s`` seconds and return how far the campaign is."""
-        with ray_errors():
-            progress: Progress = ray.get(self._coordinator.step.remote(wall_s))
-        return progress
-
-    def state(self) -> CampaignState:
-        """Return what is known of the campaign."""
-        with ray_errors():
-            state: CampaignState = ray.get(self._coordinator.state.remote())
-        return state
-
-    def close(self) -> None:
-        """Give the campaign back and end the actors."""
-        with suppress(ray.exceptions.RayError):
-            ray.get(self._coordinator.close.remote(), timeout=START_TIMEOUT_S)
-        for actor in (self._coordinator, *self._agents):
-            ray.kill(actor)
-
-
-def _named(kind: type, name: str, **options: object) -> Any:  # noqa: ANN401  (Ray makes its handles at run time)
+def actor_class(kind: type, name: str, **options: object) -> Any:  # noqa: ANN401  (Ray makes its handles at run time)
     """Return an actor class of ``kind`` that reserves no processor: actors mostly wait."""
     return ray.remote(num_cpus=0)(kind).options(name=name, **options)
-
-
-def _agent(place: AgentPlace, campaign: CampaignId) -> Any:  # noqa: ANN401  (as above)
-    """Return the class of an agent, pinned to its host's node where that is one of Ray's."""
-    name = f"agent-{place.name}-{campaign}"
-    there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    if place.host is None or host_resource(place.host) not in there:
-        return _named(HostAgentActor, name)
-    return _named(HostAgentActor, name, resources={host_resource(place.host): PINNED})
 
 
 def host_resource(host: HostId) -> str:
@@ -210,10 +120,12 @@ def host_resource(host: HostId) -> str:
 
 
 @contextmanager
-def ray_errors() -> Iterator[None]:
-    """Raise an actor's own error as it was, and Ray's as one with a remedy."""
+def ray_errors(passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Raise an actor's own error as it was, and Ray's as one with a remedy; those of ``passing`` as they are."""
     try:
         yield
+    except passing:
+        raise
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, SlacktideError):
             raise error.cause from None
@@ -226,35 +138,40 @@ def ray_errors() -> Iterator[None]:
 
 
 @contextmanager
-def cluster(cpus: int, store_bytes: int = OBJECT_STORE_BYTES, hosts: Sequence[HostId] = ()) -> Iterator[None]:
+def cluster(
+    cpus: int, store_bytes: int = OBJECT_STORE_BYTES, hosts: Sequence[HostId] = (), address: str | None = None
+) -> Iterator[None]:
     """Have a Ray cluster: the one that is there, or one on this machine alone, which is then shut down again.
 
     One that is made here stands in for the nodes of ``hosts``.
 
+    Parameters
+    ----------
+    address
+        Where one is; null: where the environment says, or nowhere.
+
     Raises
     ------
-    ExecutionError
+    ClusterError
         If Ray does not start.
     """
     if ray.is_initialized():
         yield
         return
     try:
-        _start(cpus, store_bytes, hosts)
+        _start(cpus, store_bytes, hosts, address)
     except (RuntimeError, OSError, ConnectionError, ValueError) as error:
         fact = f"does not start: {str(error).splitlines()[0]}"
-        raise ExecutionError(
-            "Ray", fact, "Run without it (--no-ray), or see its logs in the session's folder"
-        ) from error
+        raise ClusterError("Ray", fact, "Run without it (--no-ray), or see its logs in the session's folder") from error
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _start(cpus: int, store_bytes: int, hosts: Sequence[HostId]) -> None:
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+def _start(cpus: int, store_bytes: int, hosts: Sequence[HostId], address: str | None) -> None:
+    if address is not None or os.environ.get("RAY_ADDRESS"):
+        ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

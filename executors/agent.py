@@ -16,6 +16,7 @@ from slacktide.executors.drivers.protocol import (
     HostCondition,
     MigrationRequest,
     PatchRequest,
+    TakenOver,
     VmLocation,
 )
 from slacktide.executors.events import Event
@@ -76,7 +77,7 @@ class HostAgent:
             try:
                 self._driver.patch(turn.patch)
             except DriverError as error:
-                refused += [events.PatchFailed(r.at_s, r.host_id, str(error)) for r in turn.patch]
+                refused += [events.PatchFailed(r.at_s, r.host_id, str(error), untouched=True) for r in turn.patch]
         return refused
 
     def adopt(self, adoption: Adoption) -> None:
@@ -84,6 +85,12 @@ class HostAgent:
         if not self._adopted:
             self._adopted = True
             self._driver.adopt(adoption)
+
+    def take_over(self, adoption: Adoption) -> TakenOver:
+        """Take charge of what was under way when coordinator or agent ended, and say where it is."""
+        self.adopt(adoption)
+        migrations = [request for request, _ in adoption.migrations]
+        return TakenOver(tuple(self.locate(migrations)), tuple(self.inspect(adoption.patches)))
 
     def locate(self, requests: Sequence[MigrationRequest]) -> list[VmLocation]:
         """Return where the VMs of these migrations are."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Stage
 from slacktide.executors.program import Program
+from slacktide.executors.waiting_periods import ready_s
 from slacktide.ids import HostId, MigrationId
 
 IDLE: Final = 0
@@ -59,8 +60,8 @@ class Books:
         self._uncounted: list[int] = state.uncounted.tolist()
         self._vm_host: list[int] = state.vm_host.tolist()
         self._notified: list[bool] = (~np.isnan(state.times[:, Stage.NOTIFIED])).tolist()
-        told = state.times[:, Stage.NOTIFIED] + (part.start_s - part.notified_s)
-        self._ready_s: list[float] = np.where(np.isnan(told), np.inf, np.maximum(part.start_s, told)).tolist()
+        self._ready_s: list[float] = ready_s(self._program, state).tolist()
+        self._acknowledged: list[bool] = (~np.isnan(state.acknowledged_s)).tolist()
         self._ready = [False] * len(self._phase)
         open_edges = np.repeat(~ended, np.diff(part.dependents.start))
         waits = part.dependents.members[open_edges]

@@ -6,15 +6,15 @@ from pathlib import Path
 from slacktide.clock import SystemClock
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
-from slacktide.executors.campaign_file import JOURNAL_FILE, Kept, kept_in, write_campaign_file
+from slacktide.executors.campaign_file import JOURNAL_FILE, RAY_LOG_FILE, Kept, kept_in, write_campaign_file
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.changeover import Course
-from slacktide.executors.drivers.making import DriverSettings, identity_text, settings_text
+from slacktide.executors.drivers.making import DriverSettings, begins_now, identity_text, settings_text
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.journal import CampaignRecord, Durability
 from slacktide.executors.standing import standing_in
 from slacktide.executors.store.address import Store, store_in
-from slacktide.executors.store.campaigns import begin_campaign
+from slacktide.executors.store.campaigns import begin_campaign, has_campaign
 from slacktide.executors.store.reading import JournalReader, read_journal
 from slacktide.ids import CampaignId, PlanId
 from slacktide.planner.plan import Plan
@@ -41,7 +41,7 @@ def open_campaign(
 ) -> CampaignRecord:
     """Return the campaign in ``directory``, begun there if it is empty.
 
-    A simulated campaign begins when the snapshot was taken, one on real hosts now.  Where ``store`` has the campaign
+    A campaign on a virtual clock begins when the snapshot was taken, any other now.  Where ``store`` has the campaign
     already, begun from another directory, it is that one.
 
     Parameters
@@ -62,14 +62,13 @@ def open_campaign(
     if kept is not None and kept.campaign is None:
         return _record(kept)
     _make(directory)
-    simulated = isinstance(settings, SimulationSettings)
     plan_path, fleet_path = paths
     record = CampaignRecord(
         campaign_id=campaign_id(plan, settings),
         plan_id=PlanId(plan.header.id),
         snapshot_digest=plan.header.snapshot_digest,
         policy_digest=plan.header.policy_digest,
-        origin=snapshot.meta.taken_at if simulated else SystemClock().now(),
+        origin=SystemClock().now() if begins_now(settings) else snapshot.meta.taken_at,
         settings=settings_text(settings),
         plan_path=None if plan_path is None else str(plan_path),
         fleet_path=None if fleet_path is None else str(fleet_path),
@@ -104,7 +103,7 @@ def refuse_other_campaign(
         if (kept.campaign or _record(kept).campaign_id) != campaign_id(plan, settings):
             raise other_campaign(directory, _record(kept))
         return kept
-    if directory.is_dir() and any(directory.iterdir()):
+    if directory.is_dir() and any(path.name != RAY_LOG_FILE for path in directory.iterdir()):
         raise OutputError(str(directory), "is not empty and holds no campaign", "Choose a new directory")
     return None
 
@@ -123,11 +122,22 @@ def _make(directory: Path) -> None:
         raise OutputError(str(directory), fact, "Choose a folder that you may write to") from error
 
 
-def migrations_done(directory: Path, store: Store | None = None) -> int | None:
-    """Return how many migrations are done by the journal; None: nothing has begun."""
+def begun_at(directory: Path, store: Store | None, campaign: CampaignId) -> Kept | None:
+    """Return where a campaign is that was begun, from ``directory`` or, in this ``store``, from another; None: nowhere.
+
+    Raises
+    ------
+    ExecutionError
+        If the store does not answer.
+    """
     kept = kept_in(directory, store)
-    if kept is None:
-        return None
+    if kept is None and store is not None and has_campaign(store, campaign):
+        return Kept(store, campaign)
+    return kept
+
+
+def migrations_done(kept: Kept) -> int | None:
+    """Return how many migrations are done by a journal; None: nothing has begun."""
     journal = read_journal(kept.store, kept.campaign)
     try:
         return journal.migrations_done() if journal.last else None
@@ -147,6 +157,15 @@ def journal_of(directory: Path, store: Store | None = None) -> JournalReader:
     if kept is None:
         raise ExecutionError(str(directory), "holds no campaign", "Give the directory that `slacktide run -o` made")
     return read_journal(kept.store, kept.campaign)
+
+
+def untouched_hosts(directory: Path, store: Store | None = None) -> frozenset[str]:
+    """Return the hosts whose patch failed before anything was done to them, by the journal."""
+    journal = journal_of(directory, store)
+    try:
+        return journal.untouched_hosts()
+    finally:
+        journal.close()
 
 
 def journal_standing(

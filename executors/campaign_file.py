@@ -12,6 +12,8 @@ from slacktide.ids import CampaignId
 CAMPAIGN_FILE: Final = "campaign.json"
 JOURNAL_FILE: Final = "journal.sqlite"
 """The store of a campaign that is kept in its own directory."""
+RAY_LOG_FILE: Final = "ray.log"
+"""What Ray says; taken away at the end where it has said nothing.  A campaign that could not be begun may leave it."""
 CAMPAIGN_FILES: Final = (CAMPAIGN_FILE, JOURNAL_FILE)
 """A directory that holds one of them holds a campaign; those of older releases have no ``campaign.json``."""
 FORMAT_VERSION: Final = 1

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from slacktide.errors import InternalError
 from slacktide.executors import events
-from slacktide.executors.control_events import CampaignAborted, CampaignPaused, PlanRevised
+from slacktide.executors.control_events import CampaignAborted, CampaignPaused, PlanRevised, SignalChanged
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.journal import Entry
 from slacktide.executors.order_state import ORDER_HANDLERS
@@ -90,6 +90,10 @@ class CampaignState:
     probe_blackout_ms: Floats
     probe_resolution_ms: Floats
     transfer_mib: Floats
+    begun_s: Floats
+    """When the first attempt began, NaN: none has, shape (M,)."""
+    acknowledged_s: Floats
+    """When the guest said that it is ready, NaN: it has not, or only after its first attempt began, shape (M,)."""
     vm_host: NDArray[np.int64]
     """Where each VM's guest runs, -1: it is no more, shape (V,)."""
     host_stage: NDArray[np.int8]
@@ -110,6 +114,14 @@ class CampaignState:
     lost_vms: set[int] = field(default_factory=set)
     """VMs that run nowhere any more."""
     finished: bool = False
+    judged_from_s: float = 0.0
+    """When a person last let the campaign go on: its budgets are counted from then."""
+    failures_before: int = 0
+    """Failed attempts until then."""
+    lost_before: int = 0
+    """Hosts lost until then."""
+    signals: dict[str, SignalChanged] = field(default_factory=dict)
+    """How each signal was last."""
     orders: int = 0
     """Number of the newest order that was taken or refused."""
     paused: CampaignPaused | None = None
@@ -130,6 +142,16 @@ class CampaignState:
     def lost(self) -> frozenset[int]:
         """Hosts that did not come back from their patch, those left out that are forgiven."""
         return frozenset(np.flatnonzero(self.host_stage == HostStage.LOST).tolist()) - self.forgiven
+
+    @property
+    def failures(self) -> int:
+        """Attempts that failed, without those that were stopped to be begun again."""
+        return sum(self.failed_attempts.values()) - int(self.uncounted.sum())
+
+    @property
+    def lost_hosts(self) -> int:
+        """Hosts that did not come back from their patch."""
+        return int((self.host_stage == HostStage.LOST).sum())
 
     def copy(self) -> "CampaignState":
         """Return a state of its own that a fold may change."""
@@ -159,6 +181,8 @@ def initial_state(program: Program) -> CampaignState:
         probe_blackout_ms=np.full(migrations, np.nan),
         probe_resolution_ms=np.full(migrations, np.nan),
         transfer_mib=np.full(migrations, np.nan),
+        begun_s=np.full(migrations, np.nan),
+        acknowledged_s=np.full(migrations, np.nan),
         vm_host=program.vms.host.copy(),
         host_stage=np.zeros(hosts, np.int8),
         host_times=np.full((hosts, HOST_STAGES), np.nan),
@@ -268,6 +292,9 @@ def _notified(state: CampaignState, event: events.MigrationNotified) -> None:
 
 
 def _waiting(state: CampaignState, event: events.MigrationWaiting) -> None:
+    """Note when the guest was told, which may be heard of only after its migration began."""
+    if np.isnan(state.times[state.numbers[event.migration_id], Stage.WAITING]):
+        state.times[state.numbers[event.migration_id], Stage.WAITING] = event.at_s
     _before_start(state, event, Stage.WAITING)
 
 
@@ -278,12 +305,20 @@ def _before_start(state: CampaignState, event: events.MigrationEvent, reached: i
         state.times[number, reached] = event.at_s
 
 
+def _acknowledged(state: CampaignState, event: events.GuestAcknowledged) -> None:
+    number = state.numbers[event.migration_id]
+    if np.isnan(state.begun_s[number]) and np.isnan(state.acknowledged_s[number]):
+        state.acknowledged_s[number] = event.at_s
+
+
 def _intended(state: CampaignState, event: events.MigrationIntended) -> None:
     number = state.numbers[event.migration_id]
     if event.attempt != state.attempts[number] + 1 or state.stage[number] in (_DONE, _GIVEN_UP):
         return
     state.stage[number] = _INTENDED
     state.attempts[number] = event.attempt
+    if event.attempt == 1:
+        state.begun_s[number] = event.at_s
     state.times[number, _INTENDED:] = np.nan
     state.times[number, _INTENDED] = event.at_s
 
@@ -334,6 +369,8 @@ def _resolved(state: CampaignState, event: events.MigrationResolved) -> None:
             state.stage[number] = Stage.NOTIFIED
         state.attempts[number] -= 1
         state.times[number, _INTENDED] = np.nan
+        if event.attempt == 1:
+            state.begun_s[number] = np.nan
         if event.attempt > 1:
             state.times[number, _FAILED] = event.at_s
 
@@ -393,12 +430,15 @@ def _nothing(_state: CampaignState, _event: Event) -> None:
 _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.CampaignCreated: _nothing,
     events.CampaignResumed: _nothing,
+    events.AgentAway: _nothing,
+    events.AgentBack: _nothing,
     events.CampaignFinished: _finished,
     events.WaveApproved: _wave_approved,
     events.WaveOpened: _wave_opened,
     events.WaveClosed: _wave_closed,
     events.MigrationNotified: _notified,
     events.MigrationWaiting: _waiting,
+    events.GuestAcknowledged: _acknowledged,
     events.MigrationIntended: _intended,
     events.ForwardingStarted: _forwarding,
     events.MigrationDone: _done,

@@ -26,6 +26,7 @@ from slacktide.planner.plan import Plan
 BY_MIGRATION = (
     *("stage", "attempts", "times", "failed_stage", "retryable", "cancelled", "again", "uncounted"),
     *("blackout_ms", "probe_blackout_ms", "probe_resolution_ms", "transfer_mib"),
+    *("begun_s", "acknowledged_s"),
 )
 """What a state has of every migration, as arrays."""
 
@@ -153,7 +154,8 @@ def carried_over(state: CampaignState, course: Course, entry: Entry) -> Campaign
         setattr(after, name, kept)
     after.host_stage, after.host_times = state.host_stage.copy(), state.host_times.copy()
     after.host_reasons, after.skipped = dict(state.host_reasons), dict(state.skipped)
-    for name in ("finished", "paused", "aborted"):
+    after.signals = dict(state.signals)
+    for name in ("finished", "paused", "aborted", "judged_from_s", "failures_before", "lost_before"):
         setattr(after, name, getattr(state, name))
     after.failed_attempts, after.max_out = dict(state.failed_attempts), dict(state.max_out)
     after.last, after.end_s = entry.number, max(state.end_s, event.at_s)

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from slacktide.executors import events
-from slacktide.executors.drivers.protocol import CancelRequest, MigrationRequest, NotifyRequest, PatchRequest
+from slacktide.executors.drivers.protocol import (
+    CancelRequest,
+    MigrationRequest,
+    NotifyRequest,
+    PatchRequest,
+    Telling,
+)
 from slacktide.executors.events import Event
 from slacktide.executors.program import Program
 from slacktide.ids import HostId, MigrationId, VmId
@@ -48,6 +54,13 @@ class Requests:
     cancel: list[CancelRequest] = field(default_factory=list)
     patch: list[PatchRequest] = field(default_factory=list)
 
+    def add_untold(self, others: "Requests") -> None:
+        """Add notices and stops that are not among these."""
+        told = {request.migration_id for request in self.notify}
+        self.notify += [request for request in others.notify if request.migration_id not in told]
+        stopped = {request.migration_id for request in self.cancel}
+        self.cancel += [request for request in others.cancel if request.migration_id not in stopped]
+
     def turn(self, generation: int, acknowledged: int, until_s: float) -> Turn:
         """Return these requests as an agent's turn."""
         asked = tuple(self.notify), tuple(self.migrate), tuple(self.cancel), tuple(self.patch)
@@ -67,6 +80,9 @@ class Dispatch:
         self._source: list[int] = part.source.tolist()
         self._tried: list[int] = part.tried.tolist()
         self._target: list[int] = part.target.tolist()
+        self._start_s: list[int] = part.start_s.tolist()
+        self._duration_s: list[int] = (part.end_s - part.start_s).tolist()
+        self._notice_s: list[int] = (part.start_s - part.notified_s).tolist()
         self._bandwidth: list[int] = part.bandwidth_mbit_s.tolist()
         self._blackout_limit_ms: list[int] = program.vms.blackout_limit_ms.tolist()
         self._brownout_s: list[float] = part.predicted_brownout_s.tolist()
@@ -87,6 +103,11 @@ class Dispatch:
                 number = self._numbers[action.migration_id]  # type: ignore[attr-defined]
                 new.notify.append(notice := self.notice(number, action.at_s))
                 asked.setdefault(self.agent_of(self._source[number]), Requests()).notify.append(notice)
+            elif kind is events.MigrationGivenUp:
+                number = self._numbers[action.migration_id]  # type: ignore[attr-defined]
+                if self._notice_s[number]:
+                    new.notify.append(notice := self.notice(number, action.at_s, "withdrawn"))
+                    asked.setdefault(self.agent_of(self._source[number]), Requests()).notify.append(notice)
             elif kind is events.PatchIntended:
                 host = self._host_numbers[action.host_id]  # type: ignore[attr-defined]
                 new.patch.append(patch := self.patch(host, action.at_s))
@@ -126,18 +147,25 @@ class Dispatch:
             tried=self._tried[number],
         )
 
-    def notice(self, number: int, at_s: float) -> NotifyRequest:
-        """Return the request to tell a migration's guest."""
+    def notice(self, number: int, at_s: float, telling: Telling = "new") -> NotifyRequest:
+        """Return the request to tell a migration's guest, or to take back what it was told."""
         program = self._program
+        start_s = max(self._start_s[number], at_s + self._notice_s[number])
         return NotifyRequest(
             MigrationId(program.migrations.ids[number]),
             VmId(program.vms.ids[self._vm[number]]),
             HostId(program.hosts.ids[self._source[number]]),
             at_s,
+            start_s,
+            start_s + self._duration_s[number],
+            self._notice_s[number],
+            program.migrations.strategy[number],
+            telling,
         )
 
     def patch(self, host: int, at_s: float) -> PatchRequest:
         """Return the request to patch a host."""
         program = self._program
         maintenance_s = int(program.hosts.maintenance_s[host])
-        return PatchRequest(HostId(program.hosts.ids[host]), program.policy.patch_level, maintenance_s, at_s)
+        policy, name = program.policy, HostId(program.hosts.ids[host])
+        return PatchRequest(name, policy.patch_level, maintenance_s, at_s, policy.in_place)

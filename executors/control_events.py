@@ -89,3 +89,13 @@ class HostSkipped(HostEvent):
     order: int
     by: str
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalChanged(Event):
+    """A signal from outside is well, or no longer."""
+
+    type: ClassVar[str] = "signal-changed"
+    name: str
+    healthy: bool
+    detail: str

@@ -24,13 +24,15 @@ from slacktide.executors.commands import Dispatch, Requests
 from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Event, Stage
+from slacktide.executors.health.guard import Guard
 from slacktide.executors.journal import Entry, Journal
+from slacktide.executors.meeting import Meetings
 from slacktide.executors.news import News
 from slacktide.executors.orders import answer
-from slacktide.executors.pace import wait_until
+from slacktide.executors.pace import pace_of, wait_until
 from slacktide.executors.program import Program
 from slacktide.executors.replanning import Replanning
-from slacktide.executors.resolution import resolve, untold
+from slacktide.executors.resolution import patched_now
 from slacktide.executors.revising import Made, Revising
 from slacktide.executors.rules import Rules
 from slacktide.executors.standing import standing
@@ -45,6 +47,8 @@ LIVE_INTERVAL_S: Final = 0.25
 takes a second or two."""
 CALL_S: Final = 0.001
 """What a call to an agent costs; the interval is at least so long that calls take a tenth of it."""
+STAND_STILL_S: Final = 0.02
+"""How long a campaign on a virtual clock waits before it looks again whether an agent is back."""
 
 ORDERS_INTERVAL_S: Final = 0.25
 """How often orders are looked for, on this machine's clock: they take effect within a second."""
@@ -104,7 +108,7 @@ class Coordinator:
         self._clock = clock
         self._virtual = isinstance(clock, VirtualClock)
         live_s = max(LIVE_INTERVAL_S, 10 * CALL_S * agents.count)
-        self._interval_s = REPORT_INTERVAL_S if self._virtual else live_s
+        self._interval_s = REPORT_INTERVAL_S if self._virtual else live_s * pace_of(clock)
         self._quiet_until_s = quiet_until_s
         self._origin = journal.record.origin
         self._dispatch = Dispatch(program, agents.count)
@@ -127,10 +131,18 @@ class Coordinator:
         self._half_s: float | None = None
         """Moment of a round that was decided and is not yet journaled, since the store did not answer."""
         self._patience = Patience()
+        self._meetings = Meetings()
+        self._away: set[int] = set()
+        """Agents that are known to be away."""
+        self._outdated = False
+        """Whether agents that are new have said what the scheduler does not know of."""
+        self._replanning: Replanning | None = None
         self.state = initial_state(program)
         self._resume()
-        self._scheduler = Scheduler(self._program, self.state, self._rules)
-        self._replanning = None if revising is None else Replanning(revising, self._rules, self.state)
+        self._schedule_anew()
+        self._health = Guard(self._rules.health)
+        if revising is not None:
+            self._replanning = Replanning(revising, self._rules, self.state)
 
     def _resume(self) -> None:
         """Rebuild the state from the journal and resolve every intent without outcome."""
@@ -155,14 +167,12 @@ class Coordinator:
         self._unwritten.append(events.CampaignResumed(now))
         self._write(now)
         self._next_s = [now] * self._agents.count
-        self._exchange(now)
-        self._news.forget(entry.event for entry in journaled)
+        self._meetings.begin(range(self._agents.count))
+        self._exchange(now, journaled)
         self._unwritten += self._news.until(now)
         self._write(now)
-        self._unwritten += resolve(self.state, self._dispatch, self._agents, now, self._news.subjects())
-        self._write(now)
+        self._meet(now)
         self._next_s = [now] * self._agents.count
-        self._asked = untold(self.state, self._dispatch)
         self._send_s = now
 
     def _carry_out(self, course: Course) -> None:
@@ -196,7 +206,7 @@ class Coordinator:
 
         Real agents are heard before the decision, and asked right after it.  Simulated ones have told before what
         happens until now, and are asked when something may come of it.  A round whose journaling failed is finished
-        by the next call; its clock has stood still, if it is a virtual one.
+        by the next call; its clock has stood still, if it is a virtual one, as it does while an agent does not answer.
 
         Raises
         ------
@@ -206,10 +216,13 @@ class Coordinator:
             If another coordinator has taken the campaign over, or an agent refuses.
         """
         self._journal.keep()
-        if self._half_s is not None:
-            self._finish_round(self._half_s)
+        now = self._half_s if self._half_s is not None else (self._clock.now() - self._origin).total_seconds()
+        if not self._all_there(now) and self._virtual:
+            time.sleep(STAND_STILL_S)
             return
-        now = (self._clock.now() - self._origin).total_seconds()
+        if self._half_s is not None:
+            self._finish_round(now)
+            return
         if self._going_over is not None:
             self._go_over(now)
         if not self._virtual:
@@ -218,6 +231,7 @@ class Coordinator:
         self._scheduler.observe(news)
         self._unwritten += news
         self._take_orders(now)
+        self._guard(now, news)
         if self._replanning is not None:
             self._replan(now, self._replanning)
         actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
@@ -236,6 +250,8 @@ class Coordinator:
         if self._virtual and (moment > self._send_s or self._must_hear(moment)):
             self._write(now)
             self._exchange(now)
+            if self._waits():
+                return
             moment = self._next_moment(now)
         elif not self._virtual:
             self._write(now)
@@ -309,7 +325,7 @@ class Coordinator:
         """Journal the changeover, and go by the revision; a store that does not answer is tried with the next round."""
         self._write(now)
         self._going_over = None
-        self._scheduler = Scheduler(self._program, self.state, self._rules)
+        self._schedule_anew()
 
     def _fold(self, entries: list[Entry]) -> None:
         """Take in what was journaled; what comes after a changeover is about the plan that it goes over to."""
@@ -324,6 +340,14 @@ class Coordinator:
                 apply(self.state, entries[place + 1 :])
                 return
         apply(self.state, entries)
+
+    def _guard(self, now: float, news: list[Event]) -> None:
+        """Pause the campaign where a signal or a budget asks for it."""
+        if self._health.is_due(news):
+            self._write(now)
+            told = self._health.judge(self.state, now)
+            self._scheduler.observe(told)
+            self._unwritten += told
 
     def _too_late(self, action: Event) -> bool:
         if not isinstance(action, events.MigrationCancelled) or not self._news.outcome_told(action):
@@ -358,35 +382,99 @@ class Coordinator:
         """Return whether an agent has something to tell by ``moment`` that it has not told."""
         return any(next_s is not None and next_s <= moment for next_s in self._next_s)
 
-    def _exchange(self, now: float) -> None:
+    def _exchange(self, now: float, journaled: list[Entry] | None = None) -> None:
         """Send what is asked, and hear from agents; on a virtual clock also what will soon happen.
 
-        A coordinator that was asleep for long looks first whether the campaign is still its own.
+        Requests to agents that are not there, or not met yet, wait.  ``journaled``: the journal, if it is at hand.  A
+        coordinator that was asleep for long looks first whether the campaign is still its own.
         """
         self._journal.keep()
         until_s = now + (TOLD_AHEAD_S if self._virtual else 0.0)
-        turns = {}
+        turns, pending = {}, frozenset(self._meetings.pending)
         for agent in range(self._agents.count):
-            requests, next_s = self._asked.get(agent), self._next_s[agent]
+            if self._agents.busy(agent):
+                continue
+            requests, next_s = None if agent in pending else self._asked.pop(agent, None), self._next_s[agent]
             if requests is None and self._virtual and (next_s is None or next_s > until_s):
                 continue
             acknowledged = self._news.acknowledged(agent)
             turns[agent] = (requests or Requests()).turn(self._journal.generation, acknowledged, until_s)
-        self._asked, self._send_s = {}, inf
-        for agent, report in sorted(self._agents.exchange(turns).items()):
-            self._news.tell(agent, report)
+        self._send_s = now if self._asked else inf
+        reports = self._agents.exchange(turns)
+        for agent, report in sorted(reports.items()):
+            self._news.tell(agent, report, repeats=agent in pending)
             self._next_s[agent] = report.next_s
+        self._meetings.hear(reports)
+        if any(reports[agent].events for agent in pending.intersection(reports)):
+            self._news.forget(entry.event for entry in journaled or self._journal.read())
+
+    def _all_there(self, now: float) -> bool:
+        """Note which agents have gone or come, and have those that are new take charge; return whether all have."""
+        away = self._agents.away()
+        self._unwritten += [
+            events.AgentAway(now, self._agents.name(agent), away[agent]) for agent in sorted(away.keys() - self._away)
+        ]
+        self._away.update(away)
+        renewed = self._agents.renewed()
+        for agent in renewed:
+            self._news.begin_anew(agent)
+            self._next_s[agent] = now
+        self._meetings.begin(renewed)
+        if self._virtual and self._waits():
+            self._append()
+            self._exchange(now)
+        if self._meetings.pending:
+            self._meet(now)
+        if self._outdated:
+            self._append()
+            self._schedule_anew()
+        back = sorted(self._away - self._meetings.pending - away.keys())
+        self._unwritten += [events.AgentBack(now, self._agents.name(agent)) for agent in back]
+        self._away.difference_update(back)
+        return not self._waits()
+
+    def _waits(self) -> bool:
+        """Return whether an agent has yet to be met, or to answer."""
+        return bool(self._meetings.pending) or any(map(self._agents.busy, range(self._agents.count)))
+
+    def _meet(self, now: float) -> None:
+        """Resolve what agents that are new have under way."""
+        self._append()
+        met = self._meetings.go_on(self.state, self._dispatch, self._agents, self._news.subjects(), self._asked, now)
+        for agent in met.agents:
+            self._next_s[agent] = now
+        for agent, requests in met.asked.items():
+            self._asked.setdefault(agent, Requests()).add_untold(requests)
+            self._send_s = now
+        self._unwritten += met.resolved
+        self._outdated |= any(event.outcome != "running" for event in met.resolved)
+        self._append()
+
+    def _schedule_anew(self) -> None:
+        """Have a scheduler that knows what the journal knows."""
+        self._scheduler = Scheduler(self._program, self.state, self._rules)
+        self._scheduler.holding = self._replanning is not None and self._replanning.is_making
+        self._outdated = False
+
+    def is_patched(self, agent: int) -> bool:
+        """Return whether a host that this agent stands for is being patched."""
+        return bool(patched_now(self.state)[agent :: self._agents.count].any())
 
     def _write(self, now: float) -> None:
         """Journal what was heard and decided up to ``now``."""
+        self._append()
+        self._news.acknowledge(now)
+
+    def _append(self) -> None:
+        """Journal what is to be journaled."""
         if self._unwritten:
             written = self._journal.append(self._unwritten)
             self._unwritten = []
             self._fold(written)
-        self._news.acknowledge(now)
 
     def close(self) -> None:
-        """Let go of what makes revisions; the campaign may be taken up again."""
+        """Look at no signal any more, and let go of what makes revisions; the campaign may be taken up again."""
+        self._health.close()
         if self._replanning is not None:
             self._replanning.close()
 

@@ -136,6 +136,8 @@ class Scheduler(Books):
                 self._host_lost(self._host_numbers[event.host_id], event.reason)  # type: ignore[attr-defined]
             elif kind is events.ForwardingStarted:
                 self._forwarding(event)  # type: ignore[arg-type]
+            elif kind is events.MigrationWaiting or kind is events.GuestAcknowledged:
+                self._told_or_ready(event)  # type: ignore[arg-type]
             elif kind in ORDERS:
                 self._ordered(event)
 
@@ -159,6 +161,17 @@ class Scheduler(Books):
             self._approved.add(event.wave)
         elif isinstance(event, control_events.DriftAccepted):
             self.give_way()
+
+    def _told_or_ready(self, event: events.MigrationWaiting | events.GuestAcknowledged) -> None:
+        """Count a notice period from when the guest was told, and end it when the guest is ready."""
+        number = self._numbers[event.migration_id]
+        if self._phase[number] != IDLE or not self._notified[number] or self._acknowledged[number]:
+            return
+        self._acknowledged[number] = ready = isinstance(event, events.GuestAcknowledged)
+        over_s = max(self._start_s[number], event.at_s if ready else event.at_s + self._notice_s[number])
+        if over_s != self._ready_s[number]:
+            self._ready_s[number], self._ready[number] = over_s, False
+            self._moments.add(over_s, START, number)
 
     def _forwarding(self, event: events.ForwardingStarted) -> None:
         number = self._numbers[event.migration_id]
@@ -419,7 +432,7 @@ class Scheduler(Books):
     def _try_patch(self, host: int, now: float) -> None:
         stage = self._host_stage[host]
         if stage == _DRAINING and not self._outgoing_left[host]:
-            if self.room.vms_on[host]:
+            if self.room.vms_on[host] and not self._program.policy.in_place:
                 detail = f"{self.room.vms_on[host]} VMs on it that the plan does not move"
                 self._drop(True, host, "vms-remain", detail)
                 return
@@ -501,14 +514,15 @@ class Scheduler(Books):
     def _give_up_host(self, host: int, reason: str, detail: str, now: float) -> None:
         """Leave a host unpatched and in service, with the VMs that are still on it."""
         stage = self._host_stage[host]
-        if stage not in (HostStage.IN_SERVICE, _DRAINING):
+        if stage not in (HostStage.IN_SERVICE, _DRAINING, HostStage.DRAINED):
             return
+        self._patching -= stage == HostStage.DRAINED
         own = reason in ("migration-failed", "vms-remain")
         kind = events.HostFailed if own else events.HostBlocked
         self._host_stage[host] = HostStage.FAILED if own else HostStage.BLOCKED
         self._out.append(kind(now, self._host_id(host), reason, detail))
         self.gates.end(host, self._host_stage[host], 0.0)
-        freed = self.slots.release(host) if stage == _DRAINING else self.slots.leave_queue(host)
+        freed = self.slots.leave_queue(host) if stage == HostStage.IN_SERVICE else self.slots.release(host)
         self._check_hosts.update(freed)
         if reason in FINAL:
             self._falling += with_host(self._program, host)

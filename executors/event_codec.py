@@ -1,6 +1,6 @@
 """Events to and from rows of text, and whole events to and from JSON.
 
-The format's version is the journal's (:data:`slacktide.executors.journal.FORMAT_VERSION`): a field is never given
+The format's version is the journal's (:data:`slacktide.executors.store.schema.FORMAT_VERSION`): a field is never given
 another meaning, and a type is never taken away while a journal of its version can be read.
 """
 

@@ -115,6 +115,30 @@ class CampaignResumed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AgentEvent(Event):
+    """Something about one agent."""
+
+    subject_field = "agent"
+    agent: str
+    """Its name, without that of the campaign."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentAway(AgentEvent):
+    """An agent has ended, or does not answer: what it began goes on without it, what it is asked waits."""
+
+    type = "agent-away"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentBack(AgentEvent):
+    """An agent that was away, or another process in its place, has taken charge of what was under way."""
+
+    type = "agent-back"
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignFinished(Event):
     """Every host has returned, failed or is blocked."""
 
@@ -165,6 +189,13 @@ class MigrationWaiting(MigrationEvent):
     """The guest has been told."""
 
     type = "migration-waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class GuestAcknowledged(MigrationEvent):
+    """The guest says that it is ready; the rest of its notice period holds nothing up."""
+
+    type = "guest-acknowledged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +358,7 @@ class HostDrainStarted(HostEvent):
 
 @dataclass(frozen=True, slots=True)
 class HostDrained(HostEvent):
-    """No VM is on the host."""
+    """No VM is on the host, or the patch is applied in place and all stay."""
 
     type = "host-drained"
 
@@ -355,10 +386,12 @@ class HostReturned(HostEvent):
 
 @dataclass(frozen=True, slots=True)
 class PatchFailed(HostEvent):
-    """The host did not come back from its patch; it stays out of service."""
+    """The host did not come back from its patch, or was refused it; it stays out of service."""
 
     type = "patch-failed"
     reason: str
+    untouched: bool | None = None
+    """Whether nothing was done to it; null: not known, or an older journal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ import sqlalchemy as sql
 
 from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.event_codec import encode
-from slacktide.executors.events import Event
+from slacktide.executors.events import CampaignFinished, Event
 from slacktide.executors.store.address import Store, store_in
-from slacktide.executors.store.appending import EventRow, insert_events
-from slacktide.executors.store.campaigns import CampaignRecord, find_campaign, values_of
+from slacktide.executors.store.appending import COLUMNS, EventRow, insert_events
+from slacktide.executors.store.campaigns import FINISHED, CampaignRecord, find_campaign, values_of
 from slacktide.executors.store.connection import Durability, StoreConnection
+from slacktide.executors.store.holder import let_go
 from slacktide.executors.store.lease import Lease
 from slacktide.executors.store.reading import Entry, JournalReader, newest_event
 from slacktide.executors.store.schema import CAMPAIGNS, EVENTS
@@ -131,13 +132,15 @@ class Journal(JournalReader):
         if not news:
             return []
         campaign, generation, first = self._campaign, self._lease.generation, self._last + 1
-        rows = [EventRow(campaign, number, generation, *row) for number, row in enumerate(map(encode, news), first)]
+        rows = [(campaign, number, generation, *row) for number, row in enumerate(map(encode, news), first)]
         with self._connection.writing() as transaction:
             if self._lease.is_due:
                 self._lease.renew(transaction)
             newest = self._lease.newest(transaction)
             missing = rows if newest == self._last else self._missing(transaction, rows, newest)
             insert_events(transaction, missing)
+            if isinstance(news[-1], CampaignFinished):
+                self._lease.change(transaction, state=FINISHED)
         self._last += len(rows)
         return [Entry(number, event) for number, event in enumerate(news, first)]
 
@@ -149,9 +152,9 @@ class Journal(JournalReader):
         ExecutionError
             If what is there was not written by this coordinator, or the store has lost what it had written.
         """
-        columns = [EVENTS.c[name] for name in EventRow._fields]
+        columns = [EVENTS.c[name] for name in COLUMNS]
         mine = sql.and_(EVENTS.c.campaign == self._campaign, EVENTS.c.number > self._last)
-        there = [EventRow(*row) for row in transaction.execute(sql.select(*columns).where(mine).order_by("number"))]
+        there = [tuple(row) for row in transaction.execute(sql.select(*columns).where(mine).order_by("number"))]
         if newest < self._last or there != rows[: len(there)]:
             fact = f"ends with event {newest}, where this coordinator has written {self._last}: other events are there"
             raise ExecutionError(self._connection.store.shown, fact, "Restore it from a copy, and resume the campaign")
@@ -171,13 +174,9 @@ class Journal(JournalReader):
             with self._connection.writing() as transaction:
                 self._lease.renew(transaction)
 
-    def note_state(self, state: str | None) -> None:
-        """Have the store list the campaign as in ``state``; errors as :meth:`keep`."""
-        with self._connection.writing() as transaction:
-            self._lease.change(transaction, state=state)
-
     def close(self) -> None:
         """Give the campaign back and let go of the store; where that does not answer, the lease runs out by itself."""
         with suppress(SlacktideError), self._connection.writing() as transaction:
             self._lease.give_back(transaction)
+        let_go(self._lease.holder)
         super().close()

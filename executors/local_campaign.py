@@ -4,7 +4,7 @@ from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Coordinator, Progress
-from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
+from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for, settings_of_agent
 from slacktide.executors.drivers.protocol import Driver
 from slacktide.executors.journal import Journal, JournalPlace
 from slacktide.executors.program import Program
@@ -29,7 +29,9 @@ class LocalCampaign:
         self._coordinator: Coordinator | None = None
         try:
             origin, migration = self._journal.record.origin, program.policy.migration
-            self._drivers += [make_driver(settings, migration, origin) for _ in range(agents)]
+            hosts = program.hosts.ids
+            own = [settings_of_agent(settings, hosts, number, agents) for number in range(agents)]
+            self._drivers += [make_driver(each, migration, origin) for each in own]
             local = LocalAgents([HostAgent(driver) for driver in self._drivers])
             clock, quiet = clock_for(settings, origin), quiet_for(settings, migration)
             self._coordinator = Coordinator(program, self._journal, local, clock, rules, quiet, revising)

@@ -14,7 +14,14 @@ from slacktide.executors.commands import NOTHING, Report
 from slacktide.executors.events import Event
 
 OUTCOMES: Final = frozenset(
-    {events.MigrationDone, events.MigrationFailed, events.VmLost, events.HostReturned, events.PatchFailed}
+    {
+        events.MigrationDone,
+        events.MigrationFailed,
+        events.VmLost,
+        events.HostReturned,
+        events.PatchFailed,
+        events.GuestAcknowledged,
+    }
 )
 """News that a decision may hang on; other news waits for the next of them."""
 
@@ -35,10 +42,17 @@ class News:
         """Reports of each agent by number, with the moment up to which they tell."""
         self._safe = [NOTHING] * agents
 
-    def tell(self, agent: int, report: Report) -> None:
-        """Take in a report."""
+    def begin_anew(self, agent: int) -> None:
+        """Expect the reports of another process in place of an agent: it counts from the beginning again."""
+        self._open[agent].clear()
+        self._safe[agent] = NOTHING
+
+    def tell(self, agent: int, report: Report, *, repeats: bool = False) -> None:
+        """Take in a report; ``repeats``: it may tell what an earlier process of the agent has told."""
+        held = set(self._all()) if repeats and report.events else ()
         for event in report.events:
-            self._hold(event)
+            if event not in held:
+                self._hold(event)
         last_s = max((event.at_s for event in report.events), default=-inf)
         self._open[agent].append((report.number, last_s))
 
@@ -91,7 +105,8 @@ class News:
 
     def subjects(self) -> frozenset[str]:
         """Return the migrations and hosts whose outcome is held."""
-        return frozenset(_subject(event) for event in self._all() if type(event) in OUTCOMES)
+        ends = OUTCOMES - {events.GuestAcknowledged}
+        return frozenset(_subject(event) for event in self._all() if type(event) in ends)
 
     def _all(self) -> list[Event]:
         return [event for second in sorted(self._held) for event in self._held[second]]

@@ -15,6 +15,7 @@ from slacktide.executors.control_events import (
     LimitsChanged,
     OrderRefused,
     PlanRevised,
+    SignalChanged,
 )
 from slacktide.executors.events import Event, WaveApproved
 
@@ -50,6 +51,12 @@ def _paused(state: "CampaignState", event: CampaignPaused) -> None:
 def _continued(state: "CampaignState", event: CampaignContinued) -> None:
     state.paused = None
     state.orders = max(state.orders, event.order)
+    state.judged_from_s, state.failures_before = event.at_s, state.failures
+    state.lost_before = state.lost_hosts
+
+
+def _signal(state: "CampaignState", event: SignalChanged) -> None:
+    state.signals[event.name] = event
 
 
 def _aborted(state: "CampaignState", event: CampaignAborted) -> None:
@@ -85,6 +92,7 @@ ORDER_HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     OrderRefused: _answered,
     DriftAccepted: _answered,
     PlanRevised: _revised,
+    SignalChanged: _signal,
 }
 """How events about orders are folded, by kind."""
 

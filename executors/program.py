@@ -82,6 +82,8 @@ class MigrationPart:
     end_s: Ints
     bandwidth_mbit_s: Ints
     strategy: tuple[str, ...]
+    restarts: Bools
+    """VMs that are restarted on the target, not migrated live."""
     predicted_brownout_s: NDArray[np.float64]
     predicted_blackout_ms: NDArray[np.float64]
     predicted_transfer_mib: NDArray[np.float64]
@@ -241,6 +243,7 @@ def _migration_part(
         end_s=end_s,
         bandwidth_mbit_s=_ints(table["bandwidth_mbit_s"]),
         strategy=tuple(table["strategy"].cast(pl.String).to_list()),
+        restarts=(table["strategy"].cast(pl.String) == "restart").to_numpy(),
         predicted_brownout_s=table["predicted_brownout_s"].to_numpy(),
         predicted_blackout_ms=table["predicted_blackout_ms"].to_numpy(),
         predicted_transfer_mib=table["predicted_transfer_mib"].to_numpy(),

@@ -13,7 +13,8 @@ from typing import Any, Final
 import ray
 
 from slacktide.errors import ExecutionError, SlacktideError
-from slacktide.executors.actors import PICKLE_PROTOCOL, cluster
+from slacktide.executors.actors import cluster
+from slacktide.executors.ray_agents import PICKLE_PROTOCOL
 from slacktide.planner.cell_plans import CellTask, Planner
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.problem import Problem

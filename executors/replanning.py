@@ -65,6 +65,11 @@ class Replanning:
         why = scheduler.drifted() or self._limits_changed(state) or self._late(scheduler, state, now)
         return None if why is None else Wanted(why)
 
+    @property
+    def is_making(self) -> bool:
+        """Whether a revision is being made."""
+        return self._revising.is_making
+
     def begin(self, wanted: Wanted, state: CampaignState, now: float) -> None:
         """Begin to plan the rest anew."""
         self._wanted = wanted

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,7 @@ from slacktide.executors.report_figures import (
     overruns,
     restarts,
 )
+from slacktide.executors.report_notices import notice_columns, notices
 from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary, RevisionMade
 from slacktide.executors.report_tables import (
     HOST_STATES,
@@ -37,6 +38,7 @@ from slacktide.executors.report_tables import (
     ReportMigrationTable,
     ReportTroubleTable,
 )
+from slacktide.ids import HostId
 from slacktide.planner.plan import Plan
 
 SUMMARY_FILE: Final = "report.json"
@@ -46,6 +48,10 @@ TABLES: Final[dict[str, type[dy.Schema]]] = {
     "hosts": ReportHostTable,
     "troubles": ReportTroubleTable,
 }
+LATER_COLUMNS: Final = {
+    "migrations": ("told_s", "promised_notice_s", "notice_s", "acknowledged_s", "notice_shortfall_s"),
+}
+"""Columns that the first reports do not have."""
 _HOST_STATE: Final = {
     HostStage.IN_SERVICE: "planned",
     HostStage.DRAINING: "draining",
@@ -57,6 +63,8 @@ _HOST_STATE: Final = {
     HostStage.BLOCKED: "blocked",
     HostStage.LOST: "failed",
 }
+PATCH_REFUSED: Final = "patch-refused"
+"""Reason of a host that was drained and then not touched: it is as it was, but empty and out of service."""
 
 Floats = NDArray[np.float64]
 
@@ -83,10 +91,19 @@ class Execution:
 
 
 def make_report(
-    snapshot: FleetSnapshot, plan: Plan, state: CampaignState, record: CampaignRecord, execution: Execution
+    snapshot: FleetSnapshot,
+    plan: Plan,
+    state: CampaignState,
+    record: CampaignRecord,
+    execution: Execution,
+    untouched: Collection[str] = (),
 ) -> CampaignReport:
-    """Return the report of a campaign as far as it has got."""
-    migrations, hosts, troubles = _migrations(plan, state), _hosts(plan, state), _troubles(state)
+    """Return the report of a campaign as far as it has got.
+
+    ``untouched``: hosts whose patch failed before anything was done to them; they are counted apart.
+    """
+    reasons = _host_reasons(state, untouched)
+    migrations, hosts, troubles = _migrations(plan, state), _hosts(plan, state, reasons), _troubles(state, reasons)
     summary = CampaignSummary(
         campaign_id=record.campaign_id,
         plan_id=record.plan_id,
@@ -107,6 +124,7 @@ def make_report(
         revisions=tuple(
             RevisionMade(at_s=each.at_s, plan_id=each.plan_id, by=each.by, why=each.why) for each in state.revisions
         ),
+        notices=notices(migrations),
         makespan=makespan(plan, hosts),
         exposure=exposure(plan, hosts, state.end_s),
         blackout=blackouts(migrations),
@@ -182,7 +200,9 @@ def _read_table(directory: Path, name: str) -> pl.DataFrame:
     path = directory / f"{name}.parquet"
     remedy = "Resume the campaign, which writes its report again"
     try:
-        return TABLES[name].validate(pl.read_parquet(io.BytesIO(path.read_bytes())))
+        table = pl.read_parquet(io.BytesIO(path.read_bytes()))
+        later = [column for column in LATER_COLUMNS.get(name, ()) if column not in table.columns]
+        return TABLES[name].validate(table.with_columns(pl.lit(None, pl.Float64).alias(column) for column in later))
     except FileNotFoundError:
         raise InputError(str(path), "is missing", remedy) from None
     except (pl.exceptions.PolarsError, dy.exc.ValidationError, dy.exc.SchemaError, OSError) as error:
@@ -203,6 +223,7 @@ def _migrations(plan: Plan, state: CampaignState) -> pl.DataFrame:
         "error": _texts(_errors(state), len(stages)),
         "failed_stage": pl.Series([None if at < 0 else Stage(at).name.lower() for at in state.failed_stage.tolist()]),
         "notified_s": _known(times[:, Stage.NOTIFIED]),
+        **{name: _known(values) for name, values in notice_columns(state).items()},
         "start_s": _known(times[:, Stage.INTENDED]),
         "end_s": _known(np.where(np.isin(stages, RUNNING_STAGES), np.nan, ended_s)),
         "reserve_s": spent(Stage.INTENDED, Stage.RESERVED),
@@ -242,12 +263,19 @@ def _errors(state: CampaignState) -> dict[int, str]:
     return state.errors | never_begun
 
 
-def _hosts(plan: Plan, state: CampaignState) -> pl.DataFrame:
+def _host_reasons(state: CampaignState, untouched: Collection[str]) -> dict[int, tuple[str, str]]:
+    """Return why hosts were not patched, short and long, by number."""
+    numbers = {state.host_numbers[HostId(host)] for host in untouched}
+    return {
+        host: (PATCH_REFUSED if host in numbers and state.host_stage[host] == HostStage.LOST else reason, detail)
+        for host, (reason, detail) in state.host_reasons.items()
+    }
+
+
+def _hosts(plan: Plan, state: CampaignState, why: dict[int, tuple[str, str]]) -> pl.DataFrame:
     place = np.array([state.host_numbers[host] for host in plan.hosts["host_id"].to_list()], np.int64)
     stages, times = state.host_stage[place], state.host_times[place]
-    reasons = {
-        row: state.host_reasons[host][0] for row, host in enumerate(place.tolist()) if host in state.host_reasons
-    }
+    reasons = {row: why[host][0] for row, host in enumerate(place.tolist()) if host in why}
     columns = {
         "state": pl.Series([_HOST_STATE[HostStage(stage)] for stage in stages.tolist()], dtype=pl.Enum(HOST_STATES)),
         "reason": _texts(reasons, len(place)),
@@ -266,10 +294,10 @@ def _given_up_s(times: Floats) -> Floats:
     return np.where(np.isnan(failed_s), blocked_s, failed_s)
 
 
-def _troubles(state: CampaignState) -> pl.DataFrame:
+def _troubles(state: CampaignState, why: dict[int, tuple[str, str]]) -> pl.DataFrame:
     rows = [
         (float(np.nanmax(state.host_times[host])), "host", state.program.hosts.ids[host], reason, detail)
-        for host, (reason, detail) in state.host_reasons.items()
+        for host, (reason, detail) in why.items()
     ]
     rows += [
         (float(state.times[number, Stage.GIVEN_UP]), "migration", state.program.migrations.ids[number], reason, detail)

@@ -50,6 +50,7 @@ def listings(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Listing, ...
         happened = [_over_limits(over)] if over.hosts_out or over.blackouts else []
         happened += [_revisions(report.summary)] if report.summary.revisions else []
         happened += [_failed_hosts(report), _failed_migrations(report), _given_up(report)]
+        happened += [] if report.summary.notices is None else [_notices(report)]
     restarts = [] if view.restarted.is_empty() else [_restarts(view)]
     return (*found, *happened, _deferred(view), _longest_blackouts(view), *restarts, _links(view, links), _waves(view))
 
@@ -145,6 +146,26 @@ def _given_up(report: CampaignReport) -> Listing:
     note = _more(len(reasons), REASONS_SHOWN, "migrations.parquet")
     title = "Migrations given up without an attempt"
     return Listing("given-up", title, columns, rows, note, "No migration was given up without an attempt.")
+
+
+def _notices(report: CampaignReport) -> Listing:
+    """Return the guests whose notice was too short, the worst first, then those that were ready before its end."""
+    told = report.migrations.filter(
+        pl.col("notice_shortfall_s").is_not_null() | (pl.col("acknowledged_s").is_not_null() & (pl.col("attempts") > 0))
+    ).sort("notice_shortfall_s", "migration_id", descending=[True, False], nulls_last=True)
+    rows = tuple(
+        (
+            row["vm_id"],
+            duration(row["promised_notice_s"]),
+            duration(row["notice_s"]) if row["told_s"] is not None else "not told",
+            duration(row["notice_shortfall_s"]) if row["notice_shortfall_s"] is not None else "",
+            "" if row["acknowledged_s"] is None else f"{duration(row['acknowledged_s'] - row['told_s'])} after",
+        )
+        for row in told.head(REASONS_SHOWN).iter_rows(named=True)
+    )
+    columns = (Column("VM"), *_numbers("notice promised", "given", "too short by"), Column("acknowledged"))
+    note = _more(told.height, REASONS_SHOWN, "migrations.parquet")
+    return Listing("notices", "Notice", columns, rows, note, "Every guest was told in time; none acknowledged.")
 
 
 def _failed_hosts(report: CampaignReport) -> Listing:

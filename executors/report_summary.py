@@ -50,6 +50,33 @@ class Restarts(_Part):
     """Null: there is none, or none was measured."""
 
 
+class ShortNotice(_Part):
+    """Guests that were told too late, or not at all, before their migration began, and had not said they were ready."""
+
+    count: int
+    """Migrations."""
+    vms: int
+    most_s: float
+    """By which the worst fell short."""
+    migration_id: str
+    """Whose it is."""
+
+
+class Notices(_Part):
+    """Notice periods, of migrations that were begun."""
+
+    promised: int
+    """Migrations whose guest was to be told before."""
+    vms: int
+    """Whose they are."""
+    acknowledged: int
+    """Migrations for which the guest said that it was ready."""
+    cut_short: int
+    """Of these, how many began before the period was over."""
+    short: ShortNotice | None
+    """Null: every other period was kept."""
+
+
 class HostsOver(_Part):
     """A limit on hosts out that was exceeded."""
 
@@ -146,6 +173,8 @@ class CampaignSummary(_Part):
     """Null: there were none, or the report is of before they were counted."""
     revisions: tuple[RevisionMade, ...] = ()
     """In order; planned values of each host and migration are those of the plan under which it began."""
+    notices: Notices | None = None
+    """Null: no guest wants notice, or the report is of before it was counted."""
     makespan: Makespan
     exposure: Exposure
     blackout: Blackouts

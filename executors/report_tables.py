@@ -45,6 +45,17 @@ class ReportMigrationTable(dy.Schema):
     """Stage at which the last failed attempt ended."""
 
     notified_s = dy.Float64(nullable=True, min=0)
+    """When it was decided to tell the guest."""
+    told_s = dy.Float64(nullable=True, min=0)
+    """When the guest was told; null: it was not, or the report is older than this column and the next four."""
+    promised_notice_s = dy.Float64(nullable=True, min=0)
+    """Null: the guest wants none."""
+    notice_s = dy.Float64(nullable=True, min=0)
+    """From when it was told until the first attempt began."""
+    acknowledged_s = dy.Float64(nullable=True, min=0)
+    """When the guest said that it was ready."""
+    notice_shortfall_s = dy.Float64(nullable=True, min=0)
+    """By which notice fell short of what was promised; null: it did not, or the guest was ready."""
     start_s = dy.Float64(nullable=True, min=0)
     """When the last attempt began."""
     end_s = dy.Float64(nullable=True, min=0)

@@ -16,6 +16,7 @@ from slacktide.executors.readable import (
     seconds,
 )
 from slacktide.executors.report_figures import ended_words, overrun_words, quantiles
+from slacktide.executors.report_notices import notice_words
 from slacktide.executors.report_summary import CampaignSummary
 from slacktide.executors.report_view import CampaignReport, ReportView
 
@@ -70,12 +71,14 @@ def verdict(view: ReportView) -> Verdict:
     facts += [] if summary.overruns is None else [overrun_words(summary.overruns)]
     revised = len(summary.revisions)
     facts += [f"planned anew {'once' if revised == 1 else f'{count(revised)} times'}"] if revised else []
+    facts += [] if summary.notices is None else [notice_words(summary.notices)]
     sentence = "; ".join(facts) + "."
     if not summary.finished:
         return Verdict("warning", "Not finished", sentence)
     if returned < len(view.plan.hosts):
         return Verdict("bad", "Incomplete", sentence)
-    if failed or given_up or len(view.plan.deferred) or over_limits_words(summary.over_limits):
+    short = summary.notices is not None and summary.notices.short is not None
+    if failed or given_up or short or len(view.plan.deferred) or over_limits_words(summary.over_limits):
         return Verdict("warning", "Patched, with exceptions", sentence)
     return Verdict("good", "All patched", sentence)
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from slacktide.executors.health.settings import Health
+
 OnDrift = Literal["ask", "revise", "ignore"]
 """What is done where a campaign departs from its plan so that something planned can no longer happen.
 
@@ -35,6 +37,10 @@ A second target tells whether the first one was the cause; a third would be trie
 """
 
 
+NOTHING: Final = Health()
+"""Nothing pauses a campaign but a person."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How execution reacts where the plan is silent."""
@@ -51,6 +57,9 @@ class Rules:
 
     speed: float | None = None
     """Seconds of a simulated campaign for each second of this machine; null: as fast as it goes."""
+
+    health: Health = NOTHING
+    """What pauses the campaign."""
 
     def migration_limit_s(self, planned_s: float) -> float:
         """Return how long an attempt may take that is planned to take so long."""

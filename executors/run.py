@@ -15,6 +15,7 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError, UsageError
 from slacktide.executors.agents import AgentPlace
 from slacktide.executors.campaign_directory import (
+    begun_at,
     campaign_id,
     durability_of,
     journal_standing,
@@ -22,16 +23,19 @@ from slacktide.executors.campaign_directory import (
     open_campaign,
     refuse_other_campaign,
     store_for,
+    untouched_hosts,
 )
 from slacktide.executors.campaign_file import holds_campaign, refuse_other_store
-from slacktide.executors.changeover import Course, first_course
+from slacktide.executors.changeover import first_course
 from slacktide.executors.coordinator import Progress
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.making import DriverSettings
-from slacktide.executors.drivers.settings import Failures, SimulationSettings
+from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
+from slacktide.executors.health.settings import Health
 from slacktide.executors.journal import CampaignRecord, JournalPlace
 from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program
+from slacktide.executors.ray_process import RayProcess
 from slacktide.executors.report import (
     CampaignReport,
     Execution,
@@ -41,8 +45,9 @@ from slacktide.executors.report import (
     write_report,
 )
 from slacktide.executors.revising import Revising
-from slacktide.executors.rules import OnDrift, Rules
+from slacktide.executors.rules import NOTHING, OnDrift, Rules
 from slacktide.executors.store.address import Store
+from slacktide.executors.terms import CampaignSetup, CampaignTerms
 from slacktide.findings import errors_in
 from slacktide.ids import CampaignId, HostId
 from slacktide.planner.audit import audit
@@ -77,10 +82,17 @@ class RunOptions:
     """Whether the lease of another coordinator does not count: it is fenced off."""
     speed: float | None = None
     """Simulated seconds for each second; null: as fast as it goes."""
+    health: Health = NOTHING
+    """What pauses the campaign."""
     ask_for_approval: bool = False
     """Whether simulated hosts wait for a person where a gate asks for one."""
+    agent_per_host: bool = False
+    """Whether simulated hosts have an agent each as well, on their nodes, as real ones have."""
     on_drift: OnDrift = "ignore"
     """What is done where something planned can no longer happen."""
+
+
+_Telling = tuple[Callable[[Progress], None] | None, Callable[[int], None] | None, Callable[[str], None] | None]
 
 
 class _Campaign(Protocol):
@@ -96,20 +108,26 @@ def run_campaign(
     *,
     seed: int = 0,
     failures: Failures | None = None,
+    answering: Answering | None = None,
+    pace: float | None = None,
     live: LibvirtSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
     resumed: Callable[[int], None] | None = None,
+    tell: Callable[[str], None] | None = None,
     options: RunOptions | None = None,
 ) -> CampaignReport:
     """Carry ``plan`` out and return the report, which is also written to ``directory``.
 
-    Hosts are simulated, by ``seed`` and ``failures``, unless ``live`` says how real ones are reached.  A campaign that
-    stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
+    Hosts are simulated, by ``seed``, ``failures``, ``answering`` and ``pace`` (seconds that go by in one of the
+    machine's; null: as fast as can be, on a virtual clock), unless ``live`` says how real ones are reached.  A
+    campaign that stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
 
     Parameters
     ----------
     resumed
         Called with the number of migrations that are done where a campaign goes on from its journal.
+    tell
+        Called with words for an operator: what ended of the campaign's processes, and what is done about it.
 
     Raises
     ------
@@ -120,7 +138,7 @@ def run_campaign(
     OutputError
         If the journal or the report cannot be written.
     """
-    settings = live or simulation(seed, failures)
+    settings = live or simulation(seed, failures, answering, pace)
     finished = finished_report(snapshot, plan, directory, settings)
     if finished is not None:
         return finished
@@ -128,7 +146,7 @@ def run_campaign(
     refuse_unsound(snapshot, plan)
     refuse_other_store(directory, options.store)
     refuse_other_campaign(plan, settings, directory, options.store)
-    return _carried_out(snapshot, plan, directory, settings, progress, resumed, options)
+    return _carried_out(snapshot, plan, directory, settings, (progress, resumed, tell), options)
 
 
 def _carried_out(
@@ -136,13 +154,14 @@ def _carried_out(
     plan: Plan,
     directory: Path,
     settings: DriverSettings,
-    progress: Callable[[Progress], None] | None,
-    resumed: Callable[[int], None] | None,
+    telling: _Telling,
     options: RunOptions,
 ) -> CampaignReport:
     """Carry the plan out; the journal's lease sees to it that no other process does."""
+    progress, resumed, tell = telling
     course = first_course(snapshot, plan)
-    done = migrations_done(directory, options.store)
+    before = begun_at(directory, options.store, campaign_id(plan, settings))
+    done = None if before is None else migrations_done(before)
     if resumed is not None and done is not None:
         resumed(done)
     begun = time.monotonic()
@@ -151,7 +170,10 @@ def _carried_out(
     places = _places(course.program, settings, options)
     store = store_for(directory, options.store)
     journal = JournalPlace(store, campaign_id(plan, settings), durability_of(settings), options.take_over)
-    with _campaign(course, directory, journal, begin, settings, places, options) as campaign:
+    setup = CampaignSetup(
+        course, directory.resolve(), journal, tuple(places), CampaignTerms(settings, _rules(settings, options))
+    )
+    with _campaign(setup, begin, tell or _unheard, use_ray=options.use_ray) as campaign:
         while True:
             told = campaign.step(PROGRESS_INTERVAL_S)
             if progress is not None:
@@ -167,14 +189,25 @@ def _carried_out(
         ray=options.use_ray,
         agents=len(places),
     )
-    report = make_report(course.fleet, course.shown, state, record, execution)
+    report = make_report(
+        course.fleet, course.shown, state, record, execution, untouched_hosts(directory, options.store)
+    )
     write_report(report, directory)
     return report
 
 
-def simulation(seed: int = 0, failures: Failures | None = None) -> SimulationSettings:
+def _unheard(_words: str) -> None:
+    """Tell nobody."""
+
+
+def simulation(
+    seed: int = 0,
+    failures: Failures | None = None,
+    answering: Answering | None = None,
+    pace: float | None = None,
+) -> SimulationSettings:
     """Return the settings of a campaign on simulated hosts."""
-    return SimulationSettings(seed=seed, failures=failures or Failures())
+    return SimulationSettings(seed=seed, failures=failures or Failures(), answering=answering, pace=pace)
 
 
 def finished_report(
@@ -224,7 +257,8 @@ def refuse_unsound(snapshot: FleetSnapshot, plan: Plan) -> None:
 def _places(program: Program, settings: DriverSettings, options: RunOptions) -> list[AgentPlace]:
     """Return the agents of a campaign: of real hosts each has its own, unless it is said how many there are."""
     hosts = program.hosts.ids
-    if isinstance(settings, LibvirtSettings) and options.use_ray and options.agents is None:
+    own = isinstance(settings, LibvirtSettings) or options.agent_per_host
+    if own and options.use_ray and options.agents is None:
         return [AgentPlace(host, HostId(host)) for host in hosts]
     most = len(os.sched_getaffinity(0)) if isinstance(settings, SimulationSettings) else 1
     agents = options.agents or min(most, ceil(len(hosts) / HOSTS_PER_AGENT))
@@ -238,33 +272,34 @@ def _approves(settings: DriverSettings, options: RunOptions) -> str | None:
     return None if options.ask_for_approval else SIMULATION_APPROVES
 
 
+def _rules(settings: DriverSettings, options: RunOptions) -> Rules:
+    return Rules(
+        approve_as=_approves(settings, options),
+        speed=options.speed,
+        health=options.health,
+        on_drift=options.on_drift,
+    )
+
+
 @contextmanager
 def _campaign(
-    course: Course,
-    directory: Path,
-    journal: JournalPlace,
-    begin: Callable[[], CampaignRecord],
-    settings: DriverSettings,
-    places: list[AgentPlace],
-    options: RunOptions,
+    setup: CampaignSetup, begin: Callable[[], CampaignRecord], tell: Callable[[str], None], *, use_ray: bool
 ) -> Iterator[_Campaign]:
     """Have a campaign that can be stepped, on Ray or within this process; ``begin`` is called once all is there."""
-    rules = Rules(approve_as=_approves(settings, options), speed=options.speed, on_drift=options.on_drift)
-    if not options.use_ray:
+    if not use_ray:
         begin()
-        local = LocalCampaign(course.program, journal, rules, settings, len(places), Revising(course, directory))
+        rules, settings = setup.terms.rules, setup.terms.driver
+        local = LocalCampaign(
+            setup.program, setup.journal, rules, settings, len(setup.places), Revising(setup.course, setup.directory)
+        )
         try:
             yield local
         finally:
             local.close()
         return
-    from slacktide.executors import actors  # Ray takes seconds to import, and is not needed without it
-
-    pinned = [place.host for place in places if place.host is not None]
-    with actors.cluster(len(os.sched_getaffinity(0)), hosts=pinned):
-        on_ray = actors.RayCampaign(journal.campaign, places)
-        try:
-            on_ray.begin(course, journal, begin(), actors.CampaignTerms(settings, rules, directory.resolve()))
-            yield on_ray
-        finally:
-            on_ray.close()
+    on_ray = RayProcess(setup, len(os.sched_getaffinity(0)), tell)
+    try:
+        on_ray.begin(begin())
+        yield on_ray
+    finally:
+        on_ray.close()

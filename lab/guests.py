@@ -10,6 +10,7 @@ from xml.sax.saxutils import quoteattr
 from slacktide.errors import ExecutionError, UsageError
 from slacktide.lab.guest_image import Accelerator, Image, Kind
 from slacktide.lab.layout import LabHost
+from slacktide.lab.network import METADATA_ADDRESS
 
 if TYPE_CHECKING:
     import libvirt
@@ -44,6 +45,10 @@ class Guest:
     disk_mib: int = 0
     """Its disk on the host's own storage, filled with what nobody can foretell; 0: it has none."""
     kind: Kind = "bare"
+    asks: bool = False
+    """Whether it asks its host what is to come for it; guests of Linux can."""
+    acknowledges_s: int | None = None
+    """How long after it has heard of a migration it says that it is ready; null: it does not say so."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.number <= MOST_GUESTS:
@@ -51,6 +56,8 @@ class Guest:
         if not BEATS_MS[0] <= self.beat_ms <= BEATS_MS[1]:
             fact = f"cannot beat every {self.beat_ms} ms"
             raise UsageError(self.name, fact, f"Choose {BEATS_MS[0]} to {BEATS_MS[1]} ms")
+        if self.asks and self.kind != "linux":
+            raise UsageError(self.name, f"cannot ask its host: it is {self.kind}", "Make it one of Linux")
         least_mib = least_memory_mib(self.kind, self.working_set_mib)
         if least_mib > self.memory_mib:
             fact = f"has {self.memory_mib} MiB, too little for a working set of {self.working_set_mib} MiB"
@@ -76,9 +83,11 @@ class Guest:
     def command_line(self) -> str:
         """What its program is told."""
         pages_s = round(self.dirty_mib_s * 256)
+        asking = f" metadata={METADATA_ADDRESS}" if self.asks else ""
+        asking += "" if self.acknowledges_s is None else f" acknowledge_s={self.acknowledges_s}"
         return (
             f"name={self.name} ip={self.address}/16 working_set_mib={self.working_set_mib} "
-            f"dirty_pages_s={pages_s} beat_ms={self.beat_ms}"
+            f"dirty_pages_s={pages_s} beat_ms={self.beat_ms}{asking}"
         )
 
 

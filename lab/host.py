@@ -30,10 +30,15 @@ hostname {name}
 {mounts}
 echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
 echo {retries} > /proc/sys/net/ipv4/tcp_retries2
+echo 1 > /proc/sys/net/ipv4/conf/br0/arp_ignore
+echo 2 > /proc/sys/net/ipv4/conf/br0/arp_announce
 echo ready > {folder}/ready
 while :; do sleep 86400 & wait $!; done
 """
-"""What a host's first process does: it sees its own folders, and waits.  With it ends everything in the host."""
+"""What a host's first process does: it sees its own folders, and waits.  With it ends everything in the host.
+
+Its bridge neither answers for the address of the endpoint that guests ask nor asks in its name: that is another card's.
+"""
 LIBVIRTD: Final = """\
 host_uuid = "{uuid}"
 listen_tls = 1

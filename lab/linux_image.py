@@ -36,7 +36,7 @@ def linux_image() -> Image:
     if package is None:
         raise InputError(str(CACHE), "has no kernel for guests of Linux", "Fetch one: `lab/install-on-debian`")
     here = Path(__file__)
-    sources = [SOURCE / "init.c", WORKING_SET, here, here.with_name("initramfs.py")]
+    sources = [SOURCE / "init.c", SOURCE / "asking.h", WORKING_SET, here, here.with_name("initramfs.py")]
     image = CACHE / f"linux-{mark_of(sources, [package.name, *FLAGS, *MODULES])}"
     if not image.exists():
         with tempfile.TemporaryDirectory(dir=CACHE, prefix="partial-") as beside:

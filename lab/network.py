@@ -11,6 +11,11 @@ from slacktide.lab.layout import Lab, LabHost
 Plane = Literal["guests", "migration"]
 CONTROL_ADDRESS: Final = "10.9.255.254"
 """Where heartbeats are heard and clients call from."""
+METADATA_ADDRESS: Final = "169.254.169.254"
+"""Where guests ask their host: the same on every host, and reached by its own guests alone."""
+METADATA_CARD: Final = "02:00:a9:fe:a9:fe"
+"""The network card behind that address: the same on every host as well, so that a guest that has moved finds the one
+of its new host where it remembers the old one's."""
 BURST_S: Final = 0.002
 """Time at full rate that a shaped link may send at once."""
 LEAST_BURST_BYTES: Final = 128 * 1024
@@ -30,7 +35,9 @@ def make_network(lab: Lab) -> None:
     )
     _inside(lab.switch, "link set control master guests up")
     for host in lab.hosts:
-        add_host(lab, host)
+        _add_links(lab, host)
+    for host in lab.hosts:
+        _add_endpoint(host)
 
 
 def make_namespaces(names: list[str]) -> None:
@@ -44,7 +51,13 @@ def delete_namespace(name: str) -> None:
 
 
 def add_host(lab: Lab, host: LabHost) -> None:
-    """Give a host, whose namespace is there, its links, and shape the one for migrations."""
+    """Give a host, whose namespace is there, its links and what its guests ask."""
+    _add_links(lab, host)
+    _add_endpoint(host)
+
+
+def _add_links(lab: Lab, host: LabHost) -> None:
+    """Give a host its links, and shape the one for migrations."""
     _inside(
         host.namespace,
         "link set lo up",
@@ -63,6 +76,24 @@ def add_host(lab: Lab, host: LabHost) -> None:
     )
     if lab.settings.rate_mbit_s is not None:
         shape(lab, host, lab.settings.rate_mbit_s)
+
+
+def _add_endpoint(host: LabHost) -> None:
+    """Give a host the address that its guests ask, at a port of its bridge.
+
+    They alone see it, for isolated ports do not see each other.  The entry for its card stays, whatever guests pretend.
+    It comes after all hosts' links: the kernel looks at links that have come up once a second, and those would wait.
+    """
+    _inside(
+        host.namespace,
+        f"link add metadata0 address {METADATA_CARD} type veth peer name metadata1",
+        "link set metadata1 master br0 up",
+        "link set metadata0 up",
+        f"addr add {METADATA_ADDRESS}/32 dev metadata0",
+    )
+    lines = ("link set dev eth0 isolated on", "link set dev metadata1 isolated on")
+    entry = f"fdb replace {METADATA_CARD} dev metadata1 master static sticky"
+    run(["bridge", "-n", host.namespace, "-batch", "-"], "".join(f"{line}\n" for line in (*lines, entry)))
 
 
 def shape(lab: Lab, host: LabHost, rate_mbit_s: int) -> None:

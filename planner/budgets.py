@@ -46,7 +46,7 @@ class Budget:
 def budgeted(problem: Problem, budget: Budget) -> Problem:
     """Return a part's problem under its budget."""
     hosts = problem.hosts
-    sold = np.maximum(1, hosts.capacity[hosts.in_service].sum(axis=0))
+    sold = np.maximum(1, hosts.sold[hosts.in_service].sum(axis=0))
     kept = problem.reserves.group[:, :1] >= 0 if problem.policy.reserve.share > 0 else np.zeros((1, 1), bool)
     share = float((budget.reserve[0] / sold).min()) if kept.any() else 0.0
     policy = problem.policy.model_copy(

@@ -26,6 +26,8 @@ Together they lose nothing, for one at a time may be out; but what is free may b
 is left alone as it is, and is deferred if it was due.
 """
 CLOSED: Final = len(STEPS) + 1
+ANY_TYPE: Final = -1
+"""Bits of all machine types: a problem of patches in place has no VMs, so it does not know what one of them needs."""
 
 
 Place = tuple[int, int]
@@ -48,7 +50,8 @@ def hardened(snapshot: FleetSnapshot, problem: Problem, plan_of: Callable[[Probl
             if not short:
                 return min(plan_of(stronger, True), best, key=_errors) if times else best
             for each in short:
-                place = int(problem.reserves.group[each.hosts[0], -1]), int(problem.vms.allowed_types[each.vm])
+                types = ANY_TYPE if problem.policy.in_place else int(problem.vms.allowed_types[each.vm])
+                place = int(problem.reserves.group[each.hosts[0], -1]), types
                 times[place] = CLOSED if round_ >= PATIENT_ROUNDS else times.get(place, 0) + 1
             stronger = reinforced(problem, times)
             plan = plan_of(stronger, False)

@@ -76,14 +76,15 @@ def levers(case: Case) -> tuple[Lever, ...]:
     First what only makes the night bolder (baking, hosts out, links, waves), then what safety rests on (reserve,
     gates), then what guests notice, and last what is a fact of the fleet.
     """
+    moves = not case.problem.policy.in_place
     return (
         *_bakes(case),
         *_hosts_out(case),
-        *_links(case),
+        *(_links(case) if moves else ()),
         *_reserves(case),
         *_gates(case),
-        *_migrations(case),
-        *_services(case),
+        *(_migrations(case) if moves else ()),
+        *(_services(case) if moves else ()),
         *_facts(case),
     )
 

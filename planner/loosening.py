@@ -76,7 +76,7 @@ def with_reserve_share(case: Case, share: float) -> Case:
     required = reserves.required.copy()
     required[0] = np.ceil(share * sold).astype(np.int64)
     case = with_policy(case, reserve=case.problem.policy.reserve.model_copy(update={"share": share}))
-    if share == 0:
+    if share == 0 or case.problem.policy.in_place:
         return rebuilt(case)
     return replace(case, problem=replace(case.problem, reserves=replace(reserves, required=required)))
 

@@ -186,8 +186,10 @@ def beside_reserve(problem: Problem) -> Floats:
     hosts, vms = problem.hosts, problem.vms
     sold = hosts.capacity[hosts.in_service].sum(axis=0)
     free = sold - vms.demand[hosts.in_service[vms.host]].sum(axis=0)
-    overfull = counted_capacity(problem)[hosts.in_service].sum(axis=0) - sold
-    spare = free - np.ceil(problem.policy.reserve.share * sold - RESERVE_ROUNDING)
+    lacking = hosts.lacking[hosts.in_service].sum(axis=0)
+    overfull = counted_capacity(problem)[hosts.in_service].sum(axis=0) - sold + lacking
+    reserved = problem.policy.reserve.share * hosts.sold[hosts.in_service].sum(axis=0)
+    spare = free - lacking - np.ceil(reserved - RESERVE_ROUNDING)
     return np.asarray(np.where(overfull > 0, np.maximum(spare, 0.0) + overfull, spare))
 
 

@@ -139,6 +139,8 @@ class Policy(_Part):
     patch_level: str = Field(default="patched", min_length=1)
     """What a host's patch level reads once it has returned."""
     selection: Selection = Selection()
+    in_place: bool = False
+    """The patch is applied while guests run: hosts go out for it, but no VM leaves them."""
     deadline_s: int | None = Field(default=None, ge=1, le=LONGEST_S)
     """The campaign should end by then; a plan that does not is a finding of severity warning."""
     objective: tuple[Objective, ...] = Field(default=("makespan", "moves"), min_length=1)

@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -11,12 +11,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from slacktide import atomic
-from slacktide.errors import InputError, UsageError
+from slacktide.errors import InputError
 from slacktide.findings import Finding
+from slacktide.planner import strict_files
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_mending import line_of, proposal
+from slacktide.planner.strict_files import FileKind
 
-SUFFIXES: Final = (".yaml", ".yml", ".json")
+LATER: Final = ("weights", "in_place")
+"""Fields that policies have had only since digests of them were kept."""
+KIND: Final = FileKind(
+    "policy",
+    "policy-file",
+    "Write fields and values, such as `link_share: 0.5`; `{}` is the policy of all defaults",
+)
 
 
 def read_policy(path: Path) -> Policy:
@@ -25,19 +33,11 @@ def read_policy(path: Path) -> Policy:
     Raises
     ------
     UsageError
-        If there is no such file, or its suffix is none of :data:`SUFFIXES`.
+        If there is no such file, or its suffix is none of :data:`~slacktide.planner.strict_files.SUFFIXES`.
     InputError
         If it is not a policy; the findings name each field and the remedy.
     """
-    text = _text(path)
-    try:
-        data = json.loads(text, object_pairs_hook=_mapping) if path.suffix == ".json" else yaml.load(text, _Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _not_a_policy(path, " ".join(str(error).split()) or "nested too deeply") from error
-    if data is None:
-        raise _not_a_policy(path, "the file is empty")
-    if not isinstance(data, dict):
-        raise _not_a_policy(path, f"expected fields with values, found a {type(data).__name__}")
+    data, text = strict_files.read_fields(path, KIND)
     try:
         return Policy.model_validate_json(json.dumps(data, default=str), strict=True)
     except ValidationError as error:
@@ -45,7 +45,7 @@ def read_policy(path: Path) -> Policy:
         count = f"{len(findings)} wrong field{'s' if len(findings) > 1 else ''}"
         raise InputError(str(path), count, "Correct what is listed here", findings) from error
     except (ValueError, RecursionError) as error:
-        raise _not_a_policy(path, " ".join(str(error).split())) from error
+        raise strict_files.refusal(path, KIND, " ".join(str(error).split())) from error
 
 
 def write_policy(policy: Policy, path: Path) -> None:
@@ -54,7 +54,7 @@ def write_policy(policy: Policy, path: Path) -> None:
     Raises
     ------
     UsageError
-        If the suffix is none of :data:`SUFFIXES`.
+        If the suffix is none of :data:`~slacktide.planner.strict_files.SUFFIXES`.
     OutputError
         If the file cannot be written.
     """
@@ -75,29 +75,7 @@ def policy_digest(policy: Policy) -> str:
 
 def meaning(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a policy's fields without those of later versions that are not set: digests from before stay true."""
-    return {name: value for name, value in fields.items() if name != "weights" or value}
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which also refuses a key given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: list[Any] = []
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise ValueError(f"`{key}` is given twice, again in line {key_node.start_mark.line + 1}")
-            seen.append(key)
-        return super().construct_mapping(node, deep)
-
-
-def _mapping(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object's pairs as a mapping; refuse a key given twice."""
-    mapping = dict(pairs)
-    if len(mapping) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"`{next(key for key in keys if keys.count(key) > 1)}` is given twice")
-    return mapping
+    return {name: value for name, value in fields.items() if name not in LATER or value}
 
 
 def check_suffix(path: Path) -> None:
@@ -106,31 +84,9 @@ def check_suffix(path: Path) -> None:
     Raises
     ------
     UsageError
-        If the suffix is none of :data:`SUFFIXES`.
+        If the suffix is none of :data:`~slacktide.planner.strict_files.SUFFIXES`.
     """
-    if path.suffix not in SUFFIXES:
-        fact = f"has the suffix `{path.suffix}`" if path.suffix else "has no suffix"
-        raise UsageError(str(path), fact, f"A policy is a file of one of {', '.join(SUFFIXES)}")
-
-
-def _text(path: Path) -> str:
-    check_suffix(path)
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UsageError(str(path), "there is no such file", "Check the path") from error
-    except OSError as error:
-        raise UsageError(
-            str(path), f"cannot be read: {error.strerror}", "Check the path and its permissions"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise _not_a_policy(path, "it is not text in UTF-8") from error
-
-
-def _not_a_policy(path: Path, fact: str) -> InputError:
-    remedy = "Write fields and values, such as `link_share: 0.5`; `{}` is the policy of all defaults"
-    finding = Finding("policy-file", fact, remedy, file=path.name)
-    return InputError(str(path), "is not a policy", "Correct what is listed here", (finding,))
+    strict_files.check_suffix(path, KIND)
 
 
 def _findings(path: Path, error: ValidationError, data: dict[str, Any], text: str) -> tuple[Finding, ...]:

@@ -81,7 +81,7 @@ def _model(path: Location) -> type[BaseModel] | None:
 
 def _candidates(value: Any, name: str, model: type[BaseModel] | None) -> Iterator[Any]:  # noqa: ANN401
     """Yield what may have been meant by a value, the likeliest first."""
-    plain = [value, *_readings(value, name)]
+    plain = [value, *readings(value, name)]
     yield from plain[1:]
     if not isinstance(value, dict):
         fields = ("fleet",) if name == "max_out" else () if model is None else tuple(model.model_fields)
@@ -93,7 +93,7 @@ def _candidates(value: Any, name: str, model: type[BaseModel] | None) -> Iterato
         yield str(value)
 
 
-def _readings(value: Any, name: str) -> Iterator[Any]:  # noqa: ANN401  (what a file holds)
+def readings(value: Any, name: str) -> Iterator[Any]:  # noqa: ANN401  (what a file holds)
     """Yield a value read as a number, a share or a time."""
     if isinstance(value, str):
         if percent := _PERCENT.fullmatch(value):

@@ -27,7 +27,7 @@ def pressing_order(problem: Problem, needs: Needs) -> Ints:
         return needs.host
     span_s = (needs.drain_s + needs.patch_s).astype(np.float64)
     used = np.bincount(problem.vms.host, weights=problem.vms.demand[:, 1], minlength=len(problem.hosts.ids))
-    light_first = used[needs.host] / problem.hosts.capacity[needs.host, 1]
+    light_first = used[needs.host] / problem.hosts.sold[needs.host, 1]
     pressing = span_s.copy()
     for group, limit in _groups(problem, needs, span_s):
         pressing = np.maximum(pressing, _still_needed(group, limit, span_s, light_first))

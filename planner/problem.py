@@ -5,7 +5,7 @@ numbers alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -36,7 +36,11 @@ class Hosts:
 
     ids: tuple[str, ...]
     capacity: Ints
-    """Sellable vCPUs and memory in MiB, shape (N, 2)."""
+    """Sellable vCPUs and memory in MiB, shape (N, 2); where VMs stay on hosts that are patched, what these leave."""
+    sold: Ints
+    """Sellable vCPUs and memory in MiB, whatever stays: what a share of the reserve is taken of; shape (N, 2)."""
+    lacking: Ints
+    """What VMs that stay on hosts take beyond what these sell, shape (N, 2); 0 where VMs leave them."""
     machine_type: Ints
     """Number of the type, shape (N,)."""
     maintenance_s: Ints
@@ -149,6 +153,9 @@ def build_problem(snapshot: FleetSnapshot, policy: Policy) -> Problem:
     network = build_network(datacenter, snapshot.hosts, policy.link_share)
     selected = due(snapshot.hosts, policy).copy()
     hosts = _hosts(snapshot, policy, selected, datacenter.domains)
+    reserves = _reserves(policy, datacenter.domains, hosts)
+    if policy.in_place:
+        snapshot, hosts, reserves = _settled(snapshot, hosts, reserves)
     vms = _vms(snapshot, policy, hosts, network.rates_mbit_s)
     deferred = _deferrals(snapshot, policy, hosts, vms, network)
     hosts.due[[host for host, _, _ in deferred]] = False
@@ -158,11 +165,32 @@ def build_problem(snapshot: FleetSnapshot, policy: Policy) -> Problem:
         vms=vms,
         services=_services(snapshot, datacenter.domains),
         out=_out_limits(policy, datacenter.domains, len(host_ids)),
-        reserves=_reserves(policy, datacenter.domains, hosts),
+        reserves=reserves,
         network=network,
         selected=selected,
         deferred=deferred,
     )
+
+
+def _settled(snapshot: FleetSnapshot, hosts: Hosts, reserves: Reserves) -> tuple[FleetSnapshot, Hosts, Reserves]:
+    """Return the fleet as those see it who move no VM: what VMs take is not there, and they are not either.
+
+    A host that is out then withdraws what was free on it.  Overfull ones have nothing free; the reserve grows by what
+    they lack, so that it is kept as if they lent it.
+    """
+    frame = snapshot.vms
+    used = np.zeros_like(hosts.capacity)
+    sizes = frame.select(pl.col("vcpus", "memory_mib").cast(pl.Int64)).to_numpy()
+    np.add.at(used, positions(frame["host_id"], hosts.ids), sizes)
+    free = hosts.capacity - used
+    lacking = np.where(hosts.in_service[:, None], np.maximum(0, -free), 0)
+    required = reserves.required.copy()
+    for family in range(reserves.group.shape[1]):
+        group = reserves.group[:, family]
+        np.add.at(required, group[group >= 0], lacking[group >= 0])
+    settled = replace(snapshot, vms=frame.clear())
+    hosts = replace(hosts, capacity=np.maximum(0, free), lacking=lacking)
+    return settled, hosts, replace(reserves, required=required)
 
 
 def positions(values: pl.Series, keys: Sequence[str] | pl.Series) -> Ints:
@@ -177,9 +205,12 @@ def _hosts(snapshot: FleetSnapshot, policy: Policy, selected: Bools, domains: Fa
     types = frame["machine_type"].unique().sort()
     in_service = frame["state"].cast(pl.String).is_in(["active", "empty"]).to_numpy()
     racks = frame["rack_id"].unique().sort()
+    sold = frame.select(pl.col("vcpus", "memory_mib").cast(pl.Int64)).to_numpy().copy()
     return Hosts(
         ids=tuple(frame["host_id"].to_list()),
-        capacity=frame.select(pl.col("vcpus", "memory_mib").cast(pl.Int64)).to_numpy().copy(),
+        capacity=sold,
+        sold=sold,
+        lacking=np.zeros_like(sold),
         machine_type=positions(frame["machine_type"], types),
         maintenance_s=frame["maintenance_s"].to_numpy().copy(),
         in_service=in_service,

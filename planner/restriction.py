@@ -77,6 +77,8 @@ def _hosts(hosts: Hosts, host: Ints) -> Hosts:
     return Hosts(
         ids=tuple(map(hosts.ids.__getitem__, host.tolist())),
         capacity=hosts.capacity[host],
+        sold=hosts.sold[host],
+        lacking=hosts.lacking[host],
         machine_type=hosts.machine_type[host],
         maintenance_s=hosts.maintenance_s[host],
         in_service=hosts.in_service[host],

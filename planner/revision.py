@@ -64,6 +64,10 @@ def revise(
     InputError
         If the policy does not fit the snapshot, or the parent, or its progress.
     """
+    if policy.in_place or parent.header.policy.in_place:
+        fact = "patches hosts in place, of which there are no revisions"
+        remedy = "Import the fleet as it is now, and plan the rest anew: nothing has moved"
+        raise InputError(f"plan {parent.header.id}", fact, remedy)
     origin_s = time.monotonic()
     with ThreadPoolExecutor(max_workers=1) as beside:
         fingerprint = beside.submit(digest, snapshot)

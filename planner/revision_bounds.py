@@ -98,7 +98,7 @@ def _short(problem: Problem, out: NDArray[np.bool_]) -> bool:
     serving = hosts.in_service & ~out
     free = hosts.capacity[serving].sum(axis=0) - vms.demand[serving[vms.host]].sum(axis=0)
     free -= vms.demand[out[vms.host]].sum(axis=0)
-    sold = hosts.capacity[hosts.in_service].sum(axis=0)
+    sold = hosts.sold[hosts.in_service].sum(axis=0)
     return bool((free < problem.policy.reserve.share * sold).any())
 
 

@@ -19,6 +19,7 @@ from slacktide.service.commands.control import campaign
 from slacktide.service.commands.fleet import fleet
 from slacktide.service.commands.inventory import import_libvirt  # noqa: F401  (a command of `fleet import`)
 from slacktide.service.commands.lab import lab
+from slacktide.service.commands.maintenance import maintenance
 from slacktide.service.commands.plan import audit, explain, plan
 from slacktide.service.commands.policy import policy
 from slacktide.service.commands.preflight import preflight
@@ -50,6 +51,7 @@ app.command(compare, sort_key=6, help_epilogue="")
 app.command(what_if, sort_key=7, help_epilogue="")
 app.command(pareto, sort_key=8, help_epilogue="")
 app.command(preflight, sort_key=9, help_epilogue="")
+app.command(maintenance)
 app.command(run, sort_key=10, help_epilogue="")
 app.command(campaign)
 app.command(report, sort_key=11, help_epilogue="")

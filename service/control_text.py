@@ -72,6 +72,12 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
     yield "migrations", count(done), beside
     opened = int((~np.isnan(state.wave_opened_s)).sum())
     yield "waves", count(opened), f"of {len(state.wave_opened_s)} opened"
+    for name, signal in sorted(state.signals.items()):
+        yield (
+            f"signal {name}",
+            "well" if signal.healthy else "not well",
+            f"since {duration(signal.at_s)}: {signal.detail}",
+        )
     if state.max_out:
         limits = ", ".join(f"{kind} {limit}" for kind, limit in sorted(state.max_out.items()))
         yield "limits", limits, "hosts out at once, in place of the policy's"
@@ -153,6 +159,7 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
         "hosts": {stage.name.lower(): hosts.count(stage) for stage in HostStage if stage in hosts},
         "migrations": {stage.name.lower(): stages.count(stage) for stage in Stage if stage in stages},
         "waves_opened": int((~np.isnan(state.wave_opened_s)).sum()),
+        "signals": {name: signal.healthy for name, signal in sorted(state.signals.items())},
         "max_out": state.max_out,
         "orders": [to_json(event) for event in viewed.orders],
         "waiting": [each._asdict() for each in waits],

@@ -43,8 +43,10 @@ def refuse_to_replace(path: Path, source: Path) -> None:
         raise UsageError(str(path), f"lies within {source}, which the command reads", "Choose a path beside it")
 
 
-def check_campaign(path: Path, signs: Collection[str]) -> None:
+def check_campaign(path: Path, signs: Collection[str], left: Collection[str] = ()) -> None:
     """Check that a campaign can be begun in ``path``, or goes on there: it then holds one of the files ``signs``.
+
+    One that could not be begun may have left the files ``left``.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def check_campaign(path: Path, signs: Collection[str]) -> None:
         As :func:`check_directory`.
     """
     if not any((path / sign).is_file() for sign in signs):
-        check_directory(path, ())
+        check_directory(path, left)
 
 
 def check_file(path: Path) -> None:

@@ -6,13 +6,18 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from slacktide.errors import ExecutionError, UsageError
+from slacktide.errors import ExecutionError, InputError, UsageError
+from slacktide.findings import errors_in
 from slacktide.service.console import progress
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slacktide.datasets.snapshot import FleetSnapshot
-    from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+    from slacktide.executors.drivers.libvirt.settings import LibvirtSettings, MetadataSettings
+    from slacktide.executors.maintenance.action import MaintenanceAction
+    from slacktide.ids import HostId
     from slacktide.planner.plan import Plan
 
 REFUSALS_SHOWN = 20
@@ -21,22 +26,27 @@ REFUSALS_SHOWN = 20
 
 def libvirt_settings(
     connections: Path,
-    patch_command: str | None,
+    action: "MaintenanceAction",
     shared_paths: tuple[str, ...],
     probe: tuple[int | None, str | None],
     approve_as: str | None,
+    metadata: tuple[str | None, str | None, str | None] = (None, None, None),
 ) -> "LibvirtSettings":
     """Return how real hosts are reached and patched.
 
     Parameters
     ----------
+    action
+        What patches them.
     probe
         Port and network namespace in which heartbeats are heard.
+    metadata
+        Address with or without a port, bridge and network namespace at which guests ask what is to come for them.
 
     Raises
     ------
     UsageError
-        If the patch command is missing or cannot be read, or a namespace is named without a port.
+        If a namespace is named without a port or is not there, or an address is none.
     InputError
         If the file of connections is damaged.
     """
@@ -52,17 +62,64 @@ def libvirt_settings(
         raise UsageError(f"network namespace {namespace}", "is not there", f"Name one that is: {there}")
     return LibvirtSettings(
         addresses=read_connections(connections),
-        patch_command=_words(patch_command),
+        maintenance=action,
         shared_paths=tuple(map(PurePosixPath, shared_paths)),
         probe=None if port is None else ProbeSettings(port=port, namespace=namespace),
+        metadata=_metadata(*metadata),
         approve_as=approve_as,
     )
+
+
+def maintenance_action(file: Path | None, patch_command: str | None, hosts: "Sequence[HostId]") -> "MaintenanceAction":
+    """Return what patches these hosts: the action in a file, or a command.
+
+    Raises
+    ------
+    UsageError
+        If neither or both are given, or the command cannot be read.
+    InputError
+        If the file is not an action, or something that the action needs is not on this machine.
+    """
+    from slacktide.executors.maintenance.action import command_action
+    from slacktide.executors.maintenance.action_check import action_findings
+    from slacktide.executors.maintenance.action_files import read_action
+
+    if file is None:
+        return command_action(_words(patch_command))
+    if patch_command is not None:
+        raise UsageError("--maintenance", "is given beside --patch-command", "Give one of them")
+    action = read_action(file)
+    wrong = errors_in(action_findings(action, file.name, hosts))
+    if wrong:
+        raise InputError(str(file), "cannot be carried out from this machine", "Do what is listed here", wrong)
+    return action
+
+
+def _metadata(address: str | None, bridge: str | None, namespace: str | None) -> "MetadataSettings | None":
+    from pydantic import ValidationError
+
+    from slacktide.executors.drivers.libvirt.settings import MetadataSettings
+
+    remedy = "Give one such as --metadata-address 169.254.169.254:80"
+    if address is None:
+        for option, value in (("--metadata-bridge", bridge), ("--metadata-namespace", namespace)):
+            if value is not None:
+                raise UsageError(option, "says where an address is, but not which", remedy)
+        return None
+    host, _, port = address.partition(":")
+    given = {"address": host, "port": port or None, "bridge": bridge, "namespace": namespace}
+    try:
+        return MetadataSettings.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        fact = f"is no address to listen at: {error.errors()[0]['msg']}"
+        raise UsageError(f"--metadata-address {address}", fact, remedy) from error
 
 
 def _words(command: str | None) -> tuple[str, ...]:
     remedy = "Give the command that patches and reboots a host, such as --patch-command 'ssh {host} patch-and-reboot'"
     if command is None:
-        raise UsageError("--patch-command", "is missing: real hosts are to be patched", remedy)
+        fact = "is missing, and so is --maintenance: real hosts are to be patched"
+        raise UsageError("--patch-command", fact, remedy)
     try:
         words = shlex.split(command)
     except ValueError as error:

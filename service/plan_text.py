@@ -34,7 +34,8 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
     """Yield label, value and what belongs beside it."""
     summary = plan.header.summary
     if summary.hosts:
-        yield from _schedule_rows(summary, revised=plan.header.revision is not None)
+        revised, in_place = plan.header.revision is not None, plan.header.policy.in_place
+        yield from _schedule_rows(summary, revised=revised, in_place=in_place)
         yield from _blackout_rows(plan)
     rules = counted(len(summary.audit.checked_rules), "rule")
     yield "audit", rules, _audit(summary)
@@ -45,10 +46,10 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
     yield "planning", seconds(summary.planning_s), f"seed {plan.header.seed}"
 
 
-def _schedule_rows(summary: "PlanSummary", *, revised: bool) -> Iterator[tuple[str, ...]]:
+def _schedule_rows(summary: "PlanSummary", *, revised: bool, in_place: bool) -> Iterator[tuple[str, ...]]:
     yield "hosts", count(summary.hosts), f"in {counted(summary.waves, 'wave')}"
     moves = f"{counted(summary.migrations, 'migration')}, {summary.moves_per_vm:.3f} moves per VM"
-    yield "VMs", count(summary.vms), moves
+    yield "VMs", count(summary.vms), "stay where they are: patches are applied in place" if in_place else moves
     yield (
         "makespan",
         duration(summary.makespan_s),

@@ -15,7 +15,7 @@ from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
 from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
 from slacktide.executors.coordinator import Coordinator
-from slacktide.executors.drivers.settings import Failures, SimulationSettings
+from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
 from slacktide.executors.events import Stage
 from slacktide.executors.journal import CampaignRecord, Entry, Journal
@@ -56,10 +56,17 @@ def drivers_of(program: Program, settings: SimulationSettings, agents: int = 1) 
 
 
 def coordinator_of(
-    program: Program, journal: Journal, agents: LocalAgents, rules: Rules = RULES, *, quiet: bool = True
+    program: Program,
+    journal: Journal,
+    agents: LocalAgents,
+    rules: Rules = RULES,
+    *,
+    quiet: bool = True,
+    answering: Answering | None = None,
 ) -> Coordinator:
     clock = VirtualClock(journal.record.origin)
-    return Coordinator(program, journal, agents, clock, rules, Quiet(program.policy.migration) if quiet else None)
+    until = Quiet(program.policy.migration, answering) if quiet else None
+    return Coordinator(program, journal, agents, clock, rules, until)
 
 
 @dataclass(frozen=True)

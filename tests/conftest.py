@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 from postgresql import Server, binaries, running_server
 
+from slacktide.executors.maintenance.notes import FOLDER_VARIABLE
 from slacktide.executors.store.address import Store, store_in
 
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -27,6 +28,14 @@ def _pure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(time, "sleep", forbidden)
     monkeypatch.setattr("ray.init", forbidden)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _notes_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep notes of maintenance among the tests' own files, for their processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("maintenance") / "notes"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,3 +13,11 @@ ON_A_LAB = [
     ),
 ]
 """Marks of such a test: where the machine has no lab, it is skipped, and says so."""
+ON_LINUX_GUESTS = [
+    *ON_A_LAB[:2],
+    pytest.mark.skipif(
+        bool(requirements.missing("linux")),
+        reason=f"GUESTS OF LINUX DID NOT RUN: {requirements.missing('linux')}; lab/install-on-debian helps",
+    ),
+]
+"""The same where guests are of Linux."""

@@ -12,6 +12,7 @@ from slacktide.executors.drivers.libvirt.driver import LibvirtDriver
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest
 from slacktide.executors.events import Event, Stage
+from slacktide.executors.maintenance.action import command_action
 from slacktide.lab.layout import Lab
 from slacktide.planner.policy import MigrationRules
 
@@ -27,7 +28,7 @@ class Moving:
     def __init__(self, lab: Lab, rules: MigrationRules, strategy: str, **changes: Any) -> None:
         self.events: list[Event] = []
         addresses = {host.name: HostAddress(host.uri) for host in lab.hosts}
-        self._settings = LibvirtSettings(addresses=addresses, patch_command=("true",))
+        self._settings = LibvirtSettings(addresses=addresses, maintenance=command_action(("true",)))
         self._rules = rules
         self._origin = datetime.now(UTC)
         self._fault_s: float | None = None

@@ -61,6 +61,9 @@ def measured_campaign(
         table = table.with_columns(
             pl.lit(None, pl.Float64).alias(name) for name in ("probe_blackout_ms", "probe_resolution_ms")
         )
+    table = table.with_columns(
+        pl.lit(None, pl.Float64).alias(name) for name in ReportMigrationTable.column_names() if name not in table
+    )
     snapshot = _snapshot(types, vms)
     policy = Policy(migration=rules)
     return MeasuredCampaign("campaign", ReportMigrationTable.validate(table, cast=True), snapshot, policy)

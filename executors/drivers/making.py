@@ -1,14 +1,16 @@
 """From settings to the driver that they are for; settings travel between processes, drivers do not."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
-from slacktide.clock import Clock, SystemClock, VirtualClock
+from slacktide.clock import Clock, PacedClock, SystemClock, VirtualClock
 from slacktide.executors.coordinator import QuietUntil
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.protocol import Driver
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
+from slacktide.ids import HostId
 from slacktide.planner.policy import MigrationRules
 
 DriverSettings = SimulationSettings | LibvirtSettings
@@ -23,20 +25,37 @@ def make_driver(settings: DriverSettings, rules: MigrationRules, origin: datetim
     return LibvirtDriver(settings, rules, origin, SystemClock())
 
 
+def settings_of_agent(settings: DriverSettings, hosts: Sequence[str], number: int, agents: int) -> DriverSettings:
+    """Return the settings of one of several agents: the guests of a host ask the agent that stands for it."""
+    if not isinstance(settings, LibvirtSettings) or settings.metadata is None:
+        return settings
+    own = tuple(HostId(host) for host in hosts[number::agents] if host in settings.addresses)
+    return settings.model_copy(update={"metadata": settings.metadata.model_copy(update={"hosts": own})})
+
+
 def clock_for(settings: DriverSettings, origin: datetime) -> Clock:
-    """Return the clock that a campaign goes by: a virtual one where hosts are simulated."""
-    return VirtualClock(origin) if isinstance(settings, SimulationSettings) else SystemClock()
+    """Return the clock that a campaign goes by: where hosts are simulated, a virtual one or one with a pace."""
+    if not isinstance(settings, SimulationSettings):
+        return SystemClock()
+    return VirtualClock(origin) if settings.pace is None else PacedClock(origin, settings.pace)
+
+
+def begins_now(settings: DriverSettings) -> bool:
+    """Return whether a campaign begins when it is started; on a virtual clock it begins when the snapshot was taken."""
+    return not isinstance(settings, SimulationSettings) or settings.pace is not None
 
 
 def quiet_for(settings: DriverSettings, rules: MigrationRules) -> QuietUntil | None:
     """Return what says how long nothing comes of requests; None: nobody knows, they are real."""
-    return Quiet(rules) if isinstance(settings, SimulationSettings) else None
+    virtual = isinstance(settings, SimulationSettings) and settings.pace is None
+    return Quiet(rules, settings.answering) if isinstance(settings, SimulationSettings) and virtual else None
 
 
 def settings_text(settings: DriverSettings) -> str:
     """Return settings as the journal keeps them."""
     if isinstance(settings, SimulationSettings):
-        return json.dumps({"driver": "simulated", "simulation": settings.model_dump(mode="json")}, sort_keys=True)
+        simulation = settings.model_dump(mode="json", exclude_none=True)
+        return json.dumps({"driver": "simulated", "simulation": simulation}, sort_keys=True)
     return json.dumps({"driver": "libvirt", "libvirt": settings.model_dump(mode="json")}, sort_keys=True)
 
 

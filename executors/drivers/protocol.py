@@ -10,15 +10,26 @@ from typing import Literal, NamedTuple, Protocol
 from slacktide.executors.events import Event, Stage
 from slacktide.ids import HostId, MigrationId, VmId
 
+Telling = Literal["new", "again", "ready", "withdrawn"]
+
 
 class NotifyRequest(NamedTuple):
-    """Tell a guest that its migration is imminent."""
+    """Tell a guest that its migration is imminent, or that it is not any more."""
 
     migration_id: MigrationId
     vm_id: VmId
     host_id: HostId
     at_s: float
     """When it was asked, in seconds from the campaign's origin."""
+    start_s: float
+    """When the migration begins at the earliest, unless the guest is ready before."""
+    end_s: float
+    """When it will be over, as far as is known."""
+    notice_s: int
+    strategy: str
+    telling: Telling = "new"
+    """``again``: it was told, perhaps by an agent that has ended; ``ready``: and has acknowledged; nothing is reported
+    of either.  ``withdrawn``: the migration was given up before it began."""
 
 
 class MigrationRequest(NamedTuple):
@@ -58,6 +69,8 @@ class PatchRequest(NamedTuple):
     patch_level: str
     maintenance_s: int
     at_s: float
+    in_place: bool = False
+    """While guests run on it; otherwise it is drained."""
 
 
 class Adoption(NamedTuple):
@@ -86,6 +99,13 @@ class HostCondition(NamedTuple):
 
     host_id: HostId
     condition: Condition
+
+
+class TakenOver(NamedTuple):
+    """What an agent says of an adoption, in its order."""
+
+    locations: tuple[VmLocation, ...]
+    conditions: tuple[HostCondition, ...]
 
 
 class Driver(Protocol):

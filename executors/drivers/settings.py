@@ -12,6 +12,8 @@ BLACKOUT_SIGMA: Final = 0.15
 """The same for the blackout, which hangs on what the guest does in one moment; an assumption as well."""
 PROBE_INTERVAL_MS: Final = 10.0
 """How often the outside probe sees a guest: how exactly it knows a blackout."""
+ANSWER_S: Final = 30.0
+"""How long a guest that answers takes to hand its work over: an assumption, half of what public clouds give notice."""
 
 FailureStage = Literal["intended", "reserved", "prepared", "connected", "brownout", "blackout"]
 FAILURE_STAGES: Final[tuple[FailureStage, ...]] = (
@@ -45,6 +47,15 @@ class Failures(_Part):
     overrun_factor: float = Field(default=2.0, ge=1)
 
 
+class Answering(_Part):
+    """Guests that say they are ready before their notice period is over."""
+
+    per_mille: float = Field(gt=0, le=1000)
+    """How many of those that are told."""
+    after_s: float = Field(default=ANSWER_S, gt=0)
+    """How long after, in the median."""
+
+
 class SimulationSettings(_Part):
     """How the simulated driver departs from the plan's predictions."""
 
@@ -53,3 +64,7 @@ class SimulationSettings(_Part):
     blackout_sigma: float = Field(default=BLACKOUT_SIGMA, ge=0)
     probe_interval_ms: float = Field(default=PROBE_INTERVAL_MS, gt=0)
     failures: Failures = Failures()
+    answering: Answering | None = None
+    """Null: no guest answers."""
+    pace: float | None = Field(default=None, gt=0)
+    """Seconds that go by in one of the machine's; null: a virtual clock, as fast as it can be computed."""

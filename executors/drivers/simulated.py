@@ -22,8 +22,16 @@ from slacktide.executors.drivers.protocol import (
     PatchRequest,
     VmLocation,
 )
-from slacktide.executors.drivers.settings import SimulationSettings
-from slacktide.executors.drivers.timeline import FIRST_STAGE, Timeline, quiet_until_s, return_s, timeline
+from slacktide.executors.drivers.settings import Answering, SimulationSettings
+from slacktide.executors.drivers.timeline import (
+    FIRST_STAGE,
+    Timeline,
+    answer_s,
+    quiet_until_s,
+    return_s,
+    timeline,
+    unanswered_until_s,
+)
 from slacktide.executors.events import Event, Stage
 from slacktide.ids import HostId, MigrationId, VmId
 from slacktide.planner.policy import MigrationRules
@@ -48,13 +56,15 @@ class Quiet:
     """How long nothing comes of requests to simulated hosts, for coordinators on a virtual clock."""
 
     rules: MigrationRules
+    answering: Answering | None = None
 
     def __call__(self, requests: Requests) -> float:
         """Return the moment before which none of the requests has an outcome."""
         if requests.cancel:
             return -inf
         begun: list[MigrationRequest | PatchRequest] = [*requests.migrate, *requests.patch]
-        return min((quiet_until_s(request, self.rules) for request in begun), default=inf)
+        ends = [quiet_until_s(request, self.rules) for request in begun]
+        return min(ends + [unanswered_until_s(request, self.answering) for request in requests.notify], default=inf)
 
 
 @dataclass(slots=True)
@@ -79,6 +89,10 @@ class SimulatedDriver:
         """Next moment of each attempt, with its number."""
         self._ends: list[tuple[float, str, int]] = []
         """When attempts and patches end; 0 stands for a patch."""
+        self._answers: list[tuple[float, MigrationId]] = []
+        """When guests say that they are ready."""
+        self._waiting: set[MigrationId] = set()
+        """Migrations whose guests will."""
         self._guests: dict[VmId, HostId] = {}
         """Where guests run that were ever asked to move."""
         self._patching: dict[HostId, float] = {}
@@ -86,8 +100,16 @@ class SimulatedDriver:
         self._news: list[Event] = []
 
     def notify(self, requests: Sequence[NotifyRequest]) -> None:
-        """Tell guests; none of them answers."""
-        self._news.extend(events.MigrationWaiting(request.at_s, request.migration_id) for request in requests)
+        """Tell guests; some may answer."""
+        for request in requests:
+            if request.telling == "new":
+                self._news.append(events.MigrationWaiting(request.at_s, request.migration_id))
+            elif request.telling == "withdrawn":
+                self._waiting.discard(request.migration_id)
+            at_s = answer_s(request, self._settings)
+            if at_s < inf and request.migration_id not in self._waiting:
+                self._waiting.add(request.migration_id)
+                heappush(self._answers, (at_s, request.migration_id))
 
     def migrate(self, requests: Sequence[MigrationRequest]) -> None:
         """Begin migrations."""
@@ -98,6 +120,7 @@ class SimulatedDriver:
         if self._known.get(request.migration_id, 0) >= request.attempt:
             return
         self._known[request.migration_id] = request.attempt
+        self._waiting.discard(request.migration_id)
         self._guests[request.vm_id] = request.source
         played = timeline(request, self._settings, self._rules)
         attempt = self._attempts[request.migration_id] = _Attempt(request, played, place)
@@ -158,6 +181,11 @@ class SimulatedDriver:
                 del self._patching[host]
                 self._returned.add(host)
                 found.append(events.HostReturned(end_s, host))
+        while self._answers and self._answers[0][0] <= now_s:
+            at_s, migration_id = heappop(self._answers)
+            if migration_id in self._waiting:
+                self._waiting.discard(migration_id)
+                found.append(events.GuestAcknowledged(at_s, migration_id))
         found.sort(key=lambda event: event.at_s)
         return found
 
@@ -195,7 +223,13 @@ class SimulatedDriver:
         return _STAGE_EVENTS[place](at_s, migration_id, number)
 
     def next_s(self) -> float | None:
-        """Return when a migration or a patch will next end; null: none will by itself."""
+        """Return when a migration, a patch or a guest's wait will next end; null: none will by itself."""
+        while self._answers and self._answers[0][1] not in self._waiting:
+            heappop(self._answers)
+        moments = [self._next_end_s(), self._answers[0][0] if self._answers else None]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _next_end_s(self) -> float | None:
         while self._ends:
             end_s, subject, number = self._ends[0]
             attempt = self._attempts.get(MigrationId(subject)) if number else None

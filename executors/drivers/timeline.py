@@ -5,8 +5,8 @@ from math import floor, inf
 from typing import Final
 
 from slacktide.executors.drivers.luck import lognormal, luck
-from slacktide.executors.drivers.protocol import MigrationRequest, PatchRequest
-from slacktide.executors.drivers.settings import SimulationSettings
+from slacktide.executors.drivers.protocol import MigrationRequest, NotifyRequest, PatchRequest
+from slacktide.executors.drivers.settings import Answering, SimulationSettings
 from slacktide.executors.events import Stage
 from slacktide.planner.policy import MigrationRules
 
@@ -91,6 +91,21 @@ def quiet_until_s(request: MigrationRequest | PatchRequest, rules: MigrationRule
     fixed_s = min(rules.switchover_ms, request.predicted_blackout_ms) / 1000
     varying_s = rules.setup_s + request.predicted_brownout_s + request.predicted_blackout_ms / 1000 - fixed_s
     return request.at_s + SHORTEST_SHARE * varying_s + fixed_s + rules.forwarding_s
+
+
+def answer_s(request: NotifyRequest, settings: SimulationSettings) -> float:
+    """Return when a guest that is told says that it is ready; infinite: not before its notice period is over."""
+    answering = settings.answering
+    if answering is None or request.telling not in ("new", "again"):
+        return inf
+    duration, answers, *_ = luck(settings.seed, f"{request.vm_id}\0{request.migration_id}\0ready")
+    at_s = request.at_s + answering.after_s * _factor(duration, settings.duration_sigma)
+    return at_s if answers * 1000 < answering.per_mille and at_s < request.start_s else inf
+
+
+def unanswered_until_s(request: NotifyRequest, answering: Answering | None) -> float:
+    """Return the moment before which no guest answers."""
+    return inf if answering is None else request.at_s + SHORTEST_SHARE * answering.after_s
 
 
 def _fail(whole: Timeline, at_s: float, where: float, when: float, settings: SimulationSettings) -> None:

@@ -13,6 +13,20 @@ NAMESPACES: Final = Path("/run/netns")
 CLONE_NEWNET: Final = 0x40000000
 
 
+def enter(namespace: str) -> None:
+    """Have the thread that asks in a namespace from now on, until it ends.
+
+    Raises
+    ------
+    OSError
+        If the namespace cannot be entered.
+    """
+    with (NAMESPACES / namespace).open() as file:
+        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), namespace)
+
+
 def socket_in(namespace: str, make: Callable[[], socket.socket]) -> socket.socket:
     """Return the socket that ``make`` gives, which then belongs to ``namespace`` for as long as it is open.
 
@@ -25,17 +39,14 @@ def socket_in(namespace: str, make: Callable[[], socket.socket]) -> socket.socke
     """
     made: list[socket.socket | OSError] = []
 
-    def enter() -> None:
+    def inside() -> None:
         try:
-            with (NAMESPACES / namespace).open() as file:
-                if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET) != 0:
-                    number = ctypes.get_errno()
-                    raise OSError(number, os.strerror(number), namespace)
+            enter(namespace)
             made.append(make())
         except OSError as error:
             made.append(error)
 
-    thread = threading.Thread(target=enter, name=f"enter {namespace}")
+    thread = threading.Thread(target=inside, name=f"enter {namespace}")
     thread.start()
     thread.join()
     if isinstance(made[0], OSError):

@@ -80,14 +80,18 @@ def parse_store(text: str, folder: Path | None = None) -> Store:
     if not separator or scheme not in DRIVERS:
         fact = f"{scheme}:// is neither SQLite nor PostgreSQL" if separator else "is no URL of a database"
         raise UsageError("store", fact, REMEDY)
+    # What cannot be read may be a part of the password: it is not repeated.
+    unread = UsageError(
+        "store", "its URL cannot be read; @, : and / in names and passwords are written %40, %3A and %2F", REMEDY
+    )
     try:
         url = sql.make_url(text).set(drivername=DRIVERS[scheme])
     except (ArgumentError, ValueError):
-        # What could not be read may be a part of the password: it is not repeated.
-        fact = "its URL cannot be read; @, : and / in names and passwords are written %40, %3A and %2F"
-        raise UsageError("store", fact, REMEDY) from None
+        raise unread from None
     if url.drivername == SQLITE:
         return _sqlite(url, folder or Path.cwd())
+    if url.database and {"@", "/"} & set(url.database):
+        raise unread
     if not url.database:
         raise UsageError("store", "its URL names no database", REMEDY)
     password = os.environ.get("PGPASSWORD")

@@ -4,17 +4,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 
 from slacktide.executors.store.address import Store, store_in
-from slacktide.executors.store.connection import Durability, now_text
+from slacktide.executors.store.connection import Durability, StoreConnection, now_text
 from slacktide.executors.store.orders import no_such_campaign
 from slacktide.executors.store.schema import CAMPAIGNS
-from slacktide.executors.store.upgrading import opening
+from slacktide.executors.store.upgrading import bring_to_head, opening, revision_of
 from slacktide.ids import CampaignId, PlanId
+
+FINISHED: Final = "finished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class StoredCampaign(NamedTuple):
     is_held: bool
     """Whether the lease has not run out, by the database's clock."""
     state: str | None
+    """``finished`` once it has; null: not yet."""
 
 
 def list_campaigns(store: Store | Path) -> list[StoredCampaign]:
@@ -80,6 +83,26 @@ def begin_campaign(store: Store, record: CampaignRecord, durability: Durability 
             transaction.execute(dialect.insert(CAMPAIGNS).values(values_of(record)).on_conflict_do_nothing())
         with connection.reading() as transaction:
             return find_campaign(transaction, record.campaign_id, store.shown)[1].record
+
+
+def has_campaign(store: Store, campaign_id: CampaignId) -> bool:
+    """Return whether a store keeps a campaign; one in which nothing was ever kept does not.
+
+    Raises
+    ------
+    ExecutionError
+        If it is of a revision that this release does not know, or does not answer.
+    """
+    if store.is_file and not store.path.exists():
+        return False
+    with closing(StoreConnection(store)) as connection:
+        with connection.reading() as transaction:
+            if revision_of(transaction) is None:
+                return False
+        bring_to_head(connection, create=False)
+        with connection.reading() as transaction:
+            query = sql.select(CAMPAIGNS.c.number).where(CAMPAIGNS.c.campaign_id == campaign_id)
+            return transaction.execute(query).first() is not None
 
 
 def find_campaign(

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Final, Literal
 
 import sqlalchemy as sql
@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from slacktide.executors.store.address import Store
 from slacktide.executors.store.refusals import refusal
+from slacktide.executors.store.watchdog import Watchdog
 
 BUSY_TIMEOUT_MS: Final = 5_000
 """How long a write waits for another process's lock: the longest commit of a large batch takes well under a second."""
@@ -21,7 +22,8 @@ holds its campaign's row, and whoever takes over waits for that."""
 CONNECT_TIMEOUT_S: Final = 5
 SILENCE_TIMEOUT_MS: Final = 15_000
 """How long a PostgreSQL server that has vanished from the network is waited for."""
-_WRITES: Final = "slacktide_writes"
+_WRITES: Final = "writes"
+"""Whether the transaction that begins will write: SQLite is told, so that it waits for others before it reads."""
 
 Durability = Literal["process", "power"]
 """What an appended event survives: the end of the process (``process``), or a power cut as well (``power``: one
@@ -35,6 +37,7 @@ class StoreConnection:
         self.store = store
         self.engine = _sqlite_engine(store, durability) if store.is_file else _postgresql_engine(store)
         self._connection: sql.Connection | None = None
+        self._watchdog = None if store.is_file else Watchdog(STATEMENT_TIMEOUT_MS / 1000 + CONNECT_TIMEOUT_S)
 
     @contextmanager
     def reading(self) -> Iterator[sql.Connection]:
@@ -61,12 +64,17 @@ class StoreConnection:
         try:
             if self._connection is None:
                 self._connection = self.engine.connect()
-            connection = self._connection.execution_options(**{_WRITES: writes})
-            with connection.begin():
-                yield connection
+            self._connection.info[_WRITES] = writes
+            with self._watched(self._connection), self._connection.begin():
+                yield self._connection
         except SQLAlchemyError as error:
             self._drop()
             raise refusal(self.store, error) from error
+
+    def _watched(self, connection: sql.Connection) -> AbstractContextManager[None]:
+        """Have a transaction cut off that a frozen server leaves hanging."""
+        driver: Any = connection.connection.driver_connection
+        return nullcontext() if self._watchdog is None else self._watchdog.watching(driver.fileno())
 
     def _drop(self) -> None:
         """Let go of a connection of which nothing is known after an error."""
@@ -82,6 +90,8 @@ class StoreConnection:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._watchdog is not None:
+            self._watchdog.close()
         self.engine.dispose()
 
 
@@ -109,8 +119,7 @@ def _sqlite_engine(store: Store, durability: Durability) -> sql.Engine:
 
     @sql.event.listens_for(engine, "begin")
     def _begin(connection: sql.Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.info[_WRITES] else "BEGIN")
 
     return engine
 

@@ -11,19 +11,32 @@ TOKEN_LENGTH = 6
 """Hexadecimal digits of the token; as many before it name the place."""
 
 
+_HERE: set[str] = set()
+"""Holders of this process that have not let go."""
+
+
 def new_holder() -> str:
     """Return a name that no other holder has, as ``host:process:token``."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_place()}{secrets.token_hex(TOKEN_LENGTH // 2)}"
+    holder = f"{socket.gethostname()}:{os.getpid()}:{_place()}{secrets.token_hex(TOKEN_LENGTH // 2)}"
+    _HERE.add(holder)
+    return holder
+
+
+def let_go(holder: str) -> None:
+    """Note that a holder of this process has ended, whether its store has heard of it or not."""
+    _HERE.discard(holder)
 
 
 def is_gone(holder: str) -> bool:
-    """Return whether a holder is known to have ended: it was a process beside this one, and there is none any more.
+    """Return whether a holder is known to have ended: it was in this process, or in one beside it that is no more.
 
     Of a process on another machine, in another container or from before a restart of the machine nothing is known.
     """
     host, process, token = holder.rsplit(":", 2)
     if host != socket.gethostname() or not token.startswith(_place()) or not process.isdecimal():
         return False
+    if int(process) == os.getpid():
+        return holder not in _HERE
     try:
         stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

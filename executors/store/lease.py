@@ -13,12 +13,20 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.store.campaigns import StoredCampaign
 from slacktide.executors.store.connection import now_text
 from slacktide.executors.store.holder import is_gone, new_holder
-from slacktide.executors.store.schema import CAMPAIGNS, EVENTS
+from slacktide.executors.store.schema import CAMPAIGNS
 
 LEASE_S: Final = 15.0
 """How long a lease lasts: so long others wait after a machine was lost."""
 RENEW_S: Final = 5.0
 """How often it is renewed: two renewals may fail before it runs out."""
+
+_NEWEST: Final = {
+    "sqlite": "SELECT generation, holder, (SELECT max(number) FROM events WHERE campaign = ?) "
+    "FROM campaigns WHERE number = ?",
+    "postgresql": "SELECT generation, holder, (SELECT max(number) FROM events WHERE campaign = %s) "
+    "FROM campaigns WHERE number = %s FOR SHARE",
+}
+"""As text, since it is asked with every batch: to have SQLAlchemy write it takes longer than the answer."""
 
 
 class Lease:
@@ -79,9 +87,8 @@ class Lease:
 
         Errors as :meth:`renew`.
         """
-        last = sql.select(sql.func.max(EVENTS.c.number)).where(EVENTS.c.campaign == self._campaign).scalar_subquery()
-        query = sql.select(CAMPAIGNS.c.generation, CAMPAIGNS.c.holder, last).where(CAMPAIGNS.c.number == self._campaign)
-        generation, holder, newest = transaction.execute(query.with_for_update(read=True, of=CAMPAIGNS)).one()
+        query = _NEWEST[transaction.dialect.name]
+        generation, holder, newest = transaction.exec_driver_sql(query, (self._campaign, self._campaign)).one()
         if generation != self.generation:
             raise self._fenced(holder)
         return newest or 0

@@ -1,7 +1,7 @@
 """Reading a campaign's journal, whoever holds it."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import sqlalchemy as sql
 
@@ -15,6 +15,9 @@ from slacktide.executors.store.orders import StoredOrder, orders_since
 from slacktide.executors.store.schema import EVENTS
 from slacktide.executors.store.upgrading import opening
 from slacktide.ids import CampaignId
+
+READ_AT_ONCE: Final = 100_000
+"""Events that are read by one statement: about 15 MB, a second or so, so that no server takes it for one that hangs."""
 
 
 class Entry(NamedTuple):
@@ -47,14 +50,15 @@ class JournalReader:
             If the store does not answer now.
         """
         columns = (EVENTS.c.number, EVENTS.c.at_s, EVENTS.c.type, EVENTS.c.subject, EVENTS.c.body)
-        query = (
-            sql.select(*columns)
-            .where(EVENTS.c.campaign == self._campaign, EVENTS.c.number > since)
-            .order_by(EVENTS.c.number)
-        )
-        with self._connection.reading() as transaction:
-            rows = transaction.execute(query).all()
-        return [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
+        query = sql.select(*columns).where(EVENTS.c.campaign == self._campaign).order_by(EVENTS.c.number)
+        entries: list[Entry] = []
+        while True:
+            with self._connection.reading() as transaction:
+                rows = transaction.execute(query.where(EVENTS.c.number > since).limit(READ_AT_ONCE)).all()
+            entries += [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
+            if len(rows) < READ_AT_ONCE:
+                return entries
+            since = rows[-1][0]
 
     def migrations_done(self) -> int:
         """Return how many migrations are done."""
@@ -65,6 +69,16 @@ class JournalReader:
         )
         with self._connection.reading() as transaction:
             return int(transaction.execute(query).scalar_one())
+
+    def untouched_hosts(self) -> frozenset[str]:
+        """Return the hosts whose patch failed before anything was done to them."""
+        query = sql.select(EVENTS.c.subject).where(
+            EVENTS.c.campaign == self._campaign,
+            EVENTS.c.type == events.PatchFailed.type,
+            EVENTS.c.body.contains('"untouched":true'),
+        )
+        with self._connection.reading() as transaction:
+            return frozenset(transaction.execute(query).scalars())
 
     def orders(self, since: int) -> list[StoredOrder]:
         """Return what people have asked of the campaign after number ``since``, in order.

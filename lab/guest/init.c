@@ -1,12 +1,14 @@
 /* The lab's second guest: a Linux kernel with this as its only program.
  *
  * It does what guest.c does, and says it in the same words; see there for its settings, heartbeats and commands.  What
- * the kernel does not know of its command line, behind "--", are this program's arguments.
+ * the kernel does not know of its command line, behind "--", are this program's arguments.  Beside that it may ask its
+ * host what is to come for it (asking.h).
  *
  * Modules that the kernel needs for its network card and its power button lie in /modules, numbered in the order in
  * which they are to be loaded.
  */
 
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/input.h>
@@ -43,6 +45,14 @@ static u32 *working_set;
 #define WORKING_SET working_set
 #include "working_set.h"
 
+static u32 clock_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (u32)now.tv_sec * 1000 + (u32)now.tv_nsec / 1000000;
+}
+
+#include "asking.h"
+
 /* ---- settings --------------------------------------------------------------------------------------------------- */
 
 static const char *name = "guest";
@@ -57,6 +67,8 @@ static void read_settings(int count, char **arguments) {
         sscanf(text, "working_set_mib=%u", &working_set_mib);
         sscanf(text, "dirty_pages_s=%u", &dirty_pages_s);
         sscanf(text, "beat_ms=%u", &beat_ms);
+        sscanf(text, "metadata=%15[0-9.]", metadata);
+        sscanf(text, "acknowledge_s=%d", &acknowledge_s);
     }
     if (beat_ms < 1) beat_ms = 1;
     if (beat_ms > 50) beat_ms = 50;
@@ -133,12 +145,6 @@ static int start_network(void) {
     return bind(made, (struct sockaddr *)&any, sizeof any) ? -1 : made;
 }
 
-static u32 clock_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (u32)now.tv_sec * 1000 + (u32)now.tv_nsec / 1000000;
-}
-
 static void answer_command(int commands) {
     struct sockaddr_in from;
     socklen_t size = sizeof from;
@@ -150,8 +156,9 @@ static void answer_command(int commands) {
     if (!strncmp(words, "verify", 6)) to_verify = pages;
     if (!strncmp(words, "poweroff", 8)) power_off();
     int length = snprintf(text, sizeof text,
-                          "name=%s clock_ms=%u dirty_pages_s=%u pages=%u dirtied=%u bad=%u to_verify=%u\n", name,
-                          clock_ms(), dirty_pages_s, pages, dirtied, bad, to_verify);
+                          "name=%s clock_ms=%u dirty_pages_s=%u pages=%u dirtied=%u bad=%u to_verify=%u%s%s\n", name,
+                          clock_ms(), dirty_pages_s, pages, dirtied, bad, to_verify, event ? " event=" : "",
+                          event ? event : "");
     sendto(commands, text, (size_t)length, MSG_DONTWAIT, (struct sockaddr *)&from, size);
 }
 
@@ -175,8 +182,9 @@ int main(int count, char **arguments) {
     read_settings(count, arguments);
     if (mount("devtmpfs", "/dev", "devtmpfs", 0, "")) perror("/dev");
     load_modules();
-    take_working_set();
     int commands = start_network();
+    start_asking();
+    take_working_set();
     struct pollfd watched[2 + MOST_BUTTONS] = {{.fd = start_clock(), .events = POLLIN},
                                                {.fd = commands, .events = POLLIN}};
     nfds_t all = 2 + watch_buttons(watched + 2);

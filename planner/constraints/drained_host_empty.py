@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DrainedHostEmpty:
-    """All VMs have left a planned host by ``drained_s``, and leave it from ``drain_start_s`` on."""
+    """All VMs have left a planned host by ``drained_s``, and leave it from ``drain_start_s`` on.
+
+    Where hosts are patched in place, VMs may stay; those that leave keep to the same moments.
+    """
 
     rule: ClassVar[str] = "drained-host-empty"
 
@@ -47,7 +50,8 @@ class DrainedHostEmpty:
                 subjects=(name, host),
                 at_s=int(moves.start_s[move]),
             )
-        yield from self._left_behind(replay)
+        if not replay.policy.in_place:
+            yield from self._left_behind(replay)
 
     def _left_behind(self, replay: Replay) -> Iterator[Finding]:
         """Yield VMs that came to a host, or were there, and never leave it before it has returned."""

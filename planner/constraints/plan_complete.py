@@ -14,7 +14,10 @@ from slacktide.planner.selection import unknown
 
 @dataclass(frozen=True, slots=True)
 class PlanComplete:
-    """Every due host is planned or deferred, never both, no other is; every VM on a planned host leaves it."""
+    """Every due host is planned or deferred, never both, no other is; every VM on a planned host leaves it.
+
+    Where hosts are patched in place, VMs stay.
+    """
 
     rule: ClassVar[str] = "plan-complete"
 
@@ -59,6 +62,8 @@ class PlanComplete:
                 yield Finding(self.rule, f"{name} {fact}", "Plan again", subjects=(name,))
 
     def _vms(self, replay: Replay) -> Iterator[Finding]:
+        if replay.policy.in_place:
+            return
         moves = replay.moves
         leaves = np.zeros(len(replay.vms.ids), dtype=np.bool_)
         leaves[moves.vm[moves.source == replay.vms.host[moves.vm]]] = True

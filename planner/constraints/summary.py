@@ -49,7 +49,7 @@ class SummaryTrue:
         hosts, plan = replay.hosts, replay.plan
         makespan_s = int(hosts.return_s[hosts.planned].max(initial=0))
         exposed_s = np.where(hosts.planned, np.minimum(hosts.return_s, makespan_s), makespan_s)[hosts.due]
-        vms = int(hosts.planned[replay.vms.host].sum())
+        vms = 0 if replay.policy.in_place else int(hosts.planned[replay.vms.host].sum())
         figures = {
             "hosts": plan.hosts.height,
             "vms": vms,

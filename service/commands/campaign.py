@@ -13,7 +13,7 @@ from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.destinations import check_campaign
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import held_interrupts
-from slacktide.service.libvirt_run import libvirt_settings, preflight_or_refuse, refuse_simulation
+from slacktide.service.libvirt_run import libvirt_settings, maintenance_action, preflight_or_refuse, refuse_simulation
 from slacktide.service.stores import store_given
 from slacktide.service.words import counted
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
     from slacktide.executors.coordinator import Progress
     from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
-    from slacktide.executors.drivers.settings import Failures
+    from slacktide.executors.drivers.settings import Answering, Failures
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
     from slacktide.executors.store.address import Store
@@ -40,17 +40,24 @@ def run(
     lost_hosts: PerMille = 0.0,
     overruns: PerMille = 0.0,
     overrun_factor: Annotated[float, Parameter(validator=Number(gte=1))] = 2.0,
+    answering: PerMille = 0.0,
     driver: Literal["simulated", "libvirt"] = "simulated",
     connections: Path | None = None,
     patch_command: str | None = None,
+    maintenance: Path | None = None,
     shared_path: tuple[str, ...] = (),
     probe_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65535))] = None,
     probe_namespace: str | None = None,
+    metadata_address: str | None = None,
+    metadata_bridge: str | None = None,
+    metadata_namespace: str | None = None,
     approve_as: str | None = None,
+    health: Path | None = None,
     ask_for_approval: Annotated[bool, Parameter(negative="")] = False,
     on_drift: Literal["revise", "ask", "ignore"] | None = None,
     speed: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     agents: Count | None = None,
+    agent_per_host: Annotated[bool, Parameter(negative="")] = False,
     store: str | None = None,
     take_over: Annotated[bool, Parameter(negative="")] = False,
     ray: Annotated[bool, Parameter(negative="--no-ray")] = True,
@@ -78,21 +85,35 @@ def run(
         Hosts whose patch takes longer than planned, per mille.
     overrun_factor
         How many times as long.
+    answering
+        Simulated guests that say they are ready some 30 s after they are told of their migration, per mille.
     driver
         `simulated` moves nothing; `libvirt` migrates VMs between real hosts and patches these.
     connections
         Where each host's libvirtd answers. [default: beside the fleet, its name and "-connections.json"]
     patch_command
         Patches and reboots a drained host, which `{host}` in it stands for; a host has returned when the command has
-        ended with 0 and its libvirtd answers. Needed with `--driver libvirt`.
+        ended with 0 and its libvirtd answers. Needed with `--driver libvirt`, unless there is `--maintenance`.
+    maintenance
+        File of the action that patches a host, in place of a command: an HTTP call, a playbook of Ansible, a command
+        with tries and checks, or nothing.
     shared_path
         Folder that all hosts see, whose disks are not copied; repeat it for more.
     probe_port
         UDP port at which guests' heartbeats are heard, to see blackouts from outside. [default: none are heard]
     probe_namespace
         Network namespace of this machine in which they are heard.
+    metadata_address
+        Address of every host, with or without a port, at which its guests ask what is to come for them, such as
+        169.254.169.254:80. [default: they are not told]
+    metadata_bridge
+        Bridge that a host's guests are on; `{host}` in it stands for the host. [default: br0]
+    metadata_namespace
+        Network namespace of this machine that both are in; `{host}` in it stands for the host.
     approve_as
         Who lets waves begin whose gate asks for approval; without it real hosts wait for `slacktide campaign approve`.
+    health
+        YAML or JSON file of signals and budgets that pause the campaign; `slacktide campaign signals` tries it.
     ask_for_approval
         Let simulated hosts wait for it as well.
     on_drift
@@ -105,6 +126,9 @@ def run(
     agents
         Agent processes. [default: one for each real host; one for every 5,000 simulated ones, at most one for each
         processor]
+    agent_per_host
+        An agent for each simulated host as well, on its node where Ray has that, and a clock that waits for nobody,
+        `--speed` times as fast as real ones: a rehearsal of a real cluster.
     store
         URL of the database that keeps a new campaign: `postgresql://user@host/database`, or
         `sqlite:////folder/file.sqlite`. [default: SLACKTIDE_STORE, else journal.sqlite in the directory]
@@ -113,15 +137,18 @@ def run(
     ray
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
     """
-    from slacktide.executors.campaign_file import CAMPAIGN_FILES, holds_campaign
+    from slacktide.executors.campaign_directory import begun_at, campaign_id
+    from slacktide.executors.campaign_file import CAMPAIGN_FILES, RAY_LOG_FILE, holds_campaign
     from slacktide.executors.connections_file import connections_beside
-    from slacktide.executors.drivers.settings import Failures
+    from slacktide.executors.drivers.settings import Answering, Failures
+    from slacktide.executors.health.files import read_health
     from slacktide.executors.report import PAGE_FILE
+    from slacktide.executors.rules import NOTHING
     from slacktide.executors.run import RunOptions, finished_report, simulation
     from slacktide.planner.belonging import refuse_another_snapshot
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
-    check_campaign(directory, CAMPAIGN_FILES)
+    check_campaign(directory, CAMPAIGN_FILES, (RAY_LOG_FILE,))
     where = store_given(store, directory)
     with progress("Reading fleet and plan"):
         snapshot, plan = read_both(path, plan_path)
@@ -129,6 +156,7 @@ def run(
         fact = f"patches no host: all {plan.deferred.height:,} due hosts are deferred"
         raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
     refuse_another_snapshot(snapshot, plan)
+    pace = (speed or 1.0) if agent_per_host and driver == "simulated" else None
     options = RunOptions(
         agents,
         ray,
@@ -136,8 +164,10 @@ def run(
         path.resolve(),
         where,
         take_over,
-        speed,
-        ask_for_approval=ask_for_approval,
+        None if pace else speed,
+        NOTHING if health is None else read_health(health),
+        ask_for_approval,
+        agent_per_host,
         on_drift=on_drift or ("revise" if driver == "simulated" else "ask"),
     )
     wrong = Failures(
@@ -149,17 +179,23 @@ def run(
     )
     live = None
     if driver == "libvirt":
-        refuse_simulation({"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns})
-        answering = connections or connections_beside(path)
-        live = libvirt_settings(answering, patch_command, shared_path, (probe_port, probe_namespace), approve_as)
-    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong))
+        asked = {"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns}
+        refuse_simulation(asked | {"--answering": answering})
+        answer_at = connections or connections_beside(path)
+        action = maintenance_action(maintenance, patch_command, plan.hosts["host_id"].to_list())
+        probe, metadata = (probe_port, probe_namespace), (metadata_address, metadata_bridge, metadata_namespace)
+        live = libvirt_settings(answer_at, action, shared_path, probe, approve_as, metadata)
+    elif maintenance is not None:
+        raise UsageError("--maintenance", "is for real hosts", "Leave it out, or run with --driver libvirt")
+    answers = Answering(per_mille=answering) if answering else None
+    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, answers, pace))
     if before is not None and (directory / PAGE_FILE).is_file():
         _, shown_plan = _carried_out(snapshot, plan, directory, where) if before.summary.revisions else (None, plan)
         return _show(before, shown_plan, directory / PAGE_FILE, as_json=as_json)
     try:
-        if live is not None and not holds_campaign(directory):
+        if live is not None and begun_at(directory, where, campaign_id(plan, live)) is None:
             preflight_or_refuse(snapshot, plan, live)
-        done = before or _run(snapshot, plan, directory, seed, wrong, live, options)
+        done = before or _run(snapshot, plan, directory, (seed, wrong, answers, pace), live, options)
         shown = _carried_out(snapshot, plan, directory, where) if done.summary.revisions else (snapshot, plan)
         page = _write_page(directory, *shown, done)
     except KeyboardInterrupt:
@@ -216,8 +252,7 @@ def _run(
     snapshot: "FleetSnapshot",
     plan: "Plan",
     directory: Path,
-    seed: int,
-    failures: "Failures",
+    simulated: "tuple[int, Failures, Answering | None, float | None]",
     live: "LibvirtSettings | None",
     options: "RunOptions",
 ) -> "CampaignReport":
@@ -225,6 +260,7 @@ def _run(
     from slacktide.service.campaign_text import progress_words
     from slacktide.service.stalled import Stalled
 
+    seed, failures, answering, pace = simulated
     with progress("Running") as told, held_interrupts() as held:
 
         def tell_resumed(done: int) -> None:
@@ -244,9 +280,12 @@ def _run(
             directory,
             seed=seed,
             failures=failures,
+            answering=answering,
+            pace=pace,
             live=live,
             progress=tell_progress,
             resumed=tell_resumed,
+            tell=tell,
             options=options,
         )
 

@@ -295,6 +295,36 @@ def add(
     return _asked(path, store, Revise(add_hosts=(host,)), by, why, as_json=as_json)
 
 
+@campaign.command(sort_key=12)
+def signals(
+    path: Annotated[Path, Parameter(name="FILE", help="YAML or JSON file of signals and budgets.")],
+    /,
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Look once at every signal of a health file, as a campaign would; the exit code is 1 if one is not well."""
+    from slacktide.executors.health.files import read_health
+    from slacktide.executors.health.watching import WELL, Watch
+
+    health = read_health(path)
+    with progress("Looking at signals"):
+        watch = Watch(health)
+        found = sorted(watch.changes())
+        watch.close()
+    if as_json:
+        document([each._asdict() for each in found])
+    else:
+        show(
+            figures(
+                [
+                    (each.name, "well" if each.healthy else "not well", "" if each.detail == WELL else each.detail)
+                    for each in found
+                ]
+            )
+        )
+    return OK if all(each.healthy for each in found) else REFUSED
+
+
 def _waits(viewed: Viewed) -> "list[Waiting]":
     from slacktide.executors.waiting import waiting
 

@@ -35,6 +35,7 @@ def up(
     hosts: AtLeastOne = 4,
     guests: Annotated[int, Parameter(validator=Number(gte=0))] = 12,
     kind: Kind = "bare",
+    asking: bool = False,
     rate_mbit_s: Annotated[int, Parameter(validator=Number(gte=0))] = 1000,
     name: Name = "lab",
     as_json: AsJson = False,
@@ -50,6 +51,8 @@ def up(
     kind
         What guests are: a program without an operating system, or a Linux kernel with one program, which does the same
         and takes 64 MiB more.
+    asking
+        Guests of Linux ask their host what is to come for them, and write it to their consoles.
     rate_mbit_s
         What the migration link of a host carries in each direction, in Mbit/s; 0: as much as the machine can.
     """
@@ -59,7 +62,7 @@ def up(
         from slacktide.lab.lifecycle import up as start
 
         settings = LabSettings(name, hosts, rate_mbit_s or None)
-        start(settings, _guests(guests, kind), told)
+        start(settings, _guests(guests, kind, asks=asking), told)
         found = status(name)
     _show(found, as_json=as_json)
     return OK
@@ -111,7 +114,7 @@ def down(*, name: Name = "lab") -> int:
     return OK
 
 
-def _guests(count: int, kind: Kind) -> "list[Guest]":
+def _guests(count: int, kind: Kind, *, asks: bool = False) -> "list[Guest]":
     """Return guests of six sizes in turn: quiet ones, and every third one dirties memory."""
     from slacktide.lab.guests import Guest
 
@@ -124,7 +127,7 @@ def _guests(count: int, kind: Kind) -> "list[Guest]":
         {"memory_mib": kernel_mib + 48, "working_set_mib": 16},
         {"memory_mib": kernel_mib + 96, "working_set_mib": 48, "dirty_mib_s": 16.0},
     )
-    return [Guest(number, **sizes[(number - 1) % len(sizes)], kind=kind) for number in range(1, count + 1)]
+    return [Guest(number, **sizes[(number - 1) % len(sizes)], kind=kind, asks=asks) for number in range(1, count + 1)]
 
 
 def _show(found: "LabStatus", *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Time as a thing that is handed in: the system's clock, or a virtual one for a night in seconds."""
+"""Time as a thing that is handed in: the system's clock, a faster one, or a virtual one for a night in seconds."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -37,3 +37,16 @@ class VirtualClock:
     def advance(self, duration_s: float) -> None:
         """Move on by ``duration_s`` seconds."""
         self.advance_to(self._now + timedelta(seconds=duration_s))
+
+
+class PacedClock:
+    """The machine's clock, so many times as fast from a moment on: a rehearsal that people and machines can follow."""
+
+    def __init__(self, origin: datetime, pace: float) -> None:
+        self._origin = origin
+        self.pace = pace
+        """Seconds of this clock to one of the machine's."""
+
+    def now(self) -> datetime:
+        """Return the time now, in UTC."""
+        return self._origin + (datetime.now(UTC) - self._origin) * self.pace

@@ -3,9 +3,12 @@
 import pytest
 import ray
 from campaigns import planned_fleet
+from postgresql import PASSWORD
 
 from slacktide.executors.drivers.settings import Failures
 from slacktide.executors.run import RunOptions, run_campaign
+from slacktide.executors.store.address import parse_store
+from slacktide.executors.store.campaigns import list_campaigns
 
 pytestmark = [
     pytest.mark.integration,
@@ -50,3 +53,22 @@ def test_a_cluster_that_is_there_is_used_and_left_running(tmp_path) -> None:
     assert ray.is_initialized()
     again = run_campaign(snapshot, plan, tmp_path / "d", options=RunOptions(agents=1))
     assert again.migrations.equals(report.migrations)
+
+
+@pytest.mark.usefixtures("ray_ends")
+def test_a_campaign_on_ray_is_kept_in_a_database_that_asks_for_a_password(postgresql, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    store = parse_store(parse_store(postgresql.url(postgresql.new_database(), password=True)).kept)
+    snapshot, plan = planned_fleet("urgent")
+    report = run_campaign(
+        snapshot, plan, tmp_path / "c", seed=7, failures=WRONG, options=RunOptions(agents=1, store=store)
+    )
+    monkeypatch.delenv("PGPASSWORD")
+    (listed,) = list_campaigns(store)
+    assert (listed.state, listed.is_held, listed.holder) == ("finished", False, None)
+    local = run_campaign(
+        snapshot, plan, tmp_path / "local", seed=7, failures=WRONG, options=RunOptions(agents=1, use_ray=False)
+    )
+    assert report.migrations.equals(local.migrations)
+    for path in (tmp_path / "c").iterdir():
+        assert PASSWORD.encode() not in path.read_bytes()

@@ -6,22 +6,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from lab_tests import ON_LINUX_GUESTS
 
 from slacktide.executors.probes.namespaces import socket_in
-from slacktide.lab import requirements
 from slacktide.lab.guests import Guest, connect, guests_on
 from slacktide.lab.layout import Lab, LabHost, LabSettings
 from slacktide.lab.lifecycle import down, listen, status, up
 from slacktide.lab.questions import PORT, ask, verify
 
-pytestmark = [
-    pytest.mark.integration,
-    pytest.mark.lab,
-    pytest.mark.skipif(
-        bool(requirements.missing("linux")),
-        reason=f"GUESTS OF LINUX DID NOT RUN: {requirements.missing('linux')}; lab/install-on-debian helps",
-    ),
-]
+pytestmark = ON_LINUX_GUESTS
 BUSY, BARE, QUIET = Guest(1, 160, 64, dirty_mib_s=10.0, kind="linux"), Guest(2), Guest(3, 114, 32, kind="linux")
 END_S = 10.0
 

@@ -16,6 +16,7 @@ from slacktide.executors.drivers.libvirt.driver import LibvirtDriver
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings, ProbeSettings
 from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest, PatchRequest
 from slacktide.executors.events import Event, Stage
+from slacktide.executors.maintenance.action import command_action
 from slacktide.ids import HostId, MigrationId, VmId
 from slacktide.lab.guests import Guest, connect, disk_of, guests_on
 from slacktide.lab.layout import Lab, LabSettings
@@ -53,7 +54,9 @@ def request_for(guest: Guest, strategy: str = "precopy") -> MigrationRequest:
 
 def driver_of(lab: Lab, *, strategies: tuple = ("precopy",), reached_by: str | None = None) -> LibvirtDriver:
     addresses = {HostId(host.name): HostAddress(host.uri, reached_by) for host in lab.hosts}
-    settings = LibvirtSettings(addresses=addresses, patch_command=("true",), probe=ProbeSettings(namespace=lab.control))
+    settings = LibvirtSettings(
+        addresses=addresses, maintenance=command_action(("true",)), probe=ProbeSettings(namespace=lab.control)
+    )
     return LibvirtDriver(
         settings, MigrationRules(strategies=strategies, restart_s=20), datetime.now(UTC), SystemClock()
     )
@@ -202,7 +205,7 @@ def test_a_target_without_encryption_is_refused_before_anything_is_touched(lab: 
 def test_a_host_with_a_guest_that_the_plan_does_not_know_is_not_patched(lab: Lab, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     addresses = {HostId(host.name): HostAddress(host.uri) for host in lab.hosts}
-    settings = LibvirtSettings(addresses=addresses, patch_command=("touch", str(touched)))
+    settings = LibvirtSettings(addresses=addresses, maintenance=command_action(("touch", str(touched))))
     driver = LibvirtDriver(settings, MigrationRules(), datetime.now(UTC), SystemClock())
     assert guests_on(lab.hosts[1])
     driver.patch([PatchRequest(HostId("h2"), "patched", 1, 0.0)])

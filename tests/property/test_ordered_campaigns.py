@@ -32,7 +32,7 @@ orders = st.one_of(
     st.builds(Approve),
     st.builds(Limits, max_out=st.fixed_dictionaries({"fleet": st.sampled_from([0, 1, 3, "50%"])})),
 )
-asked = st.lists(st.tuples(st.integers(0, 400), orders), max_size=6)
+asked = st.lists(st.tuples(st.integers(0, 250), orders), min_size=1, max_size=6)
 STUCK_ROUNDS = 50
 """Rounds in which nothing happens, after which a person gives way."""
 

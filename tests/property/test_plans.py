@@ -71,6 +71,24 @@ def test_every_plan_audits_clean_and_leaves_no_due_host_unmentioned(fleet: Gener
     assert sorted(named) == sorted(due["host_id"])
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(fleet=fleets, policy=policies)
+def test_every_plan_in_place_audits_clean_moves_no_vm_and_keeps_its_bounds(
+    fleet: GeneratorSettings, policy: Policy
+) -> None:
+    snapshot, policy = generate_fleet(fleet), policy.model_copy(update={"in_place": True})
+    plan = make_plan(snapshot, policy, stop=Iterations(1))
+    assert [str(finding) for finding in audit(snapshot, plan).errors] == []
+    assert plan.migrations.is_empty()
+    assert (plan.hosts["drained_s"] == plan.hosts["drain_start_s"]).all()
+    summary = plan.header.summary
+    assert summary.makespan_s >= summary.makespan_bound_s
+    assert summary.exposure_host_h >= summary.exposure_bound_host_h * (1 - 1e-9)
+    due = snapshot.hosts if policy.selection.hosts == "all" else _unpatched(snapshot, policy)
+    named = pl.concat([plan.hosts["host_id"], plan.deferred["host_id"]])
+    assert sorted(named) == sorted(due["host_id"])
+
+
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(fleet=fleets, preset=st.sampled_from(sorted(PRESETS)))
 def test_further_tries_give_up_no_more_of_the_first_goal_than_a_step(fleet: GeneratorSettings, preset: str) -> None:

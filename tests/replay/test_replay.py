@@ -1,9 +1,12 @@
 """Journals that were once written are read, folded and decided on for ever.
 
 Each folder holds a fleet, a plan and a journal of format version 1; new versions add folders and change none.
+A journal of an older version is upgraded where it is opened, in a copy here.
 """
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,12 @@ from slacktide.datasets.files import read_snapshot
 from slacktide.executors import events
 from slacktide.executors.campaign_state import HostStage, fold, initial_state
 from slacktide.executors.decisions import next_actions
+from slacktide.executors.event_codec import Row, decode
 from slacktide.executors.events import Stage
+from slacktide.executors.journal import Journal
 from slacktide.executors.program import build_program
-from slacktide.executors.store.reading import read_journal
+from slacktide.executors.store.campaigns import list_campaigns
+from slacktide.executors.store.reading import Entry, read_journal
 from slacktide.planner.plan_files import read_plan
 
 HERE = Path(__file__).parent
@@ -43,6 +49,23 @@ def replayed(request, tmp_path):
     journal.close()
     program = build_program(read_snapshot(folder / "fleet"), read_plan(folder / "plan"))
     return request.param, program, entries
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_a_journal_is_upgraded_and_reads_the_same(name, tmp_path) -> None:
+    shutil.copy(HERE / name / "journal.sqlite", tmp_path)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as old:
+        rows = old.execute("SELECT number, at_s, type, subject, body FROM events ORDER BY number").fetchall()
+        assert old.execute("SELECT version FROM journal_format").fetchall() == [(1,)]
+    for _ in range(2):
+        journal = read_journal(tmp_path / "journal.sqlite")
+        assert journal.read() == [Entry(number, decode(Row(*row))) for number, *row in rows]
+        journal.close()
+        (listed,) = list_campaigns(tmp_path / "journal.sqlite")
+        assert (listed.record, listed.state) == (journal.record, "finished")
+    held = Journal.hold(tmp_path / "journal.sqlite")
+    assert held.generation == listed.generation + 1
+    held.close()
 
 
 def test_a_journal_folds_to_what_happened(replayed) -> None:

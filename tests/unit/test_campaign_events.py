@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from slacktide.errors import InputError
 from slacktide.executors.event_codec import EVENT_TYPES, Row, decode, encode, from_json, to_json
-from slacktide.executors.events import MigrationDone, TargetReserved
+from slacktide.executors.events import MigrationDone, PatchFailed, TargetReserved
 
 VALUES = {
     "at_s": st.floats(0, 1e6),
@@ -17,6 +17,7 @@ VALUES = {
     "probe_blackout_ms": st.none() | st.floats(0, 1e5),
     "probe_resolution_ms": st.none() | st.floats(0, 1e5),
     "iteration": st.integers(0, 99),
+    "untouched": st.none() | st.booleans(),
     "sent_mib": st.floats(0, 1e5),
     "remaining_mib": st.floats(0, 1e5),
     "dirty_mib_s": st.floats(0, 1e5),
@@ -26,6 +27,7 @@ VALUES = {
     "retryable": st.booleans(),
     "again": st.none() | st.booleans(),
     "cancel": st.booleans(),
+    "healthy": st.booleans(),
     "order": st.integers(0, 99),
     "why": st.text(),
 }
@@ -47,6 +49,8 @@ def test_every_event_comes_back_from_its_row_and_from_json(event) -> None:
 def test_names_of_stored_types_are_fixed() -> None:
     """A journal holds these names; renaming one makes old journals unreadable."""
     assert sorted(EVENT_TYPES) == [
+        "agent-away",
+        "agent-back",
         "blackout-started",
         "brownout-started",
         "campaign-aborted",
@@ -56,6 +60,7 @@ def test_names_of_stored_types_are_fixed() -> None:
         "campaign-paused",
         "campaign-resumed",
         "forwarding-started",
+        "guest-acknowledged",
         "host-blocked",
         "host-drain-started",
         "host-drained",
@@ -78,6 +83,7 @@ def test_names_of_stored_types_are_fixed() -> None:
         "patch-failed",
         "patch-intended",
         "patch-started",
+        "signal-changed",
         "source-deleted",
         "target-connected",
         "target-prepared",
@@ -93,6 +99,15 @@ def test_a_row_reads_as_a_person_expects() -> None:
     assert encode(TargetReserved(3.5, "m1", 2)) == Row(3.5, "target-reserved", "m1", '{"attempt":2}')
     done = encode(MigrationDone(9.0, "m1", 1, 100.0, None))
     assert done.body == '{"attempt":1,"transfer_mib":100.0,"probe_blackout_ms":null}'
+
+
+def test_a_patch_that_failed_before_it_was_known_what_it_touched_still_reads() -> None:
+    old = Row(3.0, "patch-failed", "h1", '{"reason":"lost"}')
+    assert decode(old) == PatchFailed(3.0, "h1", "lost")
+    assert encode(PatchFailed(3.0, "h1", "lost")) == old
+    untouched = PatchFailed(3.0, "h1", "refused", untouched=True)
+    assert encode(untouched).body == '{"reason":"refused","untouched":true}'
+    assert decode(encode(untouched)) == untouched
 
 
 @pytest.mark.parametrize(

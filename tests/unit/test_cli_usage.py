@@ -110,7 +110,7 @@ def test_impossible_options_of_plan(capsys, options, named):
     assert named in refused(capsys, "plan", "fleet", "-o", "plan", *options)
 
 
-@pytest.mark.parametrize("option", ["--failures", "--lost-hosts", "--overruns"])
+@pytest.mark.parametrize("option", ["--failures", "--lost-hosts", "--overruns", "--answering"])
 def test_more_than_all_cannot_fail(capsys, option):
     assert option in refused(capsys, "run", "fleet", "plan", option, "1001")
 

@@ -9,7 +9,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import OperationalError
 
 from slacktide.errors import ExecutionError, OutputError, StoreError
-from slacktide.executors.events import HostDrained, HostReturned, TargetReserved
+from slacktide.executors.events import CampaignFinished, HostDrained, HostReturned, TargetReserved
 from slacktide.executors.journal import CampaignRecord, Entry, Journal
 from slacktide.executors.store.appending import insert_events
 from slacktide.executors.store.campaigns import begin_campaign, list_campaigns
@@ -47,6 +47,15 @@ def test_what_is_appended_is_read_in_order_and_numbered_without_gaps(journal) ->
     assert journal.read(since=2) == second
     assert journal.append([]) == []
     assert journal.last == 3
+
+
+def test_a_long_journal_is_read_in_pieces(store, journal, monkeypatch) -> None:
+    news = [HostDrained(float(number), f"h{number}") for number in range(20)]
+    entries = journal.append(news)
+    for at_once in (1, 7, 10, 20, 21):
+        monkeypatch.setattr("slacktide.executors.store.reading.READ_AT_ONCE", at_once)
+        assert journal.read() == entries
+        assert journal.read(since=5) == entries[5:]
 
 
 def test_a_journal_held_again_goes_on(store, journal) -> None:
@@ -88,7 +97,7 @@ def test_a_coordinator_that_was_replaced_appends_nothing_any_more(store, journal
     assert other.generation == 2
     for forbidden in (
         lambda: journal.append([HostReturned(2.0, "h1")]),
-        lambda: journal.note_state("finished"),
+        lambda: journal.append([CampaignFinished(2.0)]),
         lambda: expire(journal).keep(),
         lambda: expire(journal).append([HostReturned(2.0, "h1")]),
     ):
@@ -100,7 +109,7 @@ def test_a_coordinator_that_was_replaced_appends_nothing_any_more(store, journal
     (listed,) = list_campaigns(store)
     assert (listed.holder, listed.is_held, listed.state) == (other.holder, True, None)
     assert other.append([HostReturned(3.0, "h1")]) == [Entry(2, HostReturned(3.0, "h1"))]
-    other.note_state("finished")
+    other.append([CampaignFinished(4.0)])
     other.close()
     assert list_campaigns(store)[0].state == "finished"
 

@@ -113,6 +113,23 @@ def test_a_host_that_is_being_patched_when_the_campaign_is_aborted_comes_back(pr
     assert isinstance(story.at(900)[-1], events.CampaignFinished)
 
 
+def test_a_host_that_was_emptied_during_a_pause_goes_back_into_service_when_the_campaign_is_aborted(program) -> None:
+    for journaled in (False, True):
+        story = drained_to(program)
+        asking(story, 70, Pause())
+        story.moved(100, "m1", "m2")
+        assert story.at(103) == (events.HostDrained(103, "h1"),)
+        scheduler = Scheduler(program, story.state)
+        told = asking(story, 110, Abort())
+        if journaled:
+            scheduler = Scheduler(program, story.state)
+        else:
+            scheduler.observe([told])
+        ended = scheduler.decide(110)
+        assert events.HostBlocked(110, "h1", "aborted", f"asked for by {BY}: {WHY}") in ended
+        assert isinstance(ended[-1], events.CampaignFinished)
+
+
 def test_an_abort_that_stops_what_runs_tries_nothing_again(program) -> None:
     story = drained_to(program)
     asking(story, 70, Abort())

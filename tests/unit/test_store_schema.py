@@ -46,7 +46,7 @@ def test_an_old_journal_is_upgraded_in_place(tmp_path) -> None:
         (generation,) = old.execute("SELECT max(generation) FROM events").fetchone()
         assert old.execute("SELECT count(*) FROM sqlite_master WHERE name = 'orders'").fetchone() == (0,)
     (found,) = list_campaigns(path)
-    assert (found.generation, found.holder, found.is_held, found.state) == (generation, None, False, None)
+    assert (found.generation, found.holder, found.is_held, found.state) == (generation, None, False, "finished")
     with closing(sqlite3.connect(path)) as new:
         assert new.execute("SELECT * FROM events ORDER BY campaign, number").fetchall() == events
         assert new.execute("SELECT version FROM journal_format").fetchall() == [(2,)]

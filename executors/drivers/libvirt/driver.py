@@ -10,9 +10,10 @@ from slacktide.executors import events
 from slacktide.executors.drivers.libvirt.asking import ask_both
 from slacktide.executors.drivers.libvirt.attempt import Attempt, Surroundings
 from slacktide.executors.drivers.libvirt.hypervisors import Heard, Hypervisors
-from slacktide.executors.drivers.libvirt.patching import Patching
+from slacktide.executors.drivers.libvirt.patching import PatchedHost
 from slacktide.executors.drivers.libvirt.peers import Peer, peer_of
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+from slacktide.executors.drivers.libvirt.telling import Telling
 from slacktide.executors.drivers.libvirt.verdict import Place
 from slacktide.executors.drivers.protocol import (
     Adoption,
@@ -25,13 +26,14 @@ from slacktide.executors.drivers.protocol import (
     VmLocation,
 )
 from slacktide.executors.events import Event
+from slacktide.executors.maintenance.runner import Maintenance
 from slacktide.executors.probes.probe import heartbeat_probe
 from slacktide.ids import HostId, MigrationId
 from slacktide.planner.policy import MigrationRules
 
 
 class LibvirtDriver:
-    """Migrates VMs by libvirt and patches hosts by a command; everything goes on in the background."""
+    """Migrates VMs by libvirt and has hosts patched; everything goes on in the background."""
 
     def __init__(self, settings: LibvirtSettings, rules: MigrationRules, origin: datetime, clock: Clock) -> None:
         self._settings = settings
@@ -44,7 +46,7 @@ class LibvirtDriver:
         self._by_vm: dict[str, Attempt] = {}
         self._told: set[tuple[str, int]] = set()
         """Attempts whose outcome was told; until then they count as under way."""
-        self._patches: dict[HostId, Patching] = {}
+        self._patches: dict[HostId, Maintenance] = {}
         self._hypervisors = Hypervisors(settings.addresses, self._now_s, self._hear)
         probe = settings.probe
         self._around = Surroundings(
@@ -54,8 +56,9 @@ class LibvirtDriver:
             shared_paths=settings.shared_paths,
             probe=None if probe is None else heartbeat_probe(probe.port, probe.namespace),
             now_s=self._now_s,
-            report=self._news.put,
+            report=self._report,
         )
+        self._telling = Telling(settings, self._hypervisors, origin, self._now_s, self._news.put)
 
     def _now_s(self) -> float:
         return (self._clock.now() - self._origin).total_seconds()
@@ -66,6 +69,10 @@ class LibvirtDriver:
             raise DriverError(f"host {host}", "has no address", "Name it in the connections file")
         return peer_of(host, address, allow_unencrypted=self._rules.allow_unencrypted)
 
+    def _report(self, event: Event) -> None:
+        self._telling.hear(event)
+        self._news.put(event)
+
     def _hear(self, heard: Heard) -> None:
         attempt = self._by_vm.get(heard.vm_id)
         if attempt is not None:
@@ -74,7 +81,7 @@ class LibvirtDriver:
     def notify(self, requests: Sequence[NotifyRequest]) -> None:
         """Tell guests that ask; none is made to answer."""
         for request in requests:
-            self._news.put(events.MigrationWaiting(self._now_s(), request.migration_id))
+            self._telling.notify(request)
 
     def migrate(self, requests: Sequence[MigrationRequest]) -> None:
         """Begin migrations."""
@@ -89,6 +96,7 @@ class LibvirtDriver:
         if before is not None and before.request.attempt >= request.attempt:
             self._tell_again(before)
             return None
+        self._telling.begin(request)
         attempt = Attempt(request, self._around)
         self._attempts[request.migration_id] = self._by_vm[request.vm_id] = attempt
         return attempt
@@ -113,11 +121,13 @@ class LibvirtDriver:
             if patching is not None:
                 patching.begin()
 
-    def _patching(self, request: PatchRequest) -> Patching | None:
+    def _patching(self, request: PatchRequest) -> Maintenance | None:
         """Return the patch of a host that is new; None: it is known."""
         if request.host_id in self._patches:
             return None
-        patching = Patching(request, self._settings.patch_command, self._hypervisors, self._now_s, self._news.put)
+        host = PatchedHost(request.host_id, self._hypervisors, in_place=request.in_place)
+        action = self._settings.maintenance
+        patching = Maintenance(request, action, host, self._origin, self._now_s, self._news.put)
         self._patches[request.host_id] = patching
         return patching
 
@@ -138,7 +148,7 @@ class LibvirtDriver:
         return None
 
     def adopt(self, adoption: Adoption) -> None:
-        """Find at the hypervisors what an earlier agent began; patches are run again."""
+        """Find at the hypervisors what an earlier agent began, and in its notes how far hosts' patches are."""
         for request, stage in adoption.migrations:
             attempt = self._known(request)
             if attempt is not None:
@@ -168,12 +178,11 @@ class LibvirtDriver:
 
     def _condition(self, host: HostId) -> Condition:
         patching = self._patches.get(host)
-        if patching is None:
-            return "not-started"
-        return "returned" if patching.returned else "running"
+        return "not-started" if patching is None else patching.condition
 
     def close(self) -> None:
-        """Let go of hosts and of the probe; what is under way goes on by itself."""
+        """Let go of hosts, guests and the probe; what is under way goes on by itself."""
+        self._telling.close()
         if self._around.probe is not None:
             self._around.probe.close()
         self._hypervisors.close()

@@ -1,146 +1,114 @@
-"""The patch of a drained host: a command of the operator's, and then its libvirtd's word that it is back."""
+"""What maintenance asks of a host of libvirt: no guest runs on it before, or all run on; its libvirtd is back after."""
 
-import os
-import subprocess
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from slacktide.errors import DriverError, OutputError
-from slacktide.executors import events
+from slacktide.errors import DriverError
 from slacktide.executors.drivers.libvirt.errors import words
 from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
-from slacktide.executors.drivers.libvirt.running_commands import running_note, still_runs, write_note
-from slacktide.executors.drivers.protocol import PatchRequest
-from slacktide.executors.events import Event
+from slacktide.ids import HostId
 
-HOST: Final = "{host}"
-"""Stands for the host's id in the command."""
 ASK_AGAIN_S: Final = 0.5
 NAMED: Final = 5
 """Guests that a reason names."""
-WORDS: Final = 300
-"""Characters of what a failed command said that are told: its last lines, where the reason is."""
 
 
-class Patching:
-    """The patch of one host, in the background.
+@dataclass(frozen=True, slots=True)
+class PatchedHost:
+    """A host that is out, asked over libvirt."""
 
-    The command runs where the agent does, with ``SLACKTIDE_HOST`` and ``SLACKTIDE_PATCH_LEVEL`` in its environment.
-    An agent that takes over from one that ended runs it again, so it has to be one that may be run twice.
-    """
+    host_id: HostId
+    hypervisors: Hypervisors
+    in_place: bool = False
+    """Guests may run on it."""
 
-    def __init__(
-        self,
-        request: PatchRequest,
-        command: Sequence[str],
-        hypervisors: Hypervisors,
-        now_s: Callable[[], float],
-        report: Callable[[Event], None],
-    ) -> None:
-        self.request = request
-        self._command = [word.replace(HOST, request.host_id) for word in command]
-        self._hypervisors = hypervisors
-        self._now_s = now_s
-        self._report = report
-        self.returned = False
-
-    def adopt(self) -> None:
-        """Begin it again, after an agent that ended: the host may be in the middle of it, and is waited for."""
-        threading.Thread(target=self._run_again, name=f"patch {self.request.host_id}", daemon=True).start()
-
-    def _run_again(self) -> None:
-        self._wait_for_command()
-        self._wait_for_host()
-        self._run()
-
-    def _wait_for_command(self) -> None:
-        """Return once no command of before runs for this host."""
-        while still_runs(running_note(self.request.host_id)):
-            time.sleep(ASK_AGAIN_S)
-
-    def begin(self) -> None:
-        """Begin it."""
-        self._report(events.PatchStarted(self._now_s(), self.request.host_id))
-        threading.Thread(target=self._run, name=f"patch {self.request.host_id}", daemon=True).start()
-
-    def _run(self) -> None:
-        host = self.request.host_id
-        self._wait_for_command()
-        refused = self._obstacle()
-        if refused is not None:
-            self._fail(f"it was not touched: {refused}")
-            return
-        environment = os.environ | {"SLACKTIDE_HOST": host, "SLACKTIDE_PATCH_LEVEL": self.request.patch_level}
-        try:
-            code, said = self._carry_out(environment)
-        except OSError as error:
-            self._fail(f"{self._command[0]} cannot be run: {error.strerror or error}")
-            return
-        if code != 0:
-            self._fail(f"{self._command[0]} ended with {code} and said: {said}")
-            return
-        self._wait_for_host()
-        self.returned = True
-        self._report(events.HostReturned(self._now_s(), host))
-
-    def _carry_out(self, environment: dict[str, str]) -> tuple[int, str]:
-        """Run the command to its end; return its exit code and its last words.
-
-        It is in a session of its own and writes to a file, so that neither Ctrl-C nor this process's end stops it in
-        the middle of a patch.  It is written down, so that who comes after waits for it.
-        """
-        with tempfile.TemporaryFile() as output:
-            running = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=environment,
-                start_new_session=True,
-            )
-            note = running_note(self.request.host_id)
-            with suppress(OutputError):  # the command runs, and ends, with or without it
-                write_note(note, running.pid)
-            code = running.wait()
-            note.unlink(missing_ok=True)
-            output.seek(max(0, output.tell() - 4 * WORDS))
-            words_said = output.read().decode("utf-8", errors="replace").split()
-        return code, " ".join(words_said)[-WORDS:] or "nothing"
-
-    def _obstacle(self) -> str | None:
-        """Return why the host must not be patched now, None: nothing runs on it.
+    def obstacle(self) -> str | None:
+        """Return why the host must not be touched now, None: nothing runs on it.
 
         A plan knows the guests that were there when it was made; one that somebody has started since would be lost.
         """
-        import libvirt
-
+        if self.in_place:
+            return None
         try:
-            running = self._hypervisors.connection(self.request.host_id).listAllDomains(
-                libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
-            )
-            names = sorted(domain.name() for domain in running)
+            names = self._running()
         except DriverError as error:
             return str(error)
+        return f"{_some(names)} run on it, which the plan does not know of" if names else None
+
+    def _running(self) -> tuple[str, ...]:
+        """Return the guests that run on the host.
+
+        Raises
+        ------
+        DriverError
+            If it does not say.
+        """
+        import libvirt
+
+        connection = self.hypervisors.connection(self.host_id)
+        try:
+            running = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+            return tuple(sorted(domain.name() for domain in running))
         except libvirt.libvirtError as error:
-            return f"its libvirtd does not say what runs on it: {words(error)}"
-        if not names:
+            fact = f"its libvirtd does not say what runs on it: {words(error)}"
+            raise DriverError(f"host {self.host_id}", fact, "Look at its libvirtd", retryable=True) from error
+
+    def guests(self) -> tuple[str, ...]:
+        """Return the guests that have to run on it after the patch as they do now, none if it is drained.
+
+        Raises
+        ------
+        DriverError
+            If it does not say.
+        """
+        return self._running() if self.in_place else ()
+
+    def harm(self, guests: Sequence[str]) -> str | None:
+        """Return in words which of these guests the patch has ended, None: none.
+
+        Guests that have shut themselves down meanwhile, or were moved or saved by somebody, are none of the patch's.
+        """
+        ended = [guest for guest in guests if self._was_ended(guest)]
+        if not ended:
             return None
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        return f"{', '.join(names[:NAMED])}{more} run on it, which the plan does not know of"
+        fact = f"{_some(ended)} ran before the patch in place and not after it"
+        return f"{fact}. Start them, and drain hosts for such a patch: leave in_place out of the policy"
 
-    def _fail(self, reason: str) -> None:
-        self._report(events.PatchFailed(self._now_s(), self.request.host_id, reason))
+    def _was_ended(self, guest: str) -> bool:
+        """Return whether a guest is off that has not gone by itself, asking until the host answers."""
+        import libvirt
 
-    def _wait_for_host(self) -> None:
+        by_itself = {
+            libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN,
+            libvirt.VIR_DOMAIN_SHUTOFF_MIGRATED,
+            libvirt.VIR_DOMAIN_SHUTOFF_SAVED,
+        }
+        while True:
+            try:
+                state, reason = self.hypervisors.connection(self.host_id).lookupByName(guest).state()
+            except DriverError:
+                time.sleep(ASK_AGAIN_S)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+                    return True
+                time.sleep(ASK_AGAIN_S)
+            else:
+                off = state in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED)
+                return off and not (state == libvirt.VIR_DOMAIN_SHUTOFF and reason in by_itself)
+
+    def wait(self) -> None:
         """Return once the host's libvirtd answers; that it takes too long is the coordinator's to say."""
         while True:
             try:
-                self._hypervisors.renew(self.request.host_id)
+                self.hypervisors.renew(self.host_id)
             except DriverError:
                 time.sleep(ASK_AGAIN_S)
             else:
                 return
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"

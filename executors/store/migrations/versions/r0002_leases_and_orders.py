@@ -17,6 +17,10 @@ def upgrade() -> None:
         "UPDATE campaigns SET generation = COALESCE("
         "(SELECT MAX(events.generation) FROM events WHERE events.campaign = campaigns.number), 0)"
     )
+    op.execute(
+        "UPDATE campaigns SET state = 'finished' WHERE EXISTS (SELECT 1 FROM events "
+        "WHERE events.campaign = campaigns.number AND events.type = 'campaign-finished')"
+    )
     op.create_table(
         "orders",
         sql.Column("campaign", sql.Integer, sql.ForeignKey("campaigns.number"), primary_key=True, autoincrement=False),

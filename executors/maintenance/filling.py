@@ -1,0 +1,120 @@
+"""Texts of an action filled in for one host, and secrets kept out of what is told."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from slacktide.errors import DriverError
+from slacktide.executors.maintenance.action import REFERENCE
+from slacktide.ids import HostId
+
+HIDDEN: Final = "***"
+SHORTEST_SECRET: Final = 4
+"""Characters of a value that is hidden in messages: shorter ones stand in them by chance."""
+WORDS: Final = 300
+"""Characters of what a failed action said that are told: its last words, where the reason is."""
+
+
+class Target(NamedTuple):
+    """What an action is for."""
+
+    host: HostId
+    patch_level: str
+
+
+def filled(text: str, target: Target) -> str:
+    """Return a text with the host and its level in it; other braces stay as they are."""
+    return text.replace("{host}", target.host).replace("{patch_level}", target.patch_level)
+
+
+def address(text: str, target: Target, environment: Mapping[str, str]) -> str:
+    """Return an address of HTTP, in which host and level are percent-encoded.
+
+    Raises
+    ------
+    DriverError
+        If a variable is not set.
+    """
+    encoded = Target(HostId(quote(target.host, safe="")), quote(target.patch_level, safe=""))
+    return revealed(filled(text, encoded), environment)
+
+
+def everywhere(value: Any, target: Target, environment: Mapping[str, str]) -> Any:  # noqa: ANN401  (JSON)
+    """Return a JSON value whose texts are filled in, variables too.
+
+    Raises
+    ------
+    DriverError
+        If a variable is not set.
+    """
+    if isinstance(value, str):
+        return revealed(filled(value, target), environment)
+    if isinstance(value, list):
+        return [everywhere(each, target, environment) for each in value]
+    if isinstance(value, dict):
+        return {name: everywhere(each, target, environment) for name, each in value.items()}
+    return value
+
+
+def revealed(text: str, environment: Mapping[str, str]) -> str:
+    """Return a text with its variables' values.
+
+    Raises
+    ------
+    DriverError
+        If one is not set.
+    """
+
+    def value(reference: re.Match[str]) -> str:
+        name = reference[1]
+        if name not in environment:
+            remedy = f"Set {name} for the process that runs the campaign, and for Ray's where agents are on Ray"
+            raise DriverError(f"environment variable {name}", "is not set where the agent runs", remedy)
+        return environment[name]
+
+    return REFERENCE.sub(value, text)
+
+
+def referred(data: Any) -> tuple[str, ...]:  # noqa: ANN401  (JSON)
+    """Return the names of all variables that an action's data refer to, sorted."""
+    return tuple(sorted(set(REFERENCE.findall(json.dumps(data)))))
+
+
+def hidden(text: str, names: tuple[str, ...], environment: Mapping[str, str]) -> str:
+    """Return a text without the values of these variables."""
+    for name in names:
+        secret = environment.get(name, "")
+        if len(secret) >= SHORTEST_SECRET:
+            for form in (secret, quote(secret, safe="")):
+                text = text.replace(form, HIDDEN)
+    return text
+
+
+def last_words(text: str) -> str:
+    """Return the end of what was said, in one line."""
+    return " ".join(text.split())[-WORDS:] or "nothing"
+
+
+def at(data: Any, field: str) -> Any:  # noqa: ANN401  (JSON)
+    """Return what a JSON value has at names and numbers with dots between.
+
+    Raises
+    ------
+    KeyError
+        If it has nothing there.
+    """
+    for name in field.split("."):
+        if isinstance(data, dict) and name in data:
+            data = data[name]
+        elif isinstance(data, list) and name.isdecimal() and int(name) < len(data):
+            data = data[int(name)]
+        else:
+            raise KeyError(field)
+    return data
+
+
+def as_text(value: Any) -> str:  # noqa: ANN401  (JSON)
+    """Return a JSON value as it is compared: a text as it is, all else as JSON writes it."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,1 @@
+"""What guests are told of their maintenance, and by whom it is known which guest asks."""

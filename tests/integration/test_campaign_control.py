@@ -1,0 +1,100 @@
+"""A campaign that runs in a process of its own is told what to do from others."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from campaigns import REPLAY
+
+FLEET, PLAN = REPLAY / "urgent" / "fleet", REPLAY / "urgent" / "plan"
+
+
+def slacktide(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "slacktide.service.cli", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def shown(directory: Path) -> dict:
+    return json.loads(slacktide("campaign", "show", directory, "--json").stdout)
+
+
+@pytest.fixture
+def running(tmp_path):
+    """Have a campaign that is carried out at 100 times the speed of the clock: minutes for the whole of it."""
+    directory = tmp_path / "campaign"
+    command = [sys.executable, "-m", "slacktide.service.cli", "run", FLEET, PLAN, "-o", directory]
+    with (
+        (tmp_path / "said").open("w") as said,
+        subprocess.Popen([*map(str, command), "--no-ray", "--speed", "100"], stdout=said, stderr=said) as process,
+    ):
+        end = time.monotonic() + 60
+        while process.poll() is None and not slacktide("campaign", "show", directory).stdout:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        yield directory, process, tmp_path / "said"
+        process.kill()
+
+
+def test_a_running_campaign_is_paused_changed_resumed_and_aborted(running) -> None:
+    directory, process, said = running
+    paused = json.loads(slacktide("campaign", "pause", directory, "--by", "ada", "--why", "lunch", "--json").stdout)
+    assert paused["answer"]["type"] == "campaign-paused"
+    before = shown(directory)
+    assert before["standing"] == "paused"
+    assert before["holder"] is not None
+    skipped = slacktide("campaign", "skip", directory, _waiting_host(before, directory))
+    assert (skipped.returncode, skipped.stdout.strip().endswith("is left alone")) == (0, True), skipped.stderr
+    refused = slacktide("campaign", "limits", directory, "planet=1")
+    assert refused.returncode == 1
+    assert "limits no hosts out by planet" in refused.stdout
+    changed = slacktide("campaign", "limits", directory, "fleet=50%")
+    assert changed.returncode == 0
+    assert slacktide("campaign", "resume", directory).stdout.strip() == "goes on"
+    aborted = slacktide("campaign", "abort", directory, "--cancel", "--why", "wrong patch")
+    assert aborted.stdout.strip().startswith("aborted")
+    assert process.wait(60) == 1, "hosts were not patched"
+    assert "nothing new is begun: it is paused" in said.read_text()
+    after = shown(directory)
+    assert after["standing"] == "aborted"
+    assert after["waiting"] == []
+    kinds = [order["type"] for order in after["orders"]]
+    assert kinds == [
+        "campaign-paused",
+        "host-skipped",
+        "order-refused",
+        "limits-changed",
+        "campaign-continued",
+        "campaign-aborted",
+    ]
+    assert (after["orders"][0]["by"], after["orders"][0]["why"]) == ("ada", "lunch")
+    assert slacktide("campaign", "pause", directory).returncode == 0, "it waits for whoever goes on with the campaign"
+
+
+def _waiting_host(state: dict, directory: Path) -> str:
+    """Return a host that has not been drained: the last by name."""
+    import polars as pl
+
+    hosts = pl.read_parquet(PLAN / "hosts.parquet").sort("drain_start_s")
+    return str(hosts["host_id"][-1])
+
+
+def test_campaigns_are_listed_and_watched(running, tmp_path) -> None:
+    directory, process, _ = running
+    (listed,) = json.loads(slacktide("campaign", "list", tmp_path, "--json").stdout)
+    assert listed["directory"] == str(directory)
+    assert listed["holder"] is not None
+    slacktide("campaign", "abort", directory)
+    watched = slacktide("campaign", "watch", directory)
+    assert watched.returncode == 0
+    assert "the campaign is aborted" in watched.stderr
+    process.wait(60)
+
+
+def test_what_is_no_campaign_is_said_to_be_none(tmp_path) -> None:
+    for command in ("show", "watch", "pause"):
+        done = slacktide("campaign", command, tmp_path)
+        assert done.returncode == 2
+        assert "holds no campaign" in done.stderr
