@@ -432,6 +432,8 @@ class Scheduler(Books):
     def _try_patch(self, host: int, now: float) -> None:
         stage = self._host_stage[host]
         if stage == _DRAINING and not self._outgoing_left[host]:
+            if self._drift.holds_host(host):
+                return
             if self.room.vms_on[host] and not self._program.policy.in_place:
                 detail = f"{self.room.vms_on[host]} VMs on it that the plan does not move"
                 self._drop(True, host, "vms-remain", detail)
@@ -480,7 +482,7 @@ class Scheduler(Books):
 
     def _still_stands(self, fall: Fall) -> bool:
         if fall.is_host:
-            return self._host_stage[fall.subject] in (HostStage.IN_SERVICE, _DRAINING)
+            return self._host_stage[fall.subject] in (HostStage.IN_SERVICE, _DRAINING, HostStage.DRAINED)
         return self._phase[fall.subject] in (IDLE, RETRYING)
 
     def _fall(self, now: float) -> None:

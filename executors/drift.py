@@ -24,6 +24,10 @@ class Drift:
             self._why.append(why)
         return True
 
+    def holds_host(self, host: int) -> bool:
+        """Return whether it is held back that a host is given up: it is out, and goes on draining or is given up."""
+        return any(fall.is_host and fall.subject == host for fall in self._held)
+
     def let_go(self) -> list[Fall]:
         """Return what is held back: it is to be given up."""
         held, self._held, self._why = self._held, [], []

@@ -16,11 +16,24 @@ def joined_plan(before: Plan, child: Plan, state: CampaignState) -> Plan:
     moves = before.migrations.filter(pl.Series(begun, dtype=pl.Boolean))
     moves = moves.filter(~pl.col("migration_id").is_in(child.migrations["migration_id"].implode()))
     hosts = before.hosts.filter(~pl.col("host_id").is_in(child.hosts["host_id"].implode()))
-    migrations = pl.concat([moves, child.migrations.select(moves.columns).cast(moves.schema)]).sort("migration_id")
+    held = _with_notice(before, child, state).select(moves.columns).cast(moves.schema)
+    migrations = pl.concat([moves, held]).sort("migration_id")
     hosts = pl.concat([hosts, child.hosts.select(hosts.columns).cast(hosts.schema)]).sort("host_id")
     waves = _waves(before, child, hosts, migrations)
     deferred = child.deferred.filter(~pl.col("host_id").is_in(hosts["host_id"].implode()))
     return Plan(child.header, waves, hosts, migrations, deferred)
+
+
+def _with_notice(before: Plan, child: Plan, state: CampaignState) -> pl.DataFrame:
+    """Return the revision's migrations, those under way with the notice that they were begun with.
+
+    A revision says of these when they did begin, and still when their guests were to be told.
+    """
+    begun = pl.Series((state.stage >= Stage.INTENDED) & (state.stage != Stage.GIVEN_UP), dtype=pl.Boolean)
+    known = before.migrations.filter(begun).select("migration_id", notice_s=pl.col("start_s") - pl.col("notified_s"))
+    told = child.migrations.join(known, on="migration_id", how="left", maintain_order="left")
+    given_s = pl.col("start_s") - pl.col("notice_s")
+    return told.with_columns(notified_s=given_s.clip(lower_bound=0).fill_null(pl.col("notified_s"))).drop("notice_s")
 
 
 def _waves(before: Plan, child: Plan, hosts: pl.DataFrame, migrations: pl.DataFrame) -> pl.DataFrame:
