@@ -47,6 +47,11 @@ from slacktide.planner.situation import Situation, short_at_start, situation_of,
 
 Ints = NDArray[np.int64]
 
+CANARY_PATIENCE_S = 900
+"""By how much a revision with a canary that has not passed may end later than its parent before it is tried to end
+sooner by giving up what was promised: below it promises to guests are worth more than minutes.
+"""
+
 
 def revise(
     snapshot: FleetSnapshot, policy: Policy, parent: Plan, progress: Progress, before: FleetSnapshot | None = None
@@ -90,10 +95,23 @@ def decided(problem: Problem, situation: Situation, underway: Underway) -> tuple
     """Return the rest of the campaign, and what is under way of it.
 
     Where the canary lacks hosts, or turns out to, for some find no room or are left alone while they drain, others are
-    let into it, and what is behind it is decided anew.
+    let into it, and what is behind it is decided anew.  So it is where that ends sooner and the canary is late: what is
+    promised to those behind it holds room that the canary may need.
     """
     promised = promised_by(problem, situation)
-    whole = lacking(problem, situation, underway, promised) > 0
+    found = _decided(problem, situation, underway, promised, lacking(problem, situation, underway, promised) > 0)
+    late_s = situation.parent.header.summary.makespan_s + CANARY_PATIENCE_S
+    if not situation.canary_due or found[0].makespan_s <= late_s:
+        return found
+    anew = _decided(problem, situation, underway, promised, True)
+    fewer = len(anew[0].host) < len(found[0].host)
+    return found if fewer or anew[0].makespan_s >= found[0].makespan_s else anew
+
+
+def _decided(
+    problem: Problem, situation: Situation, underway: Underway, promised: Schedule, whole: bool
+) -> tuple[Schedule, Underway]:
+    """Return the rest, what is behind the canary as promised, or decided anew (``whole``)."""
     while True:
         needs = host_needs(problem)
         schedule = list_schedule(
