@@ -1,6 +1,7 @@
 """A campaign's directory: which campaign it is, and what its journal says."""
 
 import hashlib
+import json
 from pathlib import Path
 
 from slacktide.clock import SystemClock
@@ -60,7 +61,7 @@ def open_campaign(
     """
     kept = refuse_other_campaign(plan, settings, directory, store)
     if kept is not None and kept.campaign is None:
-        return _record(kept)
+        return _with_the_same_disks(_record(kept), settings, directory)
     _make(directory)
     plan_path, fleet_path = paths
     record = CampaignRecord(
@@ -77,7 +78,23 @@ def open_campaign(
     found = begin_campaign(place, record, durability_of(settings))
     if kept is None:
         write_campaign_file(directory, place, record.campaign_id)
-    return found
+    return _with_the_same_disks(found, settings, directory)
+
+
+def _with_the_same_disks(record: CampaignRecord, settings: DriverSettings, directory: Path) -> CampaignRecord:
+    """Return a campaign's record, unless other folders are said to be shared than when it began.
+
+    What is copied along is deleted where the VM does not run any more; of a folder that is shared that would be the
+    disk itself.
+    """
+    if isinstance(settings, SimulationSettings):
+        return record
+    before = json.loads(record.settings).get("libvirt", {}).get("shared_paths", [])
+    if sorted(before) != sorted(map(str, settings.shared_paths)):
+        named = ", ".join(sorted(before)) or "none"
+        fact = f"its campaign began with other folders that all hosts see: {named}"
+        raise ExecutionError(str(directory), fact, "Give the same --shared-path options as then")
+    return record
 
 
 def store_for(directory: Path, given: Store | None) -> Store:

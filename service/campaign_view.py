@@ -108,12 +108,18 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
     Raises
     ------
     ExecutionError
-        If the campaign has no such store, or that does not answer.
+        If the campaign has finished, or its store does not answer.
     """
+    from slacktide.executors.store.campaigns import FINISHED
     from slacktide.executors.store.orders import ask
     from slacktide.executors.store.reading import read_journal
 
     place, stored = place_of(directory, store)
+    if stored.state == FINISHED:
+        fact = "its campaign has finished: nothing can be asked of it any more"
+        raise ExecutionError(
+            str(directory), fact, "Plan anew for what is left: `slacktide campaign show` says how it ended"
+        )
     journal = read_journal(place, stored.record.campaign_id)
     try:
         last = journal.last

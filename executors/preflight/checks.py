@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
 from slacktide.executors.preflight.facts import GuestFacts, GuestOnTarget, TargetFacts
+from slacktide.executors.preflight.lacks import TAKEN
 from slacktide.ids import HostId, VmId
 
 
@@ -69,10 +70,10 @@ def refusals(
         fact = f"{source} knows no domain of this name"
         return (Refusal("not-running", vm_id, source, target, fact, MOVED_REMEDY),)
     move = Move(guest, source, target, target_facts, on_target or GuestOnTarget(), now)
+    rules = RULES if live else {name: rule for name, rule in RULES.items() if name not in LIVE_RULES} | RESTART_RULES
     return tuple(
         Refusal(rule, vm_id, source, target, fact, remedy)
-        for rule, reasons in RULES.items()
-        if live or rule not in LIVE_RULES
+        for rule, reasons in rules.items()
         for fact, remedy in reasons(move)
     )
 
@@ -162,11 +163,21 @@ def _network(move: Move) -> Iterator[Reason]:
 def _storage(move: Move) -> Iterator[Reason]:
     for words in move.lacks.disks:
         fact = f"{move.target} has no place for its disk {words}"
-        remedy = (
-            f"Make room or a pool of that folder on {move.target} (`virsh pool-create-as`); name the folder with "
-            "--shared-path if all hosts see it"
-        )
-        yield fact, remedy
+        remedy = f"Make room or a pool of that folder on {move.target} (`virsh pool-create-as`)"
+        if TAKEN in words:
+            remedy = f"Delete or rename that file on {move.target} if nothing needs it, such as a copy left behind"
+        yield fact, f"{remedy}; name the folder with --shared-path if all hosts see it"
+
+
+def _disks_stay(move: Move) -> Iterator[Reason]:
+    if copied := [disk.target for disk in move.guest.disks if disk.copied_mib]:
+        fact = f"it has disks on {move.source} alone ({', '.join(copied)}), which do not move with it while it is off"
+        yield fact, "Let it move live, or bring its disks to storage that both hosts see"
+
+
+def _transient(move: Move) -> Iterator[Reason]:
+    if not move.guest.persistent:
+        yield "it is transient: it is gone once it is shut down", "Define it, so that it can be started"
 
 
 RULES: Final[dict[str, Callable[[Move], Iterator[Reason]]]] = {
@@ -184,7 +195,12 @@ RULES: Final[dict[str, Callable[[Move], Iterator[Reason]]]] = {
     "storage": _storage,
 }
 """Every rule by its name; those of the guest alone come first."""
-GUEST_RULES: Final = frozenset({"not-running", "busy", "device", "snapshots"})
+RESTART_RULES: Final[dict[str, Callable[[Move], Iterator[Reason]]]] = {
+    "disks-stay": _disks_stay,
+    "transient": _transient,
+}
+"""Rules for a VM that is shut down and started on its target."""
+GUEST_RULES: Final = frozenset({"not-running", "busy", "device", "snapshots", "disks-stay", "transient"})
 """Rules of the guest alone, the same for every target."""
 LIVE_RULES: Final = frozenset({"cpu"})
 """Rules that do not matter to a VM that is shut down and started elsewhere: what its processor is comes out there."""

@@ -22,6 +22,7 @@ FEATURES_NAMED: Final = 8
 FEATURES: Final = "required features: "
 """After this libvirt lists what is missing."""
 DEVICES: Final = "/dev/"
+TAKEN: Final = "a file of this name is there already, and would be overwritten"
 """What lies below is a device, which libvirt does not make on a target as it makes files."""
 
 
@@ -90,7 +91,7 @@ def disks_lack(connection: "libvirt.virConnect", disks: "Iterable[ObservedDisk]"
         try:
             _refresh_pools_of(connection, path.parent)
             connection.storageVolLookupByPath(disk.source)
-            yield f"{disk.target} ({disk.source}): a file of this name is there already, and would be overwritten"
+            yield f"{disk.target} ({disk.source}): {TAKEN}"
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
                 if _cannot_tell(connection, error):

@@ -201,7 +201,8 @@ def run(
     except KeyboardInterrupt:
         if not holds_campaign(directory):
             raise
-        tell(f"interrupted: the same command goes on from the journal in {directory}")
+        hosts = "" if live is None else "; migrations and patches that are under way end by themselves on their hosts"
+        tell(f"interrupted: the same command goes on from the journal in {directory}{hosts}")
         return INTERRUPTED
     return _show(done, shown[1], page, as_json=as_json)
 

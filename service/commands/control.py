@@ -67,13 +67,14 @@ def list_all(
                 "plan_id": each.record.plan_id,
                 "origin": each.record.origin.isoformat(),
                 "holder": each.holder if each.is_held else None,
+                "state": each.state,
             }
             for place, each in found
         ]
         document(rows)
         return OK
     for place, each in found:
-        held = f"carried out by {each.holder}" if each.is_held else "carried out by nobody now"
+        held = f"carried out by {each.holder}" if each.is_held else each.state or "carried out by nobody now"
         begun = f"plan {each.record.plan_id}, origin {each.record.origin:%Y-%m-%d %H:%M} UTC"
         show(figures([(str(each.record.campaign_id), place, f"{held}; {begun}")]))
     if not found:

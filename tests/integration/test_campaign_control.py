@@ -70,7 +70,9 @@ def test_a_running_campaign_is_paused_changed_resumed_and_aborted(running) -> No
         "campaign-aborted",
     ]
     assert (after["orders"][0]["by"], after["orders"][0]["why"]) == ("ada", "lunch")
-    assert slacktide("campaign", "pause", directory).returncode == 0, "it waits for whoever goes on with the campaign"
+    late = slacktide("campaign", "pause", directory)
+    assert late.returncode == 1
+    assert "has finished: nothing can be asked of it any more" in late.stderr
 
 
 def _waiting_host(state: dict, directory: Path) -> str:

@@ -1,6 +1,9 @@
 """Single migrations by the driver for real hosts: disks copied along, restarts, post-copy, throttling, persistence."""
 
+import pickle
 import secrets
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -27,9 +30,9 @@ from slacktide.planner.policy import MigrationRules
 pytestmark = ON_A_LAB
 QUIET, WITH_DISK, BUSY = Guest(1), Guest(3, disk_mib=24), Guest(5, 88, 64, dirty_mib_s=60.0)
 TRANSIENT, RESTARTED, OTHER_DISK, OTHER_ONE = Guest(7), Guest(9), Guest(11, disk_mib=4), Guest(13)
-SPLIT = Guest(15)
+SPLIT, LEFT_ALONE = Guest(15), Guest(17, disk_mib=24)
 GUESTS = [QUIET, Guest(2), WITH_DISK, Guest(4), BUSY, Guest(6), TRANSIENT, Guest(8), RESTARTED]
-GUESTS += [Guest(10), OTHER_DISK, Guest(12), OTHER_ONE, Guest(14), SPLIT]
+GUESTS += [Guest(10), OTHER_DISK, Guest(12), OTHER_ONE, Guest(14), SPLIT, Guest(16), LEFT_ALONE]
 """Those with odd numbers begin on the first host."""
 PATIENCE_S = 120.0
 
@@ -155,6 +158,42 @@ def test_a_copy_of_a_disk_that_is_stopped_leaves_nothing_and_may_be_tried_again(
     driver.migrate([request_for(OTHER_DISK)._replace(attempt=2)])
     assert isinstance(outcome_of(driver)[-1], events.MigrationDone)
     driver.close()
+
+
+AN_AGENT_OF_ITS_OWN = """
+import pickle, sys, time
+from datetime import UTC, datetime
+from slacktide.clock import SystemClock
+from slacktide.executors.drivers.libvirt.driver import LibvirtDriver
+settings, rules, request = pickle.load(open(sys.argv[1], "rb"))
+LibvirtDriver(settings, rules, datetime.now(UTC), SystemClock()).migrate([request])
+time.sleep(600)
+"""
+
+
+def test_a_copied_disk_whose_agent_is_killed_is_cleared_away_by_the_next(lab: Lab, tmp_path) -> None:
+    source, target = lab.hosts
+    before = disk_of(source, LEFT_ALONE.name).read_bytes()
+    request = request_for(LEFT_ALONE)._replace(bandwidth_mbit_s=40)
+    addresses = {HostId(host.name): HostAddress(host.uri, None) for host in lab.hosts}
+    settings = LibvirtSettings(addresses=addresses, maintenance=command_action(("true",)))
+    given = tmp_path / "given"
+    given.write_bytes(pickle.dumps((settings, MigrationRules(), request)))
+    with subprocess.Popen([sys.executable, "-c", AN_AGENT_OF_ITS_OWN, str(given)]) as agent:
+        until_s = time.monotonic() + PATIENCE_S
+        while not disk_of(target, LEFT_ALONE.name).exists():
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
+        agent.kill()
+    driver = driver_of(lab)
+    driver.adopt(Adoption(((request, Stage.BROWNOUT),), ()))
+    done = outcome_of(driver)[-1]
+    driver.close()
+    assert isinstance(done, events.MigrationDone), done
+    assert LEFT_ALONE.name in guests_on(target)
+    assert disk_of(target, LEFT_ALONE.name).read_bytes() == before
+    assert not disk_of(source, LEFT_ALONE.name).exists(), "what was copied is gone from the source"
+    assert verify(lab, [LEFT_ALONE]) == {LEFT_ALONE.name: 0}
 
 
 def test_memory_is_sent_by_several_streams_where_one_does_not_carry_the_plan(lab: Lab) -> None:

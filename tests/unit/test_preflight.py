@@ -11,7 +11,7 @@ from slacktide.datasets.files import write_snapshot
 from slacktide.errors import InputError, UsageError
 from slacktide.executors.connections_file import HostAddress, connections_beside, read_connections
 from slacktide.executors.inventory.observed import ObservedDisk
-from slacktide.executors.preflight.checks import LIVE_RULES, RULES, Refusal, refusals
+from slacktide.executors.preflight.checks import LIVE_RULES, RESTART_RULES, RULES, Refusal, refusals
 from slacktide.executors.preflight.facts import (
     DomainOnHost,
     GuestFacts,
@@ -21,7 +21,7 @@ from slacktide.executors.preflight.facts import (
     guest_facts,
     target_facts,
 )
-from slacktide.executors.preflight.lacks import _missing_features
+from slacktide.executors.preflight.lacks import TAKEN, _missing_features
 from slacktide.executors.preflight.moves import PlannedMove, asked_moves, planned_moves
 from slacktide.ids import HostId, VmId
 from slacktide.planner.plan_files import write_plan
@@ -153,7 +153,22 @@ def test_a_restart_is_held_up_by_all_but_what_only_running_guests_need() -> None
     lacks = GuestOnTarget(cpu="no avx", machine="unknown", networks=("front",), disks=("vda: no pool",))
     broken = guest, replace(TARGET, domains=clash), lacks
     assert {found.rule for found in of(*broken)} == set(RULES)
-    assert {found.rule for found in of(*broken, live=False)} == set(RULES) - LIVE_RULES
+    assert {found.rule for found in of(*broken, live=False)} == set(RULES) - LIVE_RULES | {"disks-stay"}
+
+
+def test_a_restart_is_refused_to_guests_that_cannot_be_started_elsewhere() -> None:
+    apart = replace(GUEST, persistent=False)
+    assert of(apart) == (), "live, its disk is copied along"
+    stays, gone = of(apart, live=False)
+    assert (stays.rule, gone.rule) == tuple(RESTART_RULES)
+    assert "disks on h1 alone (vda), which do not move with it while it is off" in stays.fact
+    assert "transient" in gone.fact
+
+
+def test_a_file_that_is_in_the_way_is_not_answered_with_more_room() -> None:
+    (found,) = of(GUEST, TARGET, GuestOnTarget(disks=(f"vda (/images/web.img): {TAKEN}",)))
+    assert found.remedy.startswith("Delete or rename that file on h2 if nothing needs it")
+    assert "pool" not in found.remedy
 
 
 def test_later_moves_are_asked_about_unless_the_guest_comes_back() -> None:

@@ -19,7 +19,7 @@ from slacktide.executors.drivers.libvirt.asking import Answers, ask_both, clear,
 from slacktide.executors.drivers.libvirt.calling import Call, statistics_at_target
 from slacktide.executors.drivers.libvirt.checking import checked
 from slacktide.executors.drivers.libvirt.convergence import Ladder
-from slacktide.executors.drivers.libvirt.copied_disks import discard_files
+from slacktide.executors.drivers.libvirt.copied_disks import copied_by, discard_files
 from slacktide.executors.drivers.libvirt.copying import BYTES_PER_MIB, Copying
 from slacktide.executors.drivers.libvirt.errors import lasting
 from slacktide.executors.drivers.libvirt.hypervisors import Heard, Hypervisors
@@ -135,6 +135,8 @@ class Attempt:
             except NotStartedError as error:
                 self._report_lost(str(error))
                 return
+        if self._stages.reached >= Stage.RESERVED:
+            self._copied = copied_by(self._around.hypervisors, self.request, self._around.shared_paths)
         self._settle(None, "the agent that began it ended before it was over")
 
     @property

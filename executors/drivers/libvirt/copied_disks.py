@@ -4,10 +4,31 @@ After a migration that was done, that is the source; after one that was not, the
 """
 
 from collections.abc import Collection
+from pathlib import PurePosixPath
 
 from slacktide.errors import DriverError
 from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
+from slacktide.executors.drivers.protocol import MigrationRequest
+from slacktide.executors.preflight.facts import guest_facts
 from slacktide.ids import HostId
+
+
+def copied_by(
+    hypervisors: Hypervisors, request: MigrationRequest, shared_paths: Collection[PurePosixPath]
+) -> list[str]:
+    """Return the files that a migration copies along which another began, as far as either host knows the VM.
+
+    Whoever began it had looked that none of them was on the target, before anything was reserved there.
+    """
+    import libvirt
+
+    for host in (request.source, request.target):
+        try:
+            domain = hypervisors.connection(host).lookupByName(request.vm_id)
+            return [disk.source for disk in guest_facts(domain, shared_paths).disks if disk.copied_mib]
+        except (DriverError, libvirt.libvirtError):
+            continue
+    return []
 
 
 def discard_files(hypervisors: Hypervisors, host: HostId, files: Collection[str]) -> None:
