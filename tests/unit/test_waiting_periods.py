@@ -104,7 +104,8 @@ def test_who_was_told_is_told_again_and_by_what_it_has_said(program: Program) ->
     dispatch = Dispatch(program, 1)
 
     def tellings(*more: Event) -> dict[str, str]:
-        return {each.migration_id: each.telling for each in untold(folded(program, *told, *more), dispatch)[0].notify}
+        asked = untold(folded(program, *told, *more), dispatch, {0})
+        return {each.migration_id: each.telling for each in asked[0].notify}
 
     assert tellings() == {"m1": "again", "m2": "new"}
     assert tellings(events.GuestAcknowledged(3.0, "m1")) == {"m1": "ready", "m2": "new"}
