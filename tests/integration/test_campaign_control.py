@@ -28,7 +28,9 @@ def running(tmp_path):
     command = [sys.executable, "-m", "slacktide.service.cli", "run", FLEET, PLAN, "-o", directory]
     with (
         (tmp_path / "said").open("w") as said,
-        subprocess.Popen([*map(str, command), "--no-ray", "--speed", "100"], stdout=said, stderr=said) as process,
+        subprocess.Popen(
+            [*map(str, command), "--no-ray", "--speed", "100", "--on-drift", "ignore"], stdout=said, stderr=said
+        ) as process,
     ):
         end = time.monotonic() + 60
         while process.poll() is None and not slacktide("campaign", "show", directory).stdout:

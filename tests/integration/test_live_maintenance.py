@@ -107,7 +107,18 @@ def planned_with(lab: Lab, folder: Path, level: str, action: dict, *terms: str) 
     assert main(["plan", str(fleet), "--policy", str(policy), "--iterations", "4", "-o", str(plan)]) == 0
     assert main(["maintenance", "check", str(file), "--fleet", str(fleet)]) == 0
     where = ("-o", str(folder / "campaign"), "--no-ray")
-    return ["run", str(fleet), str(plan), "--driver", "libvirt", "--maintenance", str(file), *where]
+    return [
+        "run",
+        str(fleet),
+        str(plan),
+        "--driver",
+        "libvirt",
+        "--on-drift",
+        "ignore",
+        "--maintenance",
+        str(file),
+        *where,
+    ]
 
 
 def test_hosts_that_an_interface_reboots_return_and_a_campaign_that_is_killed_meanwhile_calls_once(
