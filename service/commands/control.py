@@ -33,7 +33,7 @@ Cancel = Annotated[bool, Parameter(negative="")]
 campaign = App(
     name="campaign",
     help="Campaigns that run: looked at, approved, paused, resumed, aborted, changed. Each command takes effect within "
-    "a second where the campaign is being carried out, else once it is.",
+    "a second or two where the campaign is being carried out, else once it is.",
     help_epilogue="",
     sort_key=12,
 )
