@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from itertools import count
 from multiprocessing.managers import BaseManager
 from pathlib import Path
@@ -74,14 +74,20 @@ class FarAgents:
             os.kill(os.getpid(), signal.SIGSTOP)
         return self.there.ask("exchange", dict(turns))
 
-    def adopt(self, adoptions: Mapping[int, Any]) -> None:
-        self.there.ask("adopt", dict(adoptions))
+    def name(self, agent: int) -> str:
+        return f"{agent}-of-{COUNT}"
 
-    def locate(self, requests: Mapping[int, Sequence[Any]]) -> Any:
-        return self.there.ask("locate", dict(requests))
+    def away(self) -> Mapping[int, str]:
+        return {}
 
-    def inspect(self, requests: Mapping[int, Sequence[Any]]) -> Any:
-        return self.there.ask("inspect", dict(requests))
+    def busy(self, _agent: int) -> bool:
+        return False
+
+    def renewed(self) -> Collection[int]:
+        return ()
+
+    def take_over(self, adoptions: Mapping[int, Any]) -> Any:
+        return self.there.ask("take_over", dict(adoptions))
 
 
 def say(text: str) -> None:
