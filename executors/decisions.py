@@ -453,6 +453,8 @@ class Scheduler(Books):
         if not self._ready[number] or self._left[number] or self._phase[number] not in (IDLE, RETRYING):
             return
         source, target = self.room.source[number], self.room.target[number]
+        if self._vm_host[self._vm[number]] != source:
+            return
         if self._needs_drain[number] and self._host_stage[source] != _DRAINING:
             return
         if self._needs_return[number] and self._host_stage[target] != _RETURNED:

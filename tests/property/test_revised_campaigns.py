@@ -5,9 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
-import pytest
 from campaigns import RULES, program_of
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from revised_campaigns import agents_of, assert_all_ended, assert_safe, begun, coordinator_in, stood
 
@@ -38,6 +37,11 @@ orders = st.one_of(
     st.builds(Revise, add_hosts=st.sampled_from(HOSTS).map(lambda host: (host,))),
 )
 asked = st.lists(st.tuples(st.integers(0, 300), orders), max_size=6)
+FIRST_MOVE_FAILS = (
+    [(66, Revise(give_up=True)), (227, Revise()), (232, Revise())],
+    Failures(migrations_per_mille=100, retryable_share=0, overruns_per_mille=200, overrun_factor=3),
+)
+"""A VM's first of two moves fails for good, and a person is asked; its second was begun meanwhile."""
 STUCK_ROUNDS = 50
 """Rounds in which nothing happens, after which a person gives way."""
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
@@ -75,7 +79,6 @@ def carried_out(name, asking, simulated, rules, folder: Path):
     return entries, given_to_it
 
 
-@pytest.mark.xfail(reason="one of forty random campaigns with revisions breaks what is asked here; not understood yet")
 @settings(max_examples=40, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["urgent", "baked"]),
@@ -84,6 +87,7 @@ def carried_out(name, asking, simulated, rules, folder: Path):
     st.integers(0, 100),
     st.sampled_from(["ignore", "revise", "ask"]),
 )
+@example("urgent", *FIRST_MOVE_FAILS, 10, "ask")
 def test_nothing_is_violated_over_all_plans_and_it_ends(name, asking, wrong, seed, on_drift) -> None:
     rules = replace(RULES, on_drift=on_drift)
     with TemporaryDirectory() as folder:
