@@ -1,0 +1,98 @@
+"""What happens in a campaign, as typed and versioned events.
+
+An event says what was decided or what was observed, and when: ``at_s``, seconds from the campaign's origin.  Events
+are facts and never change; state is folded from them (:mod:`slacktide.executors.campaign_state`).  A decision that a
+driver has to carry out is journaled before the driver is called, its outcome after.
+"""
+
+from slacktide.executors.events.campaign import (
+    AgentAway,
+    AgentBack,
+    CampaignCreated,
+    CampaignFinished,
+    CampaignResumed,
+    WaveApproved,
+    WaveClosed,
+    WaveOpened,
+)
+from slacktide.executors.events.event import AgentEvent, AttemptEvent, Event, HostEvent, MigrationEvent, field_names
+from slacktide.executors.events.hosts import (
+    HostBlocked,
+    HostDrained,
+    HostDrainStarted,
+    HostFailed,
+    HostResolved,
+    HostReturned,
+    PatchFailed,
+    PatchIntended,
+    PatchStarted,
+)
+from slacktide.executors.events.migrations import (
+    BlackoutStarted,
+    BrownoutStarted,
+    ForwardingStarted,
+    GuestAcknowledged,
+    MigrationCancelled,
+    MigrationDone,
+    MigrationFailed,
+    MigrationForced,
+    MigrationGivenUp,
+    MigrationIntended,
+    MigrationNotified,
+    MigrationProgress,
+    MigrationResolved,
+    MigrationWaiting,
+    SourceDeleted,
+    TargetConnected,
+    TargetPrepared,
+    TargetReserved,
+    VmLost,
+)
+from slacktide.executors.events.stages import POINT_OF_NO_RETURN, Stage
+
+__all__ = [
+    "POINT_OF_NO_RETURN",
+    "AgentAway",
+    "AgentBack",
+    "AgentEvent",
+    "AttemptEvent",
+    "BlackoutStarted",
+    "BrownoutStarted",
+    "CampaignCreated",
+    "CampaignFinished",
+    "CampaignResumed",
+    "Event",
+    "ForwardingStarted",
+    "GuestAcknowledged",
+    "HostBlocked",
+    "HostDrainStarted",
+    "HostDrained",
+    "HostEvent",
+    "HostFailed",
+    "HostResolved",
+    "HostReturned",
+    "MigrationCancelled",
+    "MigrationDone",
+    "MigrationEvent",
+    "MigrationFailed",
+    "MigrationForced",
+    "MigrationGivenUp",
+    "MigrationIntended",
+    "MigrationNotified",
+    "MigrationProgress",
+    "MigrationResolved",
+    "MigrationWaiting",
+    "PatchFailed",
+    "PatchIntended",
+    "PatchStarted",
+    "SourceDeleted",
+    "Stage",
+    "TargetConnected",
+    "TargetPrepared",
+    "TargetReserved",
+    "VmLost",
+    "WaveApproved",
+    "WaveClosed",
+    "WaveOpened",
+    "field_names",
+]
