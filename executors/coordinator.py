@@ -1,7 +1,7 @@
 """The coordinator: decide, journal, have it done, journal what came of it, fold.
 
 Thin on purpose.  What to do is decided in :mod:`slacktide.executors.decisions`; what happened is folded in
-:mod:`slacktide.executors.campaign_state`.  Here is the order: an intent is in the journal before an agent hears of it.
+:mod:`slacktide.executors.folding`.  Here is the order: an intent is in the journal before an agent hears of it.
 """
 
 import math
@@ -18,12 +18,13 @@ from slacktide.clock import Clock, VirtualClock
 from slacktide.errors import StoreError
 from slacktide.executors import events
 from slacktide.executors.agents import Agents
-from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
+from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, initial_state
 from slacktide.executors.changeover import Course, turned
 from slacktide.executors.commands import Dispatch, Requests
 from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Event, Stage
+from slacktide.executors.folding import apply
 from slacktide.executors.health.guard import Guard
 from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.meeting import Meetings

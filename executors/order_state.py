@@ -3,9 +3,10 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from slacktide.errors import InternalError
+from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.control_events import (
     CampaignAborted,
     CampaignContinued,
@@ -18,10 +19,6 @@ from slacktide.executors.control_events import (
     SignalChanged,
 )
 from slacktide.executors.events import Event, WaveApproved
-
-if TYPE_CHECKING:
-    from slacktide.executors.campaign_state import CampaignState
-
 
 ORDERS: Final = frozenset(
     {
@@ -43,42 +40,42 @@ def asked(by: str, why: str) -> str:
     return f"asked for by {by}: {why}" if why else f"asked for by {by}"
 
 
-def _paused(state: "CampaignState", event: CampaignPaused) -> None:
+def _paused(state: CampaignState, event: CampaignPaused) -> None:
     state.paused = event
     state.orders = max(state.orders, event.order)
 
 
-def _continued(state: "CampaignState", event: CampaignContinued) -> None:
+def _continued(state: CampaignState, event: CampaignContinued) -> None:
     state.paused = None
     state.orders = max(state.orders, event.order)
     state.judged_from_s, state.failures_before = event.at_s, state.failures
     state.lost_before = state.lost_hosts
 
 
-def _signal(state: "CampaignState", event: SignalChanged) -> None:
+def _signal(state: CampaignState, event: SignalChanged) -> None:
     state.signals[event.name] = event
 
 
-def _aborted(state: "CampaignState", event: CampaignAborted) -> None:
+def _aborted(state: CampaignState, event: CampaignAborted) -> None:
     state.aborted, state.paused = event, None
     state.orders = max(state.orders, event.order)
 
 
-def _skipped(state: "CampaignState", event: HostSkipped) -> None:
+def _skipped(state: CampaignState, event: HostSkipped) -> None:
     state.skipped[state.host_numbers[event.host_id]] = asked(event.by, event.why)
     state.orders = max(state.orders, event.order)
 
 
-def _limits_changed(state: "CampaignState", event: LimitsChanged) -> None:
+def _limits_changed(state: CampaignState, event: LimitsChanged) -> None:
     state.max_out |= json.loads(event.max_out)
     state.orders = max(state.orders, event.order)
 
 
-def _answered(state: "CampaignState", event: OrderRefused | DriftAccepted) -> None:
+def _answered(state: CampaignState, event: OrderRefused | DriftAccepted) -> None:
     state.orders = max(state.orders, event.order)
 
 
-def _revised(_state: "CampaignState", event: PlanRevised) -> None:
+def _revised(_state: CampaignState, event: PlanRevised) -> None:
     """Refuse to fold a revision without its plan: :mod:`slacktide.executors.standing` does that."""
     raise InternalError("journal", f"goes over to plan {event.plan_id}, which is not at hand", "Give its plan")
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from slacktide.datasets.files import read_snapshot
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError
-from slacktide.executors.campaign_state import CampaignState, apply, initial_state
+from slacktide.executors.campaign_state import CampaignState, initial_state
 from slacktide.executors.changeover import Course, first_course, turned
 from slacktide.executors.control_events import PlanRevised
+from slacktide.executors.folding import apply
 from slacktide.executors.journal import Entry
 from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import read_plan

@@ -13,11 +13,12 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
+from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, initial_state
 from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
 from slacktide.executors.events import Stage
+from slacktide.executors.folding import apply
 from slacktide.executors.journal import CampaignRecord, Entry, Journal
 from slacktide.executors.program import Program, build_program
 from slacktide.executors.rules import Rules

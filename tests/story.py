@@ -3,8 +3,9 @@
 from campaigns import RULES
 
 from slacktide.executors import events
-from slacktide.executors.campaign_state import fold, initial_state
+from slacktide.executors.campaign_state import initial_state
 from slacktide.executors.decisions import next_actions
+from slacktide.executors.folding import fold
 from slacktide.executors.journal import Entry
 
 

@@ -1,7 +1,7 @@
 """What happens in a campaign, as typed and versioned events.
 
 An event says what was decided or what was observed, and when: ``at_s``, seconds from the campaign's origin.  Events
-are facts and never change; state is folded from them (:mod:`slacktide.executors.campaign_state`).  A decision that a
+are facts and never change; state is folded from them (:mod:`slacktide.executors.folding`).  A decision that a
 driver has to carry out is journaled before the driver is called, its outcome after.
 """
 

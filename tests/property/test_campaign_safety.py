@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slacktide.executors import events
-from slacktide.executors.campaign_state import HostStage, fold, initial_state
+from slacktide.executors.campaign_state import HostStage, initial_state
 from slacktide.executors.decisions import Scheduler, next_actions
 from slacktide.executors.drivers.settings import FAILURE_STAGES, Failures
 from slacktide.executors.events import Stage
+from slacktide.executors.folding import fold
 
 failures = st.builds(
     Failures,

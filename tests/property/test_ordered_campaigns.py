@@ -13,10 +13,11 @@ from slacktide.executors import coordinator as coordinating
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.campaign_state import HostStage, fold, initial_state
+from slacktide.executors.campaign_state import HostStage, initial_state
 from slacktide.executors.decisions import next_actions
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
 from slacktide.executors.events import Stage
+from slacktide.executors.folding import fold
 from slacktide.executors.journal import Journal
 from slacktide.executors.orders import Abort, Approve, Limits, Pause, Resume, Skip
 from slacktide.executors.store.orders import ask

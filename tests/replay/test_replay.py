@@ -14,10 +14,11 @@ import pytest
 
 from slacktide.datasets.files import read_snapshot
 from slacktide.executors import events
-from slacktide.executors.campaign_state import HostStage, fold, initial_state
+from slacktide.executors.campaign_state import HostStage, initial_state
 from slacktide.executors.decisions import next_actions
 from slacktide.executors.event_codec import Row, decode
 from slacktide.executors.events import Stage
+from slacktide.executors.folding import fold
 from slacktide.executors.journal import Journal
 from slacktide.executors.program import build_program
 from slacktide.executors.store.campaigns import list_campaigns

@@ -18,10 +18,11 @@ from slacktide.errors import ExecutionError
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.campaign_state import fold, initial_state
+from slacktide.executors.campaign_state import initial_state
 from slacktide.executors.commands import Turn
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
 from slacktide.executors.events import Stage
+from slacktide.executors.folding import fold
 from slacktide.executors.journal import Journal
 
 WRONG = Failures(migrations_per_mille=40, overruns_per_mille=100, overrun_factor=1.3)

@@ -13,11 +13,12 @@ from slacktide.errors import ExecutionError, InternalError
 from slacktide.executors import coordinator as coordinating
 from slacktide.executors import events
 from slacktide.executors.campaign_directory import journal_standing
-from slacktide.executors.campaign_state import HostStage, fold, initial_state
+from slacktide.executors.campaign_state import HostStage, initial_state
 from slacktide.executors.changeover import changed_over, turned
 from slacktide.executors.control_events import DriftAccepted, OrderRefused, PlanRevised
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
 from slacktide.executors.events import Stage
+from slacktide.executors.folding import fold
 from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.orders import Revise, Skip
 from slacktide.executors.report import read_report

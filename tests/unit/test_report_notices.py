@@ -7,9 +7,10 @@ from small_fleet import small_fleet, small_plan
 from test_report_troubles import words_of
 
 from slacktide.executors import events
-from slacktide.executors.campaign_state import fold, initial_state
+from slacktide.executors.campaign_state import initial_state
 from slacktide.executors.drivers.settings import Answering
 from slacktide.executors.events import Event
+from slacktide.executors.folding import fold
 from slacktide.executors.journal import Entry
 from slacktide.executors.program import build_program
 from slacktide.executors.report import read_report

@@ -10,13 +10,14 @@ from small_fleet import small_fleet, small_plan
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.campaign_state import fold, initial_state
+from slacktide.executors.campaign_state import initial_state
 from slacktide.executors.commands import Dispatch
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.drivers.protocol import NotifyRequest
 from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
 from slacktide.executors.events import Event, Stage
+from slacktide.executors.folding import fold
 from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.program import Program, build_program
 from slacktide.executors.resolution import untold
