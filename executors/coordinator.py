@@ -305,7 +305,7 @@ class Coordinator:
             return
         if isinstance(step, Wanted):
             self._write(now)
-            self._scheduler.holding = True
+            self._scheduler.hold()
             replanning.begin(step, self.state.copy(), now)
             if self._virtual and self._rules.speed is None:
                 step = replanning.wait(now)
@@ -454,7 +454,8 @@ class Coordinator:
     def _schedule_anew(self) -> None:
         """Have a scheduler that knows what the journal knows."""
         self._scheduler = Scheduler(self._program, self.state, self._rules)
-        self._scheduler.holding = self._replanning is not None and self._replanning.is_making
+        if self._replanning is not None and self._replanning.is_making:
+            self._scheduler.hold()
         self._outdated = False
 
     def is_patched(self, agent: int) -> bool:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slacktide.executors.books import patching, under_way
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Stage
@@ -16,6 +15,7 @@ from slacktide.executors.obstacles import waits_for
 from slacktide.executors.order_state import asked
 from slacktide.executors.readable import duration
 from slacktide.executors.rules import Rules
+from slacktide.executors.scheduling.books import patching, under_way
 
 
 class Waiting(NamedTuple):
