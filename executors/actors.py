@@ -23,9 +23,10 @@ from slacktide.executors.agent import HostAgent
 from slacktide.executors.attendance import Absence, ClusterError
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.changeover import Course
-from slacktide.executors.coordinator import Coordinator, Progress
+from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
 from slacktide.executors.journal import Journal, JournalPlace
+from slacktide.executors.progress import Progress
 from slacktide.executors.ray_agents import PICKLE_PROTOCOL, RayAgents
 from slacktide.executors.revising import Revising
 from slacktide.executors.terms import CampaignTerms

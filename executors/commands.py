@@ -72,7 +72,7 @@ class Dispatch:
 
     def __init__(self, program: Program, agents: int) -> None:
         self._agents = agents
-        self._program = program
+        self.program = program
         part = program.migrations
         self._numbers = {name: number for number, name in enumerate(part.ids)}
         self._host_numbers = {name: number for number, name in enumerate(program.hosts.ids)}
@@ -130,7 +130,7 @@ class Dispatch:
 
     def migration(self, number: int, attempt: int, at_s: float) -> MigrationRequest:
         """Return the request for one attempt at a migration."""
-        program = self._program
+        program = self.program
         return MigrationRequest(
             migration_id=MigrationId(program.migrations.ids[number]),
             attempt=attempt,
@@ -149,7 +149,7 @@ class Dispatch:
 
     def notice(self, number: int, at_s: float, telling: Telling = "new") -> NotifyRequest:
         """Return the request to tell a migration's guest, or to take back what it was told."""
-        program = self._program
+        program = self.program
         start_s = max(self._start_s[number], at_s + self._notice_s[number])
         return NotifyRequest(
             MigrationId(program.migrations.ids[number]),
@@ -165,7 +165,7 @@ class Dispatch:
 
     def patch(self, host: int, at_s: float) -> PatchRequest:
         """Return the request to patch a host."""
-        program = self._program
+        program = self.program
         maintenance_s = int(program.hosts.maintenance_s[host])
         policy, name = program.policy, HostId(program.hosts.ids[host])
         return PatchRequest(name, policy.patch_level, maintenance_s, at_s, policy.in_place)

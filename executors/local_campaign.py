@@ -3,11 +3,12 @@
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
 from slacktide.executors.campaign_state import CampaignState
-from slacktide.executors.coordinator import Coordinator, Progress
+from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for, settings_of_agent
 from slacktide.executors.drivers.protocol import Driver
 from slacktide.executors.journal import Journal, JournalPlace
 from slacktide.executors.program import Program
+from slacktide.executors.progress import Progress
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import Rules
 

@@ -10,9 +10,9 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.actors import CampaignCoordinator, Stepped, actor_class, ray_errors
 from slacktide.executors.attendance import Restarts
 from slacktide.executors.campaign_state import CampaignState
-from slacktide.executors.coordinator import Progress
 from slacktide.executors.drivers.making import settings_of_agent
 from slacktide.executors.journal import CampaignRecord
+from slacktide.executors.progress import Progress
 from slacktide.executors.ray_crew import Crew, beside_the_command
 from slacktide.executors.terms import CampaignSetup
 

@@ -21,8 +21,8 @@ from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.attendance import ClusterError, Restarts
 from slacktide.executors.campaign_file import RAY_LOG_FILE
 from slacktide.executors.campaign_state import CampaignState, initial_state
-from slacktide.executors.coordinator import Progress, progress
 from slacktide.executors.journal import CampaignRecord
+from slacktide.executors.progress import Progress, progress
 from slacktide.executors.terms import CampaignSetup
 
 START_S: Final = 180.0

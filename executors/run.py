@@ -27,7 +27,6 @@ from slacktide.executors.campaign_directory import (
 )
 from slacktide.executors.campaign_file import holds_campaign, refuse_other_store
 from slacktide.executors.changeover import first_course
-from slacktide.executors.coordinator import Progress
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.making import DriverSettings
 from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
@@ -35,6 +34,7 @@ from slacktide.executors.health.settings import Health
 from slacktide.executors.journal import CampaignRecord, JournalPlace
 from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program
+from slacktide.executors.progress import Progress
 from slacktide.executors.ray_process import RayProcess
 from slacktide.executors.report import (
     CampaignReport,

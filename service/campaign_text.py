@@ -14,7 +14,7 @@ from slacktide.executors.report_notices import notice_words
 from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
-    from slacktide.executors.coordinator import Progress
+    from slacktide.executors.progress import Progress
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.report_summary import CampaignSummary
     from slacktide.planner.plan import Plan

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from slacktide.clock import Clock, PacedClock, SystemClock, VirtualClock
-from slacktide.executors.coordinator import QuietUntil
+from slacktide.executors.agent_exchange import QuietUntil
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.protocol import Driver
 from slacktide.executors.drivers.settings import SimulationSettings

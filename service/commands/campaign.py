@@ -19,9 +19,9 @@ from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
-    from slacktide.executors.coordinator import Progress
     from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
     from slacktide.executors.drivers.settings import Answering, Failures
+    from slacktide.executors.progress import Progress
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
     from slacktide.executors.store.address import Store

@@ -104,7 +104,7 @@ def show_one(path: CampaignPath, /, *, store: StoreUrl = None, as_json: AsJson =
 @campaign.command(sort_key=3)
 def watch(path: CampaignPath, /, *, store: StoreUrl = None) -> int:
     """Watch a campaign until it ends; what it waits for is told as it comes up.  Ctrl-C ends the watching alone."""
-    from slacktide.executors.coordinator import progress as progress_of
+    from slacktide.executors.progress import progress as progress_of
     from slacktide.service.campaign_text import progress_words
     from slacktide.service.control_text import standing
 

@@ -15,8 +15,8 @@ from postgresql import Server, binaries, running_server
 
 from slacktide.errors import ExecutionError, StoreError
 from slacktide.executors.campaign_file import kept_in
-from slacktide.executors.coordinator import Progress
 from slacktide.executors.drivers.settings import Failures
+from slacktide.executors.progress import Progress
 from slacktide.executors.report import CampaignReport
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.store.address import Store, parse_store

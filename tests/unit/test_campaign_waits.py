@@ -79,7 +79,7 @@ def test_a_campaign_on_a_store_that_comes_and_goes_ends_as_on_one_that_stays(tmp
     agents = Watching([HostAgent(driver) for driver in drivers])
     agents.journal, agents.intents, agents.begun = journal, set(), 0
     coordinator = coordinator_of(program, journal, agents)
-    coordinator._journal = flaky = Flaky(journal, seed)
+    coordinator._ledger.journal = flaky = Flaky(journal, seed)
     while not coordinator.state.finished:
         try:
             coordinator.round()

@@ -1,0 +1,47 @@
+"""How far a campaign has got, in figures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage
+from slacktide.executors.events import Stage
+from slacktide.executors.program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a campaign has got."""
+
+    now_s: float
+    planned_s: int
+    """When the plan would have its last host back."""
+    hosts: int
+    hosts_returned: int
+    hosts_out: int
+    hosts_failed: int
+    """Failed, blocked or lost."""
+    migrations: int
+    migrations_done: int
+    migrations_given_up: int
+    finished: bool
+    waits_for: str | None = None
+    """What has to happen before the campaign goes on, and what to do about it: the store answers again, a person
+    approves a wave, or ends a pause; null: nothing."""
+
+
+def progress(state: CampaignState, program: Program) -> Progress:
+    """Return how far a campaign has got."""
+    stages, hosts = state.stage, state.host_stage
+    return Progress(
+        now_s=state.end_s,
+        planned_s=program.makespan_s,
+        hosts=int(program.hosts.planned.sum()),
+        hosts_returned=int((hosts == HostStage.RETURNED).sum()),
+        hosts_out=int(np.isin(hosts, OUT_STAGES).sum()),
+        hosts_failed=int((hosts > HostStage.RETURNED).sum()),
+        migrations=len(stages),
+        migrations_done=int((stages == Stage.DONE).sum()),
+        migrations_given_up=int((stages == Stage.GIVEN_UP).sum()),
+        finished=state.finished,
+    )
