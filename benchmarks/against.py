@@ -8,7 +8,8 @@ from benchmarks.families import family_named, fleet_of
 from benchmarks.rolling import rolling_work
 from benchmarks.rows import Row, row_of_plan, row_of_replay
 from slacktide.planner.policy import PRESETS, Policy
-from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.problem import Problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations, Stop, TimeLimit
 from slacktide.planner.streams.replayed import replay

@@ -14,7 +14,7 @@ from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.listing.schedule import build_instance
 from slacktide.planner.needs import host_needs
 from slacktide.planner.policy import PRESETS
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.search import passes
 from slacktide.planner.stopping import Iterations
 

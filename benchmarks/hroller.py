@@ -21,7 +21,8 @@ from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.policy import Assumptions, MigrationRules, Policy
-from slacktide.planner.problem import Problem, build_problem, positions
+from slacktide.planner.problem import Problem, positions
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.solve import make_plan
 from slacktide.planner.streams.replayed import replay
 from slacktide.planner.streams.rules import ONE_PER_NIC

@@ -31,7 +31,8 @@ from slacktide.planner.needs import host_needs
 from slacktide.planner.orders import canary_first
 from slacktide.planner.policy import Assumptions, Objective, Policy, Reserve
 from slacktide.planner.pressing import pressing_order
-from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.problem import Problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.search import JOINT_EFFORT
 from slacktide.planner.solve import terms_of
 

@@ -20,7 +20,8 @@ from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.policy import Assumptions, Policy, Selection
-from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.problem import Problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.solve import make_plan
 from slacktide.planner.streams.replayed import replay
 from slacktide.planner.streams.rules import StreamRule

@@ -23,7 +23,7 @@ from slacktide.executors.over_limits import out_until_s
 from slacktide.executors.readable import count, duration, milliseconds, percent
 from slacktide.executors.report_view import CampaignReport, ReportView
 from slacktide.planner.bounds import compute_bounds
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.topology.datacenter import Datacenter
 from slacktide.topology.routing import Routing
 

@@ -20,7 +20,8 @@ from slacktide.planner.levers import levers
 from slacktide.planner.loosening import Case
 from slacktide.planner.needs import Needs, canary_gate, demands, host_needs
 from slacktide.planner.plan import Plan
-from slacktide.planner.problem import Problem, build_problem, positions
+from slacktide.planner.problem import Problem, positions
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.reach import Oracle, everything
 from slacktide.planner.relaxation import Relaxation, narrowed, relaxations
 from slacktide.units import SECONDS_PER_HOUR

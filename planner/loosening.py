@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.limits import resolved
 from slacktide.planner.policy import Reserve
-from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
+from slacktide.planner.problem import NO_LIMIT, Problem
+from slacktide.planner.problem_building import build_problem
 
 Bools = NDArray[np.bool_]
 

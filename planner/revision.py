@@ -39,7 +39,8 @@ from slacktide.planner.plan import ParentBounds, Plan, PlanHeader, Revision
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.pressing import pressing_order
-from slacktide.planner.problem import NO_LIMIT, Problem, build_problem, positions
+from slacktide.planner.problem import NO_LIMIT, Problem, positions
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.progress import Progress
 from slacktide.planner.revision_bounds import revision_bounds
 from slacktide.planner.revision_changes import changes_of, named_as_before, stranded_in, wave_numbers

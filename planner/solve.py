@@ -27,7 +27,8 @@ from slacktide.planner.plan import Plan, PlanHeader
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_files import policy_digest
 from slacktide.planner.pressing import pressing_order
-from slacktide.planner.problem import NO_LIMIT, Problem, build_problem, positions
+from slacktide.planner.problem import NO_LIMIT, Problem, positions
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.rehearsing import Rehearsals
 from slacktide.planner.search import Order, Report, Search, improve, join, passes, score_of, until_interrupted
 from slacktide.planner.stopping import Iterations, NoImprovement, Progress, Stop

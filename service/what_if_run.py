@@ -21,7 +21,7 @@ from slacktide.planner.loosening import Case
 from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import write_plan
 from slacktide.planner.policy import Policy
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.reach import Effort, Oracle, TimeIsOver, everything, planned_to_the_end, planned_within
 from slacktide.planner.relaxation import Relaxation, relaxations
 from slacktide.planner.whatif import PlanFigures, Purchase, figures_of, purchases

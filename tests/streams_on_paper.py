@@ -9,7 +9,8 @@ import polars as pl
 from slacktide.datasets.schemas import TABLES
 from slacktide.datasets.snapshot import FleetMeta, FleetSnapshot
 from slacktide.planner.policy import MigrationRules, Policy
-from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.problem import Problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.streams.work import Work
 from slacktide.units import MBIT_PER_MIB
 

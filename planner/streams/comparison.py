@@ -12,7 +12,8 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.planner.belonging import refuse_a_revision, refuse_another_snapshot
 from slacktide.planner.plan import Plan
 from slacktide.planner.precopy import RESTART
-from slacktide.planner.problem import Problem, build_problem, positions
+from slacktide.planner.problem import Problem, positions
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.streams.replayed import Replayed, replay
 from slacktide.planner.streams.rules import StreamRule
 from slacktide.planner.streams.work import work_of

@@ -14,7 +14,7 @@ from benchmarks.run import SECTIONS, main
 from benchmarks.tables import COLUMNS, rewrite, row_table
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.streams.replayed import replay
 from slacktide.planner.streams.rules import ONE_PER_NIC
 

@@ -26,7 +26,8 @@ from slacktide.planner.policy import (
     Reserve,
     WeightRule,
 )
-from slacktide.planner.problem import NO_LIMIT, Problem, build_problem
+from slacktide.planner.problem import NO_LIMIT, Problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.wave_bound import most_in_a_wave
 from slacktide.planner.weights import THOUSANDTHS
 

@@ -14,7 +14,8 @@ from slacktide.planner.cells import cut
 from slacktide.planner.decomposition import CellPlans
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.policy import PRESETS, Assumptions, Canary, Gates, Policy, Reserve
-from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.problem import Problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations
 from slacktide.planner.untangling import untangled

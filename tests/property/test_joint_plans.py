@@ -8,7 +8,7 @@ from tiny_fleets import heuristic, tiny_fleet, tiny_policy
 from slacktide.planner.audit import audit
 from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.joint import Solved, scores, solve_joint
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.solve import assemble, score_of
 
 

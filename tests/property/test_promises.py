@@ -17,7 +17,8 @@ from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.needs import host_needs
 from slacktide.planner.orders import canary_first
 from slacktide.planner.policy import Gates, Policy, Reserve
-from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.problem import Problem
+from slacktide.planner.problem_building import build_problem
 from tests.tiny_fleets import heuristic, tiny_fleet, tiny_policy
 
 seeds = st.integers(0, 500)

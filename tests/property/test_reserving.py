@@ -9,7 +9,7 @@ from slacktide.planner.listing import schedule
 from slacktide.planner.listing.arrays import Instance, State
 from slacktide.planner.listing.reserving import least_free, take
 from slacktide.planner.policy import Reserve
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 
 
 @numba.njit(error_model="numpy")

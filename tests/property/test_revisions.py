@@ -12,7 +12,7 @@ from slacktide.datasets.validation import snapshot_findings
 from slacktide.planner.audit import audit
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Canary, Gates, Policy, Reserve
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.progress import fleet_at, progress_at
 from slacktide.planner.revision import revise
 from slacktide.planner.solve import assemble

@@ -11,7 +11,7 @@ from tiny_fleets import tiny_fleet, tiny_policy
 from slacktide.planner.assembly import predictions
 from slacktide.planner.plan import STRATEGIES
 from slacktide.planner.policy import MigrationRules
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations
 from slacktide.planner.streams.replayed import _course, _links, _lists, _moves, _shares, replay

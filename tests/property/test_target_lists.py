@@ -10,7 +10,7 @@ from slacktide.planner.listing import schedule
 from slacktide.planner.listing.arrays import DUE, KEEPS, Instance, Moves, State
 from slacktide.planner.listing.targets import choose_target, enlist, unlist
 from slacktide.planner.policy import PRESETS
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 
 PROBLEM = build_problem(generate_fleet(GeneratorSettings(hosts=120, seed=5)), PRESETS["urgent"])
 SENDABLE = (PROBLEM.vms.duration_s[:, 1:] >= 0).all(axis=1)

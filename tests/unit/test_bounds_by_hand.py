@@ -14,7 +14,8 @@ from slacktide.planner.bounds import Bounds, compute_bounds
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.needs import demands, host_needs
 from slacktide.planner.policy import Canary, Gates, Policy, Reserve, Selection
-from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.problem import Problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.solve import assemble, make_plan
 
 UNLIMITED = Policy(reserve=Reserve(share=0.0), max_out={"fleet": 100}, canary=Canary(hosts=0))

@@ -12,7 +12,8 @@ from slacktide.planner.budgets import budgeted, budgets
 from slacktide.planner.cells import cell_count, cut
 from slacktide.planner.needs import host_needs
 from slacktide.planner.policy import PRESETS, Canary, Gates, Policy, Reserve
-from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.problem import Problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.restriction import Part, restricted
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations

@@ -10,7 +10,7 @@ from slacktide.planner.explanation import explain
 from slacktide.planner.levers import levers
 from slacktide.planner.loosening import Case
 from slacktide.planner.policy import Canary, Policy, Reserve
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.reach import Effort, Oracle, TimeIsOver, everything
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations

@@ -11,7 +11,7 @@ from slacktide.planner.levers import Lever, levers, loosened
 from slacktide.planner.loosening import Case
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import PRESETS, Canary, Policy, Reserve
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.reach import Answer, Effort, Levels, Oracle, everything, planned
 from slacktide.planner.stopping import Progress
 

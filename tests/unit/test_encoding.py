@@ -12,7 +12,7 @@ from slacktide.planner.audit import audit, constraints
 from slacktide.planner.constraints.constraint import Limit
 from slacktide.planner.joint import Infeasible, Solved, solve_joint
 from slacktide.planner.policy import Assumptions, Canary, MigrationRules, Policy, Reserve, Selection
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.solve import assemble
 
 LIMITS = {limit.rule for limit in constraints(Policy()) if isinstance(limit, Limit)}

@@ -14,7 +14,8 @@ from slacktide.planner.needs import demands, host_needs
 from slacktide.planner.orders import waiting_pays
 from slacktide.planner.policy import PRESETS, Policy, Reserve
 from slacktide.planner.pressing import pressing_order
-from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.problem import Problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.rehearsing import END, Rehearsals
 from slacktide.planner.search import passes
 from slacktide.planner.solve import first_orders, make_plan, terms_of

@@ -21,7 +21,7 @@ from slacktide.planner.needs import beside_reserve
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Canary, Gates, Policy, Reserve
 from slacktide.planner.policy_files import policy_digest
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.revision import revise
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations

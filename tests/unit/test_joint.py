@@ -15,7 +15,7 @@ from slacktide.planner.deferral import Reason
 from slacktide.planner.joint import MOST_DUE_HOSTS, Declined, Infeasible, Solved, Undecided, solve_joint
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.policy import Gates, Selection
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.solve import assemble
 
 

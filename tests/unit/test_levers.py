@@ -12,7 +12,8 @@ from slacktide.planner.bounds import compute_bounds
 from slacktide.planner.levers import Lever, levers, loosened
 from slacktide.planner.loosening import Case
 from slacktide.planner.policy import PRESETS, Gates, MigrationRules, Policy, Reserve
-from slacktide.planner.problem import Problem, build_problem
+from slacktide.planner.problem import Problem
+from slacktide.planner.problem_building import build_problem
 
 STRICT = PRESETS["urgent"].model_copy(
     update={

@@ -14,7 +14,7 @@ from slacktide.planner import search
 from slacktide.planner.audit import audit
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import PRESETS, Canary, Gates, Policy, Selection
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.reach import everything
 from slacktide.planner.search import ALIKE, rank_of
 from slacktide.planner.solve import make_plan

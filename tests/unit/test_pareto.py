@@ -24,7 +24,7 @@ from slacktide.planner.pareto import (
 )
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import PRESETS, Selection
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.reach import Effort
 
 

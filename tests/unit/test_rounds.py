@@ -13,7 +13,7 @@ from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.listing.schedule import build_instance, list_schedule
 from slacktide.planner.needs import host_needs
 from slacktide.planner.policy import PRESETS, Policy
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.rounds import in_file, leaving_first, spared
 from slacktide.planner.solve import make_plan, terms_of
 from slacktide.planner.stopping import Iterations

@@ -17,7 +17,7 @@ from slacktide.planner.needs import host_needs
 from slacktide.planner.orders import Queue
 from slacktide.planner.policy import PRESETS
 from slacktide.planner.pressing import pressing_order
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.search import passes
 from slacktide.planner.solve import make_plan, terms_of
 from slacktide.planner.stopping import Iterations, Progress, TimeLimit

@@ -21,7 +21,7 @@ from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import plan_id, read_plan, write_plan
 from slacktide.planner.policy import PRESETS, Policy
 from slacktide.planner.policy_files import policy_digest, read_policy
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.solve import assemble, make_plan
 from slacktide.planner.stopping import Iterations
 from slacktide.planner.weights import host_weights

@@ -13,7 +13,7 @@ from slacktide.planner.levers import levers
 from slacktide.planner.loosening import Case
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import PRESETS, Canary, Policy, Reserve
-from slacktide.planner.problem import build_problem
+from slacktide.planner.problem_building import build_problem
 from slacktide.planner.reach import Effort, planned
 from slacktide.planner.whatif import Purchase, figures_of, purchases
 from slacktide.service.what_if_text import above_promise, purchase_rows
