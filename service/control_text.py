@@ -25,7 +25,7 @@ from slacktide.service.words import counted
 if TYPE_CHECKING:
     from slacktide.executors.campaign_state import CampaignState
     from slacktide.executors.waiting import Waiting
-    from slacktide.service.campaign_view import Viewed
+    from slacktide.service.campaign_view import Asked, Viewed
 
 WAITING_NAMED: Final = 20
 """Hosts and VMs that wait and are named; with --json all are."""
@@ -110,6 +110,18 @@ def order_words(event: Event) -> str:
                 return f"no revision: {event.reason}"
             return f"refused `{event.kind}`: {event.reason}"
     return event.type
+
+
+def unanswered_words(asked: "Asked") -> str:
+    """Return what becomes of an order that nobody has answered yet."""
+    name = f"asked, as order {asked.number}"
+    later = "`slacktide campaign show` says what came of it"
+    if asked.trouble is not None:
+        return f"{name}, but not whether it is answered: {asked.trouble}. Once that is mended, {later}"
+    if asked.holder is not None:
+        fact = f"{asked.holder} carries the campaign out and has not answered yet"
+        return f"{name}: {fact}; it may be busy, or wait for its store or an agent. {later}"
+    return f"{name}: nobody carries the campaign out now. It is answered once the command that began it is given again"
 
 
 def _revision_words(event: PlanRevised | DriftAccepted) -> str:
