@@ -7,7 +7,7 @@ import polars as pl
 
 from slacktide.executors.link_use import LinkUse
 from slacktide.executors.readable import UNKNOWN, count, duration, gbit_s, milliseconds, percent
-from slacktide.executors.report_figures import differ_words, next_step
+from slacktide.executors.report_figures import STAGE_WORDS, differ_words, next_step
 from slacktide.executors.report_summary import CampaignSummary, OverLimits
 from slacktide.executors.report_view import CampaignReport, ReportView
 
@@ -118,14 +118,14 @@ def _failed_migrations(report: CampaignReport) -> Listing:
     rows = tuple(
         (
             row["error"] or UNKNOWN,
-            row["failed_stage"] or UNKNOWN,
+            STAGE_WORDS.get(row["failed_stage"], UNKNOWN),
             count(row["migrations"]),
             count(row["attempts"]),
             row["example"],
         )
         for row in reasons.head(REASONS_SHOWN).iter_rows(named=True)
     )
-    columns = (Column("reason"), Column("stage"), *_numbers("migrations", "attempts"), Column("for example"))
+    columns = (Column("reason"), Column("when"), *_numbers("migrations", "attempts"), Column("for example"))
     note = _more(len(reasons), REASONS_SHOWN, "migrations.parquet")
     return Listing("failed", "Failed migrations", columns, rows, note, "No migration that was tried failed.")
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from slacktide.service.console import tell
 
-COMPILING: Final = "the planner is compiled for this machine, once: half a minute, or minutes if it is busy"
+COMPILING: Final = "the planner is compiled for this machine, once: a minute or two, and many more if it is busy"
 
 
 def load_planner() -> None:

@@ -58,8 +58,9 @@ def libvirt_settings(
     if port is None and namespace is not None:
         raise UsageError("--probe-namespace", "names where to listen, but not at which port", "Give --probe-port too")
     if namespace is not None and "RAY_ADDRESS" not in os.environ and not (NAMESPACES / namespace).exists():
-        there = ", ".join(sorted(path.name for path in NAMESPACES.glob("*"))) or "none"
-        raise UsageError(f"network namespace {namespace}", "is not there", f"Name one that is: {there}")
+        there = ", ".join(sorted(path.name for path in NAMESPACES.glob("*")))
+        remedy = f"Name one that is: {there}" if there else "This machine has none: leave --probe-namespace out"
+        raise UsageError(f"network namespace {namespace}", "is not there", remedy)
     return LibvirtSettings(
         addresses=read_connections(connections),
         maintenance=action,
@@ -161,5 +162,6 @@ def preflight_or_refuse(snapshot: "FleetSnapshot", plan: "Plan", live: "LibvirtS
         lines = [f"{one.vm_id} from {one.source} to {one.target}: {one.fact}. {one.remedy}" for one in found]
         more = f"\n  and {len(lines) - REFUSALS_SHOWN} more" if len(lines) > REFUSALS_SHOWN else ""
         listed = "".join(f"\n  {line}" for line in lines[:REFUSALS_SHOWN])
-        fact = f"{counted(len(found), 'obstacle')} on the hosts; nothing was touched:{listed}{more}\n"
-        raise ExecutionError(f"plan {plan.header.id}", fact, "Remove them, and give the command again")
+        fact = f"{counted(len(found), 'obstacle')} on the hosts; nothing was touched"
+        remedy = f"Remove what stands in the way, and give the command again:{listed}{more}"
+        raise ExecutionError(f"plan {plan.header.id}", fact, remedy)
