@@ -66,8 +66,8 @@ def run(
     """Carry a plan out and write the report: on simulated hosts and a virtual clock, or on real ones.
 
     A plan of another fleet, or one whose audit finds an error, is refused. A campaign that was stopped goes on when the
-    same command is given again; of one that has finished the report is printed. The exit code is 1 if a planned host
-    did not return. With --json prints report.json.
+    same command is given again; of one that has finished the report is printed, and nothing is carried out. The exit
+    code is 1 if a planned host did not return. With --json prints report.json.
 
     Parameters
     ----------
@@ -146,6 +146,7 @@ def run(
     from slacktide.executors.rules import NOTHING
     from slacktide.executors.run import RunOptions, finished_report, simulation
     from slacktide.planner.belonging import refuse_another_snapshot
+    from slacktide.service.campaign_text import finished_before
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
     check_campaign(directory, CAMPAIGN_FILES, (RAY_LOG_FILE,))
@@ -189,6 +190,8 @@ def run(
         raise UsageError("--maintenance", "is for real hosts", "Leave it out, or run with --driver libvirt")
     answers = Answering(per_mille=answering) if answering else None
     before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, answers, pace))
+    if before is not None:
+        tell(finished_before(directory, simulated=live is None))
     if before is not None and (directory / PAGE_FILE).is_file():
         _, shown_plan = _carried_out(snapshot, plan, directory, where) if before.summary.revisions else (None, plan)
         return _show(before, shown_plan, directory / PAGE_FILE, as_json=as_json)
