@@ -13,6 +13,8 @@ from slacktide.executors.report_view import CampaignReport, ReportView
 
 WAVES_SHOWN: Final = 300
 """Rows of the wave table: more are not read on a page, and ``waves.parquet`` has them all."""
+ORDERS_SHOWN: Final = 100
+"""Orders listed: a night of a person's; approvals of a simulation may be more."""
 REASONS_SHOWN: Final = 40
 """Reasons listed, the most frequent first; error texts may name single VMs and be as many as these."""
 LONGEST_SHOWN: Final = 20
@@ -49,6 +51,7 @@ def listings(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Listing, ...
         over, report = view.report.summary.over_limits, view.report
         happened = [_over_limits(over)] if over.hosts_out or over.blackouts else []
         happened += [_revisions(report.summary)] if report.summary.revisions else []
+        happened += [_orders(report.summary)] if report.summary.orders else []
         happened += [_failed_hosts(report), _failed_migrations(report), _given_up(report)]
         happened += [] if report.summary.notices is None else [_notices(report)]
     restarts = [] if view.restarted.is_empty() else [_restarts(view)]
@@ -249,6 +252,16 @@ def _revisions(summary: CampaignSummary) -> Listing:
     columns = (Column("after", number=True), Column("plan"), Column("why"), Column("by"))
     note = "Planned values are those of the plan under which a host left, or a migration began."
     return Listing("revisions", "Revisions", columns, rows, note)
+
+
+def _orders(summary: CampaignSummary) -> Listing:
+    rows = tuple(
+        (duration(each.at_s), each.by, each.outcome, each.why or "no reason given")
+        for each in summary.orders[:ORDERS_SHOWN]
+    )
+    columns = (Column("after", number=True), Column("by"), Column("what came of it"), Column("why"))
+    note = _more(len(summary.orders), ORDERS_SHOWN, "report.json")
+    return Listing("orders", "What was asked of the campaign", columns, rows, note)
 
 
 def _waves(view: ReportView) -> Listing:

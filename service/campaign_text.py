@@ -59,6 +59,10 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
         yield "overruns", overrun_words(summary.overruns)
     if summary.revisions:
         yield "revisions", count(len(summary.revisions)), revisions_words(summary)
+    if summary.orders:
+        refused = sum(not each.granted for each in summary.orders)
+        beside = f"last: {summary.orders[-1].outcome}, by {summary.orders[-1].by}"
+        yield "orders", count(len(summary.orders)), f"{count(refused)} of them refused; {beside}" if refused else beside
     if summary.notices is not None:
         yield "notice", notice_words(summary.notices)
     makespan, exposure = summary.makespan, summary.exposure
@@ -74,7 +78,9 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     yield "plan", summary.plan_id, f"policy {summary.policy_name}"
     where = f"{counted(summary.agents, 'agent')} {'on Ray' if summary.ray else 'in one process'}"
     how = f"seed {summary.seed}" if summary.simulated else "on real hosts"
-    yield "execution", seconds(summary.execution_wall_s), f"{where}, {how}"
+    many = summary.coordinators
+    since = f"; since the command was last given, {count(many)} coordinators one after the other" if many > 1 else ""
+    yield "execution", seconds(summary.execution_wall_s), f"{where}, {how}{since}"
 
 
 def _blackout_rows(summary: "CampaignSummary") -> Iterator[tuple[str, ...]]:

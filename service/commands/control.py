@@ -340,7 +340,8 @@ def _asked(path: Path, store: str | None, order: "Order", by: str | None, why: s
     """Ask something of a campaign, and print what comes of it."""
     from slacktide.executors.control_events import OrderRefused
     from slacktide.executors.event_codec import to_json
-    from slacktide.service.control_text import order_words, unanswered_words
+    from slacktide.executors.order_words import order_words
+    from slacktide.service.control_text import unanswered_words
 
     asked = ask_for(path, store, order, by or f"{getpass.getuser()}@{socket.gethostname()}", why)
     answer = asked.answer
