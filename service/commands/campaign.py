@@ -7,25 +7,38 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.errors import ExecutionError, InputError, UsageError
-from slacktide.service.commands.options import AsJson, CampaignPath, Count, FleetPath, PerMille, PlanPath, Seed, Share
+from slacktide.service.commands.options import (
+    AsJson,
+    CampaignPath,
+    Count,
+    FleetPath,
+    PerMille,
+    PlanPath,
+    Seed,
+    Share,
+    duration_s,
+)
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.destinations import check_campaign
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import held_interrupts
 from slacktide.service.libvirt_run import libvirt_settings, maintenance_action, preflight_or_refuse, refuse_simulation
-from slacktide.service.stores import store_given
+from slacktide.service.stores import store_given, wait_until_answers
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
     from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+    from slacktide.executors.drivers.making import DriverSettings
     from slacktide.executors.drivers.settings import Answering, Failures
     from slacktide.executors.progress import Progress
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
     from slacktide.executors.store.address import Store
     from slacktide.planner.plan import Plan
+
+WaitOption = Annotated[int | None, Parameter(converter=duration_s, accepts_keys=False)]
 
 
 def run(
@@ -60,6 +73,7 @@ def run(
     agent_per_host: Annotated[bool, Parameter(negative="")] = False,
     store: str | None = None,
     take_over: Annotated[bool, Parameter(negative="")] = False,
+    wait_for_store: WaitOption = None,
     ray: Annotated[bool, Parameter(negative="--no-ray")] = True,
     as_json: AsJson = False,
 ) -> int:
@@ -134,10 +148,11 @@ def run(
         `sqlite:////folder/file.sqlite`. [default: SLACKTIDE_STORE, else journal.sqlite in the directory]
     take_over
         Take the campaign from a coordinator that still holds it; that one can do nothing any more.
+    wait_for_store
+        How long a store that does not answer at the beginning is waited for, such as 10min. [default: until Ctrl-C]
     ray
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
     """
-    from slacktide.executors.campaign_directory import begun_at, campaign_id
     from slacktide.executors.campaign_file import CAMPAIGN_FILES, RAY_LOG_FILE, holds_campaign
     from slacktide.executors.connections_file import connections_beside
     from slacktide.executors.drivers.settings import Answering, Failures
@@ -196,8 +211,10 @@ def run(
         _, shown_plan = _carried_out(snapshot, plan, directory, where) if before.summary.revisions else (None, plan)
         return _show(before, shown_plan, directory / PAGE_FILE, as_json=as_json)
     try:
-        if live is not None and begun_at(directory, where, campaign_id(plan, live)) is None:
-            preflight_or_refuse(snapshot, plan, live)
+        if before is None:
+            _make_ready(
+                snapshot, plan, directory, where, live or simulation(seed, wrong, answers, pace), wait_for_store
+            )
         done = before or _run(snapshot, plan, directory, (seed, wrong, answers, pace), live, options)
         shown = _carried_out(snapshot, plan, directory, where) if done.summary.revisions else (snapshot, plan)
         page = _write_page(directory, *shown, done)
@@ -208,6 +225,24 @@ def run(
         tell(f"interrupted: the same command goes on from the journal in {directory}{hosts}")
         return INTERRUPTED
     return _show(done, shown[1], page, as_json=as_json)
+
+
+def _make_ready(
+    snapshot: "FleetSnapshot",
+    plan: "Plan",
+    directory: Path,
+    store: "Store | None",
+    settings: "DriverSettings",
+    limit_s: float | None,
+) -> None:
+    """Have the campaign's store answer and, before a campaign on real hosts begins, these as well."""
+    from slacktide.executors.campaign_directory import begun_at, campaign_id
+    from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+
+    campaign = campaign_id(plan, settings)
+    wait_until_answers(directory, store, campaign, limit_s)
+    if isinstance(settings, LibvirtSettings) and begun_at(directory, store, campaign) is None:
+        preflight_or_refuse(snapshot, plan, settings)
 
 
 def _carried_out(
