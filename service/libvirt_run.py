@@ -145,6 +145,21 @@ def refuse_simulation(figures: dict[str, float]) -> None:
             raise UsageError(option, "is for simulated hosts", "Leave it out with --driver libvirt")
 
 
+def refuse_unheard_guests(live: "LibvirtSettings", hosts: int, *, own_agents: bool) -> None:
+    """Refuse to have guests ask where one process stands for several hosts and is on the bridge of none.
+
+    Raises
+    ------
+    UsageError
+        If each host has no agent of its own, and no namespace of its own on the agents' machine.
+    """
+    if live.metadata is None or live.metadata.is_of_any_host or own_agents or hosts < 2:
+        return
+    fact = f"is an address of each of {hosts} hosts, for whose guests no agent on their host would answer"
+    remedy = "Leave out --no-ray and --agents, name hosts' namespaces on this machine with --metadata-namespace {host}"
+    raise UsageError("--metadata-address", fact, f"{remedy}, or leave it out: guests are then not told")
+
+
 def preflight_or_refuse(snapshot: "FleetSnapshot", plan: "Plan", live: "LibvirtSettings") -> None:
     """Ask all hosts of a plan whether they could carry it out, before any guest is told.
 

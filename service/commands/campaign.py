@@ -23,7 +23,13 @@ from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.destinations import check_campaign
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import held_interrupts
-from slacktide.service.libvirt_run import libvirt_settings, maintenance_action, preflight_or_refuse, refuse_simulation
+from slacktide.service.libvirt_run import (
+    libvirt_settings,
+    maintenance_action,
+    preflight_or_refuse,
+    refuse_simulation,
+    refuse_unheard_guests,
+)
 from slacktide.service.stores import store_given, wait_until_answers
 from slacktide.service.words import counted
 
@@ -212,9 +218,8 @@ def run(
         return _show(before, shown_plan, directory / PAGE_FILE, as_json=as_json)
     try:
         if before is None:
-            _make_ready(
-                snapshot, plan, directory, where, live or simulation(seed, wrong, answers, pace), wait_for_store
-            )
+            settings = live or simulation(seed, wrong, answers, pace)
+            _make_ready(snapshot, plan, directory, settings, options, wait_for_store)
         done = before or _run(snapshot, plan, directory, (seed, wrong, answers, pace), live, options)
         shown = _carried_out(snapshot, plan, directory, where) if done.summary.revisions else (snapshot, plan)
         page = _write_page(directory, *shown, done)
@@ -231,18 +236,20 @@ def _make_ready(
     snapshot: "FleetSnapshot",
     plan: "Plan",
     directory: Path,
-    store: "Store | None",
     settings: "DriverSettings",
+    options: "RunOptions",
     limit_s: float | None,
 ) -> None:
     """Have the campaign's store answer and, before a campaign on real hosts begins, these as well."""
     from slacktide.executors.campaign_directory import begun_at, campaign_id
     from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 
-    campaign = campaign_id(plan, settings)
-    wait_until_answers(directory, store, campaign, limit_s)
-    if isinstance(settings, LibvirtSettings) and begun_at(directory, store, campaign) is None:
-        preflight_or_refuse(snapshot, plan, settings)
+    campaign, live = campaign_id(plan, settings), settings if isinstance(settings, LibvirtSettings) else None
+    if live is not None:
+        refuse_unheard_guests(live, plan.hosts.height, own_agents=options.use_ray and options.agents is None)
+    wait_until_answers(directory, options.store, campaign, limit_s)
+    if live is not None and begun_at(directory, options.store, campaign) is None:
+        preflight_or_refuse(snapshot, plan, live)
 
 
 def _carried_out(
