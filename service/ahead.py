@@ -1,10 +1,9 @@
 """What a command is going to need, loaded while it still reads files."""
 
-import sys
 from threading import Thread
 from typing import Final
 
-from slacktide.service.console import tell
+from slacktide.service.console import shows_bars, tell
 
 COMPILING: Final = "the planner is compiled for this machine, once: a minute or two, and many more if it is busy"
 
@@ -20,7 +19,7 @@ def load_planner() -> None:
 def _load() -> None:
     from slacktide.planner.compiled import on_first_compile
 
-    if not sys.stderr.isatty():
+    if not shows_bars():
         on_first_compile(lambda: tell(COMPILING))
 
     from slacktide.planner.listing.schedule import list_schedule  # noqa: F401 - with all that it imports

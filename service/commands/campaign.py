@@ -304,6 +304,7 @@ def _run(
 ) -> "CampaignReport":
     from slacktide.executors.run import run_campaign
     from slacktide.service.campaign_text import progress_words
+    from slacktide.service.progress_lines import ProgressLines
     from slacktide.service.stalled import Stalled
 
     seed, failures, answering, pace = simulated
@@ -313,11 +314,12 @@ def _run(
             migrations = counted(plan.migrations.height, "migration")
             tell(f"resumed from the journal: {done:,} of {migrations} done")
 
-        stalled = Stalled()
+        stalled, lines = Stalled(), ProgressLines()
 
         def tell_progress(now: "Progress") -> None:
             stalled.tell(now.waits_for)
             told(*progress_words(now))
+            lines.tell(now)
             held.let_through()
 
         return run_campaign(
