@@ -172,7 +172,8 @@ def preflight_or_refuse(snapshot: "FleetSnapshot", plan: "Plan", live: "LibvirtS
     from slacktide.executors.preflight.whole import preflight
 
     with progress("Asking hosts") as told:
-        found = preflight(planned_moves(snapshot, plan), live.addresses, told, live.shared_paths)
+        lasts_s = plan.header.summary.makespan_s
+        found = preflight(planned_moves(snapshot, plan), live.addresses, told, live.shared_paths, lasts_s)
     if found:
         lines = [f"{one.vm_id} from {one.source} to {one.target}: {one.fact}. {one.remedy}" for one in found]
         more = f"\n  and {len(lines) - REFUSALS_SHOWN} more" if len(lines) > REFUSALS_SHOWN else ""

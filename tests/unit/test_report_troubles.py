@@ -121,7 +121,7 @@ def test_what_was_never_tried_is_not_called_failed(ran, words) -> None:
     migrations = made.summary.migrations
     assert (migrations["failed"], migrations["given-up"]) == (2, 232)
     assert "2 of 314 migrations failed; 232 of 314 migrations given up without an attempt" in words
-    assert "Failed migrations reason stage migrations attempts" in words
+    assert "Failed migrations reason when migrations attempts" in words
     assert "Migrations given up without an attempt reason migrations for example" in words
 
 
