@@ -176,15 +176,6 @@ def journal_of(directory: Path, store: Store | None = None) -> JournalReader:
     return read_journal(kept.store, kept.campaign)
 
 
-def untouched_hosts(directory: Path, store: Store | None = None) -> frozenset[str]:
-    """Return the hosts whose patch failed before anything was done to them, by the journal."""
-    journal = journal_of(directory, store)
-    try:
-        return journal.untouched_hosts()
-    finally:
-        journal.close()
-
-
 def journal_standing(
     snapshot: FleetSnapshot, plan: Plan, directory: Path, store: Store | None = None
 ) -> tuple[Course, CampaignState]:

@@ -24,6 +24,10 @@ class Progress:
     migrations: int
     migrations_done: int
     migrations_given_up: int
+    waves: int
+    waves_opened: int
+    waves_over: int
+    """Those whose hosts have all returned, failed or been left alone."""
     finished: bool
     waits_for: str | None = None
     """What has to happen before the campaign goes on, and what to do about it: the store answers again, a person
@@ -33,6 +37,9 @@ class Progress:
 def progress(state: CampaignState, program: Program) -> Progress:
     """Return how far a campaign has got."""
     stages, hosts = state.stage, state.host_stage
+    opened = ~np.isnan(state.wave_opened_s)
+    to_come = program.hosts.planned & (hosts < HostStage.RETURNED)
+    over = opened & (np.bincount(program.hosts.wave[to_come], minlength=len(opened)) == 0)
     return Progress(
         now_s=state.end_s,
         planned_s=program.makespan_s,
@@ -43,5 +50,8 @@ def progress(state: CampaignState, program: Program) -> Progress:
         migrations=len(stages),
         migrations_done=int((stages == Stage.DONE).sum()),
         migrations_given_up=int((stages == Stage.GIVEN_UP).sum()),
+        waves=len(opened),
+        waves_opened=int(opened.sum()),
+        waves_over=int(over.sum()),
         finished=state.finished,
     )

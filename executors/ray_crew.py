@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -17,6 +17,7 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.actors import HostAgentActor, actor_class, host_resource, ray_errors
 from slacktide.executors.agents import AgentPlace
 from slacktide.executors.attendance import RESTARTS, Absence, Placement, placement
+from slacktide.executors.drivers.making import DriverSettings, settings_away
 from slacktide.ids import CampaignId
 
 SHARE: Final = 0.001
@@ -24,6 +25,8 @@ SHARE: Final = 0.001
 GATEWAY: Final = "gateway"
 """Custom resource of the nodes on which agents of hosts without a node of their own run; where no node has it, they run
 beside the command."""
+AGENTS_NAMED: Final = 5
+"""Agents that one line names."""
 LOOK_S: Final = 0.5
 """How often the cluster is asked which nodes it has, while an agent is to be started."""
 START_S: Final = 60.0
@@ -70,8 +73,17 @@ class Crew:
     def begin(self, arguments: Sequence[tuple[object, ...]]) -> None:
         """Have all agents begin, each with its arguments, and those that come after them."""
         self._arguments = tuple(arguments)
+        own = [self._own(number, pinned=pinned) for number, pinned in enumerate(self._pinned)]
         with ray_errors():
-            ray.get([handle.begin.remote(*own) for handle, own in zip(self.handles, arguments, strict=True)])
+            ray.get([handle.begin.remote(*each) for handle, each in zip(self.handles, own, strict=True)])
+        unasked = [place.name for place, given, each in zip(self._places, arguments, own, strict=True) if each != given]
+        if unasked:
+            self._said.append(unasked_words(unasked))
+
+    def _own(self, number: int, *, pinned: bool) -> tuple[object, ...]:
+        """Return what an agent begins with where it is."""
+        settings, *others = self._arguments[number]
+        return settings if pinned else settings_away(cast("DriverSettings", settings)), *others
 
     def want(self, absences: Mapping[int, Absence]) -> list[str]:
         """Have agents started again; return what an operator is to be told of it."""
@@ -148,7 +160,10 @@ class Crew:
             _kill(self.handles[number])
             with suppress(ValueError):  # the name of the one before is not free yet
                 handle = self._make(number, there)
-                begun = handle.begin.remote(*self._arguments[number])
+                own = self._own(number, pinned=has_node)
+                if own != self._arguments[number]:
+                    self._said.append(unasked_words([self._places[number].name]))
+                begun = handle.begin.remote(*own)
                 self._starting[number] = _Starting(handle, begun, time.monotonic(), has_node)
 
     def _has_node(self, number: int, there: Mapping[str, float]) -> bool:
@@ -173,6 +188,16 @@ class Crew:
         """End all agents."""
         for handle in (*self.handles, *(starting.handle for starting in self._starting.values())):
             _kill(handle)
+
+
+def unasked_words(agents: Sequence[str]) -> str:
+    """Return which agents answer no guests, and what to do about it."""
+    named = ", ".join(agents[:AGENTS_NAMED])
+    more = f" and {len(agents) - AGENTS_NAMED} more" if len(agents) > AGENTS_NAMED else ""
+    return (
+        f"guests are not told by agent {named}{more}: it is on a gateway, and they can ask nobody but their own host. "
+        "Have their host's node in the cluster, with the resource host:<id> (docs/deploy.md)"
+    )
 
 
 def _kill(handle: Any) -> None:  # noqa: ANN401  (as above)

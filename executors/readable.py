@@ -39,10 +39,10 @@ def milliseconds(number: float | None) -> str:
 
 
 def host_hours(number: float | None) -> str:
-    """Return host-hours: one decimal below 100, none above."""
+    """Return host-hours: two digits that count below 1, one decimal below 100, none above."""
     if number is None:
         return UNKNOWN
-    return f"{number:,.{1 if number < 100 else 0}f}{_NARROW}host-h"
+    return f"{number:,.{'2g' if 0 < abs(number) < 1 else '1f' if number < 100 else '0f'}}{_NARROW}host-h"
 
 
 def percent(share: float | None) -> str:

@@ -19,6 +19,8 @@ from slacktide.errors import InputError, UsageError
 from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState, HostStage
 from slacktide.executors.events import Stage
 from slacktide.executors.journal import CampaignRecord
+from slacktide.executors.journal_notes import JournalNotes
+from slacktide.executors.order_words import orders_answered
 from slacktide.executors.over_limits import over_limits, with_limits
 from slacktide.executors.report_figures import (
     blackouts,
@@ -96,13 +98,11 @@ def make_report(
     state: CampaignState,
     record: CampaignRecord,
     execution: Execution,
-    untouched: Collection[str] = (),
+    notes: JournalNotes | None = None,
 ) -> CampaignReport:
-    """Return the report of a campaign as far as it has got.
-
-    ``untouched``: hosts whose patch failed before anything was done to them; they are counted apart.
-    """
-    reasons = _host_reasons(state, untouched)
+    """Return the report of a campaign as far as it has got; hosts that were never touched are counted apart."""
+    notes = notes or JournalNotes()
+    reasons = _host_reasons(state, notes.untouched)
     migrations, hosts, troubles = _migrations(plan, state), _hosts(plan, state, reasons), _troubles(state, reasons)
     summary = CampaignSummary(
         campaign_id=record.campaign_id,
@@ -124,6 +124,7 @@ def make_report(
         revisions=tuple(
             RevisionMade(at_s=each.at_s, plan_id=each.plan_id, by=each.by, why=each.why) for each in state.revisions
         ),
+        orders=orders_answered(notes.orders),
         notices=notices(migrations),
         makespan=makespan(plan, hosts),
         exposure=exposure(plan, hosts, state.end_s),
@@ -131,6 +132,7 @@ def make_report(
         counts_differ=counts_differ(migrations),
         restarts=restarts(migrations),
         execution_wall_s=execution.wall_s,
+        coordinators=notes.coordinators,
         ray=execution.ray,
         agents=execution.agents,
         plan_path=record.plan_path,

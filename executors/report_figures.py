@@ -28,6 +28,17 @@ Patches vary by some minutes both ways; what is below is in the makespan all the
 """
 NAMED_REVISIONS: Final = 3
 """Revisions whose moment one line names; the page lists all."""
+STAGE_WORDS: Final = {
+    "intended": "before its target was asked",
+    "reserved": "while its target was prepared",
+    "prepared": "while source and target connected",
+    "connected": "before its memory was copied",
+    "brownout": "while its memory was copied",
+    "blackout": "while its guest was paused",
+    "forwarding": "after its guest had moved",
+    "source_deleted": "after its source was deleted",
+}
+"""When an attempt failed, by the stage that it had reached."""
 RESTARTED = pl.col("strategy") == "restart"
 """Migrations that are no live migrations."""
 APART_MS = (pl.col("blackout_ms") - pl.col("probe_blackout_ms")).abs()

@@ -7,12 +7,14 @@ import polars as pl
 
 from slacktide.executors.link_use import LinkUse
 from slacktide.executors.readable import UNKNOWN, count, duration, gbit_s, milliseconds, percent
-from slacktide.executors.report_figures import differ_words, next_step
+from slacktide.executors.report_figures import STAGE_WORDS, differ_words, next_step
 from slacktide.executors.report_summary import CampaignSummary, OverLimits
 from slacktide.executors.report_view import CampaignReport, ReportView
 
 WAVES_SHOWN: Final = 300
 """Rows of the wave table: more are not read on a page, and ``waves.parquet`` has them all."""
+ORDERS_SHOWN: Final = 100
+"""Orders listed: a night of a person's; approvals of a simulation may be more."""
 REASONS_SHOWN: Final = 40
 """Reasons listed, the most frequent first; error texts may name single VMs and be as many as these."""
 LONGEST_SHOWN: Final = 20
@@ -49,6 +51,7 @@ def listings(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Listing, ...
         over, report = view.report.summary.over_limits, view.report
         happened = [_over_limits(over)] if over.hosts_out or over.blackouts else []
         happened += [_revisions(report.summary)] if report.summary.revisions else []
+        happened += [_orders(report.summary)] if report.summary.orders else []
         happened += [_failed_hosts(report), _failed_migrations(report), _given_up(report)]
         happened += [] if report.summary.notices is None else [_notices(report)]
     restarts = [] if view.restarted.is_empty() else [_restarts(view)]
@@ -118,14 +121,14 @@ def _failed_migrations(report: CampaignReport) -> Listing:
     rows = tuple(
         (
             row["error"] or UNKNOWN,
-            row["failed_stage"] or UNKNOWN,
+            STAGE_WORDS.get(row["failed_stage"], UNKNOWN),
             count(row["migrations"]),
             count(row["attempts"]),
             row["example"],
         )
         for row in reasons.head(REASONS_SHOWN).iter_rows(named=True)
     )
-    columns = (Column("reason"), Column("stage"), *_numbers("migrations", "attempts"), Column("for example"))
+    columns = (Column("reason"), Column("when"), *_numbers("migrations", "attempts"), Column("for example"))
     note = _more(len(reasons), REASONS_SHOWN, "migrations.parquet")
     return Listing("failed", "Failed migrations", columns, rows, note, "No migration that was tried failed.")
 
@@ -249,6 +252,16 @@ def _revisions(summary: CampaignSummary) -> Listing:
     columns = (Column("after", number=True), Column("plan"), Column("why"), Column("by"))
     note = "Planned values are those of the plan under which a host left, or a migration began."
     return Listing("revisions", "Revisions", columns, rows, note)
+
+
+def _orders(summary: CampaignSummary) -> Listing:
+    rows = tuple(
+        (duration(each.at_s), each.by, each.outcome, each.why or "no reason given")
+        for each in summary.orders[:ORDERS_SHOWN]
+    )
+    columns = (Column("after", number=True), Column("by"), Column("what came of it"), Column("why"))
+    note = _more(len(summary.orders), ORDERS_SHOWN, "report.json")
+    return Listing("orders", "What was asked of the campaign", columns, rows, note)
 
 
 def _waves(view: ReportView) -> Listing:

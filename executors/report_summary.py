@@ -143,6 +143,22 @@ class RevisionMade(_Part):
     why: str
 
 
+class OrderAnswered(_Part):
+    """Something that was asked of a campaign, and what came of it."""
+
+    order: int
+    """Its number among the campaign's orders; 0: nobody asked, a rule of the campaign did."""
+    at_s: float
+    """When it was answered."""
+    by: str
+    why: str
+    kind: str
+    """Type of the event that answers it."""
+    granted: bool
+    outcome: str
+    """What came of it, in words."""
+
+
 class CampaignSummary(_Part):
     """The figures of a campaign."""
 
@@ -173,6 +189,8 @@ class CampaignSummary(_Part):
     """Null: there were none, or the report is of before they were counted."""
     revisions: tuple[RevisionMade, ...] = ()
     """In order; planned values of each host and migration are those of the plan under which it began."""
+    orders: tuple[OrderAnswered, ...] = ()
+    """As they were answered, in order."""
     notices: Notices | None = None
     """Null: no guest wants notice, or the report is of before it was counted."""
     makespan: Makespan
@@ -182,7 +200,9 @@ class CampaignSummary(_Part):
     """Null: they agree, or there is only one of them."""
     restarts: Restarts
     execution_wall_s: float
-    """How long the execution took on this machine's clock."""
+    """How long it took on this machine's clock since the command was last given."""
+    coordinators: int = 1
+    """How many have carried the campaign out, one after the other."""
     ray: bool
     agents: int
     plan_path: str | None = None

@@ -212,7 +212,11 @@ def _failures(summary: CampaignSummary) -> Tile:
 
 
 def _machine_time(view: ReportView) -> Tile:
-    lines = [] if view.report is None else [("execution", seconds(view.report.summary.execution_wall_s))]
+    lines = []
+    if view.report is not None:
+        again = view.report.summary.coordinators > 1
+        name = "execution, since the command was last given" if again else "execution"
+        lines = [(name, seconds(view.report.summary.execution_wall_s))]
     summary = view.plan.header.summary
     errors = sum(finding.get("severity") == "error" for finding in summary.audit.findings)
     lines.append(("audit", f"{_rules(view)} rules, {count(errors)} errors"))

@@ -23,7 +23,6 @@ from slacktide.executors.campaign_directory import (
     open_campaign,
     refuse_other_campaign,
     store_for,
-    untouched_hosts,
 )
 from slacktide.executors.campaign_file import holds_campaign, refuse_other_store
 from slacktide.executors.changeover import first_course
@@ -32,6 +31,7 @@ from slacktide.executors.drivers.making import DriverSettings
 from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
 from slacktide.executors.health.settings import Health
 from slacktide.executors.journal import CampaignRecord, JournalPlace
+from slacktide.executors.journal_notes import journal_notes
 from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program
 from slacktide.executors.progress import Progress
@@ -189,9 +189,8 @@ def _carried_out(
         ray=options.use_ray,
         agents=len(places),
     )
-    report = make_report(
-        course.fleet, course.shown, state, record, execution, untouched_hosts(directory, options.store)
-    )
+    notes = journal_notes(directory, options.store)
+    report = make_report(course.fleet, course.shown, state, record, execution, notes)
     write_report(report, directory)
     return report
 

@@ -22,6 +22,7 @@ from typing import Any, TypeVar, cast
 os.environ.setdefault("NUMBA_OPT", "1")
 
 import numba
+from numba.core import event
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -53,6 +54,27 @@ def _kept(function: Function, **options: bool) -> Function:
         return cast("Function", compile_(function))
     finally:
         config.CACHE_DIR = before
+
+
+class _FirstCompile(event.Listener):
+    """Hears when numba begins to compile, and tells so once."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell: Callable[[], None] | None = tell
+
+    def on_start(self, _event: event.Event) -> None:
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell()
+
+    def on_end(self, _event: event.Event) -> None:
+        """Do nothing: what was compiled is known by what goes on."""
+
+
+def on_first_compile(tell: Callable[[], None]) -> None:
+    """Have ``tell`` called as soon as something is compiled in this process, which no folder had: it takes long."""
+    hear: Any = event.register
+    hear("numba:compile", _FirstCompile(tell))
 
 
 def inlined(function: Function) -> Function:

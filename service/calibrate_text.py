@@ -51,6 +51,7 @@ def calibration_text(
         figures(list(_written(calibration, before, after, several=several))),
         Text("\nPrediction errors, |predicted - measured| / measured", style="bold"),
         _error_table(errors),
+        Text(f"\n{caution_words(calibration.caution, before, after, errors)}"),
     ]
     return Group(*parts, *_warnings(after, errors))
 
@@ -167,6 +168,20 @@ def _error_table(errors: "Sequence[Prediction]") -> Table:
         ]
         table.add_row(row.name, *(Text(plain(cell)) for cell in cells))
     return table
+
+
+def caution_words(caution: float, before: "Policy", after: "Policy", errors: "Sequence[Prediction]") -> str:
+    """Return what plans gain and lose by the caution with which figures were learnt."""
+    was, now = (next(row.duration for row in errors if row.name == name) for name in ("as planned", "learnt"))
+    median = f"from start to end the median error goes from {percent(was.median)} to {percent(now.median)}"
+    slower = f"the share that is slower than predicted from {percent(was.slower)} to {percent(now.slower)}"
+    before_s, after_s = (rules.migration.setup_s + rules.migration.forwarding_s for rules in (before, after))
+    return plain(
+        f"These figures are for plans that keep their times, at a caution of {caution:g}: {median}, {slower}. "
+        f"Setup and forwarding take {after_s} s of each move in plans, before {before_s} s. A lower --caution gives "
+        "shorter plans and more migrations that are late; with medians, which are there to compare, every second one "
+        "would be."
+    )
 
 
 def _warnings(after: "Policy", errors: "Sequence[Prediction]") -> Iterator[Text]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import zip_longest
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -9,7 +10,7 @@ from rich.text import Text
 
 from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
-from slacktide.executors.report_figures import ended_words, next_step, overrun_words, revisions_words
+from slacktide.executors.report_figures import STAGE_WORDS, ended_words, next_step, overrun_words, revisions_words
 from slacktide.executors.report_notices import notice_words
 from slacktide.service.words import counted, plain
 
@@ -49,7 +50,8 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     states = {_NEVER_TRIED if state == "given-up" else state: number for state, number in summary.migrations.items()}
     yield "migrations", count(done), f"{_others(states, 'done')}; {counted(summary.attempts, 'attempt')}"
     if summary.failed_attempts:
-        yield "attempts failed", count(sum(summary.failed_attempts.values())), _by(summary.failed_attempts)
+        failed = {STAGE_WORDS.get(stage, stage): number for stage, number in summary.failed_attempts.items()}
+        yield "attempts failed", count(sum(failed.values())), _by(failed)
     if summary.not_patched:
         yield "hosts not patched", count(sum(summary.not_patched.values())), _by(summary.not_patched)
     yield from zip_longest(("over limits",), over_limits_words(summary.over_limits) or ["none"], fillvalue="")
@@ -57,6 +59,10 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
         yield "overruns", overrun_words(summary.overruns)
     if summary.revisions:
         yield "revisions", count(len(summary.revisions)), revisions_words(summary)
+    if summary.orders:
+        refused = sum(not each.granted for each in summary.orders)
+        beside = f"last: {summary.orders[-1].outcome}, by {summary.orders[-1].by}"
+        yield "orders", count(len(summary.orders)), f"{count(refused)} of them refused; {beside}" if refused else beside
     if summary.notices is not None:
         yield "notice", notice_words(summary.notices)
     makespan, exposure = summary.makespan, summary.exposure
@@ -72,7 +78,9 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     yield "plan", summary.plan_id, f"policy {summary.policy_name}"
     where = f"{counted(summary.agents, 'agent')} {'on Ray' if summary.ray else 'in one process'}"
     how = f"seed {summary.seed}" if summary.simulated else "on real hosts"
-    yield "execution", seconds(summary.execution_wall_s), f"{where}, {how}"
+    many = summary.coordinators
+    since = f"; since the command was last given, {count(many)} coordinators one after the other" if many > 1 else ""
+    yield "execution", seconds(summary.execution_wall_s), f"{where}, {how}{since}"
 
 
 def _blackout_rows(summary: "CampaignSummary") -> Iterator[tuple[str, ...]]:
@@ -98,6 +106,15 @@ def _blackout_rows(summary: "CampaignSummary") -> Iterator[tuple[str, ...]]:
             for longest in (restarts.hypervisor_max_ms, restarts.predicted_max_ms)
         )
         yield "restarts", count(restarts.count), f"blackout max {measured}, predicted {predicted}"
+
+
+def finished_before(directory: Path, *, simulated: bool) -> str:
+    """Return that a campaign had finished before, and how one begins anew."""
+    again = ", and for the same plan once more give another --output" if simulated else ""
+    return (
+        f"the campaign in {directory} had finished: nothing is carried out, here is its report. To begin anew, plan on "
+        f"the fleet as it is now, and run that plan{again}"
+    )
 
 
 def not_patched_text(report: "CampaignReport") -> Text:

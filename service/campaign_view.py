@@ -4,9 +4,9 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from slacktide.errors import ExecutionError, UsageError
+from slacktide.errors import ExecutionError, StoreError, UsageError
 from slacktide.service.commands.plan import read_both
 
 if TYPE_CHECKING:
@@ -21,6 +21,18 @@ ANSWER_S: Final = 5.0
 PLANNED_S: Final = 60.0
 """How long an order to plan anew is waited for: seconds for a thousand hosts, and somewhat more on a busy machine."""
 LOOK_S: Final = 0.1
+
+
+class Asked(NamedTuple):
+    """What came of an order that is in the store."""
+
+    number: int
+    answer: "Event | None"
+    """None: there was none while it was waited for."""
+    holder: str | None
+    """Who carries the campaign out and has not answered; None: nobody does, or there is an answer."""
+    trouble: str | None = None
+    """Why the store could not be looked at for an answer; None: it could."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,33 +112,90 @@ def view(directory: Path, store: str | None = None) -> Viewed:
     return Viewed(stored, state, asked, plan.header.id)
 
 
-def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: str) -> "Event | None":
-    """Ask something of a campaign and return what its coordinator answers; None: none has answered yet.
+def refuse_unknown_host(directory: Path, store: str | None, host: str) -> None:
+    """Refuse a host that the campaign's fleet does not have.
+
+    Where its fleet is not where it was, nothing is refused here: who carries the campaign out knows.
+
+    Raises
+    ------
+    UsageError
+        If the fleet has no such host, with the names that are nearest.
+    """
+    import difflib
+
+    import polars as pl
+
+    path = place_of(directory, store)[1].record.fleet_path
+    hosts = None if path is None else Path(path) / "hosts.parquet"
+    if hosts is None or not hosts.is_file():
+        return
+    try:
+        known = pl.read_parquet(hosts, columns=["host_id"])["host_id"].to_list()
+    except (OSError, pl.exceptions.PolarsError):
+        return
+    if host in known:
+        return
+    near = difflib.get_close_matches(host, known, n=3, cutoff=0.6)
+    remedy = f"Give its id in the fleet, such as {' or '.join(near)}" if near else "Give its id in the fleet"
+    raise UsageError(f"host {host}", f"the campaign's fleet in {path} has none of this name", remedy)
+
+
+def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: str) -> Asked:
+    """Ask something of a campaign and return what its coordinator answers within some seconds.
 
     Nobody answers while nobody carries the campaign out; the order waits for who does.
 
     Raises
     ------
     ExecutionError
-        If the campaign has finished, or its store does not answer.
+        If the campaign has finished, or its store does not take the order.
     """
     from slacktide.executors.store.campaigns import FINISHED
     from slacktide.executors.store.orders import ask
-    from slacktide.executors.store.reading import read_journal
 
-    place, stored = place_of(directory, store)
-    if stored.state == FINISHED:
-        fact = "its campaign has finished: nothing can be asked of it any more"
-        raise ExecutionError(
-            str(directory), fact, "Plan anew for what is left: `slacktide campaign show` says how it ended"
-        )
-    journal = read_journal(place, stored.record.campaign_id)
     try:
-        last = journal.last
+        place, stored = place_of(directory, store)
+        if stored.state == FINISHED:
+            fact = "its campaign has finished: nothing can be asked of it any more"
+            remedy = "Plan anew for what is left: `slacktide campaign show` says how it ended"
+            raise ExecutionError(str(directory), fact, remedy)
+        last = _newest_event(place, stored)
         name = stored.record.campaign_id
         number = ask(place, name, by=by, why=why or None, kind=order.kind, body=order.body())
-        patience_s = PLANNED_S if order.kind == "revise" else ANSWER_S
-        end = time.monotonic() + (patience_s if stored.is_held else 0.0)
+    except StoreError as error:
+        raise _not_asked(error) from error
+    patience_s = PLANNED_S if order.kind == "revise" else ANSWER_S
+    try:
+        answer = _answer(place, stored, number, last, patience_s if stored.is_held else 0.0)
+        return Asked(number, answer, None if answer else _carried_out_by(place, stored))
+    except StoreError as error:
+        return Asked(number, None, stored.holder, f"{error.subject} {error.fact}")
+
+
+def _not_asked(error: StoreError) -> StoreError:
+    """Return the error of a store as one of an order: what it says of campaigns is no comfort to who asked."""
+    remedy = f"{error.remedy.partition(';')[0]}, then ask again"
+    return StoreError(error.subject, f"{error.fact}; nothing was asked", remedy, retryable=error.retryable)
+
+
+def _newest_event(place: "Store", stored: "StoredCampaign") -> int:
+    from slacktide.executors.store.reading import read_journal
+
+    journal = read_journal(place, stored.record.campaign_id)
+    try:
+        return journal.last
+    finally:
+        journal.close()
+
+
+def _answer(place: "Store", stored: "StoredCampaign", number: int, last: int, patience_s: float) -> "Event | None":
+    """Return what a coordinator answers an order in the journal, after event ``last``; None: nothing in this time."""
+    from slacktide.executors.store.reading import read_journal
+
+    end = time.monotonic() + patience_s
+    journal = read_journal(place, stored.record.campaign_id)
+    try:
         while True:
             for entry in journal.read(last):
                 last = entry.number
@@ -137,3 +206,14 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
             time.sleep(LOOK_S)
     finally:
         journal.close()
+
+
+def _carried_out_by(place: "Store", stored: "StoredCampaign") -> str | None:
+    """Return who carries a campaign out now; None: nobody, or somebody who is known to have ended."""
+    from slacktide.executors.store.campaigns import list_campaigns
+    from slacktide.executors.store.holder import is_gone
+
+    for now in list_campaigns(place):
+        if now.record.campaign_id == stored.record.campaign_id and now.is_held and now.holder is not None:
+            return None if is_gone(now.holder) else now.holder
+    return None

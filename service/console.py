@@ -61,13 +61,19 @@ def findings_text(findings: Iterable[Finding]) -> Text:
     return lines
 
 
+def shows_bars() -> bool:
+    """Return whether standard error is a terminal on which a bar can move; else lines are all that is read there."""
+    console = Console(stderr=True)
+    return sys.stderr.isatty() and console.is_terminal and not console.is_dumb_terminal
+
+
 @contextmanager
 def progress(task: str) -> Iterator[Told]:
     """Show how far ``task`` is, with an estimate of the rest, where standard error is a terminal."""
-    console = Console(stderr=True)
-    if not (sys.stderr.isatty() and console.is_terminal) or console.is_dumb_terminal:
+    if not shows_bars():
         yield lambda _fraction, _words: None
         return
+    console = Console(stderr=True)
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),

@@ -7,25 +7,16 @@ import numpy as np
 from rich.text import Text
 
 from slacktide.executors.campaign_state import OUT_STAGES, HostStage
-from slacktide.executors.control_events import (
-    CampaignAborted,
-    CampaignContinued,
-    CampaignPaused,
-    DriftAccepted,
-    HostSkipped,
-    LimitsChanged,
-    OrderRefused,
-    PlanRevised,
-)
-from slacktide.executors.events import Event, Stage, WaveApproved
+from slacktide.executors.events import Event, Stage
 from slacktide.executors.order_state import asked
+from slacktide.executors.order_words import order_words
 from slacktide.executors.readable import count, duration
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.executors.campaign_state import CampaignState
     from slacktide.executors.waiting import Waiting
-    from slacktide.service.campaign_view import Viewed
+    from slacktide.service.campaign_view import Asked, Viewed
 
 WAITING_NAMED: Final = 20
 """Hosts and VMs that wait and are named; with --json all are."""
@@ -88,34 +79,16 @@ def _why(state: "CampaignState") -> str:
     return "" if order is None else f"since {duration(order.at_s)}, {asked(order.by, order.why)}"
 
 
-def order_words(event: Event) -> str:
-    """Return what was asked and what came of it."""
-    match event:
-        case CampaignPaused():
-            return "paused; migrations under way are stopped" if event.cancel else "paused"
-        case CampaignContinued():
-            return "goes on"
-        case CampaignAborted():
-            return "aborted; migrations under way are stopped" if event.cancel else "aborted"
-        case HostSkipped():
-            return f"{event.host_id} is left alone"
-        case LimitsChanged():
-            return f"hosts out at once: {event.max_out}"
-        case WaveApproved():
-            return f"wave {event.wave} is approved"
-        case PlanRevised() | DriftAccepted():
-            return _revision_words(event)
-        case OrderRefused():
-            if not event.order:
-                return f"no revision: {event.reason}"
-            return f"refused `{event.kind}`: {event.reason}"
-    return event.type
-
-
-def _revision_words(event: PlanRevised | DriftAccepted) -> str:
-    if isinstance(event, PlanRevised):
-        return f"revision {event.number}: plan {event.plan_id}"
-    return "what depends on what has happened is given up"
+def unanswered_words(asked: "Asked") -> str:
+    """Return what becomes of an order that nobody has answered yet."""
+    name = f"asked, as order {asked.number}"
+    later = "`slacktide campaign show` says what came of it"
+    if asked.trouble is not None:
+        return f"{name}, but not whether it is answered: {asked.trouble}. Once that is mended, {later}"
+    if asked.holder is not None:
+        fact = f"{asked.holder} carries the campaign out and has not answered yet"
+        return f"{name}: {fact}; it may be busy, or wait for its store or an agent. {later}"
+    return f"{name}: nobody carries the campaign out now. It is answered once the command that began it is given again"
 
 
 def orders_text(events: tuple[Event, ...]) -> Text:

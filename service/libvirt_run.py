@@ -58,8 +58,9 @@ def libvirt_settings(
     if port is None and namespace is not None:
         raise UsageError("--probe-namespace", "names where to listen, but not at which port", "Give --probe-port too")
     if namespace is not None and "RAY_ADDRESS" not in os.environ and not (NAMESPACES / namespace).exists():
-        there = ", ".join(sorted(path.name for path in NAMESPACES.glob("*"))) or "none"
-        raise UsageError(f"network namespace {namespace}", "is not there", f"Name one that is: {there}")
+        there = ", ".join(sorted(path.name for path in NAMESPACES.glob("*")))
+        remedy = f"Name one that is: {there}" if there else "This machine has none: leave --probe-namespace out"
+        raise UsageError(f"network namespace {namespace}", "is not there", remedy)
     return LibvirtSettings(
         addresses=read_connections(connections),
         maintenance=action,
@@ -144,6 +145,21 @@ def refuse_simulation(figures: dict[str, float]) -> None:
             raise UsageError(option, "is for simulated hosts", "Leave it out with --driver libvirt")
 
 
+def refuse_unheard_guests(live: "LibvirtSettings", hosts: int, *, own_agents: bool) -> None:
+    """Refuse to have guests ask where one process stands for several hosts and is on the bridge of none.
+
+    Raises
+    ------
+    UsageError
+        If each host has no agent of its own, and no namespace of its own on the agents' machine.
+    """
+    if live.metadata is None or live.metadata.is_of_any_host or own_agents or hosts < 2:
+        return
+    fact = f"is an address of each of {hosts} hosts, for whose guests no agent on their host would answer"
+    remedy = "Leave out --no-ray and --agents, name hosts' namespaces on this machine with --metadata-namespace {host}"
+    raise UsageError("--metadata-address", fact, f"{remedy}, or leave it out: guests are then not told")
+
+
 def preflight_or_refuse(snapshot: "FleetSnapshot", plan: "Plan", live: "LibvirtSettings") -> None:
     """Ask all hosts of a plan whether they could carry it out, before any guest is told.
 
@@ -156,10 +172,12 @@ def preflight_or_refuse(snapshot: "FleetSnapshot", plan: "Plan", live: "LibvirtS
     from slacktide.executors.preflight.whole import preflight
 
     with progress("Asking hosts") as told:
-        found = preflight(planned_moves(snapshot, plan), live.addresses, told, live.shared_paths)
+        lasts_s = plan.header.summary.makespan_s
+        found = preflight(planned_moves(snapshot, plan), live.addresses, told, live.shared_paths, lasts_s)
     if found:
         lines = [f"{one.vm_id} from {one.source} to {one.target}: {one.fact}. {one.remedy}" for one in found]
         more = f"\n  and {len(lines) - REFUSALS_SHOWN} more" if len(lines) > REFUSALS_SHOWN else ""
         listed = "".join(f"\n  {line}" for line in lines[:REFUSALS_SHOWN])
-        fact = f"{counted(len(found), 'obstacle')} on the hosts; nothing was touched:{listed}{more}\n"
-        raise ExecutionError(f"plan {plan.header.id}", fact, "Remove them, and give the command again")
+        fact = f"{counted(len(found), 'obstacle')} on the hosts; nothing was touched"
+        remedy = f"Remove what stands in the way, and give the command again:{listed}{more}"
+        raise ExecutionError(f"plan {plan.header.id}", fact, remedy)

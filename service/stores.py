@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from slacktide.service.console import tell
+
 if TYPE_CHECKING:
     from slacktide.executors.store.address import Store
+    from slacktide.ids import CampaignId
 
 VARIABLE: Final = "SLACKTIDE_STORE"
 
@@ -30,3 +33,21 @@ def store_given(url: str | None, directory: Path) -> "Store | None":
     store = parse_store(os.environ[VARIABLE])
     kept = kept_in(directory)
     return store if kept is None or kept.store.is_at(store) else None
+
+
+def wait_until_answers(directory: Path, given: "Store | None", campaign: "CampaignId", limit_s: float | None) -> None:
+    """Return once the store of a directory's campaign, or of a new one, answers; Ctrl-C ends it.
+
+    Raises
+    ------
+    StoreError
+        If it has not answered after ``limit_s`` seconds; null: there is no limit.
+    ExecutionError
+        If it refuses for good: a wrong password, a database that is not there.
+    """
+    from slacktide.executors.campaign_directory import store_for
+    from slacktide.executors.store.campaigns import has_campaign
+    from slacktide.executors.store.patience import patiently
+
+    store = store_for(directory, given)
+    patiently(lambda: has_campaign(store, campaign), limit_s, tell)

@@ -15,7 +15,7 @@ from slacktide.service.words import counted, plain
 from slacktide.units import SECONDS_PER_HOUR
 
 LEAST_HOST_H: Final = 0.05
-"""Host-hours below which one decimal would read 0.0."""
+"""Host-hours below which a gain is none: three minutes of one host."""
 ABOVE_PROMISE: Final = "* more than the bound promises: from the search, or from what bounds do not see"
 
 

@@ -51,9 +51,14 @@ class Rates:
 
 
 def clos(host_ids: Sequence[str], racks: Sequence[str], rates: Rates | None = None) -> Fabric:
-    """Return a leaf-spine fabric up to :data:`SPINE_PORTS` racks, and a three-layer one above."""
-    build = leaf_spine if len(set(racks)) <= SPINE_PORTS else clos3
-    return build(host_ids, racks, rates)
+    """Return a leaf-spine fabric up to :data:`SPINE_PORTS` racks, and a three-layer one above.
+
+    The hosts of a single rack hang on its leaf alone: no stream would cross a spine.
+    """
+    count = len(set(racks))
+    if count > SPINE_PORTS:
+        return clos3(host_ids, racks, rates)
+    return leaf_spine(host_ids, racks, rates, spines=0 if count == 1 else None)
 
 
 def leaf_spine(

@@ -33,6 +33,13 @@ def settings_of_agent(settings: DriverSettings, hosts: Sequence[str], number: in
     return settings.model_copy(update={"metadata": settings.metadata.model_copy(update={"hosts": own})})
 
 
+def settings_away(settings: DriverSettings) -> DriverSettings:
+    """Return the settings of an agent that is not on its host: there is no bridge at which its guests could ask."""
+    if not isinstance(settings, LibvirtSettings) or settings.metadata is None or settings.metadata.is_of_any_host:
+        return settings
+    return settings.model_copy(update={"metadata": None})
+
+
 def clock_for(settings: DriverSettings, origin: datetime) -> Clock:
     """Return the clock that a campaign goes by: where hosts are simulated, a virtual one or one with a pace."""
     if not isinstance(settings, SimulationSettings):

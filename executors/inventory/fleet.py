@@ -46,8 +46,8 @@ def fleet_of(
 ) -> FleetSnapshot:
     """Return the snapshot of live hosts, their dirty rates measured for ``measure_s`` seconds or unknown.
 
-    Hosts are called by their host names, VMs by their domains'.  All hosts of a rack hang on one switch, and racks on
-    spines that carry whatever their hosts can send: no hypervisor knows the fabric.
+    Hosts are called by their host names, VMs by their domains'.  All hosts of a rack hang on one switch, and
+    several racks on spines that carry whatever their hosts can send: no hypervisor knows the fabric.
 
     Raises
     ------

@@ -1,13 +1,15 @@
 """Live hosts, asked all at once over their libvirt connections."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree as ET
 
 from slacktide.errors import ExecutionError, UsageError
+from slacktide.executors.certificates import Reason, client_reasons, server_reasons
 from slacktide.executors.inventory.dirty_rates import measured
 from slacktide.executors.inventory.domain import observed_vm
 from slacktide.executors.inventory.observed import ObservedHost, ObservedVm
@@ -57,6 +59,13 @@ def observe(
                 connection.close()
 
 
+def wrong_here(uri: str) -> Iterator[Reason]:
+    """Yield what is wrong with the certificates of an address that does not answer, this machine's first."""
+    now = datetime.now(UTC)
+    yield from client_reasons(uri, now)
+    yield from server_reasons(uri, uri, now)
+
+
 def connected(uri: str) -> "libvirt.virConnect":
     """Return a connection to the host at an address.
 
@@ -76,6 +85,9 @@ def connected(uri: str) -> "libvirt.virConnect":
     try:
         return libvirt.open(uri)
     except libvirt.libvirtError as error:
+        why = next(wrong_here(uri), None)
+        if why is not None:
+            raise ExecutionError(uri, f"does not answer: {why[0]}", why[1]) from error
         fact = f"does not answer: {error.get_error_message()}"
         raise ExecutionError(uri, fact, "Check the address, its libvirtd and the certificates") from error
 

@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from slacktide.errors import ExecutionError
+from slacktide.executors.certificates import Reason, server_reasons
 from slacktide.executors.connections_file import HostAddress
+from slacktide.executors.drivers.libvirt.peers import peer_of
 from slacktide.executors.inventory.hosts import Told
 from slacktide.executors.preflight.asking import live_hosts
 from slacktide.executors.preflight.checks import GUEST_RULES, Refusal, refusals
@@ -33,11 +36,17 @@ def preflight(
     addresses: Mapping[HostId, HostAddress],
     told: Told,
     shared_paths: Collection[PurePosixPath] = (),
+    lasts_s: float = 0.0,
 ) -> list[Refusal]:
     """Return why migrations of a plan could not be carried out on the live hosts, in the plan's order; none: all could.
 
     Nothing is changed.  A guest is looked at on the host that it is on now, for the targets of all its moves.  What a
     target can hold counts, and not what it holds now: others leave it before.
+
+    Parameters
+    ----------
+    lasts_s
+        How long the plan takes: certificates are to hold until then.
 
     Raises
     ------
@@ -62,11 +71,26 @@ def preflight(
         )
         guests = {vm: guest for of_host in found.values() for vm, guest in of_host.items()}
         lacks = hosts.each("asking targets", list(coming), lambda host, link: _lacks(link, coming[host], guests))
-    return [
+        until = datetime.now(UTC) + timedelta(seconds=lasts_s)
+        shown = hosts.each(
+            "looking at certificates", list(coming), lambda host, _: _uncertified(addresses[host], host, until)
+        )
+    uncertified = [
+        Refusal("certificate", coming[host][0].vm_id, coming[host][0].source, host, *reason)
+        for host, found in shown.items()
+        for reason in found
+    ]
+    return uncertified + [
         refusal
         for move, is_first in asked
         for refusal in _refused(move, guests[move.vm_id], facts, lacks[move.target].get(move.vm_id), is_first=is_first)
     ]
+
+
+def _uncertified(address: HostAddress, host: HostId, until: datetime) -> list[Reason]:
+    """Return what is wrong with the certificate that a target shows where its sources reach it."""
+    peer = peer_of(host, address, allow_unencrypted=True)
+    return list(server_reasons(peer.uri, address.uri, until))
 
 
 def _by_host(pairs: Iterable[tuple[HostId, Value]]) -> dict[HostId, list[Value]]:

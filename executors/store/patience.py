@@ -2,16 +2,22 @@
 
 import time
 from collections.abc import Callable
-from typing import Final
+from math import inf
+from typing import Final, TypeVar
 
 from slacktide.errors import StoreError
 
 LIMIT_S: Final = 1_800.0
 """How long a store may be away before the campaign ends: time for a person to be woken and to free a disk or start a
 database.  What runs on hosts meanwhile goes on there."""
+UNKNOWN_HOST: Final = ("Name or service not known", "nodename nor servname")
+"""What a machine says of a host's name that nobody knows: while a campaign runs that may pass, but where it begins it
+is a slip of the pen."""
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 5.0
 """Between two tries: what holds a campaign up is over that soon after the store is back."""
+
+Value = TypeVar("Value")
 
 
 class Patience:
@@ -61,3 +67,40 @@ class Patience:
     def end(self) -> None:
         """Note that the store answers."""
         self._since, self.waits_for = None, None
+
+
+def patiently(
+    look: Callable[[], Value], limit_s: float | None, tell: Callable[[str], None], patience: Patience | None = None
+) -> Value:
+    """Return what ``look`` returns once the store answers, for which it is asked again and again.
+
+    Parameters
+    ----------
+    limit_s
+        How long it may take; null: however long.
+    tell
+        Called once with why it is waited for, and once when that is over.
+
+    Raises
+    ------
+    StoreError
+        If the limit is over, or the name of its host is unknown.
+    ExecutionError
+        If waiting does not mend it, as a wrong password or a database that is not there.
+    """
+    patience = patience or Patience(inf if limit_s is None else limit_s)
+    while True:
+        try:
+            found = look()
+        except StoreError as error:
+            if any(words in error.fact for words in UNKNOWN_HOST):
+                raise
+            is_first = patience.waits_for is None
+            patience.bear(error)
+            if is_first:
+                tell(f"nothing is begun yet: {error}")
+            patience.rest(inf)
+        else:
+            if patience.waits_for is not None:
+                tell("the store answers")
+            return found

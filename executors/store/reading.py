@@ -80,6 +80,20 @@ class JournalReader:
         with self._connection.reading() as transaction:
             return frozenset(transaction.execute(query).scalars())
 
+    def of_types(self, *types: str) -> list[Event]:
+        """Return the events of some types, in order."""
+        columns = (EVENTS.c.at_s, EVENTS.c.type, EVENTS.c.subject, EVENTS.c.body)
+        mine = sql.and_(EVENTS.c.campaign == self._campaign, EVENTS.c.type.in_(types))
+        with self._connection.reading() as transaction:
+            rows = transaction.execute(sql.select(*columns).where(mine).order_by(EVENTS.c.number)).all()
+        return [decode(Row(*row)) for row in rows]
+
+    def coordinators(self) -> int:
+        """Return how many coordinators have written the journal, one after the other."""
+        query = sql.select(sql.func.count(sql.distinct(EVENTS.c.generation))).where(EVENTS.c.campaign == self._campaign)
+        with self._connection.reading() as transaction:
+            return int(transaction.execute(query).scalar_one())
+
     def orders(self, since: int) -> list[StoredOrder]:
         """Return what people have asked of the campaign after number ``since``, in order.
 

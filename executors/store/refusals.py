@@ -40,6 +40,8 @@ _POSTGRESQL_SIGN_IN: Final = (
     "role",
     "permission denied",
 )
+_POSTGRESQL_URL: Final = ("invalid", "certificate", "does not support SSL", 'missing "="')
+"""What libpq says of a URL that it cannot follow, or of a server that is not the one meant."""
 _POSTGRESQL_RIGHTS: Final = ("42501", "28")
 
 
@@ -101,5 +103,8 @@ def _unconnected(store: Store, error: SQLAlchemyError, reason: str) -> Slacktide
     if any(sign in whole for sign in _POSTGRESQL_SIGN_IN):
         remedy = "Give the password in PGPASSWORD or ~/.pgpass, and a user that may use the database"
         return ExecutionError(store.shown, f"refuses the user: {reason}", remedy)
+    if any(sign in whole for sign in _POSTGRESQL_URL):
+        remedy = "Correct the URL, or what it names, and give the command again"
+        return ExecutionError(store.shown, f"cannot be reached so: {reason}", remedy)
     fact, remedy = _AWAY
     return StoreError(store.shown, f"{fact}: {reason}", remedy, retryable=True)

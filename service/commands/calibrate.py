@@ -33,7 +33,8 @@ def calibrate(
     policy
         Policy whose figures are replaced; all else stays. [default: that of the campaign that began last]
     caution
-        Share of the migrations that were not slower than a learnt figure says. More makes fewer late, and plans longer.
+        Share of the migrations that were not slower than a learnt figure says. More makes fewer late, and plans longer,
+        with a larger median error; medians alone (0.5) would have every second migration late.
     """
     from slacktide.planner.policy_files import check_suffix, read_policy, write_policy
 

@@ -7,25 +7,44 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.errors import ExecutionError, InputError, UsageError
-from slacktide.service.commands.options import AsJson, CampaignPath, Count, FleetPath, PerMille, PlanPath, Seed, Share
+from slacktide.service.commands.options import (
+    AsJson,
+    CampaignPath,
+    Count,
+    FleetPath,
+    PerMille,
+    PlanPath,
+    Seed,
+    Share,
+    duration_s,
+)
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.destinations import check_campaign
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import held_interrupts
-from slacktide.service.libvirt_run import libvirt_settings, maintenance_action, preflight_or_refuse, refuse_simulation
-from slacktide.service.stores import store_given
+from slacktide.service.libvirt_run import (
+    libvirt_settings,
+    maintenance_action,
+    preflight_or_refuse,
+    refuse_simulation,
+    refuse_unheard_guests,
+)
+from slacktide.service.stores import store_given, wait_until_answers
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
     from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+    from slacktide.executors.drivers.making import DriverSettings
     from slacktide.executors.drivers.settings import Answering, Failures
     from slacktide.executors.progress import Progress
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
     from slacktide.executors.store.address import Store
     from slacktide.planner.plan import Plan
+
+WaitOption = Annotated[int | None, Parameter(converter=duration_s, accepts_keys=False)]
 
 
 def run(
@@ -60,14 +79,15 @@ def run(
     agent_per_host: Annotated[bool, Parameter(negative="")] = False,
     store: str | None = None,
     take_over: Annotated[bool, Parameter(negative="")] = False,
+    wait_for_store: WaitOption = None,
     ray: Annotated[bool, Parameter(negative="--no-ray")] = True,
     as_json: AsJson = False,
 ) -> int:
     """Carry a plan out and write the report: on simulated hosts and a virtual clock, or on real ones.
 
     A plan of another fleet, or one whose audit finds an error, is refused. A campaign that was stopped goes on when the
-    same command is given again; of one that has finished the report is printed. The exit code is 1 if a planned host
-    did not return. With --json prints report.json.
+    same command is given again; of one that has finished the report is printed, and nothing is carried out. The exit
+    code is 1 if a planned host did not return. With --json prints report.json.
 
     Parameters
     ----------
@@ -134,10 +154,11 @@ def run(
         `sqlite:////folder/file.sqlite`. [default: SLACKTIDE_STORE, else journal.sqlite in the directory]
     take_over
         Take the campaign from a coordinator that still holds it; that one can do nothing any more.
+    wait_for_store
+        How long a store that does not answer at the beginning is waited for, such as 10min. [default: until Ctrl-C]
     ray
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
     """
-    from slacktide.executors.campaign_directory import begun_at, campaign_id
     from slacktide.executors.campaign_file import CAMPAIGN_FILES, RAY_LOG_FILE, holds_campaign
     from slacktide.executors.connections_file import connections_beside
     from slacktide.executors.drivers.settings import Answering, Failures
@@ -146,6 +167,7 @@ def run(
     from slacktide.executors.rules import NOTHING
     from slacktide.executors.run import RunOptions, finished_report, simulation
     from slacktide.planner.belonging import refuse_another_snapshot
+    from slacktide.service.campaign_text import finished_before
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
     check_campaign(directory, CAMPAIGN_FILES, (RAY_LOG_FILE,))
@@ -189,12 +211,15 @@ def run(
         raise UsageError("--maintenance", "is for real hosts", "Leave it out, or run with --driver libvirt")
     answers = Answering(per_mille=answering) if answering else None
     before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, answers, pace))
+    if before is not None:
+        tell(finished_before(directory, simulated=live is None))
     if before is not None and (directory / PAGE_FILE).is_file():
         _, shown_plan = _carried_out(snapshot, plan, directory, where) if before.summary.revisions else (None, plan)
         return _show(before, shown_plan, directory / PAGE_FILE, as_json=as_json)
     try:
-        if live is not None and begun_at(directory, where, campaign_id(plan, live)) is None:
-            preflight_or_refuse(snapshot, plan, live)
+        if before is None:
+            settings = live or simulation(seed, wrong, answers, pace)
+            _make_ready(snapshot, plan, directory, settings, options, wait_for_store)
         done = before or _run(snapshot, plan, directory, (seed, wrong, answers, pace), live, options)
         shown = _carried_out(snapshot, plan, directory, where) if done.summary.revisions else (snapshot, plan)
         page = _write_page(directory, *shown, done)
@@ -205,6 +230,26 @@ def run(
         tell(f"interrupted: the same command goes on from the journal in {directory}{hosts}")
         return INTERRUPTED
     return _show(done, shown[1], page, as_json=as_json)
+
+
+def _make_ready(
+    snapshot: "FleetSnapshot",
+    plan: "Plan",
+    directory: Path,
+    settings: "DriverSettings",
+    options: "RunOptions",
+    limit_s: float | None,
+) -> None:
+    """Have the campaign's store answer and, before a campaign on real hosts begins, these as well."""
+    from slacktide.executors.campaign_directory import begun_at, campaign_id
+    from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+
+    campaign, live = campaign_id(plan, settings), settings if isinstance(settings, LibvirtSettings) else None
+    if live is not None:
+        refuse_unheard_guests(live, plan.hosts.height, own_agents=options.use_ray and options.agents is None)
+    wait_until_answers(directory, options.store, campaign, limit_s)
+    if live is not None and begun_at(directory, options.store, campaign) is None:
+        preflight_or_refuse(snapshot, plan, live)
 
 
 def _carried_out(
@@ -259,6 +304,7 @@ def _run(
 ) -> "CampaignReport":
     from slacktide.executors.run import run_campaign
     from slacktide.service.campaign_text import progress_words
+    from slacktide.service.progress_lines import ProgressLines
     from slacktide.service.stalled import Stalled
 
     seed, failures, answering, pace = simulated
@@ -268,11 +314,12 @@ def _run(
             migrations = counted(plan.migrations.height, "migration")
             tell(f"resumed from the journal: {done:,} of {migrations} done")
 
-        stalled = Stalled()
+        stalled, lines = Stalled(), ProgressLines()
 
         def tell_progress(now: "Progress") -> None:
             stalled.tell(now.waits_for)
             told(*progress_words(now))
+            lines.tell(now)
             held.let_through()
 
         return run_campaign(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from cyclopts import App, Parameter
 
 from slacktide.errors import InputError, UsageError
-from slacktide.service.campaign_view import Viewed, ask_for, place_of, view
+from slacktide.service.campaign_view import Viewed, ask_for, place_of, refuse_unknown_host, view
 from slacktide.service.commands.options import AsJson, CampaignPath, Whole
 from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.failures import OK, REFUSED
@@ -217,6 +217,7 @@ def skip(
     """Leave a host alone, and what depends on its room; VMs that have left it stay where they are."""
     from slacktide.executors.orders import Skip
 
+    refuse_unknown_host(path, store, host)
     return _asked(path, store, Skip(host_id=host), by, why, as_json=as_json)
 
 
@@ -276,6 +277,8 @@ def revise(
 
     if give_up and add_host:
         raise UsageError("--give-up and --add-host", "contradict each other", "Choose one of them")
+    for host in add_host:
+        refuse_unknown_host(path, store, host)
     return _asked(path, store, Revise(add_hosts=add_host, give_up=give_up), by, why, as_json=as_json)
 
 
@@ -293,6 +296,7 @@ def add(
     """Have a host patched as well: the rest is planned anew with it."""
     from slacktide.executors.orders import Revise
 
+    refuse_unknown_host(path, store, host)
     return _asked(path, store, Revise(add_hosts=(host,)), by, why, as_json=as_json)
 
 
@@ -336,13 +340,16 @@ def _asked(path: Path, store: str | None, order: "Order", by: str | None, why: s
     """Ask something of a campaign, and print what comes of it."""
     from slacktide.executors.control_events import OrderRefused
     from slacktide.executors.event_codec import to_json
-    from slacktide.service.control_text import order_words
+    from slacktide.executors.order_words import order_words
+    from slacktide.service.control_text import unanswered_words
 
-    answer = ask_for(path, store, order, by or f"{getpass.getuser()}@{socket.gethostname()}", why)
+    asked = ask_for(path, store, order, by or f"{getpass.getuser()}@{socket.gethostname()}", why)
+    answer = asked.answer
     if as_json:
-        document({"answer": None if answer is None else to_json(answer)})
+        said = {"order": asked.number, "answer": None if answer is None else to_json(answer)}
+        document(said | {"carried_out_by": asked.holder, "trouble": asked.trouble})
     elif answer is None:
-        show("asked; it is answered once the campaign is carried out")
+        show(unanswered_words(asked))
     else:
         show(order_words(answer))
     return REFUSED if isinstance(answer, OrderRefused) else OK

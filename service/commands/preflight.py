@@ -46,7 +46,8 @@ def preflight(
         refuse_another_snapshot(snapshot, plan)
         moves = planned_moves(snapshot, plan)
     with progress("Asking hosts") as told:
-        found = asked(moves, addresses, told, [PurePosixPath(folder) for folder in shared_path])
+        shared = [PurePosixPath(folder) for folder in shared_path]
+        found = asked(moves, addresses, told, shared, plan.header.summary.makespan_s)
     if as_json:
         document(_document(plan.header.id, moves, found))
     else:

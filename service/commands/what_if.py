@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.errors import UsageError
+from slacktide.service.ahead import load_planner
 from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed, Whole, duration_s
 from slacktide.service.commands.plan import fitted_preset, terms
 from slacktide.service.commands.policy import PresetName
@@ -31,6 +32,7 @@ Deadline = Annotated[Whole, Parameter(validator=Number(gte=1))]
 
 def read_case(path: Path, preset: PresetName | None, policy: Path | None) -> "Case":
     """Return the fleet at ``path`` under the policy that is asked for."""
+    load_planner()
     chosen = terms(preset, policy)
     with progress("Reading the fleet"):
         from slacktide.datasets.files import read_snapshot

@@ -15,6 +15,7 @@ import pytest
 from slacktide.planner.audit import audit
 from slacktide.planner.plan import PlanSummary
 from slacktide.planner.plan_files import read_plan
+from slacktide.service.ahead import COMPILING
 
 pytestmark = [pytest.mark.integration, pytest.mark.computing]
 
@@ -44,7 +45,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ("--preset", "urgent", "--iterations", 2, "--html", folder / "plan.html")
     printed = slacktide("plan", folder / "fleet", "-o", folder / "plan", *options, "--json")
     (folder / "printed.json").write_text(printed.stdout)
-    assert printed.stderr == ""
+    assert printed.stderr.strip() in ("", COMPILING)
     return folder
 
 
@@ -110,7 +111,8 @@ def test_run_and_report_without_ray(work):
     assert first.stderr == ""
     assert json.loads(first.stdout) == json.loads((campaign / "report.json").read_text())
     again = slacktide("run", work / "fleet", work / "plan", "--no-ray", "--json")
-    assert (again.stdout, again.stderr) == (first.stdout, "")
+    assert again.stdout == first.stdout
+    assert "had finished: nothing is carried out, here is its report. To begin anew" in again.stderr
     page = (campaign / "report.html").read_bytes()
     (campaign / "report.html").unlink()
     assert str(campaign / "report.html") in slacktide("report", campaign).stdout

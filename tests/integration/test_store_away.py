@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,10 @@ from slacktide.executors.progress import Progress
 from slacktide.executors.report import CampaignReport
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.store.address import Store, parse_store
+from slacktide.executors.store.campaigns import has_campaign
+from slacktide.executors.store.patience import Patience, patiently
 from slacktide.executors.store.reading import read_journal
+from slacktide.ids import CampaignId
 
 pytestmark = pytest.mark.integration
 
@@ -198,3 +202,12 @@ def test_a_disk_that_is_full_until_somebody_frees_it(tmp_path) -> None:
         assert kept is not None
         check_journal(kept.store)
     check_same(tmp_path, report)
+
+
+def test_a_server_that_is_started_later_is_waited_for_at_the_beginning(server: Server) -> None:
+    store, told = server.new_store(), list[str]()
+    server.stop()
+    patience = Patience(inf, sleep=lambda _duration_s: server.start())
+    assert not patiently(lambda: has_campaign(store, CampaignId("c1")), None, told.append, patience)
+    assert told[0].startswith("nothing is begun yet: ")
+    assert told[1:] == ["the store answers"]

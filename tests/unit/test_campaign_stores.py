@@ -138,12 +138,14 @@ def test_what_is_no_store_is_told_before_anything_is_made(work, capsys) -> None:
     assert not (work / "c").exists()
 
 
-def test_a_database_that_does_not_answer_begins_nothing(work, capsys) -> None:
+def test_a_database_that_does_not_answer_begins_nothing(work, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("slacktide.executors.store.patience.Patience.rest", lambda _patience, _until: True)
     store = parse_store("postgresql://eva:hunter2@127.0.0.1:9/night")
     given = ["--store", store.url.render_as_string(hide_password=False)]
-    assert main(["run", "fleet", "plan", "--no-ray", "-o", "c", *given]) == 1
+    assert main(["run", "fleet", "plan", "--no-ray", "-o", "c", *given, "--wait-for-store", "1s"]) == 1
     said = capsys.readouterr().err
-    assert "does not answer" in said
+    assert said.startswith("nothing is begun yet: ")
+    assert said.count("does not answer") == 2, "once as it is waited for, once as it ends"
     assert "hunter2" not in said
     assert "Traceback" not in said
     assert not (work / "c" / CAMPAIGN_FILE).exists()

@@ -75,6 +75,8 @@ def test_the_policy_of_the_campaign_with_the_learnt_figures_in_it(capsys, ran, t
     assert after.migration.strategies == before.migration.strategies
     assert f"setup_s        {before.migration.setup_s} -> {after.migration.setup_s}" in text
     assert "as planned" in text
+    assert "at a caution of 0.9: from start to end the median error goes from " in text
+    assert "A lower --caution gives shorter plans and more migrations that are late" in text
     assert "learnt from the other campaigns" not in text
     assert text.endswith(f"written to {tmp_path / 'learnt.yaml'}\n")
 

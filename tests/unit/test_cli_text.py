@@ -106,7 +106,7 @@ def test_a_campaign_has_plan_and_bound_beside_what_was_measured():
     rows = read(campaign_rows(summary, plan))
     assert rows["hosts"] == "36  returned; 4 deferred"
     assert "9 failed" in rows["migrations"]
-    assert rows["attempts failed"] == "9  9 connected"
+    assert rows["attempts failed"] == "9  9 before its memory was copied"
     assert rows["over limits"] == "2 live migrations' blackouts above their VM's limit, longest 612 ms of 500 ms"
     assert "hosts not patched" not in rows
     assert "restarts" not in rows

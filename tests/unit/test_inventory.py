@@ -15,6 +15,7 @@ from slacktide.executors.inventory.domain import held_by, observed_disks
 from slacktide.executors.inventory.fleet import InventorySettings, connections_of, fleet_of
 from slacktide.executors.inventory.observed import ObservedDisk, ObservedHost, ObservedVm
 from slacktide.service.cli import main
+from slacktide.topology import topology_findings
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SETTINGS = InventorySettings(migration_mbit_s=1000)
@@ -49,6 +50,15 @@ def test_hosts_and_guests_become_rows_with_what_was_measured() -> None:
     }
     assert "1 VMs that do not run are left out" in found.meta.note
     assert connections_of([NEW, OLD]) == {"h1": "qemu+tls://h1/system", "h2": "qemu+tls://h2/system"}
+
+
+def test_nothing_is_to_be_warned_of_in_the_links_that_are_assumed() -> None:
+    one = fleet(NEW, OLD)
+    assert set(one.links["tail"]) == {"h1", "h2", "leaf/rack-1"}
+    two = fleet(NEW, OLD, settings=replace(SETTINGS, racks={"h1": "a", "h2": "b"}))
+    assert any(name.startswith("spine/") for name in two.links["tail"])
+    for found in (one, two):
+        assert not topology_findings(found.hosts["host_id"].to_list(), found.links, found.domains)
 
 
 def test_settings_say_what_hypervisors_do_not() -> None:

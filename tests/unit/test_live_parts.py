@@ -6,7 +6,7 @@ import pytest
 
 from slacktide.executors.drivers.libvirt.absence import Absence, Ending, absence
 from slacktide.executors.drivers.libvirt.asking import state_of
-from slacktide.executors.drivers.libvirt.errors import lasting, told
+from slacktide.executors.drivers.libvirt.errors import lasting, remedy, told
 from slacktide.executors.drivers.libvirt.verdict import GuestState, Place, verdict
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.ids import HostId
@@ -101,6 +101,21 @@ def test_an_error_says_what_it_means_to_who_looks_after_hosts(words: str, meanin
 
 
 @pytest.mark.parametrize(
+    ("words", "todo"),
+    [
+        ("/etc/pki/qemu/client-cert.pem failed validation", "of h1's /etc/pki/qemu/client-cert.pem and of h2's"),
+        ("/etc/pki/qemu/server-cert.pem failed validation", "of h2's /etc/pki/qemu/server-cert.pem and of h1's"),
+        ("Unable to read TLS confirmation: Input/output error", "of h1's clientcert.pem and of h2's cacert.pem"),
+        ("The certificate hasn't got a known issuer", "of h1's clientcert.pem, h2's servercert.pem and the cacert.pem"),
+    ],
+)
+def test_a_certificate_that_is_not_trusted_has_a_remedy(words: str, todo: str) -> None:
+    assert todo in str(remedy(RuntimeError(words), HostId("h1"), HostId("h2")))
+    assert remedy(RuntimeError("client socket is closed"), HostId("h1"), HostId("h2")) is None
+    assert remedy(None, HostId("h1"), HostId("h2")) is None
+
+
+@pytest.mark.parametrize(
     ("words", "again"),
     [
         ("The certificate hasn't got a known issuer", False),
@@ -130,7 +145,8 @@ def test_a_guest_that_ended_by_itself_on_its_source_is_not_lost() -> None:
     lost, text = said(GuestState.OFF, GuestState.ABSENT, Ending(ITSELF, moved=False))
     assert not lost
     assert text == (
-        "VM vm1: the guest shut itself down during its migration: on h1 it is there and off, on h2 it is not there"
+        "VM vm1: the guest shut itself down during its migration: on h1 it is there and off, on h2 it is not there. "
+        "Start it on h1, if it is to run, and plan its host anew"
     )
 
 

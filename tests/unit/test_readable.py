@@ -33,6 +33,14 @@ def test_small_shares_are_not_nothing(share: float | None, text: str) -> None:
     assert readable.percent(share).replace("\u202f", " ") == text
 
 
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [(0, "0.0"), (0.043, "0.043"), (0.0021, "0.0021"), (0.5, "0.5"), (1.26, "1.3"), (2_485, "2,485")],
+)
+def test_the_exposure_of_a_small_fleet_is_not_nothing(hours: float, text: str) -> None:
+    assert readable.host_hours(hours) == f"{text}\u202fhost-h"
+
+
 def test_a_gap_is_relative_to_its_bound() -> None:
     assert readable.over_bound(110, 100) == "+10.0\u202f%"
     assert readable.over_bound(None, 100) is None

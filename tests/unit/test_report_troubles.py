@@ -8,10 +8,11 @@ import pytest
 from campaigns import planned_fleet, program_of
 
 from slacktide.executors import events
-from slacktide.executors.campaign_directory import journal_standing, untouched_hosts
+from slacktide.executors.campaign_directory import journal_standing
 from slacktide.executors.campaign_file import JOURNAL_FILE
 from slacktide.executors.drivers.settings import Failures
 from slacktide.executors.journal import Journal
+from slacktide.executors.journal_notes import JournalNotes, journal_notes
 from slacktide.executors.over_limits import blackouts_over, over_limits, over_limits_words, with_limits
 from slacktide.executors.report import Execution, make_report
 from slacktide.executors.report_figures import counts_differ, differ_words
@@ -120,7 +121,7 @@ def test_what_was_never_tried_is_not_called_failed(ran, words) -> None:
     migrations = made.summary.migrations
     assert (migrations["failed"], migrations["given-up"]) == (2, 232)
     assert "2 of 314 migrations failed; 232 of 314 migrations given up without an attempt" in words
-    assert "Failed migrations reason stage migrations attempts" in words
+    assert "Failed migrations reason when migrations attempts" in words
     assert "Migrations given up without an attempt reason migrations for example" in words
 
 
@@ -210,7 +211,7 @@ def test_a_host_that_was_not_touched_is_counted_apart(ran) -> None:
     journal, state = read_journal(folder / JOURNAL_FILE), journal_standing(snapshot, plan, folder)[1]
     journal.close()
     execution = Execution(simulated=True, seed=5, wall_s=1.0, ray=False, agents=1)
-    again = make_report(snapshot, plan, state, journal.record, execution, {lost, returned})
+    again = make_report(snapshot, plan, state, journal.record, execution, JournalNotes({lost, returned}))
     assert again.summary.not_patched == {"migration-failed": 2, "patch-refused": 1, "target-not-patched": 16}
     assert again.troubles.filter(pl.col("subject") == lost)["reason"].to_list() == ["patch-refused"]
     assert again.hosts.filter(pl.col("host_id") == returned)["reason"].to_list() == [None]
@@ -218,9 +219,9 @@ def test_a_host_that_was_not_touched_is_counted_apart(ran) -> None:
 
 def test_the_journal_knows_hosts_that_were_not_touched(tmp_path, ran) -> None:
     _, folder = ran
-    assert untouched_hosts(folder) == frozenset()
+    assert journal_notes(folder).untouched == frozenset()
     shutil.copytree(folder, tmp_path / "c")
     journal = Journal.hold(tmp_path / "c" / JOURNAL_FILE)
     journal.append([events.PatchFailed(9.0, "h1", "refused", True), events.PatchFailed(9.0, "h2", "broken", False)])
     journal.close()
-    assert untouched_hosts(tmp_path / "c") == {"h1"}
+    assert journal_notes(tmp_path / "c").untouched == {"h1"}

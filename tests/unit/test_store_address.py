@@ -163,6 +163,13 @@ def test_a_server_that_is_not_there_and_a_database_that_is_not(postgresql) -> No
     assert away.value.retryable
 
 
+@pytest.mark.parametrize("options", ["sslmode=nonsense", "nonsense=1"])
+def test_a_url_that_cannot_be_followed_is_not_waited_for(options: str) -> None:
+    with pytest.raises(ExecutionError, match="cannot be reached so") as wrong:
+        list_campaigns(parse_store(f"postgresql://slacktide@127.0.0.1:9/night?{options}"))
+    assert not wrong.value.retryable
+
+
 def test_who_may_not_make_tables_is_told_so(postgresql) -> None:
     database = postgresql.new_database()
     postgresql.execute(database, "CREATE ROLE guest LOGIN")

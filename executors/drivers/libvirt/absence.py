@@ -49,7 +49,8 @@ def absence(
         fact = f"the guest {ending.ended_by} after it had moved: {where}"
         remedy = remedy if torn else f"{remedy}, if it is to run"
     elif ending.ended_by is not None and not torn:
-        return Absence(False, f"VM {request.vm_id}: the guest {ending.ended_by} during its migration: {where}")
+        fact = f"the guest {ending.ended_by} during its migration: {where}"
+        return Absence(False, f"VM {request.vm_id}: {fact}. {remedy}, if it is to run, and plan its host anew")
     elif torn:
         fact = f"is lost, neither half of its memory is of use: {because}"
     elif source is GuestState.ABSENT and target is GuestState.ABSENT:

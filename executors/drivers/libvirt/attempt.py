@@ -21,7 +21,7 @@ from slacktide.executors.drivers.libvirt.checking import checked
 from slacktide.executors.drivers.libvirt.convergence import Ladder
 from slacktide.executors.drivers.libvirt.copied_disks import copied_by, discard_files
 from slacktide.executors.drivers.libvirt.copying import BYTES_PER_MIB, Copying
-from slacktide.executors.drivers.libvirt.errors import lasting
+from slacktide.executors.drivers.libvirt.errors import lasting, remedy
 from slacktide.executors.drivers.libvirt.hypervisors import Heard, Hypervisors
 from slacktide.executors.drivers.libvirt.pace import Pace
 from slacktide.executors.drivers.libvirt.peers import Peer
@@ -209,7 +209,8 @@ class Attempt:
         elif place is Place.SOURCE:
             again = self._cancelled is None and not (error is not None and lasting(error))
             reason = f"stopped: {self._cancelled}" if self._cancelled else why or "libvirt says that it migrated"
-            text = f"VM {request.vm_id}: {reason}; it runs on {request.source}"
+            todo = remedy(error, request.source, request.target)
+            text = f"VM {request.vm_id}: {reason}; it runs on {request.source}{f'. {todo}' if todo else ''}"
             discard_files(self._around.hypervisors, request.target, self._copied)
             self._fail(text, retryable=again)
         else:

@@ -31,6 +31,15 @@ MEANINGS: Final = (
 )
 """What libvirt's words mean to someone who looks after hosts; the first that fits counts."""
 
+PKI: Final = "Compare authority, dates and names: openssl x509 -noout -issuer -dates -ext subjectAltName -in"
+REMEDIES: Final = (
+    ("TLS confirmation", PKI + " of {source}'s clientcert.pem and of {target}'s cacert.pem, in libvirt's /etc/pki"),
+    ("server-cert", PKI + " of {target}'s /etc/pki/qemu/server-cert.pem and of {source}'s ca-cert.pem"),
+    ("client-cert", PKI + " of {source}'s /etc/pki/qemu/client-cert.pem and of {target}'s ca-cert.pem"),
+    ("certificate", PKI + " of {source}'s clientcert.pem, {target}'s servercert.pem and the cacert.pem of both"),
+)
+"""What to do about a certificate, as :data:`MEANINGS`; all else passes, or is said by its meaning."""
+
 
 def lasting(error: "libvirt.libvirtError") -> bool:
     """Return whether the same attempt would fail again."""
@@ -62,3 +71,10 @@ def told(error: BaseException, source: HostId, target: HostId) -> str:
     said = words(error)
     meaning = next((meaning for cause, meaning in MEANINGS if cause in said), None)
     return said if meaning is None else f"{meaning.format(source=source, target=target)} (libvirt: {said})"
+
+
+def remedy(error: BaseException | None, source: HostId, target: HostId) -> str | None:
+    """Return what to do about an error of a migration that stays until somebody does something; None: nobody knows."""
+    said = "" if error is None else words(error)
+    found = next((text for cause, text in REMEDIES if cause in said), None)
+    return None if found is None else found.format(source=source, target=target)

@@ -40,6 +40,11 @@ class MetadataSettings(_Part):
     hosts: tuple[HostId, ...] | None = None
     """Hosts whose guests are answered; null: those of all addresses."""
 
+    @property
+    def is_of_any_host(self) -> bool:
+        """Whether one machine can answer for several hosts: each has its own namespace there."""
+        return self.namespace is not None and "{host}" in self.namespace
+
 
 class LibvirtSettings(_Part):
     """What a driver for real hosts has to know beside the plan."""
