@@ -12,13 +12,14 @@ from slacktide.clock import VirtualClock
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
+from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, initial_state
 from slacktide.executors.changeover import Course, first_course, turned
 from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet
 from slacktide.executors.events import Stage
+from slacktide.executors.folding import apply
 from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import Rules
