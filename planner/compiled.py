@@ -6,6 +6,9 @@ whose constants they use.
 
 Compiled at LLVM's first level of optimisation: a pass over 10,000 hosts takes 0.9 s in place of 1.3 s at numba's own
 choice, the third, and compiling half as long.
+
+A literal that is handed to a compiled function is of a type of its own, for which that is compiled once more: where it
+is a large one, ``np.int64(0)`` and ``np.bool_(False)`` are of the type that variables have.
 """
 
 import functools
@@ -70,7 +73,10 @@ _hear("numba:compile", _Compiling())
 
 
 def inlined(function: Function) -> Function:
-    """Compile ``function`` into its callers: a call that hands on dozens of arrays costs more than a small function."""
+    """Compile ``function`` into its callers: a call that hands on dozens of arrays costs more than a small function.
+
+    A large one with a single caller is compiled once then, and not twice: machine code holds that of all it calls.
+    """
     return cast("Function", numba.njit(inline="always", error_model="numpy")(function))
 
 

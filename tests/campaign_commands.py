@@ -73,7 +73,7 @@ class Running:
         """Return whether the journal says that the campaign has finished."""
         return any(one.kind == "campaign-finished" for one in self.entries())
 
-    def until_told(self, kind: str, subject: str | None = None, within_s: float = 60.0, after: int = 0) -> Told:
+    def until_told(self, kind: str, subject: str | None = None, within_s: float = 120.0, after: int = 0) -> Told:
         """Return an event once it is in the journal."""
 
         def found() -> Told | None:
@@ -84,7 +84,7 @@ class Running:
         told: Told = until(found, within_s, f"{kind} of {subject} after {after}")
         return told
 
-    def until_said(self, words: str, within_s: float = 60.0) -> None:
+    def until_said(self, words: str, within_s: float = 120.0) -> None:
         until(lambda: any(words in line for line in self.words), within_s, f"it says {words!r}")
 
     def end(self, within_s: float = 180.0) -> int:

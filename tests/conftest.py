@@ -1,6 +1,7 @@
 """Guards and profiles for all tests."""
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,14 +20,18 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 @pytest.fixture(autouse=True)
 def _pure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outside tests/integration nothing starts Ray and nothing sleeps."""
+    """Outside tests/integration nothing starts Ray and nothing sleeps, but who waits for a process to end."""
     if "integration" in request.node.path.parts:
         return
+    sleep = time.sleep
 
     def forbidden(*_args: object, **_kwargs: object) -> None:
         raise AssertionError("only tests/integration may start Ray or sleep")
 
-    monkeypatch.setattr(time, "sleep", forbidden)
+    def nap(seconds: float) -> None:
+        (sleep if sys._getframe(1).f_globals["__name__"] == "subprocess" else forbidden)(seconds)
+
+    monkeypatch.setattr(time, "sleep", nap)
     monkeypatch.setattr("ray.init", forbidden)
 
 

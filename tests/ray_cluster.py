@@ -2,11 +2,12 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,10 @@ class RayCluster:
         return f"{HEAD_IP}:{self.port}"
 
     def start_head(self) -> None:
-        common = ("--head", f"--port={self.port}", "--include-dashboard=false", "--num-cpus=2")
-        self.head = self._start(HEAD_IP, *common, '--resources={"gateway": 1}')
+        clients, dashboard = free_ports(2)
+        ports = (f"--port={self.port}", f"--ray-client-server-port={clients}", f"--dashboard-port={dashboard}")
+        common = ("--head", "--include-dashboard=false", "--no-monitor", "--num-cpus=2", '--resources={"gateway": 1}')
+        self.head = self._start(HEAD_IP, *common, *ports)
 
     def start_node(self, host: str, **environment: str) -> None:
         ip = self._ips.setdefault(host, f"127.0.0.{11 + len(self._ips)}")
@@ -68,7 +71,8 @@ class RayCluster:
 
     def _start(self, ip: str, *words: str, **environment: str) -> Node:
         before = ours(self.folder)
-        command = [str(RAY), "start", *words, f"--node-ip-address={ip}", f"--object-store-memory={STORE}"]
+        common = (f"--node-ip-address={ip}", f"--object-store-memory={STORE}", "--include-log-monitor=false")
+        command = [str(RAY), "start", *words, *common]
         command += ["--disable-usage-stats", f"--temp-dir={self.folder}"] if "--head" in words else []
         done = subprocess.run(
             command, env=os.environ | self.environment | environment, capture_output=True, text=True, timeout=120
@@ -138,19 +142,17 @@ def is_there(process: int) -> bool:
         return False
 
 
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """Return ports on which nothing listens at the head's address."""
+    with ExitStack() as probes:
+        found = [probes.enter_context(socket.create_server((HEAD_IP, 0))) for _ in range(count)]
+        return [probe.getsockname()[1] for probe in found]
 
 
 @contextmanager
 def ray_cluster(folder: Path, hosts: Sequence[str] = (), **environment: str) -> Iterator[RayCluster]:
     """Have a cluster with a node for each of some hosts."""
-    cluster = RayCluster(folder, QUICK | environment, free_port())
+    cluster = RayCluster(folder, QUICK | environment, *free_ports(1))
     try:
         cluster.start_head()
         for host in hosts:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from slacktide.clock import VirtualClock
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage
+from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, apply, initial_state
 from slacktide.executors.changeover import Course, first_course, turned
 from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.coordinator import Coordinator
@@ -21,7 +22,7 @@ from slacktide.executors.events import Stage
 from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import Rules
-from slacktide.executors.standing import revisions_in, standing
+from slacktide.executors.standing import Load, revisions_in, standing
 
 
 def course_of(name: str) -> Course:
@@ -44,20 +45,26 @@ def coordinator_in(name: str, folder: Path, journal: Journal, agents: LocalAgent
     return Coordinator(course.program, journal, agents, clock, rules, quiet, Revising(course, folder))
 
 
+@lru_cache(maxsize=1)
+def revisions_of(folder: Path) -> Load:
+    """Return what loads the revisions in a folder, each once: what was written there stays as it is."""
+    return cache(revisions_in(folder))
+
+
 def stood(name: str, folder: Path, entries: Sequence[Entry]) -> tuple[Course, CampaignState]:
-    return standing(course_of(name), entries, revisions_in(folder))
+    return standing(course_of(name), entries, revisions_of(folder))
 
 
 def courses(name: str, folder: Path, entries: Sequence[Entry]) -> list[tuple[Course, list[Entry]]]:
     """Return what was carried out, plan by plan, each with its part of the journal."""
-    load, found, part = revisions_in(folder), [], []
-    course, before = course_of(name), []
+    load, found, part = revisions_of(folder), [], []
+    course = course_of(name)
+    state = initial_state(course.program)
     for entry in entries:
-        before.append(entry)
         if isinstance(entry.event, PlanRevised):
+            apply(state, part)
             found.append((course, part))
-            _, state = standing(course_of(name), before[:-1], load)
-            course, _ = turned(course, state, entry, *load(entry.event))
+            course, state = turned(course, state, entry, *load(entry.event))
             part = []
         else:
             part.append(entry)

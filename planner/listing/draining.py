@@ -301,7 +301,7 @@ def drain(
 ) -> bool:
     """Place every VM of the host and book it, or change nothing and return False."""
     leave(instance, state, host)
-    if place_all(instance, state, moves, 0, host, vms, at_s, reach, until_s):
+    if place_all(instance, state, moves, np.int64(0), host, vms, at_s, reach, until_s):
         return True
     stay(instance, state, host)
     return False

@@ -106,7 +106,7 @@ def may_go(instance: Instance, state: State, terms: Terms, gate: Ints, host: int
     return not gated and may_leave(instance, state, host, at_s) and not still_arriving(state, host, at_s)
 
 
-@internal
+@inlined
 def keep(
     instance: Instance,
     state: State,

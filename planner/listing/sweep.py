@@ -53,7 +53,7 @@ def next_arrival_s(instance: Instance, state: State, waiting: Waiting, now: int)
     return soonest
 
 
-@internal
+@inlined
 def decide(
     instance: Instance,
     state: State,
@@ -101,7 +101,7 @@ def come_back(
         give_back(instance, state, host, return_s)
 
 
-@internal
+@inlined
 def sweep(
     instance: Instance,
     state: State,
@@ -119,7 +119,7 @@ def sweep(
     for at in range(begun.return_host.shape[0]):
         heapq.heappush(returns, (begun.return_s[at], begun.return_host[at]))
     coming = returns.copy()
-    now, done, thorough = np.int64(instance.from_s), 0, False
+    now, done, thorough = np.int64(instance.from_s), 0, np.bool_(False)
     tried_s, then = now, now
     hold_all(instance, state, promises)
     while work_left(out, promises, waiting):

@@ -18,7 +18,7 @@ from slacktide.planner.problem_building import build_problem
 from slacktide.planner.streams.replayed import replay
 from slacktide.planner.streams.rules import ONE_PER_NIC
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.computing]
 
 FAMILIES = ("fill 60 %", "large VMs", "one host a rack")
 

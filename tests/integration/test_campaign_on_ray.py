@@ -46,7 +46,7 @@ def test_ray_gives_the_report_that_one_process_gives(tmp_path) -> None:
 
 @pytest.mark.usefixtures("ray_ends")
 def test_a_cluster_that_is_there_is_used_and_left_running(tmp_path) -> None:
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     snapshot, plan = planned_fleet("baked")
     report = run_campaign(snapshot, plan, tmp_path / "c", options=RunOptions(agents=1))
     assert report.summary.finished

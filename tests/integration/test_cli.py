@@ -17,7 +17,7 @@ from slacktide.planner.plan import PlanSummary
 from slacktide.planner.plan_files import read_plan
 from slacktide.service.ahead import COMPILING
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.computing]
 
 COMMAND = [sys.executable, "-m", "slacktide.service.cli"]
 HEAVY = {"altair", "dataframely", "numba", "numpy", "ortools", "polars", "pydantic", "ray", "scipy", "sqlalchemy"}

@@ -27,9 +27,9 @@ from slacktide.planner.plan_files import read_plan
 from slacktide.service.cli import main
 
 pytestmark = ON_LINUX_GUESTS
-NOTICE_S = 20
+NOTICE_S = 15
 READY_S = 3
-LATE_S = 25.0
+LATE_S = 20.0
 PATCH_S = 8
 """Long enough for guests to ask their new host: that answers as long as the campaign goes on."""
 UNKNOWN = "unknown"

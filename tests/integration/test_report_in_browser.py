@@ -12,7 +12,7 @@ from sample_campaign import sample_plan, sample_report, sample_snapshot
 
 from slacktide.executors.report_page import write_report_page
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.computing]
 
 MEASURE = """<script>addEventListener('load', () => {
   const shown = [...document.querySelectorAll('.drawing')].filter(each => each.getClientRects().length);

@@ -101,7 +101,9 @@ def terms(problem: Problem) -> Terms:
         "wave_hosts": most or NO_LIMIT,
         "reach": 24,
         "scatter_until_s": 10_000,
+        "complete": True,
         "in_turn": False,
+        "promised_first": True,
     }
     return Terms(**values)
 

@@ -67,7 +67,7 @@ def test_what_if_writes_table_and_plans(capsys, work: Path) -> None:
 
 
 def test_the_present_plan_is_the_one_that_plan_finds_and_others_begin_with_its_order(tmp_path: Path) -> None:
-    fleet = generate_fleet(GeneratorSettings(hosts=120, seed=3))
+    fleet = generate_fleet(GeneratorSettings(hosts=40, seed=3))
     plan = make_plan(fleet, PRESETS["urgent"])
     case = what_if_run.case_of(fleet, PRESETS["urgent"])
     among = what_if_run.chosen_levers(case, ("notice of every VM", "max_out.power"))
@@ -97,7 +97,7 @@ def test_where_the_time_ended_the_search_for_the_present_plan_that_is_said(capsy
 
 
 def test_few_tries_for_the_present_plan_are_said(capsys, tmp_path: Path) -> None:
-    write_snapshot(generate_fleet(GeneratorSettings(hosts=120, seed=3)), tmp_path / "fleet")
+    write_snapshot(generate_fleet(GeneratorSettings(hosts=40, seed=3)), tmp_path / "fleet")
     fleet, output = str(tmp_path / "fleet"), str(tmp_path / "out")
     asked = ("what-if", fleet, "--preset", "urgent", "-o", output, "--relax", "max_out.power")
     assert main([*asked, "--iterations", "1"]) == 0
