@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.errors import ExecutionError, InputError, UsageError
+from slacktide.service.ahead import say_compiling
 from slacktide.service.commands.options import (
     AsJson,
     CampaignPath,
@@ -308,6 +309,7 @@ def _run(
     from slacktide.service.stalled import Stalled
 
     seed, failures, answering, pace = simulated
+    say_compiling()
     with progress("Running") as told, held_interrupts() as held:
 
         def tell_resumed(done: int) -> None:
