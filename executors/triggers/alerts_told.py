@@ -53,7 +53,7 @@ def told(
     asked = Asked(start=terms.start, host=host, reason=reason, by=alert.labels.get("alertname", ""))
     course = Course(last_at=now, firing={alert.fingerprint: alert.startsAt})
     made = Trigger(0, "alert", alert.fingerprint, _source(alert), now, State.WAITS, asked, course)
-    return Told("the host is drained", [Change(made, f"came: {_named(alert)} of {host} fires")])
+    return Told("to be drained", [Change(made, f"came: {_named(alert)} of {host} fires")])
 
 
 def _concerns(trigger: Trigger, alert: Alert, host: str | None) -> bool:

@@ -160,7 +160,7 @@ def test_a_request_and_an_alert_begin_campaigns_once_whatever_is_killed(watched)
     assert watched.post(delivery("h1"), token="wrong").status_code == 401
     answer = watched.post(delivery("h1", "nobody")).json()
     assert [each["outcome"] for each in answer["alerts"]] == [
-        "the host is drained",
+        "to be drained",
         "the fleet has no host nobody, by label `instance`",
     ]
     watched.kill()

@@ -88,10 +88,10 @@ def test_the_host_is_taken_from_its_label(value, domain, host) -> None:
 
 def test_a_repeated_delivery_is_folded_and_a_second_alert_of_the_host_as_well() -> None:
     rows = Rows()
-    assert told(rows, alert()) == "the host is drained"
+    assert told(rows, alert()) == "to be drained"
     assert told(rows, alert()) == "folded into trigger 1"
     assert told(rows, alert("f2", name="Memory")) == "folded into trigger 1"
-    assert told(rows, alert("f3", "h2")) == "the host is drained"
+    assert told(rows, alert("f3", "h2")) == "to be drained"
     assert rows.states == ["waits", "waits"]
     assert rows.rows[0].course.times == 3
     assert sorted(rows.rows[0].course.firing) == ["f1", "f2"]
@@ -106,7 +106,7 @@ def test_it_is_withdrawn_once_all_alerts_of_the_host_are_resolved() -> None:
     assert told(rows, alert("f2", status="resolved")) == "resolved: withdrawn"
     assert rows.states == ["withdrawn"]
     assert told(rows, alert()) == "resolved already: delivered late"
-    assert told(rows, alert(since_s=60)) == "the host is drained", "it fires anew"
+    assert told(rows, alert(since_s=60)) == "to be drained", "it fires anew"
     assert rows.states == ["withdrawn", "waits"]
 
 
