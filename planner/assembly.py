@@ -188,7 +188,7 @@ def wave_frame(problem: Problem, hosts: pl.DataFrame, migrations: pl.DataFrame) 
         .with_columns(
             pl.col("migrations").fill_null(0),
             gate=pl.when(pl.col("wave") == 0)
-            .then(pl.lit("start"))
+            .then(pl.lit("approval" if problem.policy.approve_start else "start"))
             .when((pl.col("wave") == 1) & canary)
             .then(pl.lit("canary"))
             .otherwise(pl.lit(problem.policy.gates.kind)),

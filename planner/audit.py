@@ -80,7 +80,7 @@ def constraints(policy: Policy) -> tuple[Constraint, ...]:
         PatchDirection(policy.migration.allow_patched_to_unpatched),
         Notice(),
         Convergence(policy.migration, policy.assume),
-        WavesAndGates(policy.canary, policy.gates),
+        WavesAndGates(policy.canary, policy.gates, policy.approve_start),
         AfterOrder(),
         Deadline(policy.deadline_s),
         SummaryTrue(),

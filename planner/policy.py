@@ -141,6 +141,8 @@ class Policy(_Part):
     selection: Selection = Selection()
     in_place: bool = False
     """The patch is applied while guests run: hosts go out for it, but no VM leaves them."""
+    approve_start: bool = False
+    """The first wave begins once a person has approved it, whatever opens the others."""
     deadline_s: int | None = Field(default=None, ge=1, le=LONGEST_S)
     """The campaign should end by then; a plan that does not is a finding of severity warning."""
     objective: tuple[Objective, ...] = Field(default=("makespan", "moves"), min_length=1)

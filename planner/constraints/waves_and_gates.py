@@ -32,6 +32,7 @@ class WavesAndGates:
 
     canary: Canary
     gates: Gates
+    approve_start: bool = False
     rule: ClassVar[str] = "waves-and-gates"
 
     def encode(self, problem: "Problem", encoding: "Encoding") -> None:
@@ -94,7 +95,8 @@ class WavesAndGates:
             if replay.plan.header.revision is not None and row["true_hosts"] == 0:
                 continue
             wave, canary = row["wave"], resolved(self.canary.hosts, replay.selected) > 0
-            gate = "start" if wave == 0 else "canary" if wave == 1 and canary else self.gates.kind
+            first = "approval" if self.approve_start else "start"
+            gate = first if wave == 0 else "canary" if wave == 1 and canary else self.gates.kind
             for column, true in (
                 ("gate", gate),
                 ("start_s", row["first_s"]),
