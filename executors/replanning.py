@@ -41,6 +41,10 @@ class Replanning:
         self._max_out = dict(state.max_out) if state.revisions else {}
         """The limits by which the rest was last planned, where they are not the policy's."""
         self._look_s = 0.0
+        self._known: frozenset[tuple[str, int]] = frozenset()
+        """What others had done, and no plan provided for, when the rest was last planned."""
+        self._closed = False
+        """Whether a gate that lost hosts keep closed leaves the rest to people."""
 
     def next(self, scheduler: Scheduler, state: CampaignState, now: float) -> Wanted | Made | OrderRefused | None:
         """Return what is to be planned anew now, or what came of it; null: nothing.
@@ -51,19 +55,31 @@ class Replanning:
         if self._revising.is_making:
             return self.wait(now) if self._revising.is_due else None
         if self.order is not None:
+            self._known = frozenset(scheduler.beside_the_plan())
             return self.order
         if state.aborted is not None or state.finished or self._rules.on_drift != "revise":
             return None
         opening = scheduler.gates.next_opening()
-        if state.lost and opening is not None and opening.never is not None:
-            return None
         closed = bool(state.wave_closed and state.lost)
+        self._closed = bool(closed or (state.lost and opening is not None and opening.never is not None))
+        if self._closed and not closed:
+            return None
         if scheduler.drifted() is not None and (closed or _in_vain(state)):
             scheduler.give_way()
         if closed or scheduler.paused or now < self._last_s + PAUSE_S:
             return None
-        why = scheduler.drifted() or self._limits_changed(state) or self._late(scheduler, state, now)
-        return None if why is None else Wanted(why)
+        why = scheduler.drifted() or self._unforeseen(scheduler)
+        why = why or self._limits_changed(state) or self._late(scheduler, state, now)
+        if why is None:
+            return None
+        self._known = frozenset(scheduler.beside_the_plan())
+        return Wanted(why)
+
+    def _unforeseen(self, scheduler: Scheduler) -> str | None:
+        """Return what others have done since the rest was last planned that no plan provides for; null: nothing."""
+        found = scheduler.beside_the_plan()
+        fresh = found.keys() - self._known
+        return found[min(fresh)] if fresh else None
 
     @property
     def is_making(self) -> bool:
@@ -105,7 +121,9 @@ class Replanning:
         """Return when it is to be looked again, as far as that is known; null: when something else happens."""
         if self.order is not None:
             return now
-        if scheduler.paused or scheduler.drifted() is None or self._rules.on_drift != "revise":
+        if scheduler.paused or self._rules.on_drift != "revise":
+            return None
+        if scheduler.drifted() is None and (self._closed or self._unforeseen(scheduler) is None):
             return None
         return max(now, self._last_s + PAUSE_S)
 

@@ -173,6 +173,8 @@ class CampaignSummary(_Part):
     """Null: there were none, or the report is of before they were counted."""
     revisions: tuple[RevisionMade, ...] = ()
     """In order; planned values of each host and migration are those of the plan under which it began."""
+    others: dict[str, int] = {}
+    """VMs that others created, deleted and moved meanwhile."""
     notices: Notices | None = None
     """Null: no guest wants notice, or the report is of before it was counted."""
     makespan: Makespan

@@ -11,6 +11,7 @@ from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
 from slacktide.executors.report_figures import ended_words, next_step, overrun_words, revisions_words
 from slacktide.executors.report_notices import notice_words
+from slacktide.executors.report_others import counts_words
 from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
         yield "overruns", overrun_words(summary.overruns)
     if summary.revisions:
         yield "revisions", count(len(summary.revisions)), revisions_words(summary)
+    if summary.others:
+        yield "others", count(sum(summary.others.values())), f"VMs meanwhile: {counts_words(summary.others)}"
     if summary.notices is not None:
         yield "notice", notice_words(summary.notices)
     makespan, exposure = summary.makespan, summary.exposure

@@ -20,7 +20,7 @@ from slacktide.executors.drivers.protocol import PatchRequest
 from slacktide.executors.events import Event
 from slacktide.executors.maintenance.action import ACTION
 from slacktide.executors.maintenance.notes import HostNotes, Note
-from slacktide.executors.maintenance.runner import Maintenance
+from slacktide.executors.maintenance.runner import Maintenance, Obstacle
 from slacktide.ids import HostId
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,8 +38,8 @@ class StandIn:
         self._left = left
         self.waited = 0
 
-    def obstacle(self) -> str | None:
-        return self._obstacle
+    def obstacle(self) -> Obstacle | None:
+        return None if self._obstacle is None else Obstacle(self._obstacle)
 
     def wait(self) -> None:
         self.waited += 1
