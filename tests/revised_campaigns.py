@@ -11,13 +11,14 @@ from slacktide.clock import VirtualClock
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage
+from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, initial_state
 from slacktide.executors.changeover import Course, first_course, turned
 from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet
 from slacktide.executors.events import Stage, VmCreated, VmDeleted, VmEvent, VmMoved
+from slacktide.executors.folding import apply
 from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import Rules
@@ -52,13 +53,13 @@ def stood(name: str, folder: Path, entries: Sequence[Entry]) -> tuple[Course, Ca
 def courses(name: str, folder: Path, entries: Sequence[Entry]) -> list[tuple[Course, list[Entry]]]:
     """Return what was carried out, plan by plan, each with its part of the journal."""
     load, found, part = revisions_in(folder), [], []
-    course, before = course_of(name), []
+    course = course_of(name)
+    state = initial_state(course.program)
     for entry in entries:
-        before.append(entry)
         if isinstance(entry.event, PlanRevised):
             found.append((course, part))
-            _, state = standing(course_of(name), before[:-1], load)
-            course, _ = turned(course, state, entry, *load(entry.event))
+            apply(state, part)
+            course, state = turned(course, state, entry, *load(entry.event))
             part = []
         else:
             part.append(entry)
