@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slacktide.executors.control_events import CampaignAborted, CampaignPaused, PlanRevised, SignalChanged
-from slacktide.executors.events import Stage
+from slacktide.executors.events import Stage, VmEvent
 from slacktide.executors.program import Program
+from slacktide.executors.vm_state import Stranger
 
 Floats = NDArray[np.float64]
 
@@ -53,6 +54,10 @@ STAGES: Final = len(Stage)
 HOST_STAGES: Final = len(HostStage)
 RUNNING_STAGES: Final = tuple(range(Stage.INTENDED, Stage.DONE))
 """Stages in which a migration holds room on both hosts."""
+
+
+_NUMBERS: Final = ("numbers", "host_numbers", "vm_numbers")
+"""What never changes of a state."""
 
 
 @dataclass
@@ -126,6 +131,14 @@ class CampaignState:
     """The plans that it has gone over to, in order."""
     forgiven: set[int] = field(default_factory=set)
     """Lost hosts that keep no gate closed: a person has had the rest planned anew in spite of them."""
+    strangers: dict[str, Stranger] = field(default_factory=dict)
+    """VMs that others have created and the plan does not have, by id."""
+    touched: dict[str, float] = field(default_factory=dict)
+    """When others last created, deleted or moved a VM, by id."""
+    deeds: list[VmEvent] = field(default_factory=list)
+    """What others did, in order."""
+    vm_numbers: dict[str, int] = field(default_factory=dict, repr=False)
+    """Number of each VM of the plan by id."""
     numbers: dict[str, int] = field(default_factory=dict, repr=False)
     """Number of each migration by id."""
     host_numbers: dict[str, int] = field(default_factory=dict, repr=False)
@@ -149,7 +162,7 @@ class CampaignState:
         """Return a state of its own that a fold may change."""
         after = copy(self)
         for name, value in vars(self).items():
-            if isinstance(value, np.ndarray | dict | set) and name not in ("numbers", "host_numbers"):
+            if isinstance(value, np.ndarray | dict | set | list) and name not in _NUMBERS:
                 setattr(after, name, value.copy())
         return after
 
@@ -180,6 +193,7 @@ def initial_state(program: Program) -> CampaignState:
         host_times=np.full((hosts, HOST_STAGES), np.nan),
         wave_opened_s=np.full(waves, np.nan),
         wave_approved=np.zeros(waves, np.bool_),
+        vm_numbers={name: number for number, name in enumerate(program.vms.ids)},
         numbers={name: number for number, name in enumerate(program.migrations.ids)},
         host_numbers={name: number for number, name in enumerate(program.hosts.ids)},
     )

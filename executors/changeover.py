@@ -21,6 +21,7 @@ from slacktide.executors.events import Stage
 from slacktide.executors.joined_plans import joined_plan, shown_plan
 from slacktide.executors.journal import Entry
 from slacktide.executors.program import Ints, Program, build_program
+from slacktide.executors.vm_state import NOWHERE, place_of
 from slacktide.planner.plan import Plan
 
 BY_MIGRATION = (
@@ -165,6 +166,7 @@ def carried_over(state: CampaignState, course: Course, entry: Entry) -> Campaign
     after.forgiven = state.forgiven | (set(lost) if event.order else set())
     places = {name: number for number, name in enumerate(program.vms.ids)}
     after.lost_vms = {places[before.vms.ids[vm]] for vm in state.lost_vms}
+    after.touched, after.deeds = dict(state.touched), list(state.deeds)
     _carry_vms(state, after, course)
     _begin_anew(after)
     _carry_waves(state, after, course, event.at_s)
@@ -172,18 +174,17 @@ def carried_over(state: CampaignState, course: Course, entry: Entry) -> Campaign
 
 
 def _carry_vms(state: CampaignState, after: CampaignState, course: Course) -> None:
-    """Say where VMs are: those under way where the journal has them, others where the fleet has them, if it does."""
-    program, part = course.program, course.program.migrations
-    now = course.snapshot.vms.select("vm_id", "host_id")
-    hosts = {name: number for number, name in enumerate(program.hosts.ids)}
-    there = dict(now.iter_rows())
-    vm_host = np.array([hosts[there[vm]] if vm in there else -1 for vm in program.vms.ids], np.int64)
-    of_old = {name: number for number, name in enumerate(state.program.vms.ids)}
-    moving = np.unique(part.vm[part.current & (after.stage >= Stage.INTENDED)]).tolist()
-    for vm in moving:
-        if (old := of_old.get(program.vms.ids[vm])) is not None:
-            vm_host[vm] = state.vm_host[old]
-    after.vm_host = vm_host
+    """Say where VMs are: where the state has them; those that it does not know where the fleet has them, if it does."""
+    names = after.program.vms.ids
+    before = np.array([state.vm_numbers.get(name, -1) for name in names], np.int64)
+    after.vm_host = np.where(before >= 0, state.vm_host[before], NOWHERE)
+    there = dict(course.snapshot.vms.select("vm_id", "host_id").iter_rows())
+    for number in np.flatnonzero(before < 0).tolist():
+        known = names[number] in state.touched
+        after.vm_host[number] = place_of(state, names[number]) if known else after.host_numbers[there[names[number]]]
+    for name in state.vm_numbers.keys() - there.keys() - state.touched.keys():
+        after.vm_host[after.vm_numbers[name]] = NOWHERE
+    after.strangers = {name: each for name, each in state.strangers.items() if name not in after.vm_numbers}
 
 
 def _begin_anew(after: CampaignState) -> None:

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -32,12 +32,14 @@ from slacktide.executors.report_figures import (
     restarts,
 )
 from slacktide.executors.report_notices import notice_columns, notices
+from slacktide.executors.report_others import others_counts, others_table
 from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary, RevisionMade
 from slacktide.executors.report_tables import (
     HOST_STATES,
     MIGRATION_STATES,
     ReportHostTable,
     ReportMigrationTable,
+    ReportOthersTable,
     ReportTroubleTable,
 )
 from slacktide.ids import HostId
@@ -49,7 +51,10 @@ TABLES: Final[dict[str, type[dy.Schema]]] = {
     "migrations": ReportMigrationTable,
     "hosts": ReportHostTable,
     "troubles": ReportTroubleTable,
+    "others": ReportOthersTable,
 }
+LATER_TABLES: Final = frozenset({"others"})
+"""Tables that the first reports do not have; they are empty there."""
 LATER_COLUMNS: Final = {
     "migrations": ("told_s", "promised_notice_s", "notice_s", "acknowledged_s", "notice_shortfall_s"),
 }
@@ -73,12 +78,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class CampaignReport:
-    """The figures and the three tables (:mod:`slacktide.executors.report_tables`), sorted by their keys."""
+    """The figures and the four tables (:mod:`slacktide.executors.report_tables`), sorted by their keys."""
 
     summary: CampaignSummary
     hosts: pl.DataFrame
     migrations: pl.DataFrame
     troubles: pl.DataFrame
+    others: pl.DataFrame = field(default_factory=lambda: others_table(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,7 @@ def make_report(
         ),
         orders=orders_answered(notes.orders),
         notices=notices(migrations),
+        others=others_counts(state.deeds),
         makespan=makespan(plan, hosts),
         exposure=exposure(plan, hosts, state.end_s),
         blackout=blackouts(migrations),
@@ -138,7 +145,7 @@ def make_report(
         plan_path=record.plan_path,
         fleet_path=record.fleet_path,
     )
-    return CampaignReport(summary, hosts, migrations, troubles)
+    return CampaignReport(summary, hosts, migrations, troubles, others_table(state.deeds))
 
 
 def write_report(report: CampaignReport, directory: Path) -> None:
@@ -206,6 +213,8 @@ def _read_table(directory: Path, name: str) -> pl.DataFrame:
         later = [column for column in LATER_COLUMNS.get(name, ()) if column not in table.columns]
         return TABLES[name].validate(table.with_columns(pl.lit(None, pl.Float64).alias(column) for column in later))
     except FileNotFoundError:
+        if name in LATER_TABLES:
+            return TABLES[name].create_empty()
         raise InputError(str(path), "is missing", remedy) from None
     except (pl.exceptions.PolarsError, dy.exc.ValidationError, dy.exc.SchemaError, OSError) as error:
         raise InputError(str(path), f"is damaged: {str(error).splitlines()[0]}", remedy) from error

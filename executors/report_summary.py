@@ -191,6 +191,8 @@ class CampaignSummary(_Part):
     """In order; planned values of each host and migration are those of the plan under which it began."""
     orders: tuple[OrderAnswered, ...] = ()
     """As they were answered, in order."""
+    others: dict[str, int] = {}
+    """VMs that others created, deleted and moved meanwhile."""
     notices: Notices | None = None
     """Null: no guest wants notice, or the report is of before it was counted."""
     makespan: Makespan

@@ -110,3 +110,15 @@ class ReportTroubleTable(dy.Schema):
     """Short name, for counting."""
     detail = dy.String(nullable=False)
     """What happened, with the ids concerned."""
+
+
+class ReportOthersTable(dy.Schema):
+    """What others did with VMs meanwhile, in the order in which that was found out."""
+
+    at_s = dy.Float64(nullable=False, min=0)
+    what = dy.Enum(("created", "deleted", "moved"), nullable=False)
+    vm_id = dy.String(nullable=False)
+    host_id = dy.String(nullable=False)
+    """Where the VM is now, or was last."""
+    source = dy.String(nullable=True)
+    """Where a VM was that was moved; null for others."""

@@ -14,7 +14,7 @@ from slacktide.planner.plan import Plan
 
 
 class CampaignReport(Protocol):
-    """A campaign's report: its summary and its two tables (:mod:`slacktide.executors.report_tables`)."""
+    """A campaign's report: its summary and its tables (:mod:`slacktide.executors.report_tables`)."""
 
     @property
     def summary(self) -> CampaignSummary:
@@ -29,6 +29,11 @@ class CampaignReport(Protocol):
     @property
     def migrations(self) -> pl.DataFrame:
         """Every planned migration and what became of it."""
+        ...
+
+    @property
+    def others(self) -> pl.DataFrame:
+        """What others did with VMs meanwhile."""
         ...
 
 

@@ -21,15 +21,17 @@ from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostSt
 from slacktide.executors.changeover import Course, not_held
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import HostBlocked, HostFailed, Stage
+from slacktide.executors.present_fleet import present_fleet
 from slacktide.executors.readable import count, duration
 from slacktide.executors.rules import MOST_TRIED, Rules
 from slacktide.executors.standing import Load, revisions_in
+from slacktide.executors.vm_state import strays
 from slacktide.executors.wanted import Wanted
 from slacktide.planner.limits import resolved
 from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import write_plan
 from slacktide.planner.policy import Policy
-from slacktide.planner.progress import fleet_at, without_hosts
+from slacktide.planner.progress import without_hosts
 
 MOST_MORE_MOVES: Final = 0.25
 """Share by which a campaign's migrations may exceed those of its first plan before a person has to ask for more.
@@ -113,7 +115,7 @@ def revision_of(course: Course, state: CampaignState, wanted: Wanted, now_s: flo
 
     progress, lost = progress_of(course.snapshot, course.plan, state, now_s)
     progress = without_hosts(course.snapshot, course.plan, progress, lost)
-    fleet = fleet_at(course.snapshot, course.plan, progress, lost_hosts=lost)
+    fleet = present_fleet(course, state, progress, lost)
     policy = policy_now(course, state, wanted.add_hosts)
     child = revise(fleet, policy, course.plan, progress)
     if errors := [row for row in child.header.summary.audit.findings if row["severity"] == "error"]:
@@ -156,9 +158,10 @@ def _held_by(course: Course, child: Plan) -> NDArray[np.bool_]:
 
 
 def given_up_without(state: CampaignState, now_s: float) -> int:
-    """Return how many hosts are given up at once where nothing is planned anew."""
+    """Return how many hosts are given up where nothing is planned anew: at once, and those that hold strays."""
     falling = Scheduler(state.program, state, Rules(on_drift="ignore")).decide(now_s)
-    return sum(isinstance(event, HostFailed | HostBlocked) for event in falling)
+    left = {event.host_id for event in falling if isinstance(event, HostFailed | HostBlocked)}
+    return len(left | {state.program.hosts.ids[stray.host] for stray in strays(state)})
 
 
 def policy_now(course: Course, state: CampaignState, add_hosts: tuple[str, ...] = ()) -> Policy:

@@ -12,6 +12,7 @@ from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
 from slacktide.executors.report_figures import STAGE_WORDS, ended_words, next_step, overrun_words, revisions_words
 from slacktide.executors.report_notices import notice_words
+from slacktide.executors.report_others import counts_words
 from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
         refused = sum(not each.granted for each in summary.orders)
         beside = f"last: {summary.orders[-1].outcome}, by {summary.orders[-1].by}"
         yield "orders", count(len(summary.orders)), f"{count(refused)} of them refused; {beside}" if refused else beside
+    if summary.others:
+        yield "others", count(sum(summary.others.values())), f"VMs meanwhile: {counts_words(summary.others)}"
     if summary.notices is not None:
         yield "notice", notice_words(summary.notices)
     makespan, exposure = summary.makespan, summary.exposure

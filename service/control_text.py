@@ -11,6 +11,7 @@ from slacktide.executors.events import Event, Stage
 from slacktide.executors.order_state import asked
 from slacktide.executors.order_words import order_words
 from slacktide.executors.readable import count, duration
+from slacktide.executors.report_others import deeds_words
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
     given_up = int((stages == Stage.GIVEN_UP).sum())
     beside = f"of {counted(len(stages), 'migration')} done; {count(running)} under way, {count(given_up)} given up"
     yield "migrations", count(done), beside
+    if state.deeds:
+        yield "others", count(len(state.deeds)), f"changes to VMs meanwhile: {deeds_words(state.deeds)}"
     opened = int((~np.isnan(state.wave_opened_s)).sum())
     yield "waves", count(opened), f"of {len(state.wave_opened_s)} opened"
     for name, signal in sorted(state.signals.items()):
@@ -134,6 +137,7 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
         "waves_opened": int((~np.isnan(state.wave_opened_s)).sum()),
         "signals": {name: signal.healthy for name, signal in sorted(state.signals.items())},
         "max_out": state.max_out,
+        "others": [to_json(event) for event in state.deeds],
         "orders": [to_json(event) for event in viewed.orders],
         "waiting": [each._asdict() for each in waits],
     }

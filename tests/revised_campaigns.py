@@ -18,12 +18,13 @@ from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet
-from slacktide.executors.events import Stage
+from slacktide.executors.events import Stage, VmCreated, VmDeleted, VmEvent, VmMoved
 from slacktide.executors.folding import apply
 from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import Rules
 from slacktide.executors.standing import Load, revisions_in, standing
+from slacktide.executors.vm_state import NOWHERE, place_of
 
 
 def course_of(name: str) -> Course:
@@ -78,6 +79,8 @@ class Books:
 
     at: dict[str, str]
     taken: dict[str, np.ndarray]
+    size: dict[str, tuple[int, int]]
+    """vCPUs and memory in MiB of every VM that was ever there."""
     moving: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """VM: migration, source and target."""
     out: set[str] = field(default_factory=set)
@@ -89,12 +92,13 @@ def books_of(course: Course) -> Books:
     program = course.program
     hosts, vms = program.hosts, program.vms
     taken = {host: np.zeros(2, np.int64) for host in hosts.ids}
-    at = {}
+    at, size = {}, {}
     for number, vm in enumerate(vms.ids):
         host = hosts.ids[vms.host[number]]
         at[vm] = host
-        taken[host] += (vms.vcpus[number], vms.memory_mib[number])
-    return Books(at, taken)
+        size[vm] = int(vms.vcpus[number]), int(vms.memory_mib[number])
+        taken[host] += size[vm]
+    return Books(at, taken, size)
 
 
 ENDS = (events.MigrationDone, events.MigrationFailed, events.HostReturned)
@@ -149,6 +153,24 @@ def _check(course: Course, part: Sequence[Entry], books: Books, *, limits_hold: 
             books.taken[target] -= demand[number]
         elif isinstance(event, events.HostEvent):
             _check_host(course, event, books, limits_hold=limits_hold)
+        elif isinstance(event, VmEvent):
+            _others_did(event, books)
+
+
+def _others_did(event: VmEvent, books: Books) -> None:
+    """Count what others did with a VM; they may fill a host beyond what it sells, and touch none that is moving."""
+    vm, host = event.vm_id, event.host_id
+    assert vm not in books.moving, "others touch a VM whose migration is under way"
+    if isinstance(event, VmCreated):
+        assert vm not in books.at, "a VM is created that is there"
+        books.size[vm] = event.vcpus, event.memory_mib
+    else:
+        left = books.at.pop(vm)
+        assert left == (event.source if isinstance(event, VmMoved) else host), "others find a VM where it is not"
+        books.taken[left] -= books.size[vm]
+    if not isinstance(event, VmDeleted):
+        books.at[vm] = host
+        books.taken[host] += books.size[vm]
 
 
 def _check_host(course: Course, event: events.HostEvent, books: Books, *, limits_hold: bool) -> None:
@@ -200,8 +222,10 @@ def _end_out(event: events.HostEvent, books: Books) -> None:
 def _assert_folded(name: str, folder: Path, entries: Sequence[Entry], books: Books) -> None:
     course, state = stood(name, folder, entries)
     hosts = course.program.hosts.ids
-    for number, vm in enumerate(course.program.vms.ids):
-        assert hosts[state.vm_host[number]] == books.at[vm], "state and events disagree on where a VM is"
+    for vm in (*course.program.vms.ids, *state.strangers, *books.at):
+        place = place_of(state, vm)
+        there = None if place == NOWHERE else hosts[place]
+        assert there == books.at.get(vm), "state and events disagree on where a VM is"
     out = {hosts[host] for host in np.flatnonzero(np.isin(state.host_stage, OUT_STAGES)).tolist()}
     assert out == books.lost
 

@@ -21,6 +21,7 @@ from slacktide.executors.events.hosts import (
     HostDrained,
     HostDrainStarted,
     HostFailed,
+    HostRefilled,
     HostResolved,
     HostReturned,
     PatchFailed,
@@ -49,6 +50,7 @@ from slacktide.executors.events.migrations import (
     VmLost,
 )
 from slacktide.executors.events.stages import POINT_OF_NO_RETURN, Stage
+from slacktide.executors.events.vms import VmCreated, VmDeleted, VmEvent, VmMoved
 
 __all__ = [
     "POINT_OF_NO_RETURN",
@@ -69,6 +71,7 @@ __all__ = [
     "HostDrained",
     "HostEvent",
     "HostFailed",
+    "HostRefilled",
     "HostResolved",
     "HostReturned",
     "MigrationCancelled",
@@ -90,7 +93,11 @@ __all__ = [
     "TargetConnected",
     "TargetPrepared",
     "TargetReserved",
+    "VmCreated",
+    "VmDeleted",
+    "VmEvent",
     "VmLost",
+    "VmMoved",
     "WaveApproved",
     "WaveClosed",
     "WaveOpened",

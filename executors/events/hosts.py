@@ -74,3 +74,11 @@ class HostResolved(HostEvent):
 
     type = "host-resolved"
     outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRefilled(HostEvent):
+    """A host that was drained has VMs again, and nothing was done to it: it drains on."""
+
+    type = "host-refilled"
+    detail: str

@@ -6,11 +6,11 @@ import numpy as np
 
 from slacktide.executors import events
 from slacktide.executors.campaign_state import HostStage
-from slacktide.executors.rules import Rules
 from slacktide.executors.scheduling.books import IDLE, RETRYING, RUNNING, Books
 from slacktide.executors.scheduling.giving_up import GivingUp
 from slacktide.executors.scheduling.standing_orders import StandingOrders
 from slacktide.executors.scheduling.timers import Timers
+from slacktide.executors.scheduling.unforeseen import Unforeseen
 
 _DRAINING: Final = int(HostStage.DRAINING)
 _RETURNED: Final = int(HostStage.RETURNED)
@@ -19,9 +19,19 @@ _RETURNED: Final = int(HostStage.RETURNED)
 class Beginning:
     """Begins what may begin."""
 
-    def __init__(self, books: Books, timers: Timers, giving_up: GivingUp, orders: StandingOrders, rules: Rules) -> None:
+    def __init__(
+        self,
+        books: Books,
+        timers: Timers,
+        giving_up: GivingUp,
+        orders: StandingOrders,
+        unforeseen: Unforeseen,
+        approve_as: str | None,
+    ) -> None:
+        """``approve_as``: who approves waves; null: a person, by an order."""
         self._books, self._timers, self._giving_up, self._orders = books, timers, giving_up, orders
-        self._approve_as = rules.approve_as
+        self._unforeseen = unforeseen
+        self._approve_as = approve_as
         self._in_place = books.program.policy.in_place
 
     def open_waves(self, now: float) -> None:
@@ -89,13 +99,20 @@ class Beginning:
             if self._giving_up.drift.holds_host(host):
                 return
             if books.room.vms_on[host] and not self._in_place:
-                detail = f"{books.room.vms_on[host]} VMs on it that the plan does not move"
-                self._giving_up.drop_host(host, "vms-remain", detail)
+                self._giving_up.drop_filled(host, self._unforeseen.names_on(host))
+                return
+            if not self._unforeseen.is_clear(host):
                 return
             books.patching += 1
             books.host_stage[host] = HostStage.DRAINED
             books.decided.append(events.HostDrained(now, books.host_id_of(host)))
         elif stage != HostStage.DRAINED:
+            return
+        elif books.room.vms_on[host] and not self._in_place:
+            detail = f"{self._unforeseen.names_on(host)} came to it"
+            books.decided.append(events.HostRefilled(now, books.host_id_of(host), detail))
+            books.refill(host)
+            self._unforeseen.forget(host)
             return
         if self._orders.paused:
             return
@@ -120,6 +137,7 @@ class Beginning:
         obstacle = room.obstacle(number, holds=holds)
         if obstacle is not None:
             room.wait(number, obstacle)
+            self._unforeseen.crowd(number, obstacle)
             return
         room.begin(number, holds=holds)
         books.phase[number] = RUNNING

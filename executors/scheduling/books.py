@@ -97,6 +97,8 @@ class Books:
         self.host_due = [False] * hosts
         self.patching = int(patching(state).sum())
         """How many hosts are drained and not back."""
+        self.refills: dict[int, int] = {}
+        """How often VMs have come to each host that was drained."""
 
     def id_of(self, number: int) -> MigrationId:
         """Return a migration's id."""
@@ -109,6 +111,16 @@ class Books:
     def runs(self, number: int, attempt: int) -> bool:
         """Return whether it is this attempt at a migration that is under way."""
         return self.phase[number] == RUNNING and self.attempts[number] == attempt
+
+    def refill(self, host: int) -> bool:
+        """Have a host drain on to which VMs have come that was drained; return whether it was."""
+        if not HostStage.DRAINED <= self.host_stage[host] <= HostStage.PATCHING:
+            return False
+        self.patching -= 1
+        self.host_stage[host] = HostStage.DRAINING
+        self.refills[host] = self.refills.get(host, 0) + 1
+        self.woken_hosts.add(host)
+        return True
 
     def end(self, number: int) -> None:
         """Count a migration that is done or given up, and wake who waited for it."""
