@@ -40,7 +40,6 @@ class ToldDeeds:
         self._told: list[HostVms] = []
         self._known: set[HostVms] = set()
         """Those that were taken: an agent that is started again says them again."""
-        self._judged_s = 0.0
 
     def take(self, seen: Iterable[HostVms]) -> None:
         """Take what an agent says, ahead of time."""
@@ -56,15 +55,15 @@ class ToldDeeds:
     def judge(self, state: CampaignState, now: float) -> list[VmEvent]:
         """Return what others have done by ``now``.
 
-        They touch no VM whose migration is under way, no host that is being patched, and none twice.
+        They touch no VM whose migration is under way, no host that is being patched, and none twice.  What is heard of
+        late counts from now on: something may have been decided since it was done.
         """
         found: list[VmEvent] = []
         while self._told and self._told[0].at_s <= now:
             told = heappop(self._told)
-            at_s = told.at_s if told.at_s > self._judged_s else now
+            at_s = told.at_s if told.at_s > state.end_s else now
             if not self._is_out(state, told):
                 found += _told_events(state, told, at_s)
-        self._judged_s = now
         return found
 
     @staticmethod
