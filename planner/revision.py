@@ -231,9 +231,17 @@ def _gate_s(problem: Problem, out: pl.DataFrame, label: int) -> int:
 
 
 def promised_by(problem: Problem, situation: Situation) -> Schedule:
-    """Return what of the parent is still to come, numbered as in the problem."""
-    parent = situation.parent
-    hosts = parent.hosts.with_columns(number=positions(parent.hosts["host_id"], problem.hosts.ids))
+    """Return what of the parent is still to come, numbered as in the problem.
+
+    A host that is out and should have been back long since is promised from now on.
+    """
+    parent, progress = situation.parent, situation.progress
+    out = pl.col("host_id").is_in(progress.hosts.filter(pl.col("state") == "out")["host_id"].implode())
+    late = out & (pl.col("return_s") < progress.at_s)
+    hosts = parent.hosts.with_columns(
+        number=positions(parent.hosts["host_id"], problem.hosts.ids),
+        return_s=pl.when(late).then(progress.at_s).otherwise("return_s"),
+    )
     hosts = hosts.filter(pl.col("number") >= 0)
     there = pl.all_horizontal(pl.col(PLACES) >= 0)
     ahead = situation.moves.filter(pl.col("state").is_null() & there)
