@@ -23,7 +23,8 @@ from slacktide.executors.triggers.trigger import State, Trigger
 from slacktide.ids import CampaignId
 
 PROGRAM = [sys.executable, "-m", "slacktide.service.cli"]
-WITHIN_S = 180.0
+WITHIN_S = 600.0
+"""Until it is given up: the planner's code may have to be compiled first."""
 SETTINGS = """
 fleet: {directory: fleet}
 campaigns: campaigns
