@@ -115,6 +115,8 @@ def declined(problem: Problem) -> str | None:
     due, moving = int(problem.hosts.due.sum()), int(problem.hosts.due[problem.vms.host].sum())
     if problem.policy.gates.kind != "pipelined":
         return f"gates of kind {problem.policy.gates.kind} are not modelled"
+    if problem.hosts.evacuated.any():
+        return "hosts that are evacuated are not modelled"
     if due > MOST_DUE_HOSTS:
         return f"{due} hosts are due; up to {MOST_DUE_HOSTS} are worth solving"
     if moving > MOST_VMS:
