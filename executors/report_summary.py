@@ -143,6 +143,16 @@ class RevisionMade(_Part):
     why: str
 
 
+class Evacuated(_Part):
+    """A host that was to be emptied before all others, and to stay out."""
+
+    host_id: str
+    at_s: float | None
+    """When it was empty; null: it is not."""
+    why: str
+    """Who asked for it, and why."""
+
+
 class CampaignSummary(_Part):
     """The figures of a campaign."""
 
@@ -173,6 +183,7 @@ class CampaignSummary(_Part):
     """Null: there were none, or the report is of before they were counted."""
     revisions: tuple[RevisionMade, ...] = ()
     """In order; planned values of each host and migration are those of the plan under which it began."""
+    evacuations: tuple[Evacuated, ...] = ()
     notices: Notices | None = None
     """Null: no guest wants notice, or the report is of before it was counted."""
     makespan: Makespan

@@ -125,7 +125,7 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
         last = journal.last
         name = stored.record.campaign_id
         number = ask(place, name, by=by, why=why or None, kind=order.kind, body=order.body())
-        patience_s = PLANNED_S if order.kind == "revise" else ANSWER_S
+        patience_s = PLANNED_S if order.kind in ("revise", "evacuate") else ANSWER_S
         end = time.monotonic() + (patience_s if stored.is_held else 0.0)
         while True:
             for entry in journal.read(last):

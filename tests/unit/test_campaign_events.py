@@ -65,6 +65,7 @@ def test_names_of_stored_types_are_fixed() -> None:
         "host-blocked",
         "host-drain-started",
         "host-drained",
+        "host-evacuated",
         "host-failed",
         "host-resolved",
         "host-returned",
