@@ -66,6 +66,12 @@ def progress_of(
     return Progress(at_s, moves, hosts, told), tuple(lost)
 
 
+def evacuated_hosts(state: CampaignState) -> tuple[str, ...]:
+    """Return the hosts that are evacuated and empty."""
+    gone = np.flatnonzero(state.host_stage == HostStage.EVACUATED).tolist()
+    return tuple(state.program.hosts.ids[host] for host in gone)
+
+
 def _notified(state: CampaignState) -> pl.DataFrame:
     told_s = state.times[:, Stage.NOTIFIED]
     return pl.DataFrame(

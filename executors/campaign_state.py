@@ -40,6 +40,8 @@ class HostStage(IntEnum):
     For good, as far as this campaign goes: one that reports after all is for a person to put back into service, since
     what was to move there has been given up.
     """
+    EVACUATED = 9
+    """Empty by intent, for it is about to fail; out of service for as long as the campaign runs, and no failure."""
 
 
 OUT_STAGES: Final = (
@@ -50,10 +52,14 @@ OUT_STAGES: Final = (
     HostStage.LOST,
 )
 """Stages in which a host counts against the limits on hosts out."""
+UNPATCHED_STAGES: Final = (HostStage.FAILED, HostStage.BLOCKED, HostStage.LOST)
+"""Stages in which a host has ended that was to be patched and is not."""
 STAGES: Final = len(Stage)
 HOST_STAGES: Final = len(HostStage)
 RUNNING_STAGES: Final = tuple(range(Stage.INTENDED, Stage.DONE))
 """Stages in which a migration holds room on both hosts."""
+BY_POLICY: Final = "asked for by the plan's policy"
+"""Who has a host evacuated that no order names."""
 
 
 _NUMBERS: Final = ("numbers", "host_numbers", "vm_numbers")
@@ -125,6 +131,8 @@ class CampaignState:
     aborted: CampaignAborted | None = None
     skipped: dict[int, str] = field(default_factory=dict)
     """Hosts that are not to be drained (any further), with who asked for it and why."""
+    evacuated: dict[int, str] = field(default_factory=dict)
+    """Hosts that are emptied before all others and stay out, with who asked for it and why."""
     max_out: dict[str, int | str] = field(default_factory=dict)
     """Limits on hosts out that hold in place of the policy's, by kind of failure domain."""
     revisions: tuple[PlanRevised, ...] = ()
@@ -170,6 +178,7 @@ class CampaignState:
 def initial_state(program: Program) -> CampaignState:
     """Return the state before the first event."""
     migrations, hosts, waves = len(program.migrations.ids), len(program.hosts.ids), len(program.waves.gate)
+    numbers = {name: number for number, name in enumerate(program.hosts.ids)}
     return CampaignState(
         program=program,
         last=0,
@@ -195,5 +204,6 @@ def initial_state(program: Program) -> CampaignState:
         wave_approved=np.zeros(waves, np.bool_),
         vm_numbers={name: number for number, name in enumerate(program.vms.ids)},
         numbers={name: number for number, name in enumerate(program.migrations.ids)},
-        host_numbers={name: number for number, name in enumerate(program.hosts.ids)},
+        host_numbers=numbers,
+        evacuated={numbers[name]: BY_POLICY for name in program.policy.evacuate},
     )

@@ -60,6 +60,7 @@ class Scheduler:
         """Set the timers of what is under way, and wake who waited for what the state has."""
         books = self._books
         books.woken_hosts.update(np.flatnonzero(state.host_stage == HostStage.DRAINING).tolist())
+        books.woken_hosts.update(host for host in state.evacuated if state.host_stage[host] == HostStage.RETURNED)
         for number in np.flatnonzero(np.array(books.phase) == RUNNING).tolist():
             self._timers.limit_migration(number, float(state.times[number, Stage.INTENDED]))
         for number in np.flatnonzero(state.stage == Stage.FAILED).tolist():

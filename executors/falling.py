@@ -73,7 +73,7 @@ def with_migration(program: Program, number: int, name: str, detail: str, *, at_
 def with_wave(program: Program, wave: int, reason: str) -> Iterator[Fall]:
     """Yield the hosts of a wave that never opens, and of those behind it."""
     hosts = program.hosts
-    later = np.flatnonzero(hosts.due & (hosts.wave >= wave))
+    later = np.flatnonzero((hosts.due | hosts.held) & ~hosts.evacuated & (hosts.wave >= wave))
     for host in later[np.argsort(hosts.drain_start_s[later], kind="stable")].tolist():
         yield Fall(True, host, "gate-closed", f"wave {wave} never opens: {reason}")
 
@@ -129,7 +129,7 @@ def _revised(program: Program, state: CampaignState) -> Iterator[Fall]:
     if not state.revisions:
         return
     detail = f"plan {state.revisions[-1].plan_id}, to which the campaign went over, has it no more"
-    for host in np.flatnonzero(program.hosts.planned & ~program.hosts.current).tolist():
+    for host in np.flatnonzero(program.hosts.planned & ~program.hosts.current & ~program.hosts.held).tolist():
         yield Fall(True, host, REVISED, detail)
     for number in np.flatnonzero(~program.migrations.current).tolist():
         if state.stage[number] not in (Stage.DONE, Stage.GIVEN_UP):

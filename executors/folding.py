@@ -286,6 +286,7 @@ _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.MigrationResolved: _resolved,
     events.HostDrainStarted: _host(HostStage.DRAINING),
     events.HostDrained: _host(HostStage.DRAINED),
+    events.HostEvacuated: _host(HostStage.EVACUATED),
     events.PatchIntended: _host(HostStage.PATCH_INTENDED),
     events.PatchStarted: _host(HostStage.PATCHING),
     events.HostReturned: _host(HostStage.RETURNED),

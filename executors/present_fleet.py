@@ -6,6 +6,7 @@ from dataclasses import replace
 import polars as pl
 
 from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.executors.campaign_progress import evacuated_hosts
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.changeover import Course
 from slacktide.executors.vm_state import NOWHERE, is_under_way, place_of
@@ -19,7 +20,8 @@ def present_fleet(
 
     Of a VM that others have created nobody knows the dirty rate, and it has no service and asks for no notice.
     """
-    fleet = fleet_at(course.snapshot, course.plan, progress, lost_hosts=lost_hosts)
+    gone = evacuated_hosts(state)
+    fleet = fleet_at(course.snapshot, course.plan, progress, lost_hosts=lost_hosts, evacuated_hosts=gone)
     touched = [name for name in sorted(state.touched) if not is_under_way(state, name)]
     if not touched:
         return fleet

@@ -116,14 +116,23 @@ class Replanning:
         if isinstance(made, Made):
             return made
         why = wanted.why if wanted.order else f"after: {wanted.why}"
-        return OrderRefused(now, wanted.order, wanted.by, why, "revise", made)
+        kind = "revise" if wanted.evacuate is None else "evacuate"
+        return OrderRefused(now, wanted.order, wanted.by, why, kind, made)
 
     def event(self, made: Made, state: CampaignState, now: float) -> PlanRevised:
         """Return the changeover to a revision as the journal has it."""
         wanted, number = self._wanted, len(state.revisions) + 1
         assert wanted is not None, "it was begun"
         return PlanRevised(
-            now, wanted.order, wanted.by, wanted.why, number, made.plan.header.id, made.plan_path, made.fleet_path
+            now,
+            wanted.order,
+            wanted.by,
+            wanted.why,
+            number,
+            made.plan.header.id,
+            made.plan_path,
+            made.fleet_path,
+            wanted.evacuate,
         )
 
     def gives_way(self, refused: OrderRefused) -> bool:

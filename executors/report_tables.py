@@ -13,8 +13,9 @@ from slacktide.planner.plan import STRATEGIES
 MIGRATION_STATES: Final = ("planned", "notified", "running", "done", "failed", "given-up")
 """``planned`` and ``notified``: not begun; ``running``: begun and not ended; ``failed``: the last attempt failed and
 the VM stayed on its source; ``given-up``: never begun, for the reason in ``error``."""
-HOST_STATES: Final = ("planned", "draining", "drained", "patching", "returned", "failed", "blocked")
-"""``failed``: not drained or not returned; ``blocked``: never drained, because something it depends on failed."""
+HOST_STATES: Final = ("planned", "draining", "drained", "patching", "returned", "failed", "blocked", "evacuated")
+"""``failed``: not drained or not returned; ``blocked``: never drained, because something it depends on failed;
+``evacuated``: emptied because it is about to fail, and out by intent."""
 
 
 class ReportMigrationTable(dy.Schema):

@@ -54,7 +54,14 @@ class ReportView:
     @cached_property
     def due(self) -> int:
         """Hosts that should be patched: planned and deferred."""
-        return len(self.plan.hosts) + len(self.plan.deferred)
+        return len(self.patched) + len(self.plan.deferred)
+
+    @cached_property
+    def patched(self) -> pl.DataFrame:
+        """The plan's hosts without those that are evacuated."""
+        named = list(self.plan.header.policy.evacuate)
+        named += [] if self.report is None else [each.host_id for each in self.report.summary.evacuations]
+        return self.plan.hosts.filter(~pl.col("host_id").is_in(named))
 
     @cached_property
     def done(self) -> pl.DataFrame:

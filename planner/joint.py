@@ -122,6 +122,8 @@ def declined(problem: Problem) -> str | None:
         return f"gates of kind {problem.policy.gates.kind} are not modelled"
     if len(problem.hosts.ids) > MOST_HOSTS:
         return f"the fleet has {len(problem.hosts.ids):,} hosts; up to {MOST_HOSTS} are worth modelling"
+    if problem.hosts.evacuated.any():
+        return "hosts that are evacuated are not modelled"
     if due > MOST_DUE_HOSTS:
         return f"{due} hosts are due; up to {MOST_DUE_HOSTS} are worth solving"
     if moving > MOST_VMS:

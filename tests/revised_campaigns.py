@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from campaigns import RULES, drivers_of, planned_fleet, program_of, record_of
 
 from slacktide.clock import VirtualClock
+from slacktide.executors import coordinator as coordinating
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, initial_state
+from slacktide.executors.campaign_state import OUT_STAGES, UNPATCHED_STAGES, CampaignState, HostStage, initial_state
 from slacktide.executors.changeover import Course, first_course, turned
 from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.coordinator import Coordinator
@@ -21,10 +23,16 @@ from slacktide.executors.drivers.simulated import Quiet
 from slacktide.executors.events import Stage, VmCreated, VmDeleted, VmEvent, VmMoved
 from slacktide.executors.folding import apply
 from slacktide.executors.journal import Entry, Journal
+from slacktide.executors.orders import Limits, Resume, Revise
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import Rules
 from slacktide.executors.standing import Load, revisions_in, standing
+from slacktide.executors.store.orders import ask
 from slacktide.executors.vm_state import NOWHERE, place_of
+from slacktide.ids import CampaignId
+
+STUCK_ROUNDS = 50
+"""Rounds in which nothing happens, after which a person gives way."""
 
 
 def course_of(name: str) -> Course:
@@ -51,6 +59,37 @@ def coordinator_in(name: str, folder: Path, journal: Journal, agents: LocalAgent
 def revisions_of(folder: Path) -> Load:
     """Return what loads the revisions in a folder, each once: what was written there stays as it is."""
     return cache(revisions_in(folder))
+
+
+def carried_out(name, asking, simulated, rules, folder: Path):
+    """Carry a campaign out to its end and return its journal; where it waits for a person, it goes on after a while."""
+    begun(name, folder)
+    path = folder / "journal.sqlite"
+    journal = Journal.hold(path, durability="process")
+    coordinator = coordinator_in(name, folder, journal, agents_of(name, simulated), rules)
+    at_round: dict[int, list] = {}
+    for place, order in asking:
+        at_round.setdefault(place, []).append(order)
+    quiet, last, number = 0, 0, 0
+    with (
+        patch.object(coordinating, "ORDERS_INTERVAL_S", 0),
+        patch.object(coordinating.time, "sleep", lambda _s: None),
+    ):
+        while not coordinator.state.finished:
+            for order in at_round.pop(number, []):
+                ask(path, CampaignId("test"), by="a person", why=None, kind=order.kind, body=order.body())
+            coordinator.round()
+            number += 1
+            quiet, last = (quiet + 1, last) if journal.last == last else (0, journal.last)
+            if quiet > STUCK_ROUNDS:
+                quiet = 0
+                for order in (Resume(), Revise(give_up=True), Limits(max_out={"fleet": "100%"})):
+                    ask(path, CampaignId("test"), by="a person", why=None, kind=order.kind, body=order.body())
+            assert number < 20_000, "the campaign does not end"
+    coordinator.close()
+    entries, given_to_it = journal.read(), journal.orders(0)
+    journal.close()
+    return entries, given_to_it
 
 
 def stood(name: str, folder: Path, entries: Sequence[Entry]) -> tuple[Course, CampaignState]:
@@ -85,6 +124,7 @@ class Books:
     """VM: migration, source and target."""
     out: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
+    evacuated: set[str] = field(default_factory=set)
     returned: list[tuple[float, str]] = field(default_factory=list)
 
 
@@ -133,7 +173,7 @@ def _check(course: Course, part: Sequence[Entry], books: Books, *, limits_hold: 
             assert moves.current[number], "a migration is begun that the newest plan does not have"
             assert vm not in books.moving, "a VM moves twice at once"
             assert books.at[vm] == source, "a VM is moved from where it is not"
-            assert target not in books.out, "a VM is moved to a host that is out"
+            assert target not in books.out | books.evacuated, "a VM is moved to a host that is out"
             assert event.at_s >= moves.start_s[number], "a migration starts before its planned moment"
             if moves.needs_drain[number]:
                 assert source in books.out, "a VM is evicted from a host that is not drained"
@@ -178,15 +218,22 @@ def _check_host(course: Course, event: events.HostEvent, books: Books, *, limits
     place = {each: number for number, each in enumerate(program.hosts.ids)}
     if isinstance(event, events.HostDrainStarted):
         assert program.hosts.due[place[event.host_id]], "a host is drained that the newest plan does not patch"
+        assert event.host_id not in books.evacuated, "a host that is evacuated is drained again"
         books.out.add(event.host_id)
         for limit, most in enumerate(program.out.limit if limits_hold else ()):
             assert sum(limit in program.out.of_host[place[host]] for host in books.out) <= most
         _check_canary(course, event, books)
     elif isinstance(event, events.PatchIntended):
+        assert event.host_id not in books.evacuated, "a host that is evacuated is patched"
         assert event.host_id not in books.at.values(), "a host with VMs on it is patched"
         assert all(event.host_id != target for _, _, target in books.moving.values())
     elif isinstance(event, events.HostReturned):
         books.returned.append((event.at_s, event.host_id))
+        _end_out(event, books)
+    elif isinstance(event, events.HostEvacuated):
+        assert event.host_id not in books.at.values(), "a host with VMs on it is evacuated"
+        assert all(event.host_id not in ends for ends in books.moving.values())
+        books.evacuated.add(event.host_id)
         _end_out(event, books)
     elif isinstance(event, events.PatchFailed | events.HostFailed | events.HostBlocked):
         _end_out(event, books)
@@ -196,7 +243,7 @@ def _check_canary(course: Course, event: events.HostDrainStarted, books: Books) 
     """Check that no host leaves behind a canary that has not returned, each host of it, and baked."""
     policy, program = course.program.policy, course.program
     place = program.hosts.ids.index(event.host_id)
-    if policy.canary.hosts == 0 or program.hosts.wave[place] == 0:
+    if policy.canary.hosts == 0 or program.hosts.wave[place] == 0 or program.hosts.evacuated[place]:
         return
     back_s = [at_s for at_s, _ in books.returned]
     assert back_s, "a host leaves before any canary has returned"
@@ -237,6 +284,6 @@ def assert_all_ended(name: str, folder: Path, entries: Sequence[Entry]) -> Campa
     assert np.isin(state.stage, [Stage.DONE, Stage.GIVEN_UP]).all()
     planned = course.program.hosts.planned
     assert (state.host_stage[planned] >= HostStage.RETURNED).all()
-    unfinished = np.flatnonzero(planned & (state.host_stage > HostStage.RETURNED)).tolist()
+    unfinished = np.flatnonzero(planned & np.isin(state.host_stage, UNPATCHED_STAGES)).tolist()
     assert sorted(state.host_reasons) == unfinished
     return state

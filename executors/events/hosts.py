@@ -20,6 +20,13 @@ class HostDrained(HostEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class HostEvacuated(HostEvent):
+    """Decision: the host, which is empty, is not patched (any more) and stays out of service."""
+
+    type = "host-evacuated"
+
+
+@dataclass(frozen=True, slots=True)
 class PatchIntended(HostEvent):
     """Intent: the driver is to patch and reboot the host."""
 

@@ -92,7 +92,7 @@ class Beginning:
         books.woken.update(books.outgoing[host])
 
     def try_patch(self, host: int, now: float) -> None:
-        """Patch a host that nothing has yet to leave."""
+        """Patch a host that nothing has yet to leave; one that is evacuated stays out, patched by then or not."""
         books = self._books
         stage = books.host_stage[host]
         if stage == _DRAINING and not books.outgoing_left[host]:
@@ -106,9 +106,12 @@ class Beginning:
             books.patching += 1
             books.host_stage[host] = HostStage.DRAINED
             books.decided.append(events.HostDrained(now, books.host_id_of(host)))
-        elif stage != HostStage.DRAINED:
+        elif stage != HostStage.DRAINED and not (stage == _RETURNED and books.evacuated[host]):
             return
-        elif books.room.vms_on[host] and not self._in_place:
+        if books.evacuated[host]:
+            self._stay_out(host, now)
+            return
+        if books.room.vms_on[host] and not self._in_place:
             detail = f"{self._unforeseen.names_on(host)} came to it"
             books.decided.append(events.HostRefilled(now, books.host_id_of(host), detail))
             books.refill(host)
@@ -119,6 +122,16 @@ class Beginning:
         books.host_stage[host] = HostStage.PATCH_INTENDED
         books.decided.append(events.PatchIntended(now, books.host_id_of(host)))
         self._timers.limit_patch(host, now)
+
+    def _stay_out(self, host: int, now: float) -> None:
+        """Leave an empty host out of service, and give its place among the hosts out to others."""
+        books = self._books
+        if books.host_stage[host] == HostStage.DRAINED:
+            books.patching -= 1
+            books.gates.end(host, HostStage.EVACUATED, now)
+            books.woken_hosts.update(books.slots.release(host))
+        books.host_stage[host] = HostStage.EVACUATED
+        books.decided.append(events.HostEvacuated(now, books.host_id_of(host)))
 
     def try_start(self, number: int, now: float) -> None:
         """Begin a migration that is ready, once its hosts are and there is room for it."""

@@ -48,6 +48,7 @@ class Books:
         self.vm: list[int] = part.vm.tolist()
         self.host_wave: list[int] = hosts.wave.tolist()
         self.maintenance_s: list[int] = hosts.maintenance_s.tolist()
+        self.evacuated: list[bool] = (hosts.evacuated & hosts.current).tolist()
         self.outgoing, self.incoming = hosts.outgoing.lists(), hosts.incoming.lists()
         self.room, self.slots, self.gates = Room(program, state), OutSlots(program, state), Gates(program, state)
         self.order: list[int] = np.argsort(part.rank).tolist()

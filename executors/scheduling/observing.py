@@ -161,6 +161,8 @@ class Observing:
         books.patching -= 1
         books.host_stage[host] = HostStage.RETURNED
         books.gates.end(host, HostStage.RETURNED, event.at_s)
+        if books.evacuated[host]:
+            books.woken_hosts.add(host)
         books.woken_hosts.update(books.slots.release(host))
         books.woken.update(books.incoming[host])
 

@@ -306,6 +306,28 @@ def add(
 
 
 @campaign.command(sort_key=12)
+def evacuate(
+    path: CampaignPath,
+    host: Annotated[str, Parameter(help="Id of a host of the fleet that is about to fail.")],
+    /,
+    *,
+    by: By = None,
+    why: Why = "",
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> int:
+    """Empty a host that is about to fail, before all others leave: it is not patched, and stays out.
+
+    The rest is planned anew: what is under way goes on, and nobody else begins to leave before this host. It waits for
+    no gate, no canary and no decision about what has happened; while the campaign is paused it waits for the end of the
+    pause. `skip` takes it back as long as VMs are on the host.
+    """
+    from slacktide.executors.orders import Evacuate
+
+    return _asked(path, store, Evacuate(host_id=host), by, why, as_json=as_json)
+
+
+@campaign.command(sort_key=13)
 def signals(
     path: Annotated[Path, Parameter(name="FILE", help="YAML or JSON file of signals and budgets.")],
     /,

@@ -124,7 +124,7 @@ def _so_far(
         return snapshot, parent, *progress_at(snapshot, parent, at_s, lost_hosts=lost, failed=failed)
     from slacktide.executors.campaign_directory import journal_of
     from slacktide.executors.campaign_file import holds_campaign
-    from slacktide.executors.campaign_progress import journaled_standing, progress_of
+    from slacktide.executors.campaign_progress import evacuated_hosts, journaled_standing, progress_of
     from slacktide.executors.present_fleet import present_fleet
 
     if not holds_campaign(campaign):
@@ -134,8 +134,9 @@ def _so_far(
         course, state = journaled_standing(snapshot, parent, journal, campaign)
         snapshot, parent = course.snapshot, course.plan
         so_far, missing = progress_of(snapshot, parent, state)
+        empty = evacuated_hosts(state)
     returned = so_far.hosts.filter(so_far.hosts["state"] == "returned").height
-    if returned == parent.hosts.height:
+    if returned + parent.hosts["host_id"].is_in(empty).sum() == parent.hosts.height:
         fact = "has brought back every host of its plan"
         raise UsageError(str(campaign), fact, "There is nothing to revise; plan again for hosts that were left alone")
     gone = (*missing, *lost)

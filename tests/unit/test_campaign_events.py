@@ -70,6 +70,7 @@ def test_names_of_stored_types_are_fixed() -> None:
         "host-blocked",
         "host-drain-started",
         "host-drained",
+        "host-evacuated",
         "host-failed",
         "host-refilled",
         "host-resolved",
