@@ -52,6 +52,9 @@ Output = Annotated[Path, Parameter(name=["--output", "-o"])]
 FleetPath = Annotated[Path, Parameter(name="FLEET", help="Directory of a fleet snapshot.")]
 PlanPath = Annotated[Path, Parameter(name="PLAN", help="Directory of a plan.")]
 CampaignPath = Annotated[Path, Parameter(name="CAMPAIGN", help="Directory of a campaign.")]
+StoreUrl = Annotated[
+    str | None, Parameter(name="--store", help="URL of the store. [default: SLACKTIDE_STORE, else where it was begun]")
+]
 Whole = Annotated[int, Parameter(converter=_whole)]
 Seed = Annotated[int, Parameter(converter=_whole, validator=Number(gte=0, lt=2**63))]
 Share = Annotated[float, Parameter(validator=Number(gte=0, lte=1))]

@@ -1,0 +1,170 @@
+"""``slacktide campaign list``, ``show``, ``watch`` and ``signals``: campaigns, and what pauses them, are looked at."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import App, Parameter
+
+from slacktide.errors import UsageError
+from slacktide.service.campaign_view import Viewed, place_of, view
+from slacktide.service.commands.options import AsJson, CampaignPath, StoreUrl
+from slacktide.service.console import document, figures, progress, show, tell
+from slacktide.service.failures import OK, REFUSED
+
+if TYPE_CHECKING:
+    from slacktide.executors.store.campaigns import StoredCampaign
+    from slacktide.executors.waiting import Waiting
+
+LOOK_S: Final = 1.0
+"""How often a campaign that is watched is looked at."""
+
+campaign = App(
+    name="campaign",
+    help="Campaigns that run: looked at, approved, paused, resumed, aborted, changed. Each command takes effect within "
+    "a second or two where the campaign is being carried out, else once it is.",
+    help_epilogue="",
+    sort_key=12,
+)
+
+
+@campaign.command(name="list", sort_key=1)
+def list_all(
+    folder: Annotated[Path, Parameter(help="Folder in whose directories campaigns are looked for.")] = Path(),
+    /,
+    *,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> int:
+    """List campaigns: those in a folder's directories, or with --store all that are kept there."""
+    from slacktide.executors.campaign_file import holds_campaign
+    from slacktide.executors.store.address import parse_store
+    from slacktide.executors.store.campaigns import list_campaigns
+
+    if store is not None:
+        found = [("", each) for each in list_campaigns(parse_store(store))]
+    else:
+        if not folder.is_dir():
+            raise UsageError(str(folder), "is no directory", "Give a folder that holds directories of campaigns")
+        places = [place for place in (folder, *sorted(folder.iterdir())) if holds_campaign(place)]
+        found = [(str(place), place_of(place, None)[1]) for place in places]
+    waiting = {each.record.campaign_id: _waits_to_begin(each, place, store) for place, each in found}
+    if as_json:
+        rows = [
+            {
+                "directory": place or None,
+                "campaign_id": each.record.campaign_id,
+                "plan_id": each.record.plan_id,
+                "origin": each.record.origin.isoformat(),
+                "holder": each.holder if each.is_held else None,
+                "state": each.state,
+                "waits_for_approval": waiting[each.record.campaign_id],
+            }
+            for place, each in found
+        ]
+        document(rows)
+        return OK
+    for place, each in found:
+        held = f"carried out by {each.holder}" if each.is_held else each.state or "carried out by nobody now"
+        if waiting[each.record.campaign_id]:
+            held = f"waits for approval; {held}"
+        begun = f"plan {each.record.plan_id}, origin {each.record.origin:%Y-%m-%d %H:%M} UTC"
+        show(figures([(str(each.record.campaign_id), place, f"{held}; {begun}")]))
+    if not found:
+        tell("no campaign")
+    return OK
+
+
+@campaign.command(name="show", sort_key=2)
+def show_one(path: CampaignPath, /, *, store: StoreUrl = None, as_json: AsJson = False) -> int:
+    """Show where a campaign stands, what was asked of it, and for each host and VM that waits why and since when."""
+    from slacktide.service.control_text import orders_text, view_document, view_rows, waiting_text
+
+    with progress("Reading the campaign"):
+        viewed = view(path, store)
+        waits = _waits(viewed)
+    if as_json:
+        document(view_document(viewed, waits))
+        return OK
+    show(figures(view_rows(viewed)))
+    if viewed.orders:
+        show(orders_text(viewed.orders))
+    if waits:
+        show(waiting_text(waits, viewed.now_s))
+    return OK
+
+
+@campaign.command(sort_key=3)
+def watch(path: CampaignPath, /, *, store: StoreUrl = None) -> int:
+    """Watch a campaign until it ends; what it waits for is told as it comes up.  Ctrl-C ends the watching alone."""
+    from slacktide.executors.progress import progress as progress_of
+    from slacktide.service.campaign_text import progress_words
+    from slacktide.service.control_text import standing
+
+    told: set[tuple[str, str]] = set()
+    with progress("Watching") as bar:
+        while True:
+            viewed = view(path, store)
+            bar(*progress_words(progress_of(viewed.state, viewed.state.program)))
+            for each in _waits(viewed):
+                if (each.subject, each.reason) not in told:
+                    told.add((each.subject, each.reason))
+                    tell(f"{each.subject} waits: {each.reason}")
+            if viewed.state.finished:
+                break
+            time.sleep(LOOK_S)
+    tell(f"the campaign is {standing(viewed)}")
+    return OK
+
+
+@campaign.command(sort_key=13)
+def signals(
+    path: Annotated[Path, Parameter(name="FILE", help="YAML or JSON file of signals and budgets.")],
+    /,
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Look once at every signal of a health file, as a campaign would; the exit code is 1 if one is not well."""
+    from slacktide.executors.health.files import read_health
+    from slacktide.executors.health.watching import WELL, Watch
+
+    health = read_health(path)
+    with progress("Looking at signals"):
+        watch = Watch(health)
+        found = sorted(watch.changes())
+        watch.close()
+    if as_json:
+        document([each._asdict() for each in found])
+    else:
+        show(
+            figures(
+                [
+                    (each.name, "well" if each.healthy else "not well", "" if each.detail == WELL else each.detail)
+                    for each in found
+                ]
+            )
+        )
+    return OK if all(each.healthy for each in found) else REFUSED
+
+
+def _waits_to_begin(each: "StoredCampaign", place: str, store: str | None) -> bool:
+    """Return whether a campaign's first wave waits for a person's approval; a plan that is away says nothing of it."""
+    from slacktide.executors.campaign_file import kept_in
+    from slacktide.executors.store.address import parse_store
+    from slacktide.executors.store.campaigns import FINISHED
+    from slacktide.executors.store.milestones import milestones
+    from slacktide.planner.plan_files import first_gate
+
+    if each.state == FINISHED or each.record.plan_path is None:
+        return False
+    if first_gate(Path(each.record.plan_path)) != "approval":
+        return False
+    kept = kept_in(Path(place)) if store is None else None
+    where = kept.store if kept is not None else parse_store(store or "")
+    return not milestones(where, each.record.campaign_id).opened
+
+
+def _waits(viewed: Viewed) -> "list[Waiting]":
+    from slacktide.executors.waiting import waiting
+
+    return waiting(viewed.state, viewed.now_s)
