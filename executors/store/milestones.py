@@ -59,3 +59,18 @@ def answer_to(store: Store, campaign_id: CampaignId, order: int) -> Event | None
         query = sql.select(*columns).where(EVENTS.c.campaign == number, named).order_by(EVENTS.c.number)
         found = [decode(Row(*row)) for row in transaction.execute(query)]
     return next((event for event in found if getattr(event, "order", None) == order), None)
+
+
+def is_evacuated(store: Store, campaign_id: CampaignId, host: str) -> bool:
+    """Return whether a campaign has evacuated a host.
+
+    Raises
+    ------
+    ExecutionError
+        If the store holds no such campaign, or does not answer.
+    """
+    with opening(store) as connection, closing(connection), connection.reading() as transaction:
+        number, _ = find_campaign(transaction, campaign_id, store.shown)
+        done = EVENTS.c.type == events.HostEvacuated.type, EVENTS.c.subject == host
+        query = sql.select(EVENTS.c.number).where(EVENTS.c.campaign == number, *done).limit(1)
+        return transaction.execute(query).first() is not None

@@ -150,14 +150,10 @@ class Maker:
     def _run(self, trigger: Trigger, directory: Path, now: datetime, noted: Noted) -> Step | None:
         """Begin or resume the campaign; return what becomes of a trigger whose campaign cannot begin."""
         endless = holds_campaign(directory / CAMPAIGN)
-        return self._tried(
-            trigger, directory, CAMPAIGN, self._run_command(trigger, directory), now, noted, endless=endless
-        )
+        return self._tried(trigger, directory, CAMPAIGN, self._run_command(directory), now, noted, endless=endless)
 
-    def _run_command(self, trigger: Trigger, directory: Path) -> list[str]:
-        run, alerts = self._triggers.run, self._triggers.alerts
-        maintenance = (alerts.maintenance if trigger.kind == "alert" and alerts else None) or run.maintenance
-        patch_command = None if maintenance is not None else run.patch_command
+    def _run_command(self, directory: Path) -> list[str]:
+        run = self._triggers.run
         command = [*self._program, "run", str(directory / FLEET), str(directory / PLAN)]
         command += ["-o", str(directory / CAMPAIGN), "--driver", run.driver]
         live = run.driver == "libvirt"
@@ -166,8 +162,8 @@ class Maker:
             ("--health", run.health),
             ("--on-drift", run.on_drift),
             ("--speed", run.speed),
-            ("--maintenance", maintenance if live else None),
-            ("--patch-command", patch_command if live else None),
+            ("--maintenance", run.maintenance if live else None),
+            ("--patch-command", run.patch_command if live else None),
         ]
         for option, value in options:
             command += [] if value is None else [option, str(value)]
@@ -203,6 +199,11 @@ class Maker:
         try:
             summary = read_summary(directory / CAMPAIGN)
             outcome = f"{summary.hosts.get('returned', 0):,} of {sum(summary.hosts.values()):,} hosts have returned"
+            if trigger.asked.host is not None:
+                emptied = bool(summary.hosts.get("evacuated"))
+                outcome = "the host is evacuated" if emptied else "the host could not be emptied; its report says why"
+                if not emptied and not found.aborted:
+                    return step(trigger, outcome, state=State.FAILED, campaign_id=campaign)
         except SlacktideError:
             outcome = "its report is not there"
         note = f"its campaign was aborted: {outcome}" if found.aborted else outcome

@@ -81,8 +81,7 @@ def _policies(triggers: Triggers) -> Iterator[Finding]:
 def _files(triggers: Triggers) -> Iterator[Finding]:
     """Yield files that are named and not there."""
     alerts = triggers.alerts
-    named = [triggers.run.connections, triggers.run.maintenance, triggers.run.health]
-    for file in [*named, None if alerts is None else alerts.maintenance]:
+    for file in (triggers.run.connections, triggers.run.maintenance, triggers.run.health):
         if file is not None and not file.is_file():
             yield Finding("file-missing", f"there is no file {file}", "Write it, or name another", file=file.name)
     if alerts is not None:

@@ -2,13 +2,13 @@
 
 A fleet has one campaign at a time, since campaigns share its capacity and its limits.  Alerts go first, then urgent
 requests, then others in the order in which they came.  A campaign that only waits for approval gives way to what is
-more pressing; one that runs is asked to take the hosts of alerts in.
+more pressing; one that runs is asked to evacuate the hosts of alerts.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from slacktide.executors.orders import Revise
+from slacktide.executors.orders import Evacuate
 from slacktide.executors.triggers.calendar import Calendar, Window
 from slacktide.executors.triggers.trigger import HOLDING, Asking, Change, State, Trigger, changed, withdrawn
 
@@ -104,14 +104,9 @@ def _joined(trigger: Trigger, holder: Trigger) -> Change:
     """Return an alert whose host the campaign that runs is asked to drain first."""
     assert trigger.asked.host is not None
     assert holder.course.campaign_id is not None, "a campaign that runs has one"
-    order = _drained_first(trigger.asked.host)
+    order = Evacuate(host_id=trigger.asked.host)
     change = changed(trigger, f"asked of the campaign of {holder.words}", state=State.JOINED, into=holder.number)
     return Change(change.trigger, change.note, Asking(holder.course.campaign_id, order.kind, order.body()))
-
-
-def _drained_first(host: str) -> Revise:
-    """Return the order that has a running campaign drain a host."""
-    return Revise(add_hosts=(host,))
 
 
 def _too_late(holder: Trigger, now: datetime) -> str | None:

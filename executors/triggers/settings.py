@@ -107,8 +107,6 @@ class Alerts(_Part):
     match: dict[str, tuple[str, ...]] = {}
     """Labels with the values that an alert has to have to count; others are answered and passed over."""
     start: Start = "at-once"
-    maintenance: Path | None = None
-    """What is done to the drained host, in place of ``run.maintenance``."""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -204,7 +202,7 @@ def _placed(triggers: Triggers, folder: Path) -> Triggers:
             "fleet": at(triggers.fleet, "directory"),
             "campaigns": folder / triggers.campaigns,
             "run": at(triggers.run, "connections", "maintenance", "health"),
-            "alerts": at(triggers.alerts, "token_file", "maintenance"),
+            "alerts": at(triggers.alerts, "token_file"),
             "requests": requests
             and requests.model_copy(update={"paths": tuple(folder / path for path in requests.paths)}),
             "policies": Policies(

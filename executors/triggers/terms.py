@@ -38,18 +38,15 @@ def policy_of(
     Its name has the trigger's number and attempt, so that no two campaigns are taken for one.
     """
     base = base_policy(triggers, trigger, snapshot)
-    wanted = {
+    named = {
         "name": f"{base.name}, trigger {trigger.number}-{trigger.course.attempt}",
-        "selection": Selection(hosts=tuple(hosts)),
         "approve_start": trigger.asked.start == "approve",
     }
-    if trigger.kind == "alert":
-        levels = snapshot.hosts.filter(pl.col("host_id") == trigger.asked.host)["patch_level"]
-        wanted |= {"patch_level": levels[0], "canary": Canary(), "gates": Gates(), "deadline_s": None, "weights": ()}
-    else:
-        assert trigger.asked.due is not None
-        wanted |= {"patch_level": trigger.asked.due.patch_level, "deadline_s": _deadline_s(base, trigger, now)}
-    return base.model_copy(update=wanted)
+    if trigger.asked.due is None:
+        alone = {"selection": Selection(hosts=()), "canary": Canary(), "gates": Gates(), "weights": ()}
+        return base.model_copy(update={**named, **alone, "deadline_s": None, "evacuate": tuple(hosts)})
+    wanted = {"selection": Selection(hosts=tuple(hosts)), "patch_level": trigger.asked.due.patch_level}
+    return base.model_copy(update={**named, **wanted, "deadline_s": _deadline_s(base, trigger, now)})
 
 
 def _deadline_s(base: Policy, trigger: Trigger, now: datetime) -> int | None:

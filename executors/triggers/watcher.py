@@ -16,7 +16,7 @@ from slacktide.clock import Clock
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
 from slacktide.executors.control_events import OrderRefused
 from slacktide.executors.store.address import Store
-from slacktide.executors.store.milestones import answer_to, milestones
+from slacktide.executors.store.milestones import answer_to, is_evacuated, milestones
 from slacktide.executors.store.triggers import Decide, TriggerStore
 from slacktide.executors.triggers import windows_told
 from slacktide.executors.triggers.alert import Delivery
@@ -187,15 +187,16 @@ class Watcher:
         campaign = None if into is None else into.course.campaign_id
         if into is None or campaign is None or trigger.course.order is None:
             return step(trigger, "the campaign that it was asked of is away", State.WAITS)
-        answer = answer_to(self._place.store, CampaignId(campaign), trigger.course.order)
+        store, name = self._place.store, CampaignId(campaign)
+        answer = answer_to(store, name, trigger.course.order)
         if isinstance(answer, OrderRefused):
             note = f"refused, {answer.reason}: it has its turn after that campaign"
             return step(trigger, note, State.WAITS, stayed_out_of=into.number)
-        if not milestones(self._place.store, CampaignId(campaign)).finished:
-            return None
-        if answer is None:
-            return step(trigger, "the campaign that it was asked of ended before it answered", State.WAITS)
-        return step(trigger, f"taken in by the campaign of {into.words}", State.DONE)
+        if answer is not None and is_evacuated(store, name, trigger.asked.host or ""):
+            return step(trigger, f"the host is evacuated by the campaign of {into.words}", State.DONE)
+        if milestones(store, name).finished:
+            return step(trigger, "the campaign that it was asked of has ended before the host was empty", State.WAITS)
+        return None
 
     def _say(self, subject: str, words: str) -> None:
         """Say something about a subject, once until it is something else."""

@@ -157,7 +157,7 @@ def test_a_request_and_an_alert_begin_campaigns_once_whatever_is_killed(watched)
     assert summary.hosts == {"returned": summary.hosts["returned"]}, "all that were due"
     assert one.course.attempt == 1
 
-    # An alert of another kind of host: unknown, not allowed, then drained at once.
+    # An alert of another kind of host: unknown, not allowed, then evacuated at once.
     assert watched.post(delivery("h1"), token="wrong").status_code == 401
     answer = watched.post(delivery("h1", "nobody")).json()
     assert [each["outcome"] for each in answer["alerts"]] == [
@@ -170,14 +170,14 @@ def test_a_request_and_an_alert_begin_campaigns_once_whatever_is_killed(watched)
     assert [str(each.state) for each in rows] == ["done", "done", "refused"]
     assert rows[1].course.times == 2, "a repeated delivery is folded"
 
-    # Each campaign is there once, and each host was drained once in it.
+    # Each campaign is there once, and the host was evacuated once in it.
     store = store_in(watched.folder / "campaigns/triggers.sqlite")
     campaigns = list_campaigns(store)
     assert [each.record.campaign_id for each in campaigns] == [rows[0].course.campaign_id, rows[1].course.campaign_id]
     journal = read_journal(store, CampaignId(campaigns[1].record.campaign_id))
     events = [entry.event for entry in journal.read()]
     journal.close()
-    assert [event.host_id for event in events if event.type == "host-drained"] == ["h1"]
+    assert [event.host_id for event in events if event.type == "host-evacuated"] == ["h1"]
     assert {event.type for event in events} >= {"migration-intended", "migration-done"}
 
     watched.process.send_signal(signal.SIGTERM)

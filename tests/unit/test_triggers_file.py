@@ -88,13 +88,14 @@ def trigger(kind: str, asked: Asked, **course: object) -> Trigger:
     return Trigger(7, kind, "k", "here", NOW, State.BEGINS, asked, Course(attempt=2, **course))
 
 
-def test_the_policy_of_an_alert_drains_one_host_within_the_same_limits(file) -> None:
+def test_the_policy_of_an_alert_evacuates_one_host_within_the_same_limits(file) -> None:
     snapshot, read = read_snapshot(file.parent / "fleet"), read_triggers(file)
     dying = trigger("alert", Asked(start="at-once", host="h1"))
     assert due_hosts(dying, snapshot, ()) == ["h1"]
     policy = policy_of(read, dying, snapshot, ["h1"], NOW)
-    assert (policy.selection.hosts, policy.max_out, policy.canary.hosts) == (("h1",), {"fleet": 1}, 0)
-    assert (policy.gates.kind, policy.approve_start, policy.deadline_s) == ("pipelined", False, None)
+    assert (policy.evacuate, policy.selection.hosts, policy.max_out) == (("h1",), (), {"fleet": 1})
+    assert (policy.canary.hosts, policy.gates.kind, policy.approve_start) == (0, "pipelined", False)
+    assert policy.deadline_s is None
     assert due_hosts(trigger("alert", Asked(start="at-once", host="h9")), snapshot, ()) == []
 
 
