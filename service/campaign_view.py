@@ -100,10 +100,17 @@ def view(directory: Path, store: str | None = None) -> Viewed:
     return Viewed(stored, state, asked, plan.header.id)
 
 
-def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: str) -> "Event | None":
+def ask_for(
+    directory: Path, store: str | None, order: "Order", by: str, why: str, most_s: float = PLANNED_S
+) -> "Event | None":
     """Ask something of a campaign and return what its coordinator answers; None: none has answered yet.
 
     Nobody answers while nobody carries the campaign out; the order waits for who does.
+
+    Parameters
+    ----------
+    most_s
+        How long an answer is waited for at most.
 
     Raises
     ------
@@ -125,7 +132,7 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
         last = journal.last
         name = stored.record.campaign_id
         number = ask(place, name, by=by, why=why or None, kind=order.kind, body=order.body())
-        patience_s = PLANNED_S if order.kind == "revise" else ANSWER_S
+        patience_s = min(most_s, PLANNED_S if order.kind == "revise" else ANSWER_S)
         end = time.monotonic() + (patience_s if stored.is_held else 0.0)
         while True:
             for entry in journal.read(last):
