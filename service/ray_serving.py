@@ -1,5 +1,6 @@
 """The HTTP API as an application of Ray Serve."""
 
+import logging
 import os
 import signal
 import threading
@@ -40,12 +41,15 @@ def serve_until_told(settings: ServerSettings, *, dashboard: bool, ready: Callab
         If Ray does not start, or the API does not.
     """
     told = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
-    os.environ.setdefault("RAY_SERVE_LOG_TO_STDERR", "0")
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with cluster(len(os.sched_getaffinity(0)), STORE_BYTES, dashboard=dashboard):
         try:
             _deploy(settings)
+            for number in (
+                signal.SIGTERM,
+                signal.SIGINT,
+            ):  # Ray's own handlers, which it sets as it starts, end at once
+                signal.signal(number, lambda *_: told.set())
             ready()
             told.wait()
         finally:
@@ -59,6 +63,10 @@ def _deploy(settings: ServerSettings) -> None:
         options |= {"ssl_certfile": str(settings.certificate), "ssl_keyfile": str(settings.key)}
     quiet = {"log_level": "WARNING", "enable_access_log": False}
     serve.start(proxy_location="HeadOnly", http_options=options, logging_config=quiet)
+
+    def app() -> FastAPI:
+        return make_app(partial(_server, settings))
+
     deployment = serve.deployment(
         name="api",
         num_replicas=settings.replicas,
@@ -68,7 +76,7 @@ def _deploy(settings: ServerSettings) -> None:
         logging_config=quiet,
     )
     try:
-        serve.run(deployment(serve.ingress(partial(_app, settings))(_Api)).bind(), name=APPLICATION, route_prefix="/")
+        serve.run(deployment(serve.ingress(app)(_Api)).bind(), name=APPLICATION, route_prefix="/")
     except RuntimeError as error:
         fact = f"does not start: {str(error).splitlines()[0]}"
         raise ExecutionError("the API", fact, "See the logs of Ray Serve in Ray's session folder") from error
@@ -76,10 +84,6 @@ def _deploy(settings: ServerSettings) -> None:
 
 class _Api:
     """What Ray Serve makes a replica of; the API is its ingress."""
-
-
-def _app(settings: ServerSettings) -> FastAPI:
-    return make_app(partial(_server, settings))
 
 
 def _server(settings: ServerSettings) -> Server:

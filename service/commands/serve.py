@@ -80,6 +80,9 @@ def serve(
         anonymous=None if role == "none" else role,
     )
     check_exposure(settings)
+    if os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1":
+        fact = "has Ray Serve listen at every address, and callers seem to be on this machine"
+        raise UsageError("RAY_SERVE_ENABLE_HA_PROXY", fact, "Unset it; a proxy of your own goes with --behind-proxy")
     _refuse_taken(settings)
     _database(settings).close()
     url = f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{port}"

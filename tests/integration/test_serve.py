@@ -45,7 +45,7 @@ def url(data: Path) -> Iterator[str]:
         )
         try:
             address = f"http://127.0.0.1:{port}"
-            wait_for(lambda: f"serving  {address}" in said.read_text() or server.poll() is not None)
+            wait_for(lambda: f"{address}/openapi.json" in said.read_text() or server.poll() is not None)
             assert server.poll() is None, said.read_text()
             yield address
         finally:
