@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 from typing import Final
 
-from slacktide.errors import StoreError
+from slacktide.errors import SlacktideError
 from slacktide.service.store.database import Database
 from slacktide.service.store.jobs import tell_progress
 
@@ -49,7 +49,7 @@ class Pulse:
             try:
                 if tell_progress(self._database, self._job_id, fraction, words, self._eta_s(fraction)):
                     self._cancelled.set()
-            except StoreError:
+            except SlacktideError:
                 pass  # it is told at the next beat
             if self._over.wait(BEAT_S):
                 return

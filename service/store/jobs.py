@@ -75,12 +75,12 @@ def list_jobs(database: Database, after: str, most: int, kind: str | None, state
 
 
 def begin_job(database: Database, job_id: str) -> Job | None:
-    """Take a job up, and return it; None: it has ended, as one that was cancelled before it began."""
+    """Take a job up, and return it; None: another has it, or it was cancelled."""
     at = now_utc()
-    open_ = sql.and_(JOBS.c.job_id == job_id, JOBS.c.state.not_in(ENDED))
+    waits = sql.and_(JOBS.c.job_id == job_id, JOBS.c.state == "queued")
     with database.writing() as transaction:
         values = {"state": "running", "begun_at": at, "alive_at": at, "tries": JOBS.c.tries + 1}
-        if transaction.execute(sql.update(JOBS).where(open_).values(values)).rowcount == 0:
+        if transaction.execute(sql.update(JOBS).where(waits).values(values)).rowcount == 0:
             return None
     return find_job(database, job_id)
 
@@ -118,7 +118,10 @@ def cancel_job(database: Database, job_id: str) -> None:
 
 
 def claim_silent(database: Database) -> list[str]:
-    """Return jobs of which nothing has been heard, to be begun again by who asks; those tried too often have failed."""
+    """Return jobs of which nothing has been heard, to be begun again by who asks; those tried too often have failed.
+
+    One that waits for a processor for long is among them too: of several that begin it, one does.
+    """
     silent = sql.and_(JOBS.c.state.not_in(ENDED), JOBS.c.alive_at < now_utc(-SILENT_S))
     error = {
         "object": "job",
@@ -132,7 +135,7 @@ def claim_silent(database: Database) -> list[str]:
         transaction.execute(sql.update(JOBS).where(worn).values(values))
         for job_id in transaction.execute(sql.select(JOBS.c.job_id).where(silent)).scalars().all():
             mine = sql.and_(silent, JOBS.c.job_id == job_id)
-            if transaction.execute(sql.update(JOBS).where(mine).values(alive_at=now_utc())).rowcount:
+            if transaction.execute(sql.update(JOBS).where(mine).values(alive_at=now_utc(), state="queued")).rowcount:
                 claimed.append(job_id)
     return claimed
 

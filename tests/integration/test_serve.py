@@ -6,14 +6,22 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from http_server import parts_of
 
 pytestmark = [pytest.mark.integration]
@@ -32,7 +40,23 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(data: Path) -> Iterator[str]:
+def certificate(data: Path) -> Path:
+    """Return the file of a certificate for this machine's own address; its key is beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(hours=1))
+    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    own = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (data.parent / "key.pem").write_bytes(own)
+    (data.parent / "certificate.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    return data.parent / "certificate.pem"
+
+
+@pytest.fixture(scope="module")
+def url(data: Path, certificate: Path) -> Iterator[str]:
     """Have a server, ended as an operator ends it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -40,11 +64,11 @@ def url(data: Path) -> Iterator[str]:
     said = data.parent / "said"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     with said.open("wb") as file:
-        server = subprocess.Popen(
-            command("serve", "--data", str(data), "--port", str(port)), stdout=file, stderr=file, env=environment
-        )
+        tls = ("--tls-certificate", str(certificate), "--tls-key", str(certificate.with_name("key.pem")))
+        words = command("serve", "--data", str(data), "--port", str(port), *tls)
+        server = subprocess.Popen(words, stdout=file, stderr=file, env=environment)
         try:
-            address = f"http://127.0.0.1:{port}"
+            address = f"https://127.0.0.1:{port}"
             wait_for(lambda: f"{address}/openapi.json" in said.read_text() or server.poll() is not None)
             assert server.poll() is None, said.read_text()
             yield address
@@ -70,10 +94,11 @@ def token(data: Path) -> str:
     return found
 
 
-def test_an_urgent_night(url: str, token: str) -> None:
-    with httpx.Client(base_url=url, timeout=60, headers={"Authorization": f"Bearer {token}"}) as api:
+def test_an_urgent_night(url: str, token: str, certificate: Path) -> None:
+    trusted = ssl.create_default_context(cafile=certificate)
+    with httpx.Client(base_url=url, timeout=60, verify=trusted, headers={"Authorization": f"Bearer {token}"}) as api:
         assert api.get("/readyz").json() == {"ready": True}
-        assert httpx.get(f"{url}/v1/me").json()["role"] == "viewer"
+        assert httpx.get(f"{url}/v1/me", verify=trusted).json()["role"] == "viewer"
         assert api.get("/v1/audit").status_code == 403
         uploaded = api.post("/v1/fleets", files=parts_of(FLEET))
         assert uploaded.status_code == 201, uploaded.text
@@ -98,14 +123,14 @@ def test_an_urgent_night(url: str, token: str) -> None:
         wait_for(lambda: api.get(f"{campaign}/report").status_code == 200)
 
 
-def test_the_examples_of_the_documentation(url: str, token: str, tmp_path: Path) -> None:
+def test_the_examples_of_the_documentation(url: str, token: str, certificate: Path, tmp_path: Path) -> None:
     """Word for word, in one shell; the fleet is another one than above, so that the campaign is too."""
     shutil.copytree(FLEET.parents[1] / "baked" / "fleet", tmp_path / "fleet")
     text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
     blocks = re.findall(r"^```bash\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert len(blocks) == 5
     script = "set -euo pipefail\n" + "\n".join(blocks)
-    environment = {**os.environ, "URL": url, "TOKEN": token}
+    environment = {**os.environ, "URL": url, "TOKEN": token, "CURL_CA_BUNDLE": str(certificate)}
     shell = ["timeout", str(int(PATIENCE_S)), "bash", "-c", script]
     ran = subprocess.run(shell, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -213,6 +213,8 @@ def test_what_is_too_long_is_not_read(tmp_path: Path) -> None:
         for _ in range(100):
             yield b"x" * 100
 
+    nested = api.call("POST", "/v1/plans", content=b"[" * 1900, headers={"Content-Type": "application/json"})
+    assert nested.status_code == 400
     streamed = api.call("POST", "/v1/plans", content=pieces(), headers={"Content-Type": "application/json"})
     assert streamed.status_code == 413
     files = {"hosts": ("hosts.parquet", b"x" * 9000, "application/octet-stream")}

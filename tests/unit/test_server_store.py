@@ -82,6 +82,7 @@ def test_a_job_that_falls_silent_is_begun_again_but_not_for_ever(store) -> None:
         begun = begin_job(database, job.job_id)
         assert begun is not None
         assert begun.tries == number
+        assert begin_job(database, job.job_id) is None, "another has it"
         assert not tell_progress(database, job.job_id, 0.5, "planning", 3.0)
         silence(database, job.job_id)
         assert claim_silent(database) == ([job.job_id] if number < MOST_TRIES else [])
