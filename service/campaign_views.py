@@ -1,22 +1,24 @@
 """Campaigns as they stand, folded as their journals grow: a question costs what is new since the one before."""
 
 import threading
+import time
 from collections import OrderedDict
-from contextlib import closing
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Final, TypeVar
 
 import polars as pl
 
 from slacktide.datasets.files import read_snapshot
 from slacktide.errors import ExecutionError
 from slacktide.executors.campaign_state import CampaignState, initial_state
-from slacktide.executors.changeover import Course, first_course
+from slacktide.executors.changeover import first_course
 from slacktide.executors.control_events import OrderRefused
 from slacktide.executors.events import Event
 from slacktide.executors.order_state import ORDERS
 from slacktide.executors.report import CampaignReport, Execution, make_report
 from slacktide.executors.standing import advanced, revisions_in
-from slacktide.executors.store.campaigns import StoredCampaign, find_campaign
+from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, find_campaign
 from slacktide.executors.store.reading import Entry, read_journal
 from slacktide.ids import CampaignId
 from slacktide.planner.plan_files import read_plan
@@ -27,41 +29,70 @@ from slacktide.service.store.runs import Run
 
 KEPT: Final = 4
 """Campaigns that are kept folded: of 10,000 hosts each takes some 150 MiB."""
+FRESH_S: Final = 0.5
+"""What is this old counts as new: as often as an eye follows."""
+RESTS: Final = 4
+"""How many times as long as it takes to look anew is waited before."""
+Seen = TypeVar("Seen")
 _ASKED: Final = (*ORDERS, OrderRefused)
 
 
 class _Folded:
-    """One campaign, folded up to an event."""
+    """One campaign, folded up to an event; whoever calls holds the lock."""
 
     def __init__(self, run: Run, places: Places) -> None:
         snapshot, plan = read_snapshot(places.fleet(run.fleet_id)), read_plan(places.plan(run.plan_id))
         self.lock = threading.Lock()
+        self.report: CampaignReport | None = None
+        """As of some events ago."""
         self._load = revisions_in(places.campaign(run.campaign_id))
         self._course = first_course(snapshot, plan)
         self._state = initial_state(self._course.program)
         self._last = 0
         self._asked: list[Event] = []
-        self._report: tuple[int, CampaignReport] | None = None
+        self._folding, self._reporting = _Pace(), _Pace()
+        self._reported = -1
 
-    def fold(self, database: Database, campaign_id: str) -> tuple[Course, CampaignState, tuple[Event, ...]]:
-        """Take in what is new."""
-        with closing(read_journal(database.store, CampaignId(campaign_id))) as journal:
-            entries = journal.read(self._last)
-        if entries:
-            self._course, self._state = advanced(self._course, self._state, entries, self._load)
-            self._last = entries[-1].number
-            self._asked += [entry.event for entry in entries if type(entry.event) in _ASKED]
-        return self._course, self._state, tuple(self._asked)
+    def fold(self, database: Database, stored: StoredCampaign) -> tuple[CampaignState, tuple[Event, ...]]:
+        """Take in what is new, unless that was done a moment ago."""
+        if self._folding.is_due() or (stored.state == FINISHED and not self._state.finished):
+            with self._folding.timed(), closing(read_journal(database.store, stored.record.campaign_id)) as journal:
+                entries = journal.read(self._last)
+                if entries:
+                    self._course, self._state = advanced(self._course, self._state, entries, self._load)
+                    self._last = entries[-1].number
+                    self._asked += [entry.event for entry in entries if type(entry.event) in _ASKED]
+        return self._state, tuple(self._asked)
 
-    def report(self, stored: StoredCampaign) -> CampaignReport:
-        """Return the report as far as the campaign has got, made anew where something has happened since."""
-        if self._report is None or self._report[0] != self._last:
-            unknown = Execution(
-                simulated='"driver": "simulated"' in stored.record.settings, seed=0, wall_s=0.0, ray=False, agents=0
-            )
-            made = make_report(self._course.fleet, self._course.shown, self._state, stored.record, unknown)
-            self._report = self._last, made
-        return self._report[1]
+    def reported(self, stored: StoredCampaign) -> CampaignReport:
+        """Return the report of what is folded, made anew where something has happened since and it is time to."""
+        is_new = self._reported != self._last
+        if self.report is None or (is_new and (self._reporting.is_due() or self._state.finished)):
+            simulated = '"driver": "simulated"' in stored.record.settings
+            unknown = Execution(simulated=simulated, seed=0, wall_s=0.0, ray=False, agents=0)
+            with self._reporting.timed():
+                self.report = make_report(self._course.fleet, self._course.shown, self._state, stored.record, unknown)
+            self._reported = self._last
+        return self.report
+
+
+class _Pace:
+    """How often something is done that takes its time: seldom enough that it takes a fifth of that at most."""
+
+    def __init__(self) -> None:
+        self._done_s, self._took_s = -float("inf"), 0.0
+
+    def is_due(self) -> bool:
+        """Return whether it is time to do it again."""
+        return time.monotonic() - self._done_s >= max(FRESH_S, RESTS * self._took_s)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Note how long the block takes."""
+        begun_s = time.monotonic()
+        yield
+        self._done_s = time.monotonic()
+        self._took_s = self._done_s - begun_s
 
 
 class CampaignViews:
@@ -80,19 +111,25 @@ class CampaignViews:
         except ExecutionError:
             return None
 
-    def viewed(self, run: Run, stored: StoredCampaign) -> Viewed:
-        """Return where a campaign stands that has begun."""
+    def look(self, run: Run, stored: StoredCampaign, see: Callable[[Viewed], Seen]) -> Seen:
+        """Return what ``see`` sees of a campaign that has begun; nobody folds it further meanwhile."""
         folded = self._folded(run)
         with folded.lock:
-            _, state, asked = folded.fold(self._database, run.campaign_id)
-            return Viewed(stored, state, asked, run.plan_id)
+            state, asked = folded.fold(self._database, stored)
+            return see(Viewed(stored, state, asked, run.plan_id))
 
     def report(self, run: Run, stored: StoredCampaign) -> CampaignReport:
-        """Return what was planned and what is measured so far, as tables."""
+        """Return what was planned and what is measured so far, as tables; of a moment ago where others are at it."""
         folded = self._folded(run)
-        with folded.lock:
-            folded.fold(self._database, run.campaign_id)
-            return folded.report(stored)
+        if (known := folded.report) is not None and not folded.lock.acquire(blocking=False):
+            return known
+        if known is None:
+            folded.lock.acquire()
+        try:
+            folded.fold(self._database, stored)
+            return folded.reported(stored)
+        finally:
+            folded.lock.release()
 
     def events(self, campaign_id: str, after: int, most: int) -> list[Entry]:
         """Return at most ``most`` events after number ``after`` of a campaign that has begun."""

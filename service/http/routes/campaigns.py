@@ -15,7 +15,7 @@ from slacktide.executors.report import PAGE_FILE, SUMMARY_FILE
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
 from slacktide.planner.plan_files import read_plan
 from slacktide.service.campaign_terms import CampaignTerms
-from slacktide.service.campaign_view import ask_for
+from slacktide.service.campaign_view import Viewed, ask_for
 from slacktide.service.control_text import view_document
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import CampaignId, TheCaller, TheServer
@@ -171,16 +171,7 @@ def get(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     if stored is None:
         standing = {"proposed": "proposed", "failed": "failed"}.get(run.state, "starting")
         return {**_listed(server, run), "standing": standing, "progress": None}
-    viewed = server.views.viewed(run, stored)
-    told = view_document(viewed, [])
-    paused, aborted = viewed.state.paused, viewed.state.aborted
-    progress = {
-        **{name: told[name] for name in CampaignState.model_fields if name in told},
-        "origin": stored.record.origin,
-        "paused": None if paused is None else to_json(paused),
-        "aborted": None if aborted is None else to_json(aborted),
-    }
-    return {**_listed(server, run), "standing": told["standing"], "progress": progress}
+    return {**_listed(server, run), **server.views.look(run, stored, _standing)}
 
 
 @router.post("/{campaign_id}/start", operation_id="start-campaign", response_model=Campaign, **allowed("operator"))
@@ -216,7 +207,7 @@ def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: Th
 def orders(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     """List what was asked of a campaign and what came of it."""
     run, stored = begun(server, campaign_id)
-    return {"answered": [to_json(event) for event in server.views.viewed(run, stored).orders]}
+    return server.views.look(run, stored, lambda viewed: {"answered": [to_json(event) for event in viewed.orders]})
 
 
 @router.get(
@@ -267,6 +258,18 @@ def begun(server: Server, campaign_id: str) -> tuple[Run, StoredCampaign]:
     if stored is None:
         raise ExecutionError(f"campaign {campaign_id}", "has not begun", "Start it, or wait until its process has")
     return run, stored
+
+
+def _standing(viewed: Viewed) -> dict[str, Any]:
+    told = view_document(viewed, [])
+    paused, aborted = viewed.state.paused, viewed.state.aborted
+    progress = {
+        **{name: told[name] for name in CampaignState.model_fields if name in told},
+        "origin": viewed.stored.record.origin,
+        "paused": None if paused is None else to_json(paused),
+        "aborted": None if aborted is None else to_json(aborted),
+    }
+    return {"standing": told["standing"], "progress": progress}
 
 
 def _listed(server: Server, run: Run) -> dict[str, Any]:
