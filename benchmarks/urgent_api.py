@@ -7,6 +7,7 @@ and prints one line of JSON.  The load of the machine stands beside the figures.
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -80,6 +81,9 @@ def _night(api: httpx.Client, fleet: Path) -> dict[str, Any]:
     for name, found in asyncio.run(_read(str(api.base_url), dict(api.headers), reads)).items():
         figures[name] = found
     figures["load_after"] = os.getloadavg()[0]
+    holder = api.get(campaign).json()["holder"]
+    if holder is not None:
+        os.kill(int(holder.split(":")[1]), signal.SIGTERM)  # it would go on without the server
     return figures
 
 
