@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import polars as pl
 
@@ -43,17 +43,16 @@ class _Folded:
     def __init__(self, run: Run, places: Places) -> None:
         snapshot, plan = read_snapshot(places.fleet(run.fleet_id)), read_plan(places.plan(run.plan_id))
         self.lock = threading.Lock()
-        self.report: CampaignReport | None = None
-        """As of some events ago."""
+        self.seen: dict[str, _Seen] = {}
+        """What was seen last, by name."""
         self._load = revisions_in(places.campaign(run.campaign_id))
         self._course = first_course(snapshot, plan)
         self._state = initial_state(self._course.program)
         self._last = 0
         self._asked: list[Event] = []
-        self._folding, self._reporting = _Pace(), _Pace()
-        self._reported = -1
+        self._folding = _Pace()
 
-    def fold(self, database: Database, stored: StoredCampaign) -> tuple[CampaignState, tuple[Event, ...]]:
+    def fold(self, database: Database, stored: StoredCampaign) -> None:
         """Take in what is new, unless that was done a moment ago."""
         if self._folding.is_due() or (stored.state == FINISHED and not self._state.finished):
             with self._folding.timed(), closing(read_journal(database.store, stored.record.campaign_id)) as journal:
@@ -62,18 +61,32 @@ class _Folded:
                     self._course, self._state = advanced(self._course, self._state, entries, self._load)
                     self._last = entries[-1].number
                     self._asked += [entry.event for entry in entries if type(entry.event) in _ASKED]
-        return self._state, tuple(self._asked)
 
-    def reported(self, stored: StoredCampaign) -> CampaignReport:
-        """Return the report of what is folded, made anew where something has happened since and it is time to."""
-        is_new = self._reported != self._last
-        if self.report is None or (is_new and (self._reporting.is_due() or self._state.finished)):
-            simulated = '"driver": "simulated"' in stored.record.settings
-            unknown = Execution(simulated=simulated, seed=0, wall_s=0.0, ray=False, agents=0)
-            with self._reporting.timed():
-                self.report = make_report(self._course.fleet, self._course.shown, self._state, stored.record, unknown)
-            self._reported = self._last
-        return self.report
+    def see(self, name: str, see: Callable[[CampaignState, tuple[Event, ...]], object]) -> object:
+        """Return what ``see`` sees, as before where nothing has happened since or it is not yet time to look again."""
+        known = self.seen.setdefault(name, _Seen())
+        is_new = known.last != self._last
+        if known.last < 0 or (is_new and (known.pace.is_due() or self._state.finished)):
+            with known.pace.timed():
+                known.value = see(self._state, tuple(self._asked))
+            known.last = self._last
+        return known.value
+
+    def report(self, stored: StoredCampaign) -> CampaignReport:
+        """Return the report of what is folded."""
+        simulated = '"driver": "simulated"' in stored.record.settings
+        unknown = Execution(simulated=simulated, seed=0, wall_s=0.0, ray=False, agents=0)
+        return make_report(self._course.fleet, self._course.shown, self._state, stored.record, unknown)
+
+
+class _Seen:
+    """Something that was seen of a campaign."""
+
+    def __init__(self) -> None:
+        self.value: object = None
+        self.last = -1
+        """Number of the newest event then; -1: it was not seen yet."""
+        self.pace = _Pace()
 
 
 class _Pace:
@@ -111,23 +124,36 @@ class CampaignViews:
         except ExecutionError:
             return None
 
-    def look(self, run: Run, stored: StoredCampaign, see: Callable[[Viewed], Seen]) -> Seen:
-        """Return what ``see`` sees of a campaign that has begun; nobody folds it further meanwhile."""
-        folded = self._folded(run)
-        with folded.lock:
-            state, asked = folded.fold(self._database, stored)
+    def look(self, run: Run, stored: StoredCampaign, name: str, see: Callable[[Viewed], Seen]) -> Seen:
+        """Return what ``see`` sees of a campaign that has begun; what it saw a moment ago where others are at it.
+
+        Nobody folds the campaign further while it looks.  ``name`` is the same for the same ``see``.
+        """
+
+        def seen(state: CampaignState, asked: tuple[Event, ...]) -> object:
             return see(Viewed(stored, state, asked, run.plan_id))
 
+        return cast("Seen", self._seen(self._folded(run), stored, name, seen))
+
     def report(self, run: Run, stored: StoredCampaign) -> CampaignReport:
-        """Return what was planned and what is measured so far, as tables; of a moment ago where others are at it."""
+        """Return what was planned and what is measured so far, as tables; as recent as :meth:`look`."""
         folded = self._folded(run)
-        if (known := folded.report) is not None and not folded.lock.acquire(blocking=False):
-            return known
-        if known is None:
-            folded.lock.acquire()
+        return cast("CampaignReport", self._seen(folded, stored, "report", lambda *_: folded.report(stored)))
+
+    def _seen(
+        self,
+        folded: _Folded,
+        stored: StoredCampaign,
+        name: str,
+        see: Callable[[CampaignState, tuple[Event, ...]], object],
+    ) -> object:
+        known = folded.seen.get(name)
+        value = None if known is None or known.last < 0 else known.value
+        if not folded.lock.acquire(blocking=value is None):
+            return value
         try:
             folded.fold(self._database, stored)
-            return folded.reported(stored)
+            return folded.see(name, see)
         finally:
             folded.lock.release()
 
@@ -138,17 +164,12 @@ class CampaignViews:
 
     def _folded(self, run: Run) -> _Folded:
         with self._lock:
-            known = self._kept.get(run.campaign_id)
-            if known is not None:
-                self._kept.move_to_end(run.campaign_id)
-                return known
-        made = _Folded(run, self._places)
-        with self._lock:
-            known = self._kept.setdefault(run.campaign_id, made)
+            if run.campaign_id not in self._kept:
+                self._kept[run.campaign_id] = _Folded(run, self._places)
             self._kept.move_to_end(run.campaign_id)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-            return known
+            return self._kept[run.campaign_id]
 
 
 def blackouts_of(migrations: pl.DataFrame) -> pl.DataFrame:

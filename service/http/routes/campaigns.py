@@ -171,7 +171,7 @@ def get(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     if stored is None:
         standing = {"proposed": "proposed", "failed": "failed"}.get(run.state, "starting")
         return {**_listed(server, run), "standing": standing, "progress": None}
-    return {**_listed(server, run), **server.views.look(run, stored, _standing)}
+    return {**_listed(server, run), **server.views.look(run, stored, "standing", _standing)}
 
 
 @router.post("/{campaign_id}/start", operation_id="start-campaign", response_model=Campaign, **allowed("operator"))
@@ -207,7 +207,7 @@ def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: Th
 def orders(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     """List what was asked of a campaign and what came of it."""
     run, stored = begun(server, campaign_id)
-    return server.views.look(run, stored, lambda viewed: {"answered": [to_json(event) for event in viewed.orders]})
+    return {"answered": server.views.look(run, stored, "orders", _answered)}
 
 
 @router.get(
@@ -258,6 +258,10 @@ def begun(server: Server, campaign_id: str) -> tuple[Run, StoredCampaign]:
     if stored is None:
         raise ExecutionError(f"campaign {campaign_id}", "has not begun", "Start it, or wait until its process has")
     return run, stored
+
+
+def _answered(viewed: Viewed) -> list[dict[str, Any]]:
+    return [to_json(event) for event in viewed.orders]
 
 
 def _standing(viewed: Viewed) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def waits(campaign_id: CampaignId, server: TheServer, cursor: Cursor = None, lim
     """List every host and VM that is due and has not gone on, or takes longer than planned: why, and since when."""
     run, stored = begun(server, campaign_id)
     begin = number_of(cursor)
-    found = server.views.look(run, stored, lambda viewed: waiting(viewed.state, viewed.now_s))[
+    found = server.views.look(run, stored, "waiting", lambda viewed: waiting(viewed.state, viewed.now_s))[
         begin : begin + limit + 1
     ]
     return page_of([each._asdict() for each in found], limit, [str(begin + place) for place in range(1, limit + 2)])
