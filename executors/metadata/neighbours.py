@@ -81,4 +81,5 @@ class BridgeNeighbours:
 
     def _end(self) -> None:
         self._route.close()
+        self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
