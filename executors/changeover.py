@@ -20,7 +20,8 @@ from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.events import Stage
 from slacktide.executors.joined_plans import joined_plan, shown_plan
 from slacktide.executors.journal import Entry
-from slacktide.executors.program import Ints, Program, build_program
+from slacktide.executors.numbering import Ints
+from slacktide.executors.program import Program, build_program
 from slacktide.planner.plan import Plan
 
 BY_MIGRATION = (

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Stage
+from slacktide.executors.numbering import Groups
 from slacktide.executors.order_state import asked
-from slacktide.executors.program import Groups, Program
+from slacktide.executors.program import Program
 
 REVISED: Final = "revised"
 """Reason of what is given up because the newest plan has it no more: nothing depends on it."""
