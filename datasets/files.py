@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from slacktide.atomic import write_directory
 from slacktide.datasets.digest import in_key_order
 from slacktide.datasets.parquet import parquet_bytes, read_parquet
+from slacktide.datasets.references import OVERFULL
 from slacktide.datasets.schemas import TABLES
 from slacktide.datasets.snapshot import FORMAT_VERSION, FleetMeta, FleetSnapshot
 from slacktide.datasets.validation import checked_tables, errors_first, refuse_errors
@@ -43,8 +44,10 @@ def write_snapshot(snapshot: FleetSnapshot, path: Path) -> None:
     write_directory(path, contents)
 
 
-def read_snapshot(path: Path) -> FleetSnapshot:
+def read_snapshot(path: Path, *, overfull: bool = False) -> FleetSnapshot:
     """Read a snapshot and check everything about it.
+
+    ``overfull``: hosts may hold more than they sell, as where others fill them while a campaign runs.
 
     Raises
     ------
@@ -53,14 +56,16 @@ def read_snapshot(path: Path) -> FleetSnapshot:
     InputError
         With every finding, if one has severity ``error``.
     """
-    snapshot, findings = check_snapshot(path)
+    snapshot, findings = check_snapshot(path, overfull=overfull)
     refuse_errors(findings, str(path))
     assert snapshot is not None
     return snapshot
 
 
-def check_snapshot(path: Path) -> tuple[FleetSnapshot | None, tuple[Finding, ...]]:
+def check_snapshot(path: Path, *, overfull: bool = False) -> tuple[FleetSnapshot | None, tuple[Finding, ...]]:
     """Return the snapshot at ``path``, or None if a finding is an error, and every finding, errors first.
+
+    ``overfull``: that hosts hold more than they sell is a warning.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def check_snapshot(path: Path) -> tuple[FleetSnapshot | None, tuple[Finding, ...
     meta = _read_meta(path, findings)
     read = {name: table for name in TABLES if (table := _read_table(path / f"{name}.parquet", findings)) is not None}
     tables, wrong = checked_tables(read)
-    findings += wrong
+    findings += [replace(each, severity="warning") if overfull and each.rule in OVERFULL else each for each in wrong]
     if meta is None or errors_in(findings):
         return None, errors_first(tuple(findings))
     return FleetSnapshot(meta=meta, **tables), errors_first(tuple(findings))

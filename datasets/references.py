@@ -149,6 +149,10 @@ def _spread_limits(tables: Tables) -> Iterator[Finding]:
     )
 
 
+OVERFULL: Final = ("host-vcpus-overfull", "host-memory-overfull")
+"""Rules that a host breaks which holds more than it sells."""
+
+
 def _overfull_hosts(tables: Tables) -> Iterator[Finding]:
     used = (
         tables["vms"]

@@ -25,6 +25,7 @@ from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.changeover import Course
 from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
+from slacktide.executors.drivers.protocol import HostVms
 from slacktide.executors.journal import Journal, JournalPlace
 from slacktide.executors.progress import Progress
 from slacktide.executors.ray_agents import PICKLE_PROTOCOL, RayAgents
@@ -47,9 +48,11 @@ class HostAgentActor:
     def ready(self) -> None:
         """Return once the process is there."""
 
-    def begin(self, settings: DriverSettings, rules: MigrationRules, origin: datetime) -> None:
+    def begin(
+        self, settings: DriverSettings, rules: MigrationRules, origin: datetime, deeds: Sequence[HostVms]
+    ) -> None:
         """Have a driver; nothing can be asked before."""
-        self._agent = HostAgent(make_driver(settings, rules, origin))
+        self._agent = HostAgent(make_driver(settings, rules, origin, deeds))
 
     def ask(self, method: str, argument: bytes) -> bytes:
         """Have the agent do ``method``; argument and answer are pickled."""

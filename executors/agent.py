@@ -14,6 +14,7 @@ from slacktide.executors.drivers.protocol import (
     Adoption,
     Driver,
     HostCondition,
+    HostVms,
     MigrationRequest,
     PatchRequest,
     TakenOver,
@@ -30,7 +31,7 @@ class HostAgent:
         self._generation = 0
         self._adopted = False
         self._reports = 0
-        self._kept: deque[tuple[int, list[Event]]] = deque()
+        self._kept: deque[tuple[int, list[Event], tuple[HostVms, ...]]] = deque()
         """Reports that were not acknowledged, by number."""
 
     def turn(self, turn: Turn) -> Report:
@@ -48,19 +49,23 @@ class HostAgent:
             self._kept.popleft()
         news = self._begin(turn)
         news += self._driver.poll(turn.until_s)
+        seen = tuple(self._driver.seen(turn.until_s))
         if turn.generation > self._generation:
             self._adopted = self._generation > 0
             self._generation = turn.generation
-            news = [event for _, kept in self._kept for event in kept] + news
+            news = [event for _, kept, _ in self._kept for event in kept] + news
+            seen = tuple(each for _, _, kept in self._kept for each in kept) + seen
             self._kept.clear()
         self._reports += 1
-        if news:
-            self._kept.append((self._reports, news))
-        return Report(self._reports, news, self._driver.next_s())
+        if news or seen:
+            self._kept.append((self._reports, news, seen))
+        return Report(self._reports, news, self._driver.next_s(), seen)
 
     def _begin(self, turn: Turn) -> list[Event]:
         """Call the driver; where it cannot even try, that is an outcome."""
         refused: list[Event] = []
+        if turn.look:
+            self._driver.look(turn.look)
         if turn.notify:
             self._driver.notify(turn.notify)
         if turn.cancel:

@@ -11,6 +11,7 @@ from slacktide.executors.events import Event
 from slacktide.executors.journal import Entry
 from slacktide.executors.ledger import Ledger
 from slacktide.executors.meeting import Meetings
+from slacktide.executors.others_heard import OthersHeard
 
 TOLD_AHEAD_S: Final = 120.0
 """How far ahead simulated agents tell what will happen.
@@ -29,12 +30,14 @@ class AgentExchange:
     come of a request, and it is sent, together with others, no later than then.
     """
 
-    def __init__(self, agents: Agents, ledger: Ledger, quiet_until_s: QuietUntil | None, *, virtual: bool) -> None:
-        self._agents, self._ledger = agents, ledger
+    def __init__(
+        self, agents: Agents, ledger: Ledger, others: OthersHeard, quiet_until_s: QuietUntil | None, *, virtual: bool
+    ) -> None:
+        self._agents, self._ledger, self._others = agents, ledger, others
         self._quiet_until_s = quiet_until_s
         self._virtual = virtual
         self._by_program = Dispatch(ledger.program, agents.count)
-        self._next_s: list[float | None] = [None] * agents.count
+        self._next_s: list[float | None] = [0.0 if others.tells else None] * agents.count
         """When something will next end at each agent."""
         self._asked: dict[int, Requests] = {}
         """Requests to be sent."""
@@ -111,12 +114,14 @@ class AgentExchange:
             requests, next_s = None if agent in pending else self._asked.pop(agent, None), self._next_s[agent]
             if requests is None and self._virtual and (next_s is None or next_s > until_s):
                 continue
-            turns[agent] = (requests or Requests()).turn(journal.generation, news.acknowledged(agent), until_s)
+            look = () if agent in pending else self._others.requests(agent, now)
+            turns[agent] = (requests or Requests()).turn(journal.generation, news.acknowledged(agent), until_s, look)
         self._send_s = now if self._asked else inf
         reports = self._agents.exchange(turns)
         for agent, report in sorted(reports.items()):
             news.tell(agent, report, repeats=agent in pending)
             self._next_s[agent] = report.next_s
+            self._others.take(report.seen)
         self._meetings.hear(reports)
         if any(reports[agent].events for agent in pending.intersection(reports)):
             news.forget(entry.event for entry in journaled or journal.read())
@@ -155,6 +160,7 @@ class AgentExchange:
         met = self._meetings.go_on(ledger.state, self._dispatch, self._agents, told, self._asked, now)
         for agent in met.agents:
             self._next_s[agent] = now
+            self._others.meet(agent)
         for agent, requests in met.asked.items():
             self._asked.setdefault(agent, Requests()).add_untold(requests)
             self._send_s = now

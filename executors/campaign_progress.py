@@ -13,6 +13,7 @@ from slacktide.executors.changeover import Course
 from slacktide.executors.events import Stage
 from slacktide.executors.standing import standing_in
 from slacktide.executors.store.reading import JournalReader
+from slacktide.executors.vm_state import strays
 from slacktide.planner.plan import Plan
 from slacktide.planner.progress import HOST_STATES, MOVE_STATES, Progress
 
@@ -63,6 +64,12 @@ def progress_of(
     lost = [state.program.hosts.ids[host] for host in np.flatnonzero(state.host_stage == HostStage.LOST).tolist()]
     told = _notified(state).filter(pl.col("migration_id").is_in(planned))
     return Progress(at_s, moves, hosts, told), tuple(lost)
+
+
+def evacuated_hosts(state: CampaignState) -> tuple[str, ...]:
+    """Return the hosts that are evacuated and empty."""
+    gone = np.flatnonzero(state.host_stage == HostStage.EVACUATED).tolist()
+    return tuple(state.program.hosts.ids[host] for host in gone)
 
 
 def _notified(state: CampaignState) -> pl.DataFrame:
@@ -123,7 +130,8 @@ def _hosts(snapshot: FleetSnapshot, plan: Plan, state: CampaignState, moves: pl.
     )
     needs = snapshot.hosts.select("host_id", "maintenance_s")
     full = table.join(leaving, on="host_id", how="left").join(needs, on="host_id", how="left").sort("host_id")
-    to_come = pl.col("draining") & pl.col("to_come").fill_null(False)
+    stray = pl.col("host_id").is_in(sorted({state.program.hosts.ids[each.host] for each in strays(state)}))
+    to_come = pl.col("draining") & (pl.col("to_come").fill_null(False) | stray)
     drained = pl.when("draining").then(pl.col("last_s").fill_null(at_s)).otherwise("drained_s")
     back = pl.max_horizontal(pl.lit(at_s + 1), pl.max_horizontal(drained, "patch_s") + pl.col("maintenance_s"))
     return full.select(

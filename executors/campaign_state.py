@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slacktide.executors.control_events import CampaignAborted, CampaignPaused, PlanRevised, SignalChanged
-from slacktide.executors.events import Stage
+from slacktide.executors.events import Stage, VmEvent
 from slacktide.executors.program import Program
+from slacktide.executors.vm_state import Stranger
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +40,8 @@ class HostStage(IntEnum):
     For good, as far as this campaign goes: one that reports after all is for a person to put back into service, since
     what was to move there has been given up.
     """
+    EVACUATED = 9
+    """Empty by intent, for it is about to fail; out of service for as long as the campaign runs, and no failure."""
 
 
 OUT_STAGES: Final = (
@@ -49,10 +52,18 @@ OUT_STAGES: Final = (
     HostStage.LOST,
 )
 """Stages in which a host counts against the limits on hosts out."""
+UNPATCHED_STAGES: Final = (HostStage.FAILED, HostStage.BLOCKED, HostStage.LOST)
+"""Stages in which a host has ended that was to be patched and is not."""
 STAGES: Final = len(Stage)
 HOST_STAGES: Final = len(HostStage)
 RUNNING_STAGES: Final = tuple(range(Stage.INTENDED, Stage.DONE))
 """Stages in which a migration holds room on both hosts."""
+BY_POLICY: Final = "asked for by the plan's policy"
+"""Who has a host evacuated that no order names."""
+
+
+_NUMBERS: Final = ("numbers", "host_numbers", "vm_numbers")
+"""What never changes of a state."""
 
 
 @dataclass
@@ -120,12 +131,22 @@ class CampaignState:
     aborted: CampaignAborted | None = None
     skipped: dict[int, str] = field(default_factory=dict)
     """Hosts that are not to be drained (any further), with who asked for it and why."""
+    evacuated: dict[int, str] = field(default_factory=dict)
+    """Hosts that are emptied before all others and stay out, with who asked for it and why."""
     max_out: dict[str, int | str] = field(default_factory=dict)
     """Limits on hosts out that hold in place of the policy's, by kind of failure domain."""
     revisions: tuple[PlanRevised, ...] = ()
     """The plans that it has gone over to, in order."""
     forgiven: set[int] = field(default_factory=set)
     """Lost hosts that keep no gate closed: a person has had the rest planned anew in spite of them."""
+    strangers: dict[str, Stranger] = field(default_factory=dict)
+    """VMs that others have created and the plan does not have, by id."""
+    touched: dict[str, float] = field(default_factory=dict)
+    """When others last created, deleted or moved a VM, by id."""
+    deeds: list[VmEvent] = field(default_factory=list)
+    """What others did, in order."""
+    vm_numbers: dict[str, int] = field(default_factory=dict, repr=False)
+    """Number of each VM of the plan by id."""
     numbers: dict[str, int] = field(default_factory=dict, repr=False)
     """Number of each migration by id."""
     host_numbers: dict[str, int] = field(default_factory=dict, repr=False)
@@ -149,7 +170,7 @@ class CampaignState:
         """Return a state of its own that a fold may change."""
         after = copy(self)
         for name, value in vars(self).items():
-            if isinstance(value, np.ndarray | dict | set) and name not in ("numbers", "host_numbers"):
+            if isinstance(value, np.ndarray | dict | set | list) and name not in _NUMBERS:
                 setattr(after, name, value.copy())
         return after
 
@@ -157,6 +178,7 @@ class CampaignState:
 def initial_state(program: Program) -> CampaignState:
     """Return the state before the first event."""
     migrations, hosts, waves = len(program.migrations.ids), len(program.hosts.ids), len(program.waves.gate)
+    numbers = {name: number for number, name in enumerate(program.hosts.ids)}
     return CampaignState(
         program=program,
         last=0,
@@ -180,6 +202,8 @@ def initial_state(program: Program) -> CampaignState:
         host_times=np.full((hosts, HOST_STAGES), np.nan),
         wave_opened_s=np.full(waves, np.nan),
         wave_approved=np.zeros(waves, np.bool_),
+        vm_numbers={name: number for number, name in enumerate(program.vms.ids)},
         numbers={name: number for number, name in enumerate(program.migrations.ids)},
-        host_numbers={name: number for number, name in enumerate(program.hosts.ids)},
+        host_numbers=numbers,
+        evacuated={numbers[name]: BY_POLICY for name in program.policy.evacuate},
     )

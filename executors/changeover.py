@@ -15,13 +15,16 @@ import polars as pl
 
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError
-from slacktide.executors.campaign_state import CampaignState, HostStage, initial_state
+from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, initial_state
 from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.events import Stage
+from slacktide.executors.gates import Gates
 from slacktide.executors.joined_plans import joined_plan, shown_plan
 from slacktide.executors.journal import Entry
 from slacktide.executors.numbering import Ints
+from slacktide.executors.order_state import asked
 from slacktide.executors.program import Program, build_program
+from slacktide.executors.vm_state import NOWHERE, place_of
 from slacktide.planner.plan import Plan
 
 BY_MIGRATION = (
@@ -163,28 +166,49 @@ def carried_over(state: CampaignState, course: Course, entry: Entry) -> Campaign
     after.orders = max(state.orders, event.order)
     after.revisions = (*state.revisions, event)
     lost = np.flatnonzero(state.host_stage == HostStage.LOST).tolist()
-    after.forgiven = state.forgiven | (set(lost) if event.order else set())
+    forgives = event.order and event.evacuates is None
+    after.forgiven = state.forgiven | (set(lost) if forgives else set())
+    after.evacuated = dict(state.evacuated)
     places = {name: number for number, name in enumerate(program.vms.ids)}
     after.lost_vms = {places[before.vms.ids[vm]] for vm in state.lost_vms}
+    after.touched, after.deeds = dict(state.touched), list(state.deeds)
     _carry_vms(state, after, course)
     _begin_anew(after)
     _carry_waves(state, after, course, event.at_s)
+    if event.evacuates is not None:
+        _begin_evacuation(state, after, event)
     return after
 
 
+def _begin_evacuation(state: CampaignState, after: CampaignState, event: PlanRevised) -> None:
+    """Have a host leave whatever was to become of it; a gate that lost hosts keep closed stays closed.
+
+    One that is out goes on, and stays out.
+    """
+    host = after.host_numbers[event.evacuates or ""]
+    after.evacuated[host] = asked(event.by, event.why)
+    after.skipped.pop(host, None)
+    if after.host_stage[host] not in OUT_STAGES:
+        after.host_stage[host] = HostStage.IN_SERVICE
+        after.host_times[host] = np.nan
+        after.host_reasons.pop(host, None)
+    shut = Gates(state.program, state).shut()
+    if shut is not None:
+        after.wave_closed[shut[0]] = shut[1]
+
+
 def _carry_vms(state: CampaignState, after: CampaignState, course: Course) -> None:
-    """Say where VMs are: those under way where the journal has them, others where the fleet has them, if it does."""
-    program, part = course.program, course.program.migrations
-    now = course.snapshot.vms.select("vm_id", "host_id")
-    hosts = {name: number for number, name in enumerate(program.hosts.ids)}
-    there = dict(now.iter_rows())
-    vm_host = np.array([hosts[there[vm]] if vm in there else -1 for vm in program.vms.ids], np.int64)
-    of_old = {name: number for number, name in enumerate(state.program.vms.ids)}
-    moving = np.unique(part.vm[part.current & (after.stage >= Stage.INTENDED)]).tolist()
-    for vm in moving:
-        if (old := of_old.get(program.vms.ids[vm])) is not None:
-            vm_host[vm] = state.vm_host[old]
-    after.vm_host = vm_host
+    """Say where VMs are: where the state has them; those that it does not know where the fleet has them, if it does."""
+    names = after.program.vms.ids
+    before = np.array([state.vm_numbers.get(name, -1) for name in names], np.int64)
+    after.vm_host = np.where(before >= 0, state.vm_host[before], NOWHERE)
+    there = dict(course.snapshot.vms.select("vm_id", "host_id").iter_rows())
+    for number in np.flatnonzero(before < 0).tolist():
+        known = names[number] in state.touched
+        after.vm_host[number] = place_of(state, names[number]) if known else after.host_numbers[there[names[number]]]
+    for name in state.vm_numbers.keys() - there.keys() - state.touched.keys():
+        after.vm_host[after.vm_numbers[name]] = NOWHERE
+    after.strangers = {name: each for name, each in state.strangers.items() if name not in after.vm_numbers}
 
 
 def _begin_anew(after: CampaignState) -> None:
@@ -209,8 +233,9 @@ def _carry_waves(state: CampaignState, after: CampaignState, course: Course, at_
     """Open the waves of the revision that have begun, and numbers that it does not use; of others gates ask anew."""
     numbers = course.plan.waves["wave"].cast(pl.Int64).to_numpy()
     hosts = after.program.hosts
-    begun = hosts.wave[hosts.due & (after.host_stage >= HostStage.DRAINING)]
+    begun = hosts.wave[hosts.due & ~hosts.evacuated & (after.host_stage >= HostStage.DRAINING)]
     opened = ~np.isin(np.arange(len(after.wave_opened_s)), numbers[numbers > begun.max(initial=-1)])
+    opened |= after.program.waves.apart
     before = np.full(len(opened), np.nan)
     before[: len(state.wave_opened_s)] = state.wave_opened_s
     after.wave_opened_s = np.where(opened, np.where(np.isnan(before), at_s, before), np.nan)

@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 from slacktide.executors import events
 from slacktide.executors.drivers.protocol import (
     CancelRequest,
+    HostVms,
+    LookRequest,
     MigrationRequest,
     NotifyRequest,
     PatchRequest,
@@ -33,6 +35,7 @@ class Turn(NamedTuple):
     migrate: tuple[MigrationRequest, ...] = ()
     cancel: tuple[CancelRequest, ...] = ()
     patch: tuple[PatchRequest, ...] = ()
+    look: tuple[LookRequest, ...] = ()
 
 
 class Report(NamedTuple):
@@ -43,6 +46,8 @@ class Report(NamedTuple):
     """What is new, in order of time; to a coordinator that has just begun, all that was not acknowledged."""
     next_s: float | None
     """When something will next end there; null: not known."""
+    seen: tuple[HostVms, ...] = ()
+    """What was seen on hosts, likewise."""
 
 
 @dataclass(slots=True)
@@ -61,10 +66,10 @@ class Requests:
         stopped = {request.migration_id for request in self.cancel}
         self.cancel += [request for request in others.cancel if request.migration_id not in stopped]
 
-    def turn(self, generation: int, acknowledged: int, until_s: float) -> Turn:
-        """Return these requests as an agent's turn."""
+    def turn(self, generation: int, acknowledged: int, until_s: float, look: tuple[LookRequest, ...] = ()) -> Turn:
+        """Return these requests, and hosts to be looked at, as an agent's turn."""
         asked = tuple(self.notify), tuple(self.migrate), tuple(self.cancel), tuple(self.patch)
-        return Turn(generation, acknowledged, until_s, *asked)
+        return Turn(generation, acknowledged, until_s, *asked, look)
 
 
 class Dispatch:

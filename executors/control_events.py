@@ -69,6 +69,8 @@ class PlanRevised(OrderEvent):
     plan_id: str
     plan: str
     fleet: str
+    evacuates: str | None = None
+    """Host that the order asks to have emptied before all others; null: it asks for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Event
 from slacktide.executors.journal import Journal
 from slacktide.executors.ledger import Ledger
+from slacktide.executors.others_heard import OthersHeard
 from slacktide.executors.pace import pace_of, wait_until
 from slacktide.executors.program import Program
 from slacktide.executors.progress import Progress, progress
@@ -71,7 +72,8 @@ class Coordinator:
         """When orders are looked for next, on this machine's clock."""
         self._patience = Patience()
         self._ledger = Ledger(program, journal, agents.count, revising)
-        self._exchange = AgentExchange(agents, self._ledger, quiet_until_s, virtual=self._virtual)
+        self._others = OthersHeard(program.hosts.ids, agents.count, self._rules.vms)
+        self._exchange = AgentExchange(agents, self._ledger, self._others, quiet_until_s, virtual=self._virtual)
         self._take_up()
         self._control = Control(self._ledger, self._rules, revising, virtual=self._virtual)
         self._schedule_anew()
@@ -151,10 +153,11 @@ class Coordinator:
             return
         if self._ledger.going_over is not None:
             self._go_over(now)
-        if not self._virtual:
+        if not self._virtual or (self._others.tells and self._exchange.is_due(now)):
             self._exchange.exchange(now)
         news = self._ledger.take_news(now)
         self._scheduler.observe(news)
+        self._hear_of_others(news, now)
         if time.monotonic() >= self._look_s:
             self._look_s = time.monotonic() + ORDERS_INTERVAL_S
             self._control.take_orders(self._scheduler, now)
@@ -164,7 +167,19 @@ class Coordinator:
         actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
         self._ledger.note(actions)
         self._exchange.ask(actions)
+        self._others.want(self._scheduler.unforeseen.looks, now)
         self._finish_round(now)
+
+    def _hear_of_others(self, news: list[Event], now: float) -> None:
+        """Take in what others have done with VMs, and what is on hosts that were looked at."""
+        if not self._others.is_new(news, now):
+            return
+        self._ledger.append()
+        done = self._others.done(self.state, now)
+        self._scheduler.observe(done)
+        self._ledger.note(done)
+        for seen in self._others.answers(self.state):
+            self._scheduler.looked(seen.host, seen.there, seen.others, now)
 
     def _all_there(self, now: float) -> bool:
         """Have agents that are new take charge, and return whether all have."""
@@ -228,8 +243,9 @@ class Coordinator:
         """Return when to decide next; infinite: only a person can bring that about."""
         if not self._virtual:
             return now + self._interval_s
-        own = self._scheduler.next_s(), self._ledger.news.next_s(), self._control.due_s(self._scheduler, now)
-        moments = [moment for moment in own if moment is not None] + self._exchange.moments()
+        own = self._scheduler.next_s(), self._control.due_s(self._scheduler, now)
+        heard = self._ledger.news.next_s(), self._others.next_s()
+        moments = [moment for moment in (*own, *heard) if moment is not None] + self._exchange.moments()
         moments.append(self._exchange.send_s(now, at_once=not moments))
         if min(moments) == inf:
             return inf

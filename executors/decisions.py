@@ -29,6 +29,7 @@ from slacktide.executors.scheduling.giving_up import GivingUp
 from slacktide.executors.scheduling.observing import Observing
 from slacktide.executors.scheduling.standing_orders import StandingOrders
 from slacktide.executors.scheduling.timers import Timers
+from slacktide.executors.scheduling.unforeseen import Unforeseen
 
 PAUSED: Final = "it is paused; end that with `slacktide campaign resume`"
 
@@ -47,9 +48,10 @@ class Scheduler:
         self.room, self.slots, self.gates = books.room, books.slots, books.gates
         self._orders = orders = StandingOrders(state)
         self._timers = timers = Timers(books, state, rules)
-        self._giving_up = giving_up = GivingUp(books, timers, state, rules)
-        self._observing = Observing(books, timers, giving_up, orders)
-        self._beginning = Beginning(books, timers, giving_up, orders, rules)
+        self.unforeseen = unforeseen = Unforeseen(books, state, asked=rules.vms == "asked")
+        self._giving_up = giving_up = GivingUp(books, timers, unforeseen, state, rules)
+        self._observing = Observing(books, timers, giving_up, orders, unforeseen)
+        self._beginning = Beginning(books, timers, giving_up, orders, unforeseen, rules.approve_as)
         self._ending = Ending(books, giving_up)
         self.finished = state.finished
         self._take_up(state)
@@ -58,6 +60,7 @@ class Scheduler:
         """Set the timers of what is under way, and wake who waited for what the state has."""
         books = self._books
         books.woken_hosts.update(np.flatnonzero(state.host_stage == HostStage.DRAINING).tolist())
+        books.woken_hosts.update(host for host in state.evacuated if state.host_stage[host] == HostStage.RETURNED)
         for number in np.flatnonzero(np.array(books.phase) == RUNNING).tolist():
             self._timers.limit_migration(number, float(state.times[number, Stage.INTENDED]))
         for number in np.flatnonzero(state.stage == Stage.FAILED).tolist():
@@ -79,6 +82,13 @@ class Scheduler:
     def observe(self, outcomes: Sequence[Event]) -> None:
         """Take note of what drivers reported and people asked for; events that are neither are passed over."""
         self._observing.observe(outcomes)
+
+    def looked(self, host: int, there: frozenset[str], strange: tuple[str, ...], now: float) -> None:
+        """Take note of what is on a real host that was to be looked at, once all that others did was observed.
+
+        ``strange``: what is there and is no VM that the campaign has there.
+        """
+        self._observing.looked(host, there, strange, now)
 
     def spare(self, event: events.MigrationCancelled) -> None:
         """Take note that an attempt was not stopped after all: its outcome is known already."""
@@ -108,6 +118,20 @@ class Scheduler:
     def drifted(self) -> str | None:
         """Return what has happened that the plan does not provide for, in words; null: nothing that waits."""
         return self._giving_up.drift.words()
+
+    def beside_the_plan(self) -> dict[tuple[str, int], str]:
+        """Return what others have done that the plan does not provide for, in words, by VM or migration and host."""
+        books, ids = self._books, self._books.program.hosts.ids
+        found = {}
+        for stray in self.unforeseen.strays():
+            if books.host_stage[stray.host] <= HostStage.DRAINED:
+                words = f"{stray.vm_id}, which others have put on {ids[stray.host]}, is to leave it"
+                found[stray.vm_id, stray.host] = words
+        for number in self.unforeseen.crowded():
+            target = books.room.target[number]
+            words = f"{books.id_of(number)} finds no room on {ids[target]}, where others have put VMs"
+            found[books.id_of(number), target] = words
+        return found
 
     def give_way(self) -> None:
         """Give up, with the next decision, what depends on what has happened: nothing is planned anew for it."""
@@ -214,7 +238,7 @@ class Scheduler:
         books = self._books
         if self._orders.quiet or books.running or books.patching or self.next_s() is not None:
             return False
-        if self._ending.all_ended() or self.drifted() is not None:
+        if self._ending.all_ended() or self.drifted() is not None or self.unforeseen.looks:
             return False
         opening = self.gates.next_opening()
         return opening is None or opening.at_s is None

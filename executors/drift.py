@@ -11,28 +11,34 @@ class Drift:
 
     def __init__(self, on_drift: OnDrift) -> None:
         self._on_drift = on_drift
-        self._held: list[Fall] = []
-        self._why: list[str] = []
+        self._held: list[tuple[Fall, str]] = []
+        """With what has happened, in words."""
         self._giving_way = False
 
     def hold(self, falls: Sequence[Fall], why: str) -> bool:
         """Hold back what would be given up, and return whether that is done here."""
         if self._on_drift == "ignore" or self._giving_way:
             return False
-        if falls:
-            self._held += falls
-            self._why.append(why)
+        self._held += [(fall, why) for fall in falls]
         return True
 
     def holds_host(self, host: int) -> bool:
         """Return whether it is held back that a host is given up: it is out, and goes on draining or is given up."""
-        return any(fall.is_host and fall.subject == host for fall in self._held)
+        return any(fall.is_host and fall.subject == host for fall, _ in self._held)
+
+    def release(self, host: int, reason: str) -> None:
+        """Hold back no longer that a host is given up for a reason: that is none any more."""
+        self._held = [
+            (fall, why)
+            for fall, why in self._held
+            if not (fall.is_host and fall.subject == host and fall.reason == reason)
+        ]
 
     def let_go(self) -> list[Fall]:
         """Return what is held back: it is to be given up."""
-        held, self._held, self._why = self._held, [], []
+        held, self._held = self._held, []
         self._giving_way = True
-        return held
+        return [fall for fall, _ in held]
 
     def settled(self) -> None:
         """Hold back again what comes from now on: what was let go has been given up, with all that depended on it."""
@@ -47,8 +53,9 @@ class Drift:
         """Return what has happened since the rest was last planned, in words; null: nothing is held back."""
         if not self._held:
             return None
-        more = f", and {len(self._why) - 1} more" if len(self._why) > 1 else ""
-        return f"{self._why[0]}{more}"
+        why = list(dict.fromkeys(why for _, why in self._held))
+        more = f", and {len(why) - 1} more" if len(why) > 1 else ""
+        return f"{why[0]}{more}"
 
     def waits_for(self) -> str:
         """Return what a person has to decide."""

@@ -3,7 +3,7 @@
 A journal may end between the two; what was still to fall is then found from the state alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,9 +14,21 @@ from slacktide.executors.events import Stage
 from slacktide.executors.numbering import Groups
 from slacktide.executors.order_state import asked
 from slacktide.executors.program import Program
+from slacktide.executors.readable import duration
+from slacktide.executors.vm_state import NOWHERE, is_under_way, migrations_of, place_of
 
 REVISED: Final = "revised"
 """Reason of what is given up because the newest plan has it no more: nothing depends on it."""
+
+
+GONE: Final = "gone"
+"""Reason of a migration whose VM others have deleted."""
+MOVED_BY_OTHERS: Final = "moved-by-others"
+"""Reason of a migration whose VM others have moved from its source."""
+NO_FAILURE: Final = (GONE, MOVED_BY_OTHERS)
+"""Reasons of migrations that are not needed any more: nothing falls with them."""
+VMS_REMAIN: Final = "vms-remain"
+"""Reason of a host that has VMs which nothing moves."""
 
 
 class Fall(NamedTuple):
@@ -62,7 +74,7 @@ def with_migration(program: Program, number: int, name: str, detail: str, *, at_
 def with_wave(program: Program, wave: int, reason: str) -> Iterator[Fall]:
     """Yield the hosts of a wave that never opens, and of those behind it."""
     hosts = program.hosts
-    later = np.flatnonzero(hosts.due & (hosts.wave >= wave))
+    later = np.flatnonzero((hosts.due | hosts.held) & ~hosts.evacuated & (hosts.wave >= wave))
     for host in later[np.argsort(hosts.drain_start_s[later], kind="stable")].tolist():
         yield Fall(True, host, "gate-closed", f"wave {wave} never opens: {reason}")
 
@@ -87,12 +99,38 @@ def ordered_to_fall(program: Program, state: CampaignState) -> Iterator[Fall]:
     yield from _revised(program, state)
 
 
+def not_needed(program: Program, state: CampaignState) -> Iterator[Fall]:
+    """Yield the migrations that are not needed any more, for others have deleted or moved their VMs."""
+    for vm_id, at_s in sorted(state.touched.items()):
+        place = place_of(state, vm_id)
+        open_ones = [
+            number
+            for number in migrations_of(state, vm_id)
+            if program.migrations.current[number] and state.stage[number] not in (Stage.DONE, Stage.GIVEN_UP)
+        ]
+        if not is_under_way(state, vm_id):
+            yield from needless(program, open_ones, vm_id, place, at_s)
+
+
+def needless(program: Program, open_ones: Sequence[int], vm_id: str, place: int, at_s: float) -> Iterator[Fall]:
+    """Yield those of a VM's open migrations, in planned order, that do not begin where it is any more."""
+    when = duration(at_s)
+    for number in open_ones:
+        if place == NOWHERE:
+            yield Fall(False, number, GONE, f"others deleted {vm_id}, found {when} into the campaign")
+        elif program.migrations.source[number] != place:
+            fact = f"others moved {vm_id} to {program.hosts.ids[place]}, found {when} into the campaign"
+            yield Fall(False, number, MOVED_BY_OTHERS, fact)
+        else:
+            return
+
+
 def _revised(program: Program, state: CampaignState) -> Iterator[Fall]:
     """Yield what had begun, or was to come, and is in the newest plan no more."""
     if not state.revisions:
         return
     detail = f"plan {state.revisions[-1].plan_id}, to which the campaign went over, has it no more"
-    for host in np.flatnonzero(program.hosts.planned & ~program.hosts.current).tolist():
+    for host in np.flatnonzero(program.hosts.planned & ~program.hosts.current & ~program.hosts.held).tolist():
         yield Fall(True, host, REVISED, detail)
     for number in np.flatnonzero(~program.migrations.current).tolist():
         if state.stage[number] not in (Stage.DONE, Stage.GIVEN_UP):
@@ -109,6 +147,8 @@ def dependents_to_fall(program: Program, state: CampaignState) -> Iterator[Fall]
             yield from with_lost(program, host, reason)
     came_s = _arrivals_s(program, state)
     for number in np.flatnonzero((state.stage == Stage.GIVEN_UP) & program.migrations.current).tolist():
+        if state.given_up[number] in NO_FAILURE:
+            continue
         here = state.vm_host[program.migrations.vm[number]] == program.migrations.source[number]
         at_source = bool(here and came_s[number] <= state.times[number, Stage.GIVEN_UP])
         name = "migration-failed" if state.attempts[number] else state.given_up[number]

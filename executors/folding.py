@@ -15,6 +15,7 @@ from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.journal import Entry
 from slacktide.executors.order_state import ORDER_HANDLERS
+from slacktide.executors.vm_state import VM_HANDLERS
 
 _INTENDED, _NO_RETURN, _DONE = int(Stage.INTENDED), int(events.POINT_OF_NO_RETURN), int(Stage.DONE)
 _GIVEN_UP, _FAILED = int(Stage.GIVEN_UP), int(Stage.FAILED)
@@ -233,6 +234,13 @@ def _host_resolved(state: CampaignState, event: events.HostResolved) -> None:
         state.host_stage[number] = HostStage.DRAINED
 
 
+def _refilled(state: CampaignState, event: events.HostRefilled) -> None:
+    number = state.host_numbers[event.host_id]
+    if HostStage.DRAINED <= state.host_stage[number] < HostStage.RETURNED:
+        state.host_stage[number] = HostStage.DRAINING
+        state.host_times[number, HostStage.DRAINED : HostStage.RETURNED] = np.nan
+
+
 def _wave_opened(state: CampaignState, event: events.WaveOpened) -> None:
     state.wave_opened_s[event.wave] = event.at_s
 
@@ -278,6 +286,7 @@ _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.MigrationResolved: _resolved,
     events.HostDrainStarted: _host(HostStage.DRAINING),
     events.HostDrained: _host(HostStage.DRAINED),
+    events.HostEvacuated: _host(HostStage.EVACUATED),
     events.PatchIntended: _host(HostStage.PATCH_INTENDED),
     events.PatchStarted: _host(HostStage.PATCHING),
     events.HostReturned: _host(HostStage.RETURNED),
@@ -285,5 +294,7 @@ _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.HostFailed: _host(HostStage.FAILED),
     events.HostBlocked: _host(HostStage.BLOCKED),
     events.HostResolved: _host_resolved,
+    events.HostRefilled: _refilled,
     **ORDER_HANDLERS,
+    **VM_HANDLERS,
 }

@@ -1,7 +1,8 @@
 """What opens a wave at run time: its planned start, and what its gate asks of the waves before.
 
 A gate never opens on a patch that hosts do not come back from.  Hosts that could not be drained say nothing about the
-patch and keep no gate closed, as long as one host of the wave did return.
+patch and keep no gate closed, as long as one host of the wave did return.  Hosts that are evacuated are in waves apart:
+no gate is before them, and none waits for them.
 """
 
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Gates:
         self._of_host: list[int] = program.hosts.wave.tolist()
         self._waves = [_Wave() for _ in self._kind]
         self._before: list[int] = program.waves.before.tolist()
-        self._open: list[bool] = (~np.isnan(state.wave_opened_s)).tolist()
+        self._open: list[bool] = (~np.isnan(state.wave_opened_s) | program.waves.apart).tolist()
         self._order: list[int] = self._in_order(program)
         self._place = 0
         """In that order, of the wave that opens next."""
@@ -127,6 +128,13 @@ class Gates:
         if not wave.returned:
             return Opening(never=f"wave {before}: no host was patched")
         return Opening(at_s=max(start_s, wave.last_return_s + bake_s))
+
+    def shut(self) -> tuple[int, str] | None:
+        """Return the wave whose gate stays closed for good, and why; None: none does."""
+        if self.closed is not None:
+            return self.next_wave, self.closed
+        opening = self.next_opening()
+        return None if opening is None or opening.never is None else (self.next_wave, opening.never)
 
     def needs_approval(self) -> bool:
         """Return whether a person has to approve the next wave."""

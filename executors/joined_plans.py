@@ -72,7 +72,7 @@ def _gates(child: Plan) -> pl.DataFrame:
     later = "pipelined" if policy.gates.kind == "pipelined" else "baked"
     gates = [later if gate == "canary" else gate for gate in waves["gate"].to_list()]
     for place in range(1, len(gates)) if later == "pipelined" else (1,):
-        if due and place < len(gates):
+        if due and place < len(gates) and gates[place] != "start":
             gates[place] = "canary"
     return waves.with_columns(gate=pl.Series(gates, dtype=pl.String)).cast(child.waves.select("wave", "gate").schema)
 
@@ -102,9 +102,12 @@ def _shown_header(
 ) -> PlanHeader:
     """Return the first plan's header with the figures of what is carried out now; bounds are those of the first."""
     summary, makespan_s = first.header.summary, child.header.summary.makespan_s
-    exposed_s = int(hosts["return_s"].clip(upper_bound=makespan_s).sum()) + deferred.height * makespan_s
+    stays_out = pl.col("host_id").is_in(list(child.header.policy.evacuate))
+    patched, left_alone = hosts.filter(~stays_out), deferred.filter(~stays_out).height
+    exposed_s = int(patched["return_s"].clip(upper_bound=makespan_s).sum()) + left_alone * makespan_s
     figures = {
-        "hosts": hosts.height,
+        "hosts": patched.height,
+        "evacuated": hosts.height - patched.height,
         "waves": hosts["wave"].n_unique(),
         "migrations": migrations.height,
         "moves_per_vm": migrations.height / summary.vms if summary.vms else 0.0,

@@ -4,7 +4,14 @@ from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.coordinator import Coordinator
-from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for, settings_of_agent
+from slacktide.executors.drivers.making import (
+    DriverSettings,
+    clock_for,
+    deeds_of_agents,
+    make_driver,
+    quiet_for,
+    settings_of_agent,
+)
 from slacktide.executors.drivers.protocol import Driver
 from slacktide.executors.journal import Journal, JournalPlace
 from slacktide.executors.program import Program
@@ -32,7 +39,8 @@ class LocalCampaign:
             origin, migration = self._journal.record.origin, program.policy.migration
             hosts = program.hosts.ids
             own = [settings_of_agent(settings, hosts, number, agents) for number in range(agents)]
-            self._drivers += [make_driver(each, migration, origin) for each in own]
+            deeds = deeds_of_agents(settings, program, agents)
+            self._drivers += [make_driver(each, migration, origin, told) for each, told in zip(own, deeds, strict=True)]
             local = LocalAgents([HostAgent(driver) for driver in self._drivers])
             clock, quiet = clock_for(settings, origin), quiet_for(settings, migration)
             self._coordinator = Coordinator(program, self._journal, local, clock, rules, quiet, revising)

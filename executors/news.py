@@ -11,7 +11,7 @@ from typing import Final
 
 from slacktide.executors import events
 from slacktide.executors.commands import NOTHING, Report
-from slacktide.executors.events import Event
+from slacktide.executors.events import Event, HostRefilled
 
 OUTCOMES: Final = frozenset(
     {
@@ -20,6 +20,7 @@ OUTCOMES: Final = frozenset(
         events.VmLost,
         events.HostReturned,
         events.PatchFailed,
+        HostRefilled,
         events.GuestAcknowledged,
     }
 )
@@ -54,6 +55,7 @@ class News:
             if event not in held:
                 self._hold(event)
         last_s = max((event.at_s for event in report.events), default=-inf)
+        last_s = max((last_s, *(seen.at_s for seen in report.seen)))
         self._open[agent].append((report.number, last_s))
 
     def _hold(self, event: Event) -> None:

@@ -63,7 +63,9 @@ def _aborted(state: CampaignState, event: CampaignAborted) -> None:
 
 
 def _skipped(state: CampaignState, event: HostSkipped) -> None:
-    state.skipped[state.host_numbers[event.host_id]] = asked(event.by, event.why)
+    host = state.host_numbers[event.host_id]
+    state.skipped[host] = asked(event.by, event.why)
+    state.evacuated.pop(host, None)
     state.orders = max(state.orders, event.order)
 
 

@@ -42,6 +42,8 @@ def order_words(event: Event) -> str:
 
 def _revision_words(event: PlanRevised | DriftAccepted) -> str:
     if isinstance(event, PlanRevised):
+        if event.evacuates is not None:
+            return f"{event.evacuates} is evacuated before all others, revision {event.number}: plan {event.plan_id}"
         return f"revision {event.number}: plan {event.plan_id}"
     return "what depends on what has happened is given up"
 

@@ -91,7 +91,14 @@ class Revise(_Order):
     """Plan nothing anew: give up what depends on what has happened."""
 
 
-Order = Annotated[Approve | Pause | Resume | Abort | Skip | Limits | Revise, Field(discriminator="kind")]
+class Evacuate(_Order):
+    """Empty a host that is about to fail, before all others leave; it is not patched, and stays out."""
+
+    kind: Literal["evacuate"] = "evacuate"
+    host_id: str
+
+
+Order = Annotated[Approve | Pause | Resume | Abort | Skip | Limits | Revise | Evacuate, Field(discriminator="kind")]
 _ORDER: TypeAdapter[Order] = TypeAdapter(Order)
 
 
@@ -114,10 +121,12 @@ def answer(stored: StoredOrder, state: CampaignState, now_s: float, *, revisable
     forbids = _forbids(order, state)
     if forbids is not None:
         return OrderRefused(now_s, stored.number, by, why, stored.kind, forbids)
-    if isinstance(order, Revise) and not order.give_up:
+    if isinstance(order, Evacuate) or (isinstance(order, Revise) and not order.give_up):
         if not revisable:
             reason = "it was begun without a place for revisions"
             return OrderRefused(now_s, stored.number, by, why, stored.kind, reason)
+        if isinstance(order, Evacuate):
+            return Wanted(why, by, stored.number, evacuate=order.host_id)
         return Wanted(why, by, stored.number, order.add_hosts)
     return _granted(order, stored.number, by, why, state, now_s)
 
@@ -140,6 +149,8 @@ def _granted(order: Order, number: int, by: str, why: str, state: CampaignState,
             return LimitsChanged(now_s, number, by, why, json.dumps(order.max_out, sort_keys=True))
         case Revise():
             return DriftAccepted(now_s, number, by, why)
+        case Evacuate():
+            raise AssertionError("it is wanted, and granted with its plan")
 
 
 def _forbids(order: Order, state: CampaignState) -> str | None:
@@ -157,8 +168,8 @@ def _forbids(order: Order, state: CampaignState) -> str | None:
             return "it is not paused"
         case Skip():
             return _forbids_skip(order, state)
-        case Revise():
-            return _forbids_hosts(order, state)
+        case Revise() | Evacuate():
+            return _forbids_plan(order, state)
         case Limits():
             known = set(state.program.out.kinds)
             if strange := sorted(order.max_out.keys() - known):
@@ -201,11 +212,17 @@ def _forbids_skip(order: Skip, state: CampaignState) -> str | None:
     return None
 
 
+def _forbids_plan(order: Revise | Evacuate, state: CampaignState) -> str | None:
+    return _forbids_hosts(order, state) if isinstance(order, Revise) else _forbids_evacuation(order, state)
+
+
 def _forbids_hosts(order: Revise, state: CampaignState) -> str | None:
     for name in order.add_hosts:
         number = state.host_numbers.get(name)
         if number is None:
             return f"the fleet has no host {name}; give a new one a campaign of its own"
+        if number in state.evacuated:
+            return f"{name} is evacuated, {state.evacuated[number]}"
         stage = HostStage(int(state.host_stage[number]))
         if state.program.hosts.due[number] and stage not in (HostStage.FAILED, HostStage.BLOCKED):
             return f"{name} is to be patched already" if stage == HostStage.IN_SERVICE else f"{name}: {_OUT[stage]}"
@@ -213,6 +230,20 @@ def _forbids_hosts(order: Revise, state: CampaignState) -> str | None:
             return f"{name} is too far: {_WORDS[stage]}"
         if number in state.skipped:
             return f"{name} is to be left alone, {state.skipped[number]}"
+    return None
+
+
+def _forbids_evacuation(order: Evacuate, state: CampaignState) -> str | None:
+    number, name = state.host_numbers.get(order.host_id), order.host_id
+    if number is None:
+        return f"the fleet has no host {name}"
+    if state.program.policy.in_place:
+        return f"this campaign moves no VM; evacuate {name} with a campaign of its own: `slacktide plan --evacuate`"
+    if number in state.evacuated:
+        done = state.host_stage[number] == HostStage.EVACUATED
+        return f"{name} is {'evacuated' if done else 'being evacuated'} already, {state.evacuated[number]}"
+    if state.host_stage[number] == HostStage.LOST:
+        return f"{name} is too far: {_WORDS[HostStage.LOST]}, and nothing runs on it"
     return None
 
 
@@ -224,5 +255,6 @@ _WORDS = {
     HostStage.FAILED: "it has been left alone already",
     HostStage.BLOCKED: "it has been left alone already",
     HostStage.LOST: "it did not come back from its patch",
+    HostStage.EVACUATED: "it is evacuated",
 }
 _OUT = _WORDS | {HostStage.DRAINING: "it is being drained"}

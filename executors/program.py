@@ -15,6 +15,7 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError
 from slacktide.executors.numbering import Groups, Ints, grouped, ints, positions
 from slacktide.executors.out_limits import OutLimits, out_limits
+from slacktide.planner.deferral import Reason
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Policy
 
@@ -43,15 +44,19 @@ class HostPart:
     """Migrations by target, in the same order."""
     current: Bools
     """Hosts of the newest plan; of the others that are planned, all is over."""
+    evacuated: Bools
+    """Hosts that are emptied, or were, and stay out."""
+    held: Bools
+    """Hosts that wait for a gate which lost hosts keep closed, and that the newest plan therefore leaves alone."""
 
     @property
     def planned(self) -> Bools:
-        """Hosts that are to be patched, or were."""
+        """Hosts that are to be patched or evacuated, or were."""
         return self.wave >= 0
 
     @property
     def due(self) -> Bools:
-        """Hosts that the newest plan patches."""
+        """Hosts that the newest plan patches or evacuates."""
         return self.planned & self.current
 
 
@@ -121,6 +126,8 @@ class WavePart:
     """How many hosts each has."""
     before: Ints
     """The wave that each comes after, -1: none."""
+    apart: Bools
+    """Waves of hosts that are evacuated: no gate is before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +250,7 @@ def _host_part(snapshot: FleetSnapshot, plan: Plan, newest: Plan, outgoing: Grou
         values[place] = plan.hosts[column].to_numpy()
         return values
 
+    held = newest.deferred.filter(pl.col("reason") == Reason.GATE_CLOSED)
     return HostPart(
         ids=tuple(frame["host_id"].to_list()),
         vcpus=ints(frame["vcpus"]),
@@ -256,6 +264,8 @@ def _host_part(snapshot: FleetSnapshot, plan: Plan, newest: Plan, outgoing: Grou
         outgoing=outgoing,
         incoming=incoming,
         current=frame["host_id"].is_in(newest.hosts["host_id"].implode()).to_numpy(),
+        evacuated=frame["host_id"].is_in(list(newest.header.policy.evacuate)).to_numpy() & (planned("wave", -1) >= 0),
+        held=frame["host_id"].is_in(held["host_id"].implode()).to_numpy(),
     )
 
 
@@ -266,7 +276,11 @@ def _wave_part(plan: Plan, newest: Plan) -> WavePart:
     before = np.full(len(waves), -1, np.int64)
     numbers = newest.waves["wave"].cast(pl.Int64).to_numpy()
     before[numbers[1:]] = numbers[:-1]
+    patched = plan.hosts.filter(~pl.col("host_id").is_in(list(newest.header.policy.evacuate)))["wave"].to_numpy()
+    evacuated = plan.hosts.filter(pl.col("host_id").is_in(list(newest.header.policy.evacuate)))["wave"].to_numpy()
+    places = np.arange(len(waves))
     return WavePart(
+        apart=np.isin(places, evacuated) & ~np.isin(places, patched),
         before=before,
         gate=tuple(waves["gate"].cast(pl.String).to_list()),
         start_s=ints(waves["start_s"]),

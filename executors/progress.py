@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage
+from slacktide.executors.campaign_state import OUT_STAGES, UNPATCHED_STAGES, CampaignState, HostStage
 from slacktide.executors.events import Stage
 from slacktide.executors.program import Program
 
@@ -21,6 +21,7 @@ class Progress:
     hosts_out: int
     hosts_failed: int
     """Failed, blocked or lost."""
+    hosts_evacuated: int
     migrations: int
     migrations_done: int
     migrations_given_up: int
@@ -46,7 +47,8 @@ def progress(state: CampaignState, program: Program) -> Progress:
         hosts=int(program.hosts.planned.sum()),
         hosts_returned=int((hosts == HostStage.RETURNED).sum()),
         hosts_out=int(np.isin(hosts, OUT_STAGES).sum()),
-        hosts_failed=int((hosts > HostStage.RETURNED).sum()),
+        hosts_failed=int(np.isin(hosts, UNPATCHED_STAGES).sum()),
+        hosts_evacuated=int((hosts == HostStage.EVACUATED).sum()),
         migrations=len(stages),
         migrations_done=int((stages == Stage.DONE).sum()),
         migrations_given_up=int((stages == Stage.GIVEN_UP).sum()),

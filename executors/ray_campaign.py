@@ -10,7 +10,7 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.actors import CampaignCoordinator, Stepped, actor_class, ray_errors
 from slacktide.executors.attendance import Restarts
 from slacktide.executors.campaign_state import CampaignState
-from slacktide.executors.drivers.making import settings_of_agent
+from slacktide.executors.drivers.making import deeds_of_agents, settings_of_agent
 from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.progress import Progress
 from slacktide.executors.ray_crew import Crew, beside_the_command
@@ -61,7 +61,8 @@ class RayCampaign:
         self._course = ray.put(setup.course)
         hosts, agents, rules = setup.program.hosts.ids, len(setup.places), setup.program.policy.migration
         own = [settings_of_agent(setup.terms.driver, hosts, number, agents) for number in range(agents)]
-        self._crew.begin([(settings, rules, record.origin) for settings in own])
+        deeds = deeds_of_agents(setup.terms.driver, setup.program, agents)
+        self._crew.begin([(settings, rules, record.origin, told) for settings, told in zip(own, deeds, strict=True)])
         self._begin_coordinator()
 
     def _begin_coordinator(self) -> None:

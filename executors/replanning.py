@@ -1,6 +1,7 @@
 """When the rest of a running campaign is planned anew: on whose account, how often, and what else is done then."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,9 @@ from slacktide.executors.wanted import Wanted
 PAUSE_S: Final = 300.0
 """Least time between two automatic revisions, in seconds of the campaign: failures come in clusters, and one revision
 for all that happened meanwhile changes less than one for each."""
+SETTLE_S: Final = 15.0
+"""How long what others do with VMs is waited for before the rest is planned anew: it comes in clusters as well, and as
+long it takes until a VM counts as deleted."""
 LATE_S: Final = 900.0
 """By which a host may leave later than planned before the rest is planned anew.
 
@@ -41,6 +45,12 @@ class Replanning:
         self._max_out = dict(state.max_out) if state.revisions else {}
         """The limits by which the rest was last planned, where they are not the policy's."""
         self._look_s = 0.0
+        self._known: frozenset[tuple[str, int]] = frozenset()
+        """What others had done, and no plan provided for, when the rest was last planned."""
+        self._noticed_s = inf
+        """When something of that was first noticed since; infinite: it was not."""
+        self._closed = False
+        """Whether a gate that lost hosts keep closed leaves the rest to people."""
 
     def next(self, scheduler: Scheduler, state: CampaignState, now: float) -> Wanted | Made | OrderRefused | None:
         """Return what is to be planned anew now, or what came of it; null: nothing.
@@ -51,19 +61,38 @@ class Replanning:
         if self._revising.is_making:
             return self.wait(now) if self._revising.is_due else None
         if self.order is not None:
-            return self.order
+            return self._wants(scheduler, self.order)
         if state.aborted is not None or state.finished or self._rules.on_drift != "revise":
             return None
         opening = scheduler.gates.next_opening()
-        if state.lost and opening is not None and opening.never is not None:
-            return None
         closed = bool(state.wave_closed and state.lost)
+        self._closed = bool(closed or (state.lost and opening is not None and opening.never is not None))
+        if self._closed and not closed:
+            return None
         if scheduler.drifted() is not None and (closed or _in_vain(state)):
             scheduler.give_way()
         if closed or scheduler.paused or now < self._last_s + PAUSE_S:
             return None
-        why = scheduler.drifted() or self._limits_changed(state) or self._late(scheduler, state, now)
-        return None if why is None else Wanted(why)
+        why = scheduler.drifted() or self._settled(scheduler, now)
+        why = why or self._limits_changed(state) or self._late(scheduler, state, now)
+        return None if why is None else self._wants(scheduler, Wanted(why))
+
+    def _wants(self, scheduler: Scheduler, wanted: Wanted) -> Wanted:
+        """Note what a revision that is wanted will provide for, and return it."""
+        self._known, self._noticed_s = frozenset(scheduler.beside_the_plan()), inf
+        return wanted
+
+    def _settled(self, scheduler: Scheduler, now: float) -> str | None:
+        """Return what others have done that no plan provides for, once it was waited for more; null: nothing."""
+        why = self._unforeseen(scheduler)
+        self._noticed_s = inf if why is None else min(self._noticed_s, now)
+        return why if now >= self._noticed_s + SETTLE_S else None
+
+    def _unforeseen(self, scheduler: Scheduler) -> str | None:
+        """Return what others have done since the rest was last planned that no plan provides for; null: nothing."""
+        found = scheduler.beside_the_plan()
+        fresh = found.keys() - self._known
+        return found[min(fresh)] if fresh else None
 
     @property
     def is_making(self) -> bool:
@@ -87,14 +116,23 @@ class Replanning:
         if isinstance(made, Made):
             return made
         why = wanted.why if wanted.order else f"after: {wanted.why}"
-        return OrderRefused(now, wanted.order, wanted.by, why, "revise", made)
+        kind = "revise" if wanted.evacuate is None else "evacuate"
+        return OrderRefused(now, wanted.order, wanted.by, why, kind, made)
 
     def event(self, made: Made, state: CampaignState, now: float) -> PlanRevised:
         """Return the changeover to a revision as the journal has it."""
         wanted, number = self._wanted, len(state.revisions) + 1
         assert wanted is not None, "it was begun"
         return PlanRevised(
-            now, wanted.order, wanted.by, wanted.why, number, made.plan.header.id, made.plan_path, made.fleet_path
+            now,
+            wanted.order,
+            wanted.by,
+            wanted.why,
+            number,
+            made.plan.header.id,
+            made.plan_path,
+            made.fleet_path,
+            wanted.evacuate,
         )
 
     def gives_way(self, refused: OrderRefused) -> bool:
@@ -105,9 +143,12 @@ class Replanning:
         """Return when it is to be looked again, as far as that is known; null: when something else happens."""
         if self.order is not None:
             return now
-        if scheduler.paused or scheduler.drifted() is None or self._rules.on_drift != "revise":
+        if scheduler.paused or self._rules.on_drift != "revise":
             return None
-        return max(now, self._last_s + PAUSE_S)
+        if scheduler.drifted() is None and (self._closed or self._unforeseen(scheduler) is None):
+            return None
+        settled_s = now if scheduler.drifted() is not None else min(self._noticed_s, now) + SETTLE_S
+        return max(now, self._last_s + PAUSE_S, settled_s)
 
     def waits_for(self) -> str | None:
         """Return that nothing new begins for a revision is being made; null: none is."""

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -32,12 +32,14 @@ from slacktide.executors.report_figures import (
     restarts,
 )
 from slacktide.executors.report_notices import notice_columns, notices
-from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary, RevisionMade
+from slacktide.executors.report_others import others_counts, others_table
+from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary, Evacuated, RevisionMade
 from slacktide.executors.report_tables import (
     HOST_STATES,
     MIGRATION_STATES,
     ReportHostTable,
     ReportMigrationTable,
+    ReportOthersTable,
     ReportTroubleTable,
 )
 from slacktide.ids import HostId
@@ -49,7 +51,10 @@ TABLES: Final[dict[str, type[dy.Schema]]] = {
     "migrations": ReportMigrationTable,
     "hosts": ReportHostTable,
     "troubles": ReportTroubleTable,
+    "others": ReportOthersTable,
 }
+LATER_TABLES: Final = frozenset({"others"})
+"""Tables that the first reports do not have; they are empty there."""
 LATER_COLUMNS: Final = {
     "migrations": ("told_s", "promised_notice_s", "notice_s", "acknowledged_s", "notice_shortfall_s"),
 }
@@ -64,6 +69,7 @@ _HOST_STATE: Final = {
     HostStage.FAILED: "failed",
     HostStage.BLOCKED: "blocked",
     HostStage.LOST: "failed",
+    HostStage.EVACUATED: "evacuated",
 }
 PATCH_REFUSED: Final = "patch-refused"
 """Reason of a host that was drained and then not touched: it is as it was, but empty and out of service."""
@@ -73,12 +79,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class CampaignReport:
-    """The figures and the three tables (:mod:`slacktide.executors.report_tables`), sorted by their keys."""
+    """The figures and the four tables (:mod:`slacktide.executors.report_tables`), sorted by their keys."""
 
     summary: CampaignSummary
     hosts: pl.DataFrame
     migrations: pl.DataFrame
     troubles: pl.DataFrame
+    others: pl.DataFrame = field(default_factory=lambda: others_table(()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,9 @@ def make_report(
             RevisionMade(at_s=each.at_s, plan_id=each.plan_id, by=each.by, why=each.why) for each in state.revisions
         ),
         orders=orders_answered(notes.orders),
+        evacuations=_evacuations(state),
         notices=notices(migrations),
+        others=others_counts(state.deeds),
         makespan=makespan(plan, hosts),
         exposure=exposure(plan, hosts, state.end_s),
         blackout=blackouts(migrations),
@@ -138,7 +147,7 @@ def make_report(
         plan_path=record.plan_path,
         fleet_path=record.fleet_path,
     )
-    return CampaignReport(summary, hosts, migrations, troubles)
+    return CampaignReport(summary, hosts, migrations, troubles, others_table(state.deeds))
 
 
 def write_report(report: CampaignReport, directory: Path) -> None:
@@ -204,8 +213,11 @@ def _read_table(directory: Path, name: str) -> pl.DataFrame:
     try:
         table = pl.read_parquet(io.BytesIO(path.read_bytes()))
         later = [column for column in LATER_COLUMNS.get(name, ()) if column not in table.columns]
-        return TABLES[name].validate(table.with_columns(pl.lit(None, pl.Float64).alias(column) for column in later))
+        table = table.with_columns(pl.lit(None, pl.Float64).alias(column) for column in later)
+        return TABLES[name].validate(table, cast=name == "hosts")
     except FileNotFoundError:
+        if name in LATER_TABLES:
+            return TABLES[name].create_empty()
         raise InputError(str(path), "is missing", remedy) from None
     except (pl.exceptions.PolarsError, dy.exc.ValidationError, dy.exc.SchemaError, OSError) as error:
         raise InputError(str(path), f"is damaged: {str(error).splitlines()[0]}", remedy) from error
@@ -284,16 +296,29 @@ def _hosts(plan: Plan, state: CampaignState, why: dict[int, tuple[str, str]]) ->
         "drain_start_s": _known(times[:, HostStage.DRAINING]),
         "drained_s": _known(times[:, HostStage.DRAINED]),
         "return_s": _known(times[:, HostStage.RETURNED]),
-        "released_s": _known(np.where(np.isnan(times[:, HostStage.DRAINING]), np.nan, _given_up_s(times))),
+        "released_s": _known(np.where(np.isnan(times[:, HostStage.DRAINING]), np.nan, _released_s(times))),
     }
     names = ("drain_start_s", "drained_s", "return_s")
     planned = plan.hosts.rename({name: f"planned_{name}" for name in names})
     return ReportHostTable.validate(planned.with_columns(**columns), cast=True)
 
 
-def _given_up_s(times: Floats) -> Floats:
-    failed_s, blocked_s = times[:, HostStage.FAILED], times[:, HostStage.BLOCKED]
-    return np.where(np.isnan(failed_s), blocked_s, failed_s)
+def _released_s(times: Floats) -> Floats:
+    """Return when each host was given up, or was empty and stayed out: then it counts as out no more."""
+    failed_s, others_s = times[:, HostStage.FAILED], (HostStage.BLOCKED, HostStage.EVACUATED)
+    return np.where(np.isnan(failed_s), np.fmax(*(times[:, stage] for stage in others_s)), failed_s)
+
+
+def _evacuations(state: CampaignState) -> tuple[Evacuated, ...]:
+    empty_s = state.host_times[:, HostStage.EVACUATED]
+    return tuple(
+        Evacuated(
+            host_id=state.program.hosts.ids[host],
+            at_s=None if np.isnan(empty_s[host]) else float(empty_s[host]),
+            why=why,
+        )
+        for host, why in sorted(state.evacuated.items())
+    )
 
 
 def _troubles(state: CampaignState, why: dict[int, tuple[str, str]]) -> pl.DataFrame:

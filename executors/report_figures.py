@@ -39,6 +39,8 @@ STAGE_WORDS: Final = {
     "source_deleted": "after its source was deleted",
 }
 """When an attempt failed, by the stage that it had reached."""
+NAMED_EVACUATIONS: Final = 3
+"""Evacuated hosts that one line names; report.json has all."""
 RESTARTED = pl.col("strategy") == "restart"
 """Migrations that are no live migrations."""
 APART_MS = (pl.col("blackout_ms") - pl.col("probe_blackout_ms")).abs()
@@ -52,9 +54,10 @@ def not_patched(hosts: pl.DataFrame) -> dict[str, int]:
 
 
 def makespan(plan: Plan, hosts: pl.DataFrame) -> Makespan:
-    """Return when the last host has returned, planned and measured."""
+    """Return when the last host has returned, or was evacuated, planned and measured."""
     summary = plan.header.summary
-    measured_s = hosts["return_s"].max()
+    empty_s = pl.when(pl.col("state") == "evacuated").then("released_s")
+    measured_s = hosts.select(pl.max_horizontal(pl.max("return_s"), empty_s.max())).item()
     return Makespan(
         planned_s=summary.makespan_s,
         bound_s=summary.makespan_bound_s,
@@ -72,6 +75,7 @@ def ended_words(summary: CampaignSummary) -> str:
 def overruns(hosts: pl.DataFrame) -> Overruns | None:
     """Return the hosts that took over :data:`OVERRUN_S` longer to patch than planned; None: none did."""
     planned_s = pl.col("planned_return_s") - pl.col("planned_drained_s")
+    hosts = hosts.filter(pl.col("state") != "evacuated")
     longer = hosts.select("host_id", longer_s=pl.col("return_s") - pl.col("drained_s") - planned_s)
     longer = longer.filter(pl.col("longer_s") > OVERRUN_S).sort("longer_s", "host_id", descending=[True, False])
     if longer.is_empty():
@@ -95,10 +99,18 @@ def revisions_words(summary: CampaignSummary) -> str:
     return f"{more}after {when}; last: {last.why or f'asked for by {last.by}'}"
 
 
+def evacuation_words(summary: CampaignSummary) -> str:
+    """Return which hosts were to be evacuated, who asked for it and why."""
+    said = [f"{each.host_id}, {each.why}" for each in summary.evacuations[:NAMED_EVACUATIONS]]
+    more = len(summary.evacuations) - len(said)
+    return "; ".join(said) + (f"; and {count(more)} more" if more else "")
+
+
 def exposure(plan: Plan, hosts: pl.DataFrame, end_s: float) -> Exposure:
     """Return unpatched host-hours, planned and measured until ``end_s``."""
     summary = plan.header.summary
-    exposed_s = float(hosts["return_s"].fill_null(end_s).sum()) + end_s * plan.deferred.height
+    due = hosts.filter(pl.col("state") != "evacuated")
+    exposed_s = float(due["return_s"].fill_null(end_s).sum()) + end_s * plan.deferred.height
     return Exposure(
         planned_host_h=summary.exposure_host_h,
         bound_host_h=summary.exposure_bound_host_h,

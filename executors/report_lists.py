@@ -52,6 +52,7 @@ def listings(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Listing, ...
         happened = [_over_limits(over)] if over.hosts_out or over.blackouts else []
         happened += [_revisions(report.summary)] if report.summary.revisions else []
         happened += [_orders(report.summary)] if report.summary.orders else []
+        happened += [_others(report)] if report.others.height else []
         happened += [_failed_hosts(report), _failed_migrations(report), _given_up(report)]
         happened += [] if report.summary.notices is None else [_notices(report)]
     restarts = [] if view.restarted.is_empty() else [_restarts(view)]
@@ -262,6 +263,16 @@ def _orders(summary: CampaignSummary) -> Listing:
     columns = (Column("after", number=True), Column("by"), Column("what came of it"), Column("why"))
     note = _more(len(summary.orders), ORDERS_SHOWN, "report.json")
     return Listing("orders", "What was asked of the campaign", columns, rows, note)
+
+
+def _others(report: CampaignReport) -> Listing:
+    rows = tuple(
+        (duration(row["at_s"]), row["vm_id"], row["what"], row["host_id"], row["source"] or "")
+        for row in report.others.head(REASONS_SHOWN).iter_rows(named=True)
+    )
+    columns = (Column("after", number=True), *(Column(name) for name in ("VM", "what", "host", "from")))
+    note = _more(report.others.height, REASONS_SHOWN, "others.parquet")
+    return Listing("others", "What others did with VMs meanwhile", columns, rows, note)
 
 
 def _waves(view: ReportView) -> Listing:

@@ -158,7 +158,7 @@ def _curve_keys(view: ReportView) -> tuple[Key, ...]:
 
 
 def _exposure(view: ReportView, axis: TimeAxis) -> Plot:
-    curves = {"planned": exposure(view.plan.hosts["return_s"], view.due)}
+    curves = {"planned": exposure(view.patched["return_s"], view.due)}
     if view.report is not None:
         returned = exposure(view.report.hosts["return_s"], view.due)
         curves["measured"] = replace(returned, until_s=view.report.summary.end_s)
@@ -174,7 +174,7 @@ def _exposure(view: ReportView, axis: TimeAxis) -> Plot:
 def exposure_bound(view: ReportView) -> StepCurve:
     """Return how many due hosts any plan for the same hosts leaves unpatched at each moment, at the least."""
     problem = build_problem(view.snapshot, view.plan.header.policy)
-    planned = np.isin(np.array(problem.hosts.ids), view.plan.hosts["host_id"].to_numpy())
+    planned = np.isin(np.array(problem.hosts.ids), view.patched["host_id"].to_numpy())
     bounds = compute_bounds(replace(problem, hosts=replace(problem.hosts, due=planned)))
     return exposure(pl.Series(bounds.returns_s, dtype=pl.Float64), view.due)
 

@@ -159,6 +159,16 @@ class OrderAnswered(_Part):
     """What came of it, in words."""
 
 
+class Evacuated(_Part):
+    """A host that was to be emptied before all others, and to stay out."""
+
+    host_id: str
+    at_s: float | None
+    """When it was empty; null: it is not."""
+    why: str
+    """Who asked for it, and why."""
+
+
 class CampaignSummary(_Part):
     """The figures of a campaign."""
 
@@ -191,6 +201,9 @@ class CampaignSummary(_Part):
     """In order; planned values of each host and migration are those of the plan under which it began."""
     orders: tuple[OrderAnswered, ...] = ()
     """As they were answered, in order."""
+    others: dict[str, int] = {}
+    """VMs that others created, deleted and moved meanwhile."""
+    evacuations: tuple[Evacuated, ...] = ()
     notices: Notices | None = None
     """Null: no guest wants notice, or the report is of before it was counted."""
     makespan: Makespan

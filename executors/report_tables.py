@@ -13,8 +13,9 @@ from slacktide.planner.plan import STRATEGIES
 MIGRATION_STATES: Final = ("planned", "notified", "running", "done", "failed", "given-up")
 """``planned`` and ``notified``: not begun; ``running``: begun and not ended; ``failed``: the last attempt failed and
 the VM stayed on its source; ``given-up``: never begun, for the reason in ``error``."""
-HOST_STATES: Final = ("planned", "draining", "drained", "patching", "returned", "failed", "blocked")
-"""``failed``: not drained or not returned; ``blocked``: never drained, because something it depends on failed."""
+HOST_STATES: Final = ("planned", "draining", "drained", "patching", "returned", "failed", "blocked", "evacuated")
+"""``failed``: not drained or not returned; ``blocked``: never drained, because something it depends on failed;
+``evacuated``: emptied because it is about to fail, and out by intent."""
 
 
 class ReportMigrationTable(dy.Schema):
@@ -110,3 +111,15 @@ class ReportTroubleTable(dy.Schema):
     """Short name, for counting."""
     detail = dy.String(nullable=False)
     """What happened, with the ids concerned."""
+
+
+class ReportOthersTable(dy.Schema):
+    """What others did with VMs meanwhile, in the order in which that was found out."""
+
+    at_s = dy.Float64(nullable=False, min=0)
+    what = dy.Enum(("created", "deleted", "moved"), nullable=False)
+    vm_id = dy.String(nullable=False)
+    host_id = dy.String(nullable=False)
+    """Where the VM is now, or was last."""
+    source = dy.String(nullable=True)
+    """Where a VM was that was moved; null for others."""

@@ -15,7 +15,7 @@ from slacktide.executors.readable import (
     percent,
     seconds,
 )
-from slacktide.executors.report_figures import ended_words, overrun_words, quantiles
+from slacktide.executors.report_figures import ended_words, evacuation_words, overrun_words, quantiles
 from slacktide.executors.report_notices import notice_words
 from slacktide.executors.report_summary import CampaignSummary
 from slacktide.executors.report_view import CampaignReport, ReportView
@@ -63,6 +63,8 @@ def verdict(view: ReportView) -> Verdict:
     patched = f"{count(returned)} of {count(view.due)} due hosts patched"
     facts = [f"{patched} in {duration(summary.makespan.measured_s)}" if returned else patched]
     facts += [ended] if (ended := ended_words(summary)) else []
+    evacuated = summary.hosts.get("evacuated", 0)
+    facts += [f"{count(evacuated)} evacuated: {evacuation_words(summary)}"] if summary.evacuations else []
     facts += [f"{count(len(view.plan.deferred))} deferred"] if len(view.plan.deferred) else []
     total = count(sum(summary.migrations.values()))
     facts.append(f"{count(failed)} of {total} migrations failed" if failed else "no migration failed")
@@ -75,7 +77,7 @@ def verdict(view: ReportView) -> Verdict:
     sentence = "; ".join(facts) + "."
     if not summary.finished:
         return Verdict("warning", "Not finished", sentence)
-    if returned < len(view.plan.hosts):
+    if returned + evacuated < len(view.plan.hosts):
         return Verdict("bad", "Incomplete", sentence)
     short = summary.notices is not None and summary.notices.short is not None
     if failed or given_up or short or len(view.plan.deferred) or over_limits_words(summary.over_limits):

@@ -14,7 +14,7 @@ from slacktide.planner.plan import Plan
 
 
 class CampaignReport(Protocol):
-    """A campaign's report: its summary and its two tables (:mod:`slacktide.executors.report_tables`)."""
+    """A campaign's report: its summary and its tables (:mod:`slacktide.executors.report_tables`)."""
 
     @property
     def summary(self) -> CampaignSummary:
@@ -29,6 +29,11 @@ class CampaignReport(Protocol):
     @property
     def migrations(self) -> pl.DataFrame:
         """Every planned migration and what became of it."""
+        ...
+
+    @property
+    def others(self) -> pl.DataFrame:
+        """What others did with VMs meanwhile."""
         ...
 
 
@@ -49,7 +54,14 @@ class ReportView:
     @cached_property
     def due(self) -> int:
         """Hosts that should be patched: planned and deferred."""
-        return len(self.plan.hosts) + len(self.plan.deferred)
+        return len(self.patched) + len(self.plan.deferred)
+
+    @cached_property
+    def patched(self) -> pl.DataFrame:
+        """The plan's hosts without those that are evacuated."""
+        named = list(self.plan.header.policy.evacuate)
+        named += [] if self.report is None else [each.host_id for each in self.report.summary.evacuations]
+        return self.plan.hosts.filter(~pl.col("host_id").is_in(named))
 
     @cached_property
     def done(self) -> pl.DataFrame:

@@ -21,15 +21,18 @@ from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostSt
 from slacktide.executors.changeover import Course, not_held
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import HostBlocked, HostFailed, Stage
+from slacktide.executors.gates import Gates
+from slacktide.executors.present_fleet import present_fleet
 from slacktide.executors.readable import count, duration
 from slacktide.executors.rules import MOST_TRIED, Rules
 from slacktide.executors.standing import Load, revisions_in
+from slacktide.executors.vm_state import strays
 from slacktide.executors.wanted import Wanted
 from slacktide.planner.limits import resolved
 from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import write_plan
 from slacktide.planner.policy import Policy
-from slacktide.planner.progress import fleet_at, without_hosts
+from slacktide.planner.progress import without_hosts
 
 MOST_MORE_MOVES: Final = 0.25
 """Share by which a campaign's migrations may exceed those of its first plan before a person has to ask for more.
@@ -113,13 +116,17 @@ def revision_of(course: Course, state: CampaignState, wanted: Wanted, now_s: flo
 
     progress, lost = progress_of(course.snapshot, course.plan, state, now_s)
     progress = without_hosts(course.snapshot, course.plan, progress, lost)
-    fleet = fleet_at(course.snapshot, course.plan, progress, lost_hosts=lost)
-    policy = policy_now(course, state, wanted.add_hosts)
-    child = revise(fleet, policy, course.plan, progress)
+    fleet = present_fleet(course, state, progress, lost)
+    policy = policy_now(course, state, wanted)
+    held = behind_shut_gate(state) if wanted.evacuate is not None else {}
+    child = revise(fleet, policy, course.plan, progress, held=held)
     if errors := [row for row in child.header.summary.audit.findings if row["severity"] == "error"]:
         return f"its audit finds {count(len(errors))} errors, first: {errors[0]['message']}"
     if missing := not_held(course, child, state):
         return f"it does not hold {missing[0]}, which is under way"
+    if wanted.evacuate is not None and wanted.evacuate not in set(child.hosts["host_id"]):
+        left = child.deferred.filter(pl.col("host_id") == wanted.evacuate)
+        return f"{wanted.evacuate} cannot be evacuated: {left['detail'][0] if left.height else 'it is out of service'}"
     if strange := sorted(set(wanted.add_hosts) - set(child.hosts["host_id"])):
         left = child.deferred.filter(pl.col("host_id") == strange[0])
         return (
@@ -156,24 +163,28 @@ def _held_by(course: Course, child: Plan) -> NDArray[np.bool_]:
 
 
 def given_up_without(state: CampaignState, now_s: float) -> int:
-    """Return how many hosts are given up at once where nothing is planned anew."""
+    """Return how many hosts are given up where nothing is planned anew: at once, and those that hold strays."""
     falling = Scheduler(state.program, state, Rules(on_drift="ignore")).decide(now_s)
-    return sum(isinstance(event, HostFailed | HostBlocked) for event in falling)
+    left = {event.host_id for event in falling if isinstance(event, HostFailed | HostBlocked)}
+    return len(left | {state.program.hosts.ids[stray.host] for stray in strays(state)})
 
 
-def policy_now(course: Course, state: CampaignState, add_hosts: tuple[str, ...] = ()) -> Policy:
+def policy_now(course: Course, state: CampaignState, wanted: Wanted | None = None) -> Policy:
     """Return the policy that the rest is planned by: the campaign's, with what people and hosts have changed of it.
 
     Limits are those that hold now.  Lost hosts count as out for as long as the campaign runs, so the fleet's limit is
     lower by as many.  Hosts that were skipped, that hold a lost VM, or one that was tried too often, are left alone.
     """
     policy, program = course.plan.header.policy, course.program
+    add_hosts = () if wanted is None else wanted.add_hosts
+    evacuated = [program.hosts.ids[host] for host in sorted(state.evacuated)]
+    evacuate = tuple(dict.fromkeys([*evacuated, *([wanted.evacuate] if wanted and wanted.evacuate else [])]))
     max_out = dict(course.first.header.policy.max_out) | state.max_out
     lost = int((state.host_stage == HostStage.LOST).sum())
     if lost:
         everyone = len(program.hosts.ids)
         max_out["fleet"] = max(0, resolved(max_out.get("fleet", everyone), everyone) - lost)
-    leave = _left_alone(state)
+    leave = _left_alone(state) - set(evacuate)
     selection = policy.selection
     exclude = (set(selection.exclude) | leave) - set(add_hosts)
     hosts = selection.hosts
@@ -181,7 +192,23 @@ def policy_now(course: Course, state: CampaignState, add_hosts: tuple[str, ...] 
         hosts = tuple(name for name in dict.fromkeys((*hosts, *add_hosts)) if name not in leave - set(add_hosts))
         exclude -= set(hosts)
     selection = selection.model_copy(update={"hosts": hosts, "exclude": tuple(sorted(exclude))})
-    return policy.model_copy(update={"max_out": max_out, "selection": selection})
+    return policy.model_copy(update={"max_out": max_out, "selection": selection, "evacuate": evacuate})
+
+
+def behind_shut_gate(state: CampaignState) -> dict[str, str]:
+    """Return the hosts that wait for a gate which lost hosts keep closed, with that gate's reason; empty: none is.
+
+    Neither is such a gate passed because a host is evacuated, nor do others take the place of those that are lost.
+    """
+    gates = Gates(state.program, state)
+    shut = gates.shut()
+    if shut is None:
+        return {}
+    hosts, reason = state.program.hosts, f"wave {shut[0]} never opens: {shut[1]}"
+    goes_on = np.isin(state.host_stage, OUT_STAGES)
+    for host in np.flatnonzero(hosts.due & (state.host_stage == HostStage.IN_SERVICE)).tolist():
+        goes_on[host] = gates.is_open(int(hosts.wave[host]))
+    return {hosts.ids[host]: reason for host in np.flatnonzero(~goes_on).tolist()}
 
 
 def _left_alone(state: CampaignState) -> set[str]:

@@ -8,6 +8,7 @@ that it was to precede, so every wait ends where the plan's own order ends.
 from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState
 from slacktide.executors.events import Stage
 from slacktide.executors.program import Program
+from slacktide.executors.vm_state import NOWHERE, place_of
 
 
 class Room:
@@ -36,9 +37,28 @@ class Room:
         """Neither begun nor given up."""
         self._waiting: dict[tuple[str, int], set[int]] = {}
         self.vms_on = [0] * len(self._nic)
+        self.crowded: set[int] = set()
+        """Hosts on which others have put VMs."""
         self._take_over(program, state)
 
+    def come(self, host: int, vcpus: int, memory_mib: int) -> None:
+        """Take room for a VM that others have put on a host."""
+        self._vcpus_free[host] -= vcpus
+        self._memory_free[host] -= memory_mib
+        self.vms_on[host] += 1
+        self.crowded.add(host)
+
+    def leave(self, host: int, vcpus: int, memory_mib: int) -> set[int]:
+        """Let go of the room of a VM that others have taken from a host, and return who waited for it."""
+        self._vcpus_free[host] += vcpus
+        self._memory_free[host] += memory_mib
+        self.vms_on[host] -= 1
+        return self._woken(("room", host))
+
     def _take_over(self, program: Program, state: CampaignState) -> None:
+        for stranger in state.strangers.values():
+            self.come(stranger.host, stranger.made.vcpus, stranger.made.memory_mib)
+        self.crowded.update(place for name in state.touched if (place := place_of(state, name)) != NOWHERE)
         for vm, host in enumerate(state.vm_host.tolist()):
             if host < 0:
                 continue

@@ -12,6 +12,13 @@ OnDrift = Literal["ask", "revise", "ignore"]
 given up.  ``ask``: what depends on it waits until a person has the rest planned anew, or gives it up.
 """
 
+Hearing = Literal["nothing", "told", "asked"]
+"""How it is known what others do with VMs.
+
+``nothing``: nobody else is there.  ``told``: simulated agents say it, all in time.  ``asked``: real ones are asked what
+is on a host, and only by their answer a host counts as drained, and a failed migration's VM as one that stays.
+"""
+
 MAX_ATTEMPTS: Final = 2
 """How often a migration is begun.
 
@@ -57,6 +64,9 @@ class Rules:
 
     speed: float | None = None
     """Seconds of a simulated campaign for each second of this machine; null: as fast as it goes."""
+
+    vms: Hearing = "nothing"
+    """How it is known what others do with VMs."""
 
     health: Health = NOTHING
     """What pauses the campaign."""

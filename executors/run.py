@@ -28,7 +28,7 @@ from slacktide.executors.campaign_file import holds_campaign, refuse_other_store
 from slacktide.executors.changeover import first_course
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.making import DriverSettings
-from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
+from slacktide.executors.drivers.settings import Answering, Failures, Others, SimulationSettings
 from slacktide.executors.health.settings import Health
 from slacktide.executors.journal import CampaignRecord, JournalPlace
 from slacktide.executors.journal_notes import journal_notes
@@ -45,7 +45,7 @@ from slacktide.executors.report import (
     write_report,
 )
 from slacktide.executors.revising import Revising
-from slacktide.executors.rules import NOTHING, OnDrift, Rules
+from slacktide.executors.rules import NOTHING, Hearing, OnDrift, Rules
 from slacktide.executors.store.address import Store
 from slacktide.executors.terms import CampaignSetup, CampaignTerms
 from slacktide.findings import errors_in
@@ -110,6 +110,7 @@ def run_campaign(
     failures: Failures | None = None,
     answering: Answering | None = None,
     pace: float | None = None,
+    others: Others | None = None,
     live: LibvirtSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
     resumed: Callable[[int], None] | None = None,
@@ -118,8 +119,8 @@ def run_campaign(
 ) -> CampaignReport:
     """Carry ``plan`` out and return the report, which is also written to ``directory``.
 
-    Hosts are simulated, by ``seed``, ``failures``, ``answering`` and ``pace`` (seconds that go by in one of the
-    machine's; null: as fast as can be, on a virtual clock), unless ``live`` says how real ones are reached.  A
+    Hosts are simulated, by ``seed``, ``failures``, ``answering``, ``others`` and ``pace`` (seconds that go by in one of
+    the machine's; null: as fast as can be, on a virtual clock), unless ``live`` says how real ones are reached.  A
     campaign that stopped half-way in ``directory`` goes on; of one that has finished the report is returned.
 
     Parameters
@@ -138,7 +139,7 @@ def run_campaign(
     OutputError
         If the journal or the report cannot be written.
     """
-    settings = live or simulation(seed, failures, answering, pace)
+    settings = live or simulation(seed, failures, answering, pace, others)
     finished = finished_report(snapshot, plan, directory, settings)
     if finished is not None:
         return finished
@@ -204,9 +205,10 @@ def simulation(
     failures: Failures | None = None,
     answering: Answering | None = None,
     pace: float | None = None,
+    others: Others | None = None,
 ) -> SimulationSettings:
     """Return the settings of a campaign on simulated hosts."""
-    return SimulationSettings(seed=seed, failures=failures or Failures(), answering=answering, pace=pace)
+    return SimulationSettings(seed=seed, failures=failures or Failures(), answering=answering, pace=pace, others=others)
 
 
 def finished_report(
@@ -277,7 +279,14 @@ def _rules(settings: DriverSettings, options: RunOptions) -> Rules:
         speed=options.speed,
         health=options.health,
         on_drift=options.on_drift,
+        vms=_hearing(settings),
     )
+
+
+def _hearing(settings: DriverSettings) -> Hearing:
+    if isinstance(settings, LibvirtSettings):
+        return "asked"
+    return "nothing" if settings.others is None else "told"
 
 
 @contextmanager

@@ -23,7 +23,8 @@ class OutSlots:
         self.change(state.max_out)
         self._names = program.out.names
         self._of_host = program.out.of_host
-        order = np.lexsort((np.arange(len(program.hosts.ids)), program.hosts.drain_start_s))
+        hosts = program.hosts
+        order = np.lexsort((np.arange(len(hosts.ids)), ~hosts.evacuated, hosts.drain_start_s))
         self.rank = np.empty(len(order), np.int64)
         self.rank[order] = np.arange(len(order))
         self._ranks: list[int] = self.rank.tolist()

@@ -50,7 +50,7 @@ def revisions_in(directory: Path) -> Load:
     """Return what loads the revisions of the campaign in a directory."""
 
     def load(event: PlanRevised) -> Loaded:
-        plan, snapshot = read_plan(directory / event.plan), read_snapshot(directory / event.fleet)
+        plan, snapshot = read_plan(directory / event.plan), read_snapshot(directory / event.fleet, overfull=True)
         if plan.header.id != event.plan_id:
             fact = f"is plan {plan.header.id}; the campaign went over to plan {event.plan_id}"
             raise ExecutionError(str(directory / event.plan), fact, "Put that plan back where it was")

@@ -16,6 +16,7 @@ from slacktide.executors.order_state import asked
 from slacktide.executors.readable import duration
 from slacktide.executors.rules import Rules
 from slacktide.executors.scheduling.books import patching, under_way
+from slacktide.executors.vm_state import strays
 
 
 class Waiting(NamedTuple):
@@ -37,7 +38,7 @@ def waiting(state: CampaignState, now_s: float, rules: Rules | None = None) -> l
     if state.finished:
         return []
     waits = _Waits(state, now_s, rules or Rules())
-    return sorted([*waits.hosts(), *waits.migrations()], key=lambda each: (each.since_s, each.subject))
+    return sorted([*waits.hosts(), *waits.migrations(), *waits.strays()], key=lambda each: (each.since_s, each.subject))
 
 
 class _Waits:
@@ -59,11 +60,26 @@ class _Waits:
         began_s = state.host_times[:, HostStage.DRAINING]
         drain_s = hosts.drained_s - hosts.drain_start_s
         for host in np.flatnonzero(self._draining & (self._now_s > began_s + drain_s)).tolist():
-            left = self._scheduler.room.vms_on[host]
-            reason = f"drains longer than the {duration(float(drain_s[host]))} planned: {left} VMs are still on it"
+            reason = f"drains longer than the {duration(float(drain_s[host]))} planned: {self._left(host)}"
             yield Waiting(hosts.ids[host], None, reason, float(began_s[host]))
         for host in np.flatnonzero(patching(state)).tolist():
             yield from self._patch(host)
+
+    def _left(self, host: int) -> str:
+        """Return what keeps a host that drains from being patched."""
+        if not self._scheduler.room.vms_on[host]:
+            return "its hypervisor has yet to say that nothing is on it"
+        left, names = self._scheduler.room.vms_on[host], self._scheduler.unforeseen.names_on(host)
+        return f"{left} VMs are still on it ({names})"
+
+    def strays(self) -> Iterator[Waiting]:
+        """Yield the VMs that others have put on hosts that are to be drained, and that nothing moves from there."""
+        state, hosts = self._state, self._program.hosts
+        for stray in strays(state):
+            drains = state.host_stage[stray.host] != HostStage.IN_SERVICE
+            due = "drains" if drains else f"is to be drained {duration(float(hosts.drain_start_s[stray.host]))} in"
+            reason = f"others have put it on {hosts.ids[stray.host]}, which {due}; no plan moves it from there yet"
+            yield Waiting(stray.vm_id, None, reason, stray.since_s)
 
     def _not_drained(self, host: int) -> tuple[str, float]:
         """Return why a host that is due is not drained yet, and since when at the earliest."""
@@ -160,7 +176,11 @@ class _Waits:
         if before := self._before(number):
             return f"waits for {', '.join(part.ids[each] for each in before[:3])} to end", 0.0
         obstacle = self._scheduler.room.obstacle(number, holds=holds)
-        return "begins with the next decision" if obstacle is None else waits_for(self._program, obstacle), 0.0
+        if obstacle is None:
+            return "begins with the next decision", 0.0
+        crowded = obstacle[0] == "room" and obstacle[1] in self._scheduler.room.crowded
+        beside = ", where others have put VMs" if crowded else ""
+        return f"{waits_for(self._program, obstacle)}{beside}", 0.0
 
     def _before(self, number: int) -> list[int]:
         """Return the migrations that have to end before this one and have not."""

@@ -13,3 +13,5 @@ class Wanted:
     """The order in the campaign's store; 0: none, what has happened asks for it."""
     add_hosts: tuple[str, ...] = ()
     """Hosts that are to be patched as well."""
+    evacuate: str | None = None
+    """Host that is to be emptied before all others, and to stay out."""

@@ -36,9 +36,16 @@ NO_WAVE = 2**31
 def wave_numbers(problem: Problem, schedule: Schedule) -> Ints:
     """Return the wave of each scheduled host, in the schedule's order.
 
-    Canary and strict waves are the schedule's own.  Waves that overlap are generations: a host belongs to the next
-    wave once a host of the present one has returned, or the present one is full.
+    Hosts that are evacuated are a wave of their own, the last by number.  Canary and strict waves are the schedule's
+    own.  Waves that overlap are generations: a host belongs to the next wave once a host of the present one has
+    returned, or the present one is full.
     """
+    leaves = problem.hosts.evacuated[schedule.host]
+    if leaves.any():
+        wave = np.empty(len(schedule.host), np.int64)
+        wave[~leaves] = wave_numbers(problem, schedule.part(~leaves))
+        wave[leaves] = wave[~leaves].max(initial=-1) + 1
+        return wave
     gates = problem.policy.gates
     if gates.kind != "pipelined":
         return _without_gaps(schedule.wave)
@@ -181,6 +188,7 @@ def wave_frame(problem: Problem, hosts: pl.DataFrame, migrations: pl.DataFrame) 
     """Return the plan's waves, summed up from its hosts and migrations."""
     canary = resolved(problem.policy.canary.hosts, int(problem.selected.sum())) > 0
     counts = migrations.group_by("wave").agg(migrations=pl.len())
+    apart = hosts.filter(pl.col("host_id").is_in(list(problem.policy.evacuate)))["wave"].unique()
     frame = (
         hosts.group_by("wave")
         .agg(start_s=pl.col("drain_start_s").min(), end_s=pl.col("return_s").max(), hosts=pl.len())
@@ -188,6 +196,8 @@ def wave_frame(problem: Problem, hosts: pl.DataFrame, migrations: pl.DataFrame) 
         .with_columns(
             pl.col("migrations").fill_null(0),
             gate=pl.when(pl.col("wave") == 0)
+            .then(pl.lit("approval" if problem.policy.approve_start else "start"))
+            .when(pl.col("wave").is_in(apart.implode()))
             .then(pl.lit("start"))
             .when((pl.col("wave") == 1) & canary)
             .then(pl.lit("canary"))
@@ -204,7 +214,7 @@ def deferred_frame(problem: Problem, schedule: Schedule) -> pl.DataFrame:
     rows = [(problem.hosts.ids[host], reason, detail) for host, reason, detail in problem.deferred]
     planned = np.zeros(len(problem.hosts.ids), bool)
     planned[schedule.host] = True
-    left = np.flatnonzero(problem.hosts.due & ~planned)
+    left = np.flatnonzero((problem.hosts.due | problem.hosts.evacuated) & ~planned)
     of_left = np.isin(problem.vms.host, left)
     for host in left.tolist():
         forbidden = [problem.out.names[group] for group in problem.out.group[host] if problem.out.limit[group] == 0]
@@ -234,12 +244,14 @@ def figures(
 ) -> PlanSummary:
     """Return the plan's figures beside their bounds; the audit is still to be filled in."""
     vms = int(np.isin(problem.vms.host, schedule.host).sum())
+    evacuated = int(problem.hosts.evacuated[schedule.host].sum())
     migrations, deferred = tables["migrations"], tables["deferred"]
     exposure_h = exposure_s(problem, schedule) / SECONDS_PER_HOUR
     exposure_bound_h = bounds.exposure_s / SECONDS_PER_HOUR
     live = migrations.filter(pl.col("strategy") != "restart")
     return PlanSummary(
-        hosts=len(schedule.host),
+        hosts=len(schedule.host) - evacuated,
+        evacuated=evacuated,
         vms=vms,
         waves=tables["waves"].height,
         migrations=migrations.height,
@@ -262,8 +274,9 @@ def figures(
 
 def exposure_s(problem: Problem, schedule: Schedule) -> int:
     """Return unpatched host-seconds: return times, and the makespan for each host left alone."""
-    left_alone = int(problem.selected.sum()) - len(schedule.host)
-    return int(schedule.return_s.sum()) + left_alone * schedule.makespan_s
+    patched = ~problem.hosts.evacuated[schedule.host]
+    left_alone = int(problem.selected.sum()) - int(patched.sum())
+    return int(schedule.return_s[patched].sum()) + left_alone * schedule.makespan_s
 
 
 def weighted_exposure_s(problem: Problem, schedule: Schedule) -> float:
@@ -271,7 +284,8 @@ def weighted_exposure_s(problem: Problem, schedule: Schedule) -> float:
     planned = np.zeros(len(problem.hosts.ids), bool)
     planned[schedule.host] = True
     left_alone = int(problem.hosts.weight[problem.selected & ~planned].sum())
-    returned = int(np.dot(problem.hosts.weight[schedule.host], schedule.return_s))
+    weight = np.where(problem.hosts.evacuated, 0, problem.hosts.weight)[schedule.host]
+    returned = int(np.dot(weight, schedule.return_s))
     return (returned + left_alone * schedule.makespan_s) / THOUSANDTHS
 
 

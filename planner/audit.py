@@ -13,6 +13,7 @@ from slacktide.planner.constraints.convergence import Convergence
 from slacktide.planner.constraints.deadline import Deadline
 from slacktide.planner.constraints.drained_host_empty import DrainedHostEmpty
 from slacktide.planner.constraints.eligibility import Eligibility
+from slacktide.planner.constraints.evacuation import Evacuation
 from slacktide.planner.constraints.failures import FailuresRestartable
 from slacktide.planner.constraints.host_capacity import HostCapacity
 from slacktide.planner.constraints.hosts_out import HostsOut
@@ -80,7 +81,8 @@ def constraints(policy: Policy) -> tuple[Constraint, ...]:
         PatchDirection(policy.migration.allow_patched_to_unpatched),
         Notice(),
         Convergence(policy.migration, policy.assume),
-        WavesAndGates(policy.canary, policy.gates),
+        WavesAndGates(policy.canary, policy.gates, policy.approve_start),
+        *((Evacuation(),) if policy.evacuate else ()),
         AfterOrder(),
         Deadline(policy.deadline_s),
         SummaryTrue(),

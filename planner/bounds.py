@@ -13,7 +13,7 @@ instants
     that a fleet needs whole waves, which areas do not.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,9 @@ HORIZON = 1.15
 MOST_WAVES = 24
 """Waves for which the period is sought at which they are just not enough; the last ones give the highest bounds."""
 
+EVACUATED = "evacuated"
+"""The resource that binds where the last host that is evacuated is empty after all others are back."""
+
 
 @dataclass(frozen=True)
 class Bounds:
@@ -68,17 +71,17 @@ class Bounds:
 
 
 def compute_bounds(problem: Problem, *, fluid: bool = True, complete: bool = True) -> Bounds:
-    """Return the bounds on every plan of ``problem`` that patches all its plannable hosts.
+    """Return the bounds on every plan of ``problem`` that patches, and evacuates, all hosts that it can.
 
     Without ``fluid`` the exposure's bound is lower where failure domains bind, and found in milliseconds.  Unless it is
     ``complete`` the canary may have fewer hosts than the policy asks for, and a wave may have begun that others join;
     that goes without ``fluid``.
     """
-    needs = host_needs(problem)
+    needs, evacuated = host_needs(problem), evacuation_bound(problem)
     if len(needs.host) == 0:
-        return Bounds({"chain": 0.0}, np.empty(0), 0.0, 0.0)
+        return Bounds({"chain": 0.0, **evacuated}, np.empty(0), 0.0, 0.0)
     canary, gate_s = canary_gate(problem, needs, complete=complete)
-    makespan = {"chain": _chain(needs, gate_s, canary)}
+    makespan = {"chain": _chain(needs, gate_s, canary), **evacuated}
     exposure = np.sort(needs.earliest_s).astype(np.float64)
     exposure[canary:] = np.maximum(exposure[canary:], gate_s + int((needs.drain_s + needs.patch_s).min()))
     for demand in demands(problem, needs):
@@ -100,6 +103,15 @@ def compute_bounds(problem: Problem, *, fluid: bool = True, complete: bool = Tru
     if not problem.policy.weights:
         return Bounds(makespan, exposure, exposure_s, exposure_s)
     return Bounds(makespan, exposure, exposure_s, _weighted_s(problem, needs, exposure, max(makespan.values()), fluid))
+
+
+def evacuation_bound(problem: Problem) -> dict[str, float]:
+    """Return the bound on when the last evacuated host is empty: its VMs have their notice, and leave by its NIC."""
+    if not problem.hosts.evacuated.any():
+        return {}
+    needs = host_needs(replace(problem, hosts=replace(problem.hosts, due=problem.hosts.evacuated)))
+    empty_s = float(needs.earliest_s.max())
+    return {EVACUATED: empty_s} if empty_s > 0 else {}
 
 
 def fluid_exposure_s(

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from slacktide.planner.bounds import EVACUATED
 from slacktide.planner.needs import RESOURCES, Demand, Needs, canary_gate, demands, host_needs
 from slacktide.planner.problem import Problem
 from slacktide.planner.relaxation import narrowed
@@ -18,6 +19,8 @@ def words(problem: Problem, needs: Needs, name: str, demand: Demand | None, boun
     """Return what the bound ``name`` of ``bound_s`` means: of a limited resource, of whole waves, or of a chain."""
     if name == "waves":
         return _waves(problem, needs, bound_s)
+    if name == EVACUATED:
+        return f"hosts that are evacuated: the VMs of one of them need {bound_s:,.0f} s of notice and drain at least"
     if demand is None:
         return _chain(problem, needs, bound_s)
     said = _hosts_out(problem, needs, demand) if demand.name not in RESOURCES else _free(problem, needs, demand)

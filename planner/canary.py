@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.planner.listing.decisions import Schedule, Underway
+from slacktide.planner.listing.decisions import EVACUATION, Schedule, Underway
 from slacktide.planner.problem import Problem
 from slacktide.planner.situation import Situation
 
@@ -36,7 +36,8 @@ def is_short(schedule: Schedule, situation: Situation) -> bool:
     """Return whether the canary has fewer hosts than it could have."""
     returned = situation.canary_returned
     there = int(np.count_nonzero(schedule.wave == 0)) + returned
-    return situation.canary_due and there < min(situation.canary_hosts, len(schedule.host) + returned)
+    patched = int(np.count_nonzero(schedule.wave != EVACUATION))
+    return situation.canary_due and there < min(situation.canary_hosts, patched + returned)
 
 
 def without_hosts(problem: Problem, underway: Underway, hosts: Ints) -> tuple[Problem, Underway]:

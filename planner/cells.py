@@ -32,9 +32,10 @@ def cell_count(problem: Problem, asked: int | None = None, *, apart: bool = Fals
     """Return into how many cells a fleet is to be cut: ``asked``, or one unless there is something to plan them apart.
 
     In one piece a fleet is planned sooner and better, for a pass over what cells have decided takes as long as a pass
-    over the fleet (docs/scale.md).  Waves with a gate of their own are waves of the whole fleet, whatever is asked.
+    over the fleet (docs/scale.md).  Waves with a gate of their own are waves of the whole fleet, whatever is asked, and
+    before hosts that are evacuated nobody leaves in any cell.
     """
-    if problem.policy.gates.kind != "pipelined":
+    if problem.policy.gates.kind != "pipelined" or problem.hosts.evacuated.any():
         return 1
     hosts, most_out = len(problem.hosts.ids), int(problem.out.limit[0])
     canary = canary_size(problem.policy, int(problem.selected.sum()))

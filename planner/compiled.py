@@ -24,6 +24,8 @@ os.environ.setdefault("NUMBA_OPT", "1")
 import numba
 from numba.core import event
 
+from slacktide.planner.compiling import compiling
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _MODEL = Path(__file__).parent / "precopy.py"
@@ -56,25 +58,18 @@ def _kept(function: Function, **options: bool) -> Function:
         config.CACHE_DIR = before
 
 
-class _FirstCompile(event.Listener):
-    """Hears when numba begins to compile, and tells so once."""
-
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell: Callable[[], None] | None = tell
+class _Compiling(event.Listener):
+    """Hears when numba compiles."""
 
     def on_start(self, _event: event.Event) -> None:
-        tell, self._tell = self._tell, None
-        if tell is not None:
-            tell()
+        compiling()
 
     def on_end(self, _event: event.Event) -> None:
         """Do nothing: what was compiled is known by what goes on."""
 
 
-def on_first_compile(tell: Callable[[], None]) -> None:
-    """Have ``tell`` called as soon as something is compiled in this process, which no folder had: it takes long."""
-    hear: Any = event.register
-    hear("numba:compile", _FirstCompile(tell))
+_hear: Any = event.register
+_hear("numba:compile", _Compiling())
 
 
 def inlined(function: Function) -> Function:

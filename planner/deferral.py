@@ -16,6 +16,7 @@ class Reason(StrEnum):
     NO_ELIGIBLE_HOST = "no-eligible-host"
     HOSTS_OUT = "hosts-out"
     NO_ROOM = "no-room"
+    GATE_CLOSED = "gate-closed"
 
 
 REMEDIES: Final[dict[Reason, str]] = {
@@ -39,5 +40,6 @@ REMEDIES: Final[dict[Reason, str]] = {
         "Add an empty host of its machine type, lower `reserve`, or raise the service limits of the VMs named; "
         "`explain` shows what is short."
     ),
+    Reason.GATE_CLOSED: "Judge the patch; if it is to go on, `slacktide campaign revise` plans the host again.",
 }
 """What a person can do, by reason."""

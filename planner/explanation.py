@@ -194,12 +194,13 @@ def explain(snapshot: FleetSnapshot, plan: Plan) -> Explanation:
     places = positions(plan.hosts["host_id"], whole.hosts.ids)
     planned = np.zeros(len(whole.hosts.ids), np.bool_)
     planned[places[places >= 0]] = True
+    planned &= ~whole.hosts.evacuated
     problem = narrowed(whole, planned) if planned.any() else whole
     needs, bounds = host_needs(problem), compute_bounds(problem, fluid=False)
     canary, gate_s = canary_gate(problem, needs)
     return Explanation(
         plan_id=header.id,
-        hosts=plan.hosts.height,
+        hosts=header.summary.hosts,
         makespan_s=header.summary.makespan_s,
         canary_hosts=canary,
         gate_s=gate_s,
@@ -218,7 +219,7 @@ def _conflict(snapshot: FleetSnapshot, whole: Problem, plan: Plan) -> Conflict |
     by_s = whole.policy.deadline_s
     goal = everything(whole, by_s)
     late = by_s is not None and plan.header.summary.makespan_s > by_s
-    if not late and plan.hosts.height >= int(goal.hosts.sum()):
+    if not late and plan.header.summary.hosts >= int(goal.hosts.sum()):
         return None
     case = Case(snapshot, whole)
     return smallest_conflict(Oracle(case, goal, plans=False), levers(case))

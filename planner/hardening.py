@@ -76,7 +76,12 @@ def reinforced(problem: Problem, times: Mapping[Place, int]) -> Problem:
     pool = np.full(len(free), -1, np.int64)
     pools: list[Ints] = []
     for (number, types), often in sorted(times.items(), key=lambda place: (-min(place[1], CLOSED), place[0])):
-        there = hosts.in_service & (reserves.group[:, -1] == number) & ((types >> hosts.machine_type) & 1 == 1)
+        there = (
+            hosts.in_service
+            & ~hosts.evacuated
+            & (reserves.group[:, -1] == number)
+            & ((types >> hosts.machine_type) & 1 == 1)
+        )
         fit = np.flatnonzero(there & (pool < 0))
         closed = often >= CLOSED
         more, apart = (len(fit), False) if closed else STEPS[often - 1]

@@ -41,6 +41,8 @@ def so_far(
         return "other-limits"
     if any(finding.get("severity") == "error" for finding in header.summary.audit.findings):
         return "parent-refused"
+    if policy.evacuate:
+        return "other-hosts"
     gates = policy.gates
     if gates.kind != "pipelined" and gates.max_wave_hosts is not None:
         return "waves"

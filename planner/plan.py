@@ -41,6 +41,7 @@ class PlannedHostTable(dy.Schema):
     drain_start_s = dy.Int64(nullable=False, min=0)
     drained_s = dy.Int64(nullable=False, min=0)
     return_s = dy.Int64(nullable=False, min=0)
+    """Of a host that is evacuated (``evacuate`` in the policy): its ``drained_s``, for it does not come back."""
 
 
 class PlannedMigrationTable(dy.Schema):
@@ -112,6 +113,8 @@ class PlanSummary(_Part):
 
     hosts: int
     """Hosts that are patched."""
+    evacuated: int = Field(default=0, exclude_if=lambda count: not count)
+    """Hosts that are emptied and stay out; not written where there is none."""
     vms: int
     """VMs on these hosts at the start."""
     waves: int
@@ -119,7 +122,7 @@ class PlanSummary(_Part):
     moves_per_vm: float
     """Migrations over ``vms``."""
     makespan_s: int
-    """When the last host has returned."""
+    """When the last host has returned, or is evacuated."""
     exposure_host_h: float
     """Unpatched host-hours: the sum of the due hosts' return times; deferred hosts count until the makespan."""
     bounds: dict[str, float]

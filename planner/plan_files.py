@@ -99,6 +99,15 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
+def first_gate(path: Path) -> str | None:
+    """Return what opens the first wave of the plan in ``path``, from one small table; None: it cannot be read."""
+    try:
+        gates = pl.read_parquet(path / "waves.parquet", columns=["gate"])["gate"]
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+    return str(gates[0]) if len(gates) else None
+
+
 def plan_id(plan: Plan) -> str:
     """Return the id that belongs to the plan's content: everything but the id itself and ``planning_s``."""
     header = plan.header.model_dump(mode="json")

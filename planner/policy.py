@@ -139,8 +139,12 @@ class Policy(_Part):
     patch_level: str = Field(default="patched", min_length=1)
     """What a host's patch level reads once it has returned."""
     selection: Selection = Selection()
+    evacuate: tuple[str, ...] = Field(default=(), exclude_if=lambda hosts: not hosts)
+    """Hosts that are about to fail, by id: each is emptied before all others leave, is not patched, and stays out."""
     in_place: bool = False
     """The patch is applied while guests run: hosts go out for it, but no VM leaves them."""
+    approve_start: bool = False
+    """The first wave begins once a person has approved it, whatever opens the others."""
     deadline_s: int | None = Field(default=None, ge=1, le=LONGEST_S)
     """The campaign should end by then; a plan that does not is a finding of severity warning."""
     objective: tuple[Objective, ...] = Field(default=("makespan", "moves"), min_length=1)
@@ -166,6 +170,10 @@ class Policy(_Part):
                 "`gates.bake_s` contradicts `gates.kind: pipelined`, which waits for no wave; "
                 "set `gates.kind: baked` or remove `bake_s`"
             )
+        if self.in_place and self.evacuate:
+            raise ValueError("`evacuate` moves VMs, and `in_place` moves none; give the hosts a campaign of their own")
+        if len(set(self.evacuate)) != len(self.evacuate):
+            raise ValueError("`evacuate` names one host twice; remove the second")
         both = set(self.selection.exclude) & set(
             self.selection.hosts if isinstance(self.selection.hosts, tuple) else ()
         )

@@ -18,7 +18,7 @@ from slacktide.planner.policy import Policy
 from slacktide.planner.policy_mending import line_of, proposal
 from slacktide.planner.strict_files import FileKind
 
-LATER: Final = ("weights", "in_place")
+LATER: Final = ("weights", "in_place", "approve_start", "evacuate")
 """Fields that policies have had only since digests of them were kept."""
 KIND: Final = FileKind(
     "policy",

@@ -42,6 +42,10 @@ class Hosts:
     """At the policy's patch level."""
     due: Bools
     """To be patched by this plan; deferred hosts are not."""
+    evacuated: Bools
+    """To be emptied before all others leave, and not to come back; deferred hosts are not."""
+    shunned: Bools
+    """Named to be evacuated, whether that is possible or not: they take no VM."""
     rack: Ints
     weight: Ints
     """What each counts in the exposure, in thousandths, shape (N,); 1000 where the policy has no weights."""

@@ -42,7 +42,8 @@ def build_problem(snapshot: FleetSnapshot, policy: Policy) -> Problem:
     if strangers := unknown(snapshot.hosts, policy):
         raise InputError(
             "policy",
-            f"`selection` names what is no host of the fleet, {len(strangers):,} in all, the first is {strangers[0]!r}",
+            f"`selection` or `evacuate` names what is no host of the fleet, {len(strangers):,} in all, the first is "
+            f"{strangers[0]!r}",
             "Name hosts as in hosts.parquet",
         )
     check_weights(snapshot, policy)
@@ -57,6 +58,7 @@ def build_problem(snapshot: FleetSnapshot, policy: Policy) -> Problem:
     vms = _vms(snapshot, policy, hosts, network.rates_mbit_s)
     deferred = _deferrals(snapshot, policy, hosts, vms, network)
     hosts.due[[host for host, _, _ in deferred]] = False
+    hosts.evacuated[[host for host, _, _ in deferred]] = False
     return Problem(
         policy=policy,
         hosts=hosts,
@@ -97,16 +99,19 @@ def _hosts(snapshot: FleetSnapshot, policy: Policy, selected: Bools, domains: Fa
     in_service = frame["state"].cast(pl.String).is_in(["active", "empty"]).to_numpy()
     racks = frame["rack_id"].unique().sort()
     sold = frame.select(pl.col("vcpus", "memory_mib").cast(pl.Int64)).to_numpy().copy()
+    shunned = frame["host_id"].is_in(list(policy.evacuate)).to_numpy()
     return Hosts(
         ids=tuple(frame["host_id"].to_list()),
         capacity=sold,
         sold=sold,
         lacking=np.zeros_like(sold),
         machine_type=positions(frame["machine_type"], types),
-        maintenance_s=frame["maintenance_s"].to_numpy().copy(),
+        maintenance_s=np.where(shunned, 0, frame["maintenance_s"].to_numpy()),
         in_service=in_service,
         patched=(frame["patch_level"] == policy.patch_level).to_numpy(),
         due=selected.copy(),
+        evacuated=shunned & in_service,
+        shunned=shunned,
         rack=positions(frame["rack_id"], racks),
         weight=host_weights(snapshot, policy),
     )
@@ -264,7 +269,12 @@ def _reserve_groups(policy: Policy, domains: FailureDomains, hosts: int) -> tupl
 def _deferrals(
     snapshot: FleetSnapshot, policy: Policy, hosts: Hosts, vms: Vms, network: Network
 ) -> tuple[tuple[int, Reason, str], ...]:
-    """Return the selected hosts that no plan can include, with the first reason that applies."""
+    """Return the hosts to be patched or evacuated that no plan can include, with the first reason that applies.
+
+    A host that is out of service and empty has been evacuated.
+    """
+    leaving = hosts.due | hosts.evacuated
+    stranded = hosts.shunned & (np.bincount(vms.host, minlength=len(hosts.ids)) > 0)
     state = snapshot.hosts["state"].cast(pl.String).to_numpy()
     eviction = snapshot.vms["eviction"].cast(pl.String).to_numpy()
     unknown = ~vms.restart & (np.isnan(vms.hot_mib) | np.isnan(vms.dirty_mib_s))
@@ -277,7 +287,7 @@ def _deferrals(
     allowed = (vms.allowed_types[:, None] >> np.arange(len(in_service))[None, :]) & 1
     lonely = ~((others > 0) & (allowed > 0)).any(axis=1)
     reasons: dict[int, tuple[Reason, str]] = {}
-    for host in np.flatnonzero(hosts.due & ~hosts.in_service).tolist():
+    for host in np.flatnonzero((hosts.due | stranded) & ~hosts.in_service).tolist():
         down = state[host] == "down"
         reasons[host] = (
             Reason.HOST_DOWN if down else Reason.HOST_QUARANTINED,
@@ -290,6 +300,6 @@ def _deferrals(
         (Reason.NO_CONVERGENCE, stuck, "does not converge within its blackout limit by any strategy allowed"),
         (Reason.NO_ELIGIBLE_HOST, lonely, "may run on no other host's machine type"),
     ):
-        for vm in np.flatnonzero(broken & hosts.due[vms.host]).tolist():
+        for vm in np.flatnonzero(broken & leaving[vms.host]).tolist():
             reasons.setdefault(int(vms.host[vm]), (reason, f"VM {vms.ids[vm]} {fact}"))
     return tuple((host, *reasons[host]) for host in sorted(reasons))

@@ -70,7 +70,18 @@ def progress_at(
         raise InputError("plan", fact, "Name migrations that run then, and hosts that are out")
     told = plan.migrations.filter(pl.col("notified_s") < at_s).select("migration_id", "notified_s")
     progress = Progress(at_s, moves, hosts, told)
-    return fleet_at(snapshot, plan, progress, lost_hosts=lost, new_vms=new_vms, gone_vms=gone_vms), progress
+    gone = evacuated_by(plan, progress)
+    left = Progress(at_s, moves, hosts.filter(~pl.col("host_id").is_in(list(gone))), told)
+    fleet = fleet_at(
+        snapshot, plan, progress, lost_hosts=lost, evacuated_hosts=gone, new_vms=new_vms, gone_vms=gone_vms
+    )
+    return fleet, left
+
+
+def evacuated_by(plan: Plan, progress: Progress) -> tuple[str, ...]:
+    """Return the hosts that the plan evacuates and that are empty at the moment of ``progress``."""
+    leaves = pl.col("host_id").is_in(list(plan.header.policy.evacuate))
+    return tuple(progress.hosts.filter(leaves & (pl.col("drained_s") <= progress.at_s))["host_id"])
 
 
 def fleet_at(
@@ -79,12 +90,13 @@ def fleet_at(
     progress: Progress,
     *,
     lost_hosts: Iterable[str] = (),
+    evacuated_hosts: Iterable[str] = (),
     new_vms: pl.DataFrame | None = None,
     gone_vms: Iterable[str] = (),
 ) -> FleetSnapshot:
     """Return the fleet as it is now: VMs where migrations have brought them, hosts that have returned patched.
 
-    VMs that are on their way are on their source.
+    VMs that are on their way are on their source.  Hosts that are lost are down, those that are evacuated quarantined.
     """
     done = progress.migrations.filter(pl.col("state") == "done").select("migration_id")
     moved = (
@@ -98,13 +110,16 @@ def fleet_at(
         .with_columns(host_id=pl.coalesce("now_on", "host_id"))
         .drop("now_on")
     )
-    returned = progress.hosts.filter(pl.col("state") == "returned")["host_id"].implode()
+    evacuated = list(evacuated_hosts)
+    back = (pl.col("state") == "returned") & ~pl.col("host_id").is_in(evacuated)
+    returned = progress.hosts.filter(back)["host_id"].implode()
     hosts = snapshot.hosts.with_columns(
         patch_level=pl.when(pl.col("host_id").is_in(returned))
         .then(pl.lit(plan.header.policy.patch_level))
         .otherwise("patch_level"),
         state=_state(snapshot.hosts, pl.col("host_id").is_in(list(lost_hosts)), "down"),
     )
+    hosts = hosts.with_columns(state=_state(hosts, pl.col("host_id").is_in(evacuated), "quarantined"))
     taken_at = snapshot.meta.taken_at + timedelta(seconds=progress.at_s)
     meta = snapshot.meta.model_copy(update={"taken_at": taken_at})
     return with_vms(replace(snapshot, meta=meta, hosts=hosts, vms=vms), new_vms, gone_vms)

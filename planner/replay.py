@@ -51,9 +51,16 @@ class Hosts:
     wave: Ints
     """-1: not planned."""
     drain_start_s: Ints
-    """NEVER: not planned; so are the next two."""
+    """NEVER: not planned; so are the next three."""
     drained_s: Ints
+    over_s: Ints
+    """When it is out no more: it has returned, or is evacuated."""
     return_s: Ints
+    """NEVER as well: it is evacuated, and does not come back."""
+    evacuated: Bools
+    """Planned, and named to be evacuated."""
+    shunned: Bools
+    """Named to be evacuated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +165,17 @@ class Replay:
 
     @cached_property
     def out_changes(self) -> tuple[Ints, Ints, Ints]:
-        """Host, moment and +1 (goes out) or -1 (returns), of planned hosts."""
+        """Host, moment and +1 (goes out) or -1 (returns), of planned hosts; those that are evacuated do not return."""
+        host, at_s, change = self.place_changes
+        stays = (change > 0) | ~self.hosts.evacuated[host]
+        return host[stays], at_s[stays], change[stays]
+
+    @cached_property
+    def place_changes(self) -> tuple[Ints, Ints, Ints]:
+        """Host, moment and +1 (takes a place among the hosts out) or -1 (gives it back), of planned hosts."""
         host = np.flatnonzero(self.hosts.planned)
         one = np.ones(len(host), dtype=np.int64)
-        times = np.concatenate([self.hosts.drain_start_s[host], self.hosts.return_s[host]])
+        times = np.concatenate([self.hosts.drain_start_s[host], self.hosts.over_s[host]])
         return np.concatenate([host, host]), times, np.concatenate([one, -one])
 
     def domain_of(self, kind: str) -> tuple[Ints, tuple[str, ...]] | None:
@@ -237,6 +251,8 @@ def _hosts(snapshot: FleetSnapshot, plan: Plan) -> Hosts:
         values[planned[known]] = ints(plan.hosts[column])[known]
         return values
 
+    shunned = table["host_id"].is_in(list(plan.header.policy.evacuate)).to_numpy()
+    over_s = of_planned("return_s", NEVER)
     return Hosts(
         ids=ids,
         capacity=np.column_stack([ints(table["vcpus"]), ints(table["memory_mib"])]),
@@ -249,7 +265,10 @@ def _hosts(snapshot: FleetSnapshot, plan: Plan) -> Hosts:
         wave=of_planned("wave", -1),
         drain_start_s=of_planned("drain_start_s", NEVER),
         drained_s=of_planned("drained_s", NEVER),
-        return_s=of_planned("return_s", NEVER),
+        over_s=over_s,
+        return_s=np.where(shunned, NEVER, over_s),
+        evacuated=shunned & (over_s < NEVER),
+        shunned=shunned,
     )
 
 

@@ -84,6 +84,8 @@ def _hosts(hosts: Hosts, host: Ints) -> Hosts:
         in_service=hosts.in_service[host],
         patched=hosts.patched[host],
         due=hosts.due[host],
+        evacuated=hosts.evacuated[host],
+        shunned=hosts.shunned[host],
         rack=np.unique(hosts.rack[host], return_inverse=True)[1].astype(np.int64),
         weight=hosts.weight[host],
     )

@@ -21,7 +21,7 @@ UNDER_WAY = "under-way"
 
 
 def revision_bounds(problem: Problem, schedule: Schedule, underway: Underway, canary_hosts: int) -> Bounds:
-    """Return the bounds on every revision that patches the hosts of ``schedule``, on the parent's clock.
+    """Return the bounds on every revision that patches, or evacuates, the hosts of ``schedule``, on the parent's clock.
 
     What goes on is taken from ``underway``; the others can leave from its ``from_s`` on, behind a canary of
     ``canary_hosts`` if that is still to come, and share with it what is limited.
@@ -32,16 +32,17 @@ def revision_bounds(problem: Problem, schedule: Schedule, underway: Underway, ca
     ahead = np.zeros(len(problem.hosts.ids), np.bool_)
     ahead[schedule.host] = True
     ahead[underway.host] = False
+    evacuated = problem.hosts.evacuated
     canary = problem.policy.canary.model_copy(update={"hosts": canary_hosts}) if not underway.waves else Canary()
     rest = _rest(problem, schedule, ahead, from_s, canary)
     own = compute_bounds(rest, fluid=False, complete=False)
     makespan = {name: from_s + bound_s for name, bound_s in own.makespan_s.items()}
-    makespan = makespan if ahead.any() else {}
+    makespan = makespan if (ahead | rest.hosts.evacuated).any() else {}
     makespan[UNDER_WAY] = float(back_s.max(initial=0))
     for demand, later_s in _after_those_out(rest, underway, back_s):
         makespan[demand.name] = max(makespan[demand.name], later_s)
-    returns_s = np.sort(np.concatenate([from_s + own.returns_s, back_s]))
-    left_alone = int(problem.selected.sum()) - len(schedule.host)
+    returns_s = np.sort(np.concatenate([from_s + own.returns_s, back_s[~evacuated[underway.host]]]))
+    left_alone = int(problem.selected.sum()) - int((~evacuated[schedule.host]).sum())
     exposure_s = float(returns_s.sum()) + (left_alone * max(makespan.values()) if left_alone else 0.0)
     return Bounds(makespan, returns_s, exposure_s, _weighted_s(problem, schedule, returns_s, max(makespan.values())))
 
@@ -51,7 +52,8 @@ def _weighted_s(problem: Problem, schedule: Schedule, returns_s: Floats, makespa
     weight = problem.hosts.weight / THOUSANDTHS
     deferred = problem.selected.copy()
     deferred[schedule.host] = False
-    return float(-np.sort(-weight[schedule.host]) @ returns_s + weight[deferred].sum() * makespan_s)
+    patched = schedule.host[~problem.hosts.evacuated[schedule.host]]
+    return float(-np.sort(-weight[patched]) @ returns_s + weight[deferred].sum() * makespan_s)
 
 
 def _planned(underway: Underway, schedule: Schedule) -> Underway:
@@ -73,7 +75,7 @@ def _rest(problem: Problem, schedule: Schedule, ahead: NDArray[np.bool_], from_s
 
     A reserve that the fleet is short of for a while is left out: it only lengthens a plan.
     """
-    vms = problem.vms
+    vms, evacuated = problem.vms, problem.hosts.evacuated
     notice_s = vms.notice_s.copy()
     told = schedule.start_s >= from_s
     np.minimum.at(notice_s, schedule.vm[told], np.maximum(0, schedule.start_s[told] - from_s))
@@ -85,9 +87,9 @@ def _rest(problem: Problem, schedule: Schedule, ahead: NDArray[np.bool_], from_s
     return replace(
         problem,
         policy=policy,
-        hosts=replace(problem.hosts, due=ahead),
+        hosts=replace(problem.hosts, due=ahead & ~evacuated, evacuated=ahead & evacuated),
         vms=replace(vms, notice_s=notice_s),
-        selected=ahead,
+        selected=ahead & ~evacuated,
         deferred=(),
     )
 

@@ -22,10 +22,16 @@ SAME_MOVE = (*PLACES, "start_s", "end_s", "bandwidth_mbit_s")
 def wave_numbers(problem: Problem, schedule: Schedule, situation: Situation) -> Ints:
     """Return the wave of each scheduled host: the parent's, or a new one behind all of the parent's.
 
-    Waves that wait for each other are numbered in their order, with the parent's numbers wherever these leave room.
-    Others lose the hosts that are too many for them, as far as these have not left.
+    Hosts that are evacuated are a new wave of their own, the last by number.  Waves that wait for each other are
+    numbered in their order, with the parent's numbers wherever these leave room.  Others lose the hosts that are too
+    many for them, as far as these have not left.
     """
-    parent = situation.parent.hosts
+    parent, leaves = situation.parent.hosts, problem.hosts.evacuated[schedule.host]
+    if leaves.any():
+        wave = np.empty(len(schedule.host), np.int64)
+        wave[~leaves] = wave_numbers(problem, schedule.part(~leaves), situation)
+        wave[leaves] = max(wave[~leaves].max(initial=-1), parent["wave"].cast(pl.Int64).to_numpy().max(initial=-1)) + 1
+        return wave
     known = np.full(len(problem.hosts.ids), -1, np.int64)
     place = positions(parent["host_id"], problem.hosts.ids)
     known[place[place >= 0]] = parent["wave"].cast(pl.Int64).to_numpy()[place >= 0]

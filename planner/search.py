@@ -216,7 +216,7 @@ def score_of(problem: Problem, schedule: Schedule) -> Score:
             float(predictions(problem, schedule.vm, problem.vms.rates_mbit_s[schedule.rate]).blackout_ms.sum()), 3
         ),
     }
-    left_alone = int(problem.hosts.due.sum()) - len(schedule.host)
+    left_alone = int(problem.hosts.due.sum() + problem.hosts.evacuated.sum()) - len(schedule.host)
     return (left_alone, *(values[name]() for name in problem.policy.objective))
 
 

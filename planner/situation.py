@@ -55,11 +55,16 @@ def situation_of(parent: Plan, progress: Progress, policy: Policy, problem: Prob
             fact = f"is about the {name} {strangers[0]}, which the plan does not have"
             raise InputError("plan", fact, "Give the plan that was carried out, and its fleet")
     before = parent.header.revision
+    patched = ~pl.col("host_id").is_in(list(parent.header.policy.evacuate))
     selected = int(problem.selected.sum()) if before is None else before.selected_hosts
     if before is None:
-        selected = parent.hosts.height + parent.deferred.height
+        selected = parent.hosts.filter(patched).height + parent.deferred.filter(patched).height
     canary = canary_size(policy, selected)
-    begun = parent.hosts.drop("return_s").join(progress.hosts.select("host_id", "state", "return_s"), on="host_id")
+    begun = (
+        parent.hosts.filter(patched)
+        .drop("return_s")
+        .join(progress.hosts.select("host_id", "state", "return_s"), on="host_id")
+    )
     back = begun.filter(pl.col("state") == "returned")
     returned = back.filter(pl.col("wave") == 0).height + (0 if before is None else before.canary_returned or 0)
     passed = before is not None and before.canary_passed

@@ -201,8 +201,10 @@ def assemble(
     """Return the schedule as a plan with its figures, bounds and audit; ``bounds`` are those for all due hosts."""
     planned = np.zeros(len(problem.hosts.ids), bool)
     planned[schedule.host] = True
-    if bounds is None or not np.array_equal(planned, problem.hosts.due):
-        bounds = compute_bounds(replace(problem, hosts=replace(problem.hosts, due=planned)))
+    asked = problem.hosts
+    if bounds is None or not np.array_equal(planned, asked.due | asked.evacuated):
+        leaving = replace(asked, due=planned & ~asked.evacuated, evacuated=planned & asked.evacuated)
+        bounds = compute_bounds(replace(problem, hosts=leaving))
     wave = wave_numbers(problem, schedule)
     hosts, migrations = host_frame(problem, schedule, wave), migration_frame(problem, schedule, wave)
     tables = {

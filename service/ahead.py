@@ -11,17 +11,21 @@ COMPILING: Final = "the planner is compiled for this machine, once: a minute or 
 def load_planner() -> None:
     """Load the planner in the background: half a second in which a command reads its fleet.
 
-    Where it has to be compiled first, and no bar shows that something goes on, it is said.
+    Where it has to be compiled first, that is said.
     """
+    say_compiling()
     Thread(target=_load, name="load the planner").start()
 
 
-def _load() -> None:
-    from slacktide.planner.compiled import on_first_compile
+def say_compiling() -> None:
+    """Have it said, where no bar shows that something goes on, that the planner is being compiled."""
+    from slacktide.planner.compiling import on_first_compile
 
     if not shows_bars():
         on_first_compile(lambda: tell(COMPILING))
 
+
+def _load() -> None:
     from slacktide.planner.listing.schedule import list_schedule  # noqa: F401 - with all that it imports
     from slacktide.planner.listing.start import start
 

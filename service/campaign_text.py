@@ -12,6 +12,7 @@ from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
 from slacktide.executors.report_figures import STAGE_WORDS, ended_words, next_step, overrun_words, revisions_words
 from slacktide.executors.report_notices import notice_words
+from slacktide.executors.report_others import counts_words
 from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ HOSTS_NAMED: Final = 5
 
 
 def complete(summary: "CampaignSummary", plan: "Plan") -> bool:
-    """Return whether the campaign has ended and every planned host returned."""
-    return summary.finished and summary.hosts.get("returned", 0) == plan.hosts.height
+    """Return whether the campaign has ended and every planned host returned, or is evacuated."""
+    ended = summary.hosts.get("returned", 0) + summary.hosts.get("evacuated", 0)
+    return summary.finished and ended == plan.hosts.height
 
 
 def campaign_title(summary: "CampaignSummary", plan: "Plan") -> str:
@@ -36,8 +38,10 @@ def campaign_title(summary: "CampaignSummary", plan: "Plan") -> str:
     name = f"Campaign {summary.campaign_id}"
     state = "" if summary.finished else ", not finished"
     simulated = " (simulated)" if summary.simulated else ""
-    hosts = counted(plan.hosts.height, "planned host")
+    evacuated = summary.hosts.get("evacuated", 0)
+    hosts = counted(plan.hosts.height - evacuated, "planned host")
     patched = f"{name}{simulated}{state}: {count(returned)} of {hosts} patched"
+    patched += f", {count(evacuated)} evacuated" if evacuated else ""
     when = f" in {duration(summary.makespan.measured_s)}" if returned else ""
     ended = ended_words(summary)
     return plain(f"{patched}{when}{f'; {ended}' if ended else ''}")
@@ -46,6 +50,9 @@ def campaign_title(summary: "CampaignSummary", plan: "Plan") -> str:
 def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[str, ...]]:
     """Yield label, value and what belongs beside it."""
     yield "hosts", count(summary.hosts.get("returned", 0)), _others(summary.hosts, "returned", plan.deferred.height)
+    for each in summary.evacuations:
+        at = f"after {duration(each.at_s)}, " if each.at_s is not None else ""
+        yield "evacuated" if each.at_s is not None else "not evacuated", each.host_id, f"{at}{each.why}"
     done = summary.migrations.get("done", 0)
     states = {_NEVER_TRIED if state == "given-up" else state: number for state, number in summary.migrations.items()}
     yield "migrations", count(done), f"{_others(states, 'done')}; {counted(summary.attempts, 'attempt')}"
@@ -63,6 +70,8 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
         refused = sum(not each.granted for each in summary.orders)
         beside = f"last: {summary.orders[-1].outcome}, by {summary.orders[-1].by}"
         yield "orders", count(len(summary.orders)), f"{count(refused)} of them refused; {beside}" if refused else beside
+    if summary.others:
+        yield "others", count(sum(summary.others.values())), f"VMs meanwhile: {counts_words(summary.others)}"
     if summary.notices is not None:
         yield "notice", notice_words(summary.notices)
     makespan, exposure = summary.makespan, summary.exposure
@@ -137,7 +146,7 @@ def not_patched_text(report: "CampaignReport") -> Text:
 def progress_words(now: "Progress") -> tuple[float | None, str]:
     """Return how much of a campaign is done, and a few words about it."""
     total = now.hosts + now.migrations
-    ended = now.hosts_returned + now.hosts_failed + now.migrations_done + now.migrations_given_up
+    ended = now.hosts_returned + now.hosts_evacuated + now.hosts_failed + now.migrations_done + now.migrations_given_up
     if now.waits_for is not None:
         return (ended / total if total else None), f"{duration(now.now_s)}: paused, {now.waits_for}"
     words = f"{duration(now.now_s)}: {count(now.hosts_returned)} of {counted(now.hosts, 'host')} returned"

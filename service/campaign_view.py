@@ -165,7 +165,7 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
         number = ask(place, name, by=by, why=why or None, kind=order.kind, body=order.body())
     except StoreError as error:
         raise _not_asked(error) from error
-    patience_s = PLANNED_S if order.kind == "revise" else ANSWER_S
+    patience_s = PLANNED_S if order.kind in ("revise", "evacuate") else ANSWER_S
     try:
         answer = _answer(place, stored, number, last, patience_s if stored.is_held else 0.0)
         return Asked(number, answer, None if answer else _carried_out_by(place, stored))

@@ -25,6 +25,7 @@ from slacktide.service.commands.policy import policy
 from slacktide.service.commands.preflight import preflight
 from slacktide.service.commands.report import report
 from slacktide.service.commands.revise import revise
+from slacktide.service.commands.triggers import triggers
 from slacktide.service.commands.what_if import pareto, what_if
 from slacktide.service.console import document
 from slacktide.service.failures import OK, USAGE, complain, error_document, guarded
@@ -55,6 +56,7 @@ app.command(preflight, sort_key=9, help_epilogue="")
 app.command(maintenance)
 app.command(run, sort_key=10, help_epilogue="")
 app.command(campaign)
+app.command(triggers)
 app.command(report, sort_key=11, help_epilogue="")
 app.command(revise, sort_key=12, help_epilogue="")
 app.command(calibrate, sort_key=13, help_epilogue="")

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from rich.text import Text
 
-from slacktide.executors.campaign_state import OUT_STAGES, HostStage
+from slacktide.executors.campaign_state import OUT_STAGES, UNPATCHED_STAGES, HostStage
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.order_state import asked
 from slacktide.executors.order_words import order_words
 from slacktide.executors.readable import count, duration
+from slacktide.executors.report_others import deeds_words
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
@@ -53,14 +54,17 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
     yield "moment", duration(viewed.now_s), f"into the campaign; the plan ends after {duration(planned)}"
     hosts = state.host_stage[state.program.hosts.planned]
     returned, out = int((hosts == HostStage.RETURNED).sum()), int(np.isin(hosts, OUT_STAGES).sum())
-    left = int((hosts > HostStage.RETURNED).sum())
+    left = int(np.isin(hosts, UNPATCHED_STAGES).sum())
     beside = f"of {counted(len(hosts), 'planned host')} returned; {count(out)} out, {count(left)} left alone or lost"
     yield "hosts", count(returned), beside
+    yield from _evacuated_rows(state)
     stages = state.stage
     done, running = int((stages == Stage.DONE).sum()), int(((stages >= Stage.INTENDED) & (stages < Stage.DONE)).sum())
     given_up = int((stages == Stage.GIVEN_UP).sum())
     beside = f"of {counted(len(stages), 'migration')} done; {count(running)} under way, {count(given_up)} given up"
     yield "migrations", count(done), beside
+    if state.deeds:
+        yield "others", count(len(state.deeds)), f"changes to VMs meanwhile: {deeds_words(state.deeds)}"
     opened = int((~np.isnan(state.wave_opened_s)).sum())
     yield "waves", count(opened), f"of {len(state.wave_opened_s)} opened"
     for name, signal in sorted(state.signals.items()):
@@ -72,6 +76,17 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
     if state.max_out:
         limits = ", ".join(f"{kind} {limit}" for kind, limit in sorted(state.max_out.items()))
         yield "limits", limits, "hosts out at once, in place of the policy's"
+
+
+def _evacuated_rows(state: "CampaignState") -> Iterator[tuple[str, ...]]:
+    """Yield each host that is evacuated, how far it is, who asked for that and why."""
+    for host, why in sorted(state.evacuated.items()):
+        stage, times = HostStage(int(state.host_stage[host])), state.host_times[host]
+        how = (
+            "evacuated" if stage == HostStage.EVACUATED else f"to be evacuated, {stage.name.lower().replace('_', ' ')}"
+        )
+        since = f"{duration(float(times[stage]))} into the campaign, " if stage == HostStage.EVACUATED else ""
+        yield "evacuation", state.program.hosts.ids[host], f"{how}: {since}{why}"
 
 
 def _why(state: "CampaignState") -> str:
@@ -133,7 +148,9 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
         "migrations": {stage.name.lower(): stages.count(stage) for stage in Stage if stage in stages},
         "waves_opened": int((~np.isnan(state.wave_opened_s)).sum()),
         "signals": {name: signal.healthy for name, signal in sorted(state.signals.items())},
+        "evacuated": {state.program.hosts.ids[host]: why for host, why in sorted(state.evacuated.items())},
         "max_out": state.max_out,
+        "others": [to_json(event) for event in state.deeds],
         "orders": [to_json(event) for event in viewed.orders],
         "waiting": [each._asdict() for each in waits],
     }

@@ -21,11 +21,15 @@ def plan_title(plan: "Plan") -> str:
     deferred = plan.deferred.height
     due = summary.hosts + deferred
     name = f"Plan {header.id}, policy {header.policy.name}"
+    if not due and summary.evacuated:
+        within = duration(summary.makespan_s)
+        return plain(f"{name}: {counted(summary.evacuated, 'host')} evacuated within {within}, none is to be patched")
     if not due:
         return f"{name}: no host is due, there is nothing to plan"
     if not summary.hosts:
         return f"{name}: nothing can be planned, all {counted(due, 'due host')} deferred"
-    left = f", {count(deferred)} deferred" if deferred else ""
+    left = f", {count(summary.evacuated)} evacuated" if summary.evacuated else ""
+    left += f", {count(deferred)} deferred" if deferred else ""
     within = duration(summary.makespan_s)
     return plain(f"{name}: {count(summary.hosts)} of {counted(due, 'due host')} patched within {within}{left}")
 
@@ -33,7 +37,7 @@ def plan_title(plan: "Plan") -> str:
 def plan_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
     """Yield label, value and what belongs beside it."""
     summary = plan.header.summary
-    if summary.hosts:
+    if summary.hosts or summary.evacuated:
         revised, in_place = plan.header.revision is not None, plan.header.policy.in_place
         yield from _schedule_rows(summary, revised=revised, in_place=in_place)
         yield from _blackout_rows(plan)
@@ -48,6 +52,8 @@ def plan_rows(plan: "Plan") -> Iterator[tuple[str, ...]]:
 
 def _schedule_rows(summary: "PlanSummary", *, revised: bool, in_place: bool) -> Iterator[tuple[str, ...]]:
     yield "hosts", count(summary.hosts), f"in {counted(summary.waves, 'wave')}"
+    if summary.evacuated:
+        yield "evacuated", count(summary.evacuated), "before all others leave; not patched, and out from then on"
     moves = f"{counted(summary.migrations, 'migration')}, {summary.moves_per_vm:.3f} moves per VM"
     yield "VMs", count(summary.vms), "stay where they are: patches are applied in place" if in_place else moves
     yield (

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from unittest.mock import patch
 
@@ -36,7 +37,7 @@ def carried_out(
     journal: Journal,
     path: Path,
     asking: Sequence[tuple[int, Order]],
-    giving_way: Sequence[Order],
+    giving_way: Sequence[Sequence[Order]],
 ) -> tuple[list[Entry], list[StoredOrder]]:
     """Carry a campaign out to its end; return its journal, which is closed, and what was asked.
 
@@ -45,12 +46,12 @@ def carried_out(
     asking
         What is asked, each with the number of the round before which it is.
     giving_way
-        What a person asks where nothing happens any more, so that the campaign goes on.
+        What a person asks in turn, each time that nothing happens any more, so that the campaign goes on.
     """
     at_round: dict[int, list[Order]] = {}
     for place, order in asking:
         at_round.setdefault(place, []).append(order)
-    quiet, last, number = 0, 0, 0
+    quiet, last, number, ways = 0, 0, 0, cycle(giving_way)
     with orders_looked_for_in_every_round():
         while not coordinator.state.finished:
             for order in at_round.pop(number, []):
@@ -60,7 +61,7 @@ def carried_out(
             quiet, last = (quiet + 1, last) if journal.last == last else (0, journal.last)
             if quiet > STUCK_ROUNDS:
                 quiet = 0
-                for order in giving_way:
+                for order in next(ways):
                     ask_it(path, order)
             assert number < 20_000, "the campaign does not end"
     coordinator.close()

@@ -15,6 +15,7 @@ from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
 from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, initial_state
 from slacktide.executors.coordinator import Coordinator
+from slacktide.executors.drivers.making import deeds_of_agents
 from slacktide.executors.drivers.settings import Answering, Failures, SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
 from slacktide.executors.events import Stage
@@ -54,7 +55,8 @@ def record_of(name: str = "test") -> CampaignRecord:
 
 
 def drivers_of(program: Program, settings: SimulationSettings, agents: int = 1) -> list[SimulatedDriver]:
-    return [SimulatedDriver(settings, program.policy.migration) for _ in range(agents)]
+    deeds = deeds_of_agents(settings, program, agents)
+    return [SimulatedDriver(settings, program.policy.migration, told) for told in deeds]
 
 
 def agents_of(program: Program, settings: SimulationSettings, agents: int = 2) -> LocalAgents:

@@ -20,7 +20,7 @@ from slacktide.executors.drivers.protocol import PatchRequest
 from slacktide.executors.events import Event
 from slacktide.executors.maintenance.action import ACTION
 from slacktide.executors.maintenance.notes import HostNotes, Note
-from slacktide.executors.maintenance.runner import Maintenance
+from slacktide.executors.maintenance.runner import Maintenance, Obstacle
 from slacktide.ids import HostId
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,13 +32,20 @@ TESTS = Path(__file__).resolve().parent
 class StandIn:
     """A host that answers at once."""
 
-    def __init__(self, obstacle: str | None = None, guests: tuple[str, ...] = (), left: tuple[str, ...] = ()) -> None:
-        self._obstacle = obstacle
+    def __init__(
+        self,
+        obstacle: str | None = None,
+        guests: tuple[str, ...] = (),
+        left: tuple[str, ...] = (),
+        *,
+        occupied: bool = False,
+    ) -> None:
+        self._obstacle = None if obstacle is None else Obstacle(obstacle, occupied)
         self._guests = guests
         self._left = left
         self.waited = 0
 
-    def obstacle(self) -> str | None:
+    def obstacle(self) -> Obstacle | None:
         return self._obstacle
 
     def wait(self) -> None:
@@ -87,12 +94,12 @@ class Maintained:
         self.runner.adopt()
         return self
 
-    def outcome(self) -> events.HostReturned | events.PatchFailed:
+    def outcome(self) -> events.HostReturned | events.PatchFailed | events.HostRefilled:
         """Return how it ended, once it has."""
         until_s = time.monotonic() + PATIENCE_S
         while True:
             for event in self.events:
-                if isinstance(event, events.HostReturned | events.PatchFailed):
+                if isinstance(event, events.HostReturned | events.PatchFailed | events.HostRefilled):
                     return event
             assert time.monotonic() < until_s, f"nothing in {PATIENCE_S} s"
             time.sleep(0.02)
@@ -108,6 +115,13 @@ class Maintained:
         outcome = self.outcome()
         assert isinstance(outcome, events.PatchFailed), outcome
         assert self.runner.condition == "running"
+        return outcome
+
+    def refilled(self) -> events.HostRefilled:
+        """Return who keeps it from being touched."""
+        outcome = self.outcome()
+        assert isinstance(outcome, events.HostRefilled), outcome
+        assert self.runner.condition == "not-started"
         return outcome
 
 

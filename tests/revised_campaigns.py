@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 
+import asked_campaigns
 import numpy as np
 from campaigns import RULES, drivers_of, planned_fleet, program_of, record_of
 
@@ -12,18 +13,20 @@ from slacktide.clock import VirtualClock
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage, initial_state
+from slacktide.executors.campaign_state import OUT_STAGES, UNPATCHED_STAGES, CampaignState, HostStage, initial_state
 from slacktide.executors.changeover import Course, first_course, turned
 from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet
-from slacktide.executors.events import Stage
+from slacktide.executors.events import Stage, VmCreated, VmDeleted, VmEvent, VmMoved
 from slacktide.executors.folding import apply
 from slacktide.executors.journal import Entry, Journal
+from slacktide.executors.orders import Limits, Resume, Revise
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import Rules
 from slacktide.executors.standing import Load, revisions_in, standing
+from slacktide.executors.vm_state import NOWHERE, place_of
 
 
 def course_of(name: str) -> Course:
@@ -52,6 +55,16 @@ def revisions_of(folder: Path) -> Load:
     return cache(revisions_in(folder))
 
 
+def carried_out(name, asking, simulated, rules, folder: Path):
+    """Carry a campaign out to its end and return its journal; where it waits for a person, it goes on after a while."""
+    begun(name, folder)
+    path = folder / "journal.sqlite"
+    journal = Journal.hold(path, durability="process")
+    coordinator = coordinator_in(name, folder, journal, agents_of(name, simulated), rules)
+    giving_way = Resume(), Revise(give_up=True), Limits(max_out={"fleet": "100%"})
+    return asked_campaigns.carried_out(coordinator, journal, path, asking, [giving_way])
+
+
 def stood(name: str, folder: Path, entries: Sequence[Entry]) -> tuple[Course, CampaignState]:
     return standing(course_of(name), entries, revisions_of(folder))
 
@@ -78,10 +91,13 @@ class Books:
 
     at: dict[str, str]
     taken: dict[str, np.ndarray]
+    size: dict[str, tuple[int, int]]
+    """vCPUs and memory in MiB of every VM that was ever there."""
     moving: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """VM: migration, source and target."""
     out: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
+    evacuated: set[str] = field(default_factory=set)
     returned: list[tuple[float, str]] = field(default_factory=list)
 
 
@@ -89,12 +105,13 @@ def books_of(course: Course) -> Books:
     program = course.program
     hosts, vms = program.hosts, program.vms
     taken = {host: np.zeros(2, np.int64) for host in hosts.ids}
-    at = {}
+    at, size = {}, {}
     for number, vm in enumerate(vms.ids):
         host = hosts.ids[vms.host[number]]
         at[vm] = host
-        taken[host] += (vms.vcpus[number], vms.memory_mib[number])
-    return Books(at, taken)
+        size[vm] = int(vms.vcpus[number]), int(vms.memory_mib[number])
+        taken[host] += size[vm]
+    return Books(at, taken, size)
 
 
 ENDS = (events.MigrationDone, events.MigrationFailed, events.HostReturned)
@@ -129,7 +146,7 @@ def _check(course: Course, part: Sequence[Entry], books: Books, *, limits_hold: 
             assert moves.current[number], "a migration is begun that the newest plan does not have"
             assert vm not in books.moving, "a VM moves twice at once"
             assert books.at[vm] == source, "a VM is moved from where it is not"
-            assert target not in books.out, "a VM is moved to a host that is out"
+            assert target not in books.out | books.evacuated, "a VM is moved to a host that is out"
             assert event.at_s >= moves.start_s[number], "a migration starts before its planned moment"
             if moves.needs_drain[number]:
                 assert source in books.out, "a VM is evicted from a host that is not drained"
@@ -149,6 +166,24 @@ def _check(course: Course, part: Sequence[Entry], books: Books, *, limits_hold: 
             books.taken[target] -= demand[number]
         elif isinstance(event, events.HostEvent):
             _check_host(course, event, books, limits_hold=limits_hold)
+        elif isinstance(event, VmEvent):
+            _others_did(event, books)
+
+
+def _others_did(event: VmEvent, books: Books) -> None:
+    """Count what others did with a VM; they may fill a host beyond what it sells, and touch none that is moving."""
+    vm, host = event.vm_id, event.host_id
+    assert vm not in books.moving, "others touch a VM whose migration is under way"
+    if isinstance(event, VmCreated):
+        assert vm not in books.at, "a VM is created that is there"
+        books.size[vm] = event.vcpus, event.memory_mib
+    else:
+        left = books.at.pop(vm)
+        assert left == (event.source if isinstance(event, VmMoved) else host), "others find a VM where it is not"
+        books.taken[left] -= books.size[vm]
+    if not isinstance(event, VmDeleted):
+        books.at[vm] = host
+        books.taken[host] += books.size[vm]
 
 
 def _check_host(course: Course, event: events.HostEvent, books: Books, *, limits_hold: bool) -> None:
@@ -156,15 +191,22 @@ def _check_host(course: Course, event: events.HostEvent, books: Books, *, limits
     place = {each: number for number, each in enumerate(program.hosts.ids)}
     if isinstance(event, events.HostDrainStarted):
         assert program.hosts.due[place[event.host_id]], "a host is drained that the newest plan does not patch"
+        assert event.host_id not in books.evacuated, "a host that is evacuated is drained again"
         books.out.add(event.host_id)
         for limit, most in enumerate(program.out.limit if limits_hold else ()):
             assert sum(limit in program.out.of_host[place[host]] for host in books.out) <= most
         _check_canary(course, event, books)
     elif isinstance(event, events.PatchIntended):
+        assert event.host_id not in books.evacuated, "a host that is evacuated is patched"
         assert event.host_id not in books.at.values(), "a host with VMs on it is patched"
         assert all(event.host_id != target for _, _, target in books.moving.values())
     elif isinstance(event, events.HostReturned):
         books.returned.append((event.at_s, event.host_id))
+        _end_out(event, books)
+    elif isinstance(event, events.HostEvacuated):
+        assert event.host_id not in books.at.values(), "a host with VMs on it is evacuated"
+        assert all(event.host_id not in ends for ends in books.moving.values())
+        books.evacuated.add(event.host_id)
         _end_out(event, books)
     elif isinstance(event, events.PatchFailed | events.HostFailed | events.HostBlocked):
         _end_out(event, books)
@@ -174,7 +216,7 @@ def _check_canary(course: Course, event: events.HostDrainStarted, books: Books) 
     """Check that no host leaves behind a canary that has not returned, each host of it, and baked."""
     policy, program = course.program.policy, course.program
     place = program.hosts.ids.index(event.host_id)
-    if policy.canary.hosts == 0 or program.hosts.wave[place] == 0:
+    if policy.canary.hosts == 0 or program.hosts.wave[place] == 0 or program.hosts.evacuated[place]:
         return
     back_s = [at_s for at_s, _ in books.returned]
     assert back_s, "a host leaves before any canary has returned"
@@ -200,8 +242,10 @@ def _end_out(event: events.HostEvent, books: Books) -> None:
 def _assert_folded(name: str, folder: Path, entries: Sequence[Entry], books: Books) -> None:
     course, state = stood(name, folder, entries)
     hosts = course.program.hosts.ids
-    for number, vm in enumerate(course.program.vms.ids):
-        assert hosts[state.vm_host[number]] == books.at[vm], "state and events disagree on where a VM is"
+    for vm in (*course.program.vms.ids, *state.strangers, *books.at):
+        place = place_of(state, vm)
+        there = None if place == NOWHERE else hosts[place]
+        assert there == books.at.get(vm), "state and events disagree on where a VM is"
     out = {hosts[host] for host in np.flatnonzero(np.isin(state.host_stage, OUT_STAGES)).tolist()}
     assert out == books.lost
 
@@ -213,6 +257,6 @@ def assert_all_ended(name: str, folder: Path, entries: Sequence[Entry]) -> Campa
     assert np.isin(state.stage, [Stage.DONE, Stage.GIVEN_UP]).all()
     planned = course.program.hosts.planned
     assert (state.host_stage[planned] >= HostStage.RETURNED).all()
-    unfinished = np.flatnonzero(planned & (state.host_stage > HostStage.RETURNED)).tolist()
+    unfinished = np.flatnonzero(planned & np.isin(state.host_stage, UNPATCHED_STAGES)).tolist()
     assert sorted(state.host_reasons) == unfinished
     return state

@@ -1,6 +1,6 @@
 """A plausible fleet, plan and report of any size, made up with numpy: for tests of what people see."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,6 +9,7 @@ import polars as pl
 from slacktide.datasets.schemas import HOST_STATES, DomainTable, HostTable, LinkTable, ServiceTable, VmTable
 from slacktide.datasets.snapshot import FleetMeta, FleetSnapshot
 from slacktide.executors.report_figures import blackouts, counts_differ, restarts
+from slacktide.executors.report_others import others_table
 from slacktide.executors.report_summary import (
     BlackoutsOver,
     CampaignSummary,
@@ -43,6 +44,7 @@ class SampleReport:
     summary: CampaignSummary
     hosts: pl.DataFrame
     migrations: pl.DataFrame
+    others: pl.DataFrame = field(default_factory=lambda: others_table(()))
 
 
 def sample_snapshot(hosts: int, vms_per_host: int = 12) -> FleetSnapshot:

@@ -207,8 +207,10 @@ def _summary(
     exposure_host_h = sum(returns.get(host, makespan_s) for host in selected) / 3600
     live = migrations.filter(pl.col("strategy") != "restart")
     bound_s = min(700.0, makespan_s)
+    evacuated = hosts.filter(pl.col("host_id").is_in(list(policy.evacuate))).height
     return PlanSummary(
-        hosts=hosts.height,
+        hosts=hosts.height - evacuated,
+        evacuated=evacuated,
         vms=vms,
         waves=waves.height,
         migrations=migrations.height,

@@ -6,23 +6,35 @@ from datetime import datetime
 
 from slacktide.clock import Clock, PacedClock, SystemClock, VirtualClock
 from slacktide.executors.agent_exchange import QuietUntil
+from slacktide.executors.drivers.deeds import deeds_of, deeds_of_agent
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
-from slacktide.executors.drivers.protocol import Driver
+from slacktide.executors.drivers.protocol import Driver, HostVms
 from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.drivers.simulated import Quiet, SimulatedDriver
+from slacktide.executors.program import Program
 from slacktide.ids import HostId
 from slacktide.planner.policy import MigrationRules
 
 DriverSettings = SimulationSettings | LibvirtSettings
 
 
-def make_driver(settings: DriverSettings, rules: MigrationRules, origin: datetime) -> Driver:
-    """Return a driver of its own for one agent."""
+def make_driver(
+    settings: DriverSettings, rules: MigrationRules, origin: datetime, deeds: Sequence[HostVms] = ()
+) -> Driver:
+    """Return a driver of its own for one agent; ``deeds``: what others do on its simulated hosts."""
     if isinstance(settings, SimulationSettings):
-        return SimulatedDriver(settings, rules)
+        return SimulatedDriver(settings, rules, deeds)
     from slacktide.executors.drivers.libvirt.driver import LibvirtDriver  # needs libvirt's binding
 
     return LibvirtDriver(settings, rules, origin, SystemClock())
+
+
+def deeds_of_agents(settings: DriverSettings, program: Program, agents: int) -> list[tuple[HostVms, ...]]:
+    """Return what others do on the simulated hosts of each agent; on real hosts they do what they do."""
+    if not isinstance(settings, SimulationSettings):
+        return [()] * agents
+    deeds = deeds_of(program, settings.others, settings.seed)
+    return [deeds_of_agent(deeds, program, number, agents) for number in range(agents)]
 
 
 def settings_of_agent(settings: DriverSettings, hosts: Sequence[str], number: int, agents: int) -> DriverSettings:

@@ -108,6 +108,42 @@ class TakenOver(NamedTuple):
     conditions: tuple[HostCondition, ...]
 
 
+class LookRequest(NamedTuple):
+    """Say which VMs are on a host, and from then on whenever that changes."""
+
+    host_id: HostId
+    ticket: int
+    """Rises with each request for the host; the answer repeats it."""
+
+
+class SeenVm(NamedTuple):
+    """A VM on a host, by the word of its hypervisor."""
+
+    vm_id: VmId
+    vcpus: int
+    memory_mib: int
+    local_disk_mib: int = 0
+    """Storage that only this host sees."""
+    pinned: bool = False
+    """Something keeps it on its host."""
+    follows_host: bool = False
+    """It was promised its host's processor."""
+    whole: bool = True
+    """False: it is arriving, or is what a migration has left; the figures are unknown and 0."""
+
+
+class HostVms(NamedTuple):
+    """What is on a host."""
+
+    at_s: float
+    host_id: HostId
+    there: tuple[SeenVm, ...]
+    gone: tuple[VmId, ...] | None = None
+    """Where only what has changed is told, VMs that are no more; null: ``there`` is all that is on the host."""
+    ticket: int = 0
+    """Of the newest request that came before the look; 0: none did."""
+
+
 class Driver(Protocol):
     """Migrates VMs and patches hosts; raises ``DriverError`` only where not even an attempt can be made."""
 
@@ -125,6 +161,14 @@ class Driver(Protocol):
 
     def patch(self, requests: Sequence[PatchRequest]) -> None:
         """Begin to patch hosts."""
+        ...
+
+    def look(self, requests: Sequence[LookRequest]) -> None:
+        """Begin to look at hosts."""
+        ...
+
+    def seen(self, now_s: float) -> list[HostVms]:
+        """Return what was seen on hosts up to ``now_s`` and was not returned before: what was asked for or is new."""
         ...
 
     def poll(self, now_s: float) -> list[Event]:

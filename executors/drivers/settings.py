@@ -1,8 +1,8 @@
 """What the simulated driver simulates: noise, failures and the probe."""
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DURATION_SIGMA: Final = 0.05
 """Standard deviation of the logarithm of how long setup and brownout take, relative to the plan's prediction.
@@ -56,6 +56,21 @@ class Answering(_Part):
     """How long after, in the median."""
 
 
+class Others(_Part):
+    """What others do to the fleet meanwhile, per mille of its VMs; each VM is touched once at most."""
+
+    created_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    """New VMs, each of the size of one that is there."""
+    deleted_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    moved_per_mille: float = Field(default=0.0, ge=0, le=1000)
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Self:
+        if self.created_per_mille + self.deleted_per_mille + self.moved_per_mille > 1000:
+            raise ValueError("VMs created, deleted and moved by others are more than 1000 per mille together")
+        return self
+
+
 class SimulationSettings(_Part):
     """How the simulated driver departs from the plan's predictions."""
 
@@ -66,5 +81,7 @@ class SimulationSettings(_Part):
     failures: Failures = Failures()
     answering: Answering | None = None
     """Null: no guest answers."""
+    others: Others | None = None
+    """Null: nobody else touches the fleet."""
     pace: float | None = Field(default=None, gt=0)
     """Seconds that go by in one of the machine's; null: a virtual clock, as fast as it can be computed."""

@@ -4,6 +4,7 @@ It is part of the product: a dry run takes the same path as a real one.  What it
 the requests alone, so that a campaign that is resumed goes on as if it had never stopped.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -17,6 +18,8 @@ from slacktide.executors.drivers.protocol import (
     CancelRequest,
     Condition,
     HostCondition,
+    HostVms,
+    LookRequest,
     MigrationRequest,
     NotifyRequest,
     PatchRequest,
@@ -78,9 +81,11 @@ class _Attempt:
 class SimulatedDriver:
     """Plays the hosts of one agent."""
 
-    def __init__(self, settings: SimulationSettings, rules: MigrationRules) -> None:
+    def __init__(self, settings: SimulationSettings, rules: MigrationRules, deeds: Sequence[HostVms] = ()) -> None:
+        """``deeds``: what others do on these hosts, by time."""
         self._settings = settings
         self._rules = rules
+        self._deeds = deque(deeds)
         self._attempts: dict[MigrationId, _Attempt] = {}
         """Under way."""
         self._known: dict[MigrationId, int] = {}
@@ -165,6 +170,16 @@ class SimulatedDriver:
         heappush(self._ends, (self._patching[request.host_id], request.host_id, 0))
         return True
 
+    def look(self, requests: Sequence[LookRequest]) -> None:
+        """Do nothing: what others do here is told anyway."""
+
+    def seen(self, now_s: float) -> list[HostVms]:
+        """Return what others did up to ``now_s``."""
+        found: list[HostVms] = []
+        while self._deeds and self._deeds[0].at_s <= now_s:
+            found.append(self._deeds.popleft())
+        return found
+
     def poll(self, now_s: float) -> list[Event]:
         """Return what happened up to ``now_s``, in order of time."""
         found, self._news = self._news, []
@@ -223,10 +238,12 @@ class SimulatedDriver:
         return _STAGE_EVENTS[place](at_s, migration_id, number)
 
     def next_s(self) -> float | None:
-        """Return when a migration, a patch or a guest's wait will next end; null: none will by itself."""
+        """Return when a migration, a patch or a guest's wait will next end, or others do something; null: never."""
         while self._answers and self._answers[0][1] not in self._waiting:
             heappop(self._answers)
         moments = [self._next_end_s(), self._answers[0][0] if self._answers else None]
+        if self._deeds:
+            moments.append(self._deeds[0].at_s)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _next_end_s(self) -> float | None:

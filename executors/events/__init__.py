@@ -20,7 +20,9 @@ from slacktide.executors.events.hosts import (
     HostBlocked,
     HostDrained,
     HostDrainStarted,
+    HostEvacuated,
     HostFailed,
+    HostRefilled,
     HostResolved,
     HostReturned,
     PatchFailed,
@@ -49,6 +51,7 @@ from slacktide.executors.events.migrations import (
     VmLost,
 )
 from slacktide.executors.events.stages import POINT_OF_NO_RETURN, Stage
+from slacktide.executors.events.vms import VmCreated, VmDeleted, VmEvent, VmMoved
 
 __all__ = [
     "POINT_OF_NO_RETURN",
@@ -67,8 +70,10 @@ __all__ = [
     "HostBlocked",
     "HostDrainStarted",
     "HostDrained",
+    "HostEvacuated",
     "HostEvent",
     "HostFailed",
+    "HostRefilled",
     "HostResolved",
     "HostReturned",
     "MigrationCancelled",
@@ -90,7 +95,11 @@ __all__ = [
     "TargetConnected",
     "TargetPrepared",
     "TargetReserved",
+    "VmCreated",
+    "VmDeleted",
+    "VmEvent",
     "VmLost",
+    "VmMoved",
     "WaveApproved",
     "WaveClosed",
     "WaveOpened",

@@ -20,6 +20,13 @@ class HostDrained(HostEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class HostEvacuated(HostEvent):
+    """Decision: the host, which is empty, is not patched (any more) and stays out of service."""
+
+    type = "host-evacuated"
+
+
+@dataclass(frozen=True, slots=True)
 class PatchIntended(HostEvent):
     """Intent: the driver is to patch and reboot the host."""
 
@@ -74,3 +81,11 @@ class HostResolved(HostEvent):
 
     type = "host-resolved"
     outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostRefilled(HostEvent):
+    """A host that was drained has VMs again, and nothing was done to it: it drains on."""
+
+    type = "host-refilled"
+    detail: str

@@ -16,14 +16,16 @@ class Outcome:
     """Whether another try may mend it."""
     answered: bool = True
     """False: whether what was asked has begun is not known, so that another try asks for the same once more."""
+    occupied: bool = False
+    """Whether the host was not touched because guests run on it."""
 
 
 DONE = Outcome(done=True)
 
 
-def refused(reason: str, *, again: bool = False) -> Outcome:
+def refused(reason: str, *, again: bool = False, occupied: bool = False) -> Outcome:
     """Return the outcome of a try that has done nothing."""
-    return Outcome(done=False, reason=reason, untouched=True, again=again)
+    return Outcome(done=False, reason=reason, untouched=True, again=again, occupied=occupied)
 
 
 def failed(reason: str, *, again: bool = True, answered: bool = True) -> Outcome:

@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from slacktide.errors import DriverError, OutputError
 from slacktide.executors import events
 from slacktide.executors.drivers.protocol import Condition, PatchRequest
-from slacktide.executors.events import Event
+from slacktide.executors.events import Event, HostRefilled
 from slacktide.executors.maintenance.action import Check, MaintenanceAction, NoAction
 from slacktide.executors.maintenance.filling import Target
 from slacktide.executors.maintenance.notes import (
@@ -43,10 +43,18 @@ KILLED: Final = 137
 """Exit code that a shell gives for what was killed."""
 
 
+class Obstacle(NamedTuple):
+    """Why a host must not be touched now."""
+
+    reason: str
+    occupied: bool = False
+    """Guests run on it that should have left."""
+
+
 class Host(Protocol):
     """What is asked of the host itself."""
 
-    def obstacle(self) -> str | None:
+    def obstacle(self) -> Obstacle | None:
         """Return why it must not be touched now, None: nothing keeps it from being."""
         ...
 
@@ -123,6 +131,10 @@ class Maintenance:
 
     def _carry_through(self) -> None:
         outcome = self._acted()
+        if not outcome.done and outcome.occupied and outcome.untouched:
+            self.condition = "not-started"
+            self._report(HostRefilled(self._now_s(), self.request.host_id, outcome.reason))
+            return
         if not outcome.done:
             self._fail(outcome.reason, untouched=outcome.untouched)
             return
@@ -220,7 +232,7 @@ class Maintenance:
 
     def _refused_by_host(self) -> Outcome | None:
         obstacle = self._host.obstacle()
-        return None if obstacle is None else refused(obstacle)
+        return None if obstacle is None else refused(obstacle.reason, occupied=obstacle.occupied)
 
     def _start(self, one: Try, note: Note, lock: int) -> Outcome | None:
         """Begin a try, and write it down before and after."""

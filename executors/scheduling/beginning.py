@@ -6,11 +6,11 @@ import numpy as np
 
 from slacktide.executors import events
 from slacktide.executors.campaign_state import HostStage
-from slacktide.executors.rules import Rules
 from slacktide.executors.scheduling.books import IDLE, RETRYING, RUNNING, Books
 from slacktide.executors.scheduling.giving_up import GivingUp
 from slacktide.executors.scheduling.standing_orders import StandingOrders
 from slacktide.executors.scheduling.timers import Timers
+from slacktide.executors.scheduling.unforeseen import Unforeseen
 
 _DRAINING: Final = int(HostStage.DRAINING)
 _RETURNED: Final = int(HostStage.RETURNED)
@@ -19,9 +19,19 @@ _RETURNED: Final = int(HostStage.RETURNED)
 class Beginning:
     """Begins what may begin."""
 
-    def __init__(self, books: Books, timers: Timers, giving_up: GivingUp, orders: StandingOrders, rules: Rules) -> None:
+    def __init__(
+        self,
+        books: Books,
+        timers: Timers,
+        giving_up: GivingUp,
+        orders: StandingOrders,
+        unforeseen: Unforeseen,
+        approve_as: str | None,
+    ) -> None:
+        """``approve_as``: who approves waves; null: a person, by an order."""
         self._books, self._timers, self._giving_up, self._orders = books, timers, giving_up, orders
-        self._approve_as = rules.approve_as
+        self._unforeseen = unforeseen
+        self._approve_as = approve_as
         self._in_place = books.program.policy.in_place
 
     def open_waves(self, now: float) -> None:
@@ -82,26 +92,46 @@ class Beginning:
         books.woken.update(books.outgoing[host])
 
     def try_patch(self, host: int, now: float) -> None:
-        """Patch a host that nothing has yet to leave."""
+        """Patch a host that nothing has yet to leave; one that is evacuated stays out, patched by then or not."""
         books = self._books
         stage = books.host_stage[host]
         if stage == _DRAINING and not books.outgoing_left[host]:
             if self._giving_up.drift.holds_host(host):
                 return
             if books.room.vms_on[host] and not self._in_place:
-                detail = f"{books.room.vms_on[host]} VMs on it that the plan does not move"
-                self._giving_up.drop_host(host, "vms-remain", detail)
+                self._giving_up.drop_filled(host, self._unforeseen.names_on(host))
+                return
+            if not self._unforeseen.is_clear(host):
                 return
             books.patching += 1
             books.host_stage[host] = HostStage.DRAINED
             books.decided.append(events.HostDrained(now, books.host_id_of(host)))
-        elif stage != HostStage.DRAINED:
+        elif stage != HostStage.DRAINED and not (stage == _RETURNED and books.evacuated[host]):
+            return
+        if books.evacuated[host]:
+            self._stay_out(host, now)
+            return
+        if books.room.vms_on[host] and not self._in_place:
+            detail = f"{self._unforeseen.names_on(host)} came to it"
+            books.decided.append(events.HostRefilled(now, books.host_id_of(host), detail))
+            books.refill(host)
+            self._unforeseen.forget(host)
             return
         if self._orders.paused:
             return
         books.host_stage[host] = HostStage.PATCH_INTENDED
         books.decided.append(events.PatchIntended(now, books.host_id_of(host)))
         self._timers.limit_patch(host, now)
+
+    def _stay_out(self, host: int, now: float) -> None:
+        """Leave an empty host out of service, and give its place among the hosts out to others."""
+        books = self._books
+        if books.host_stage[host] == HostStage.DRAINED:
+            books.patching -= 1
+            books.gates.end(host, HostStage.EVACUATED, now)
+            books.woken_hosts.update(books.slots.release(host))
+        books.host_stage[host] = HostStage.EVACUATED
+        books.decided.append(events.HostEvacuated(now, books.host_id_of(host)))
 
     def try_start(self, number: int, now: float) -> None:
         """Begin a migration that is ready, once its hosts are and there is room for it."""
@@ -120,6 +150,7 @@ class Beginning:
         obstacle = room.obstacle(number, holds=holds)
         if obstacle is not None:
             room.wait(number, obstacle)
+            self._unforeseen.crowd(number, obstacle)
             return
         room.begin(number, holds=holds)
         books.phase[number] = RUNNING

@@ -48,6 +48,7 @@ class Books:
         self.vm: list[int] = part.vm.tolist()
         self.host_wave: list[int] = hosts.wave.tolist()
         self.maintenance_s: list[int] = hosts.maintenance_s.tolist()
+        self.evacuated: list[bool] = (hosts.evacuated & hosts.current).tolist()
         self.outgoing, self.incoming = hosts.outgoing.lists(), hosts.incoming.lists()
         self.room, self.slots, self.gates = Room(program, state), OutSlots(program, state), Gates(program, state)
         self.order: list[int] = np.argsort(part.rank).tolist()
@@ -97,6 +98,8 @@ class Books:
         self.host_due = [False] * hosts
         self.patching = int(patching(state).sum())
         """How many hosts are drained and not back."""
+        self.refills: dict[int, int] = {}
+        """How often VMs have come to each host that was drained."""
 
     def id_of(self, number: int) -> MigrationId:
         """Return a migration's id."""
@@ -109,6 +112,16 @@ class Books:
     def runs(self, number: int, attempt: int) -> bool:
         """Return whether it is this attempt at a migration that is under way."""
         return self.phase[number] == RUNNING and self.attempts[number] == attempt
+
+    def refill(self, host: int) -> bool:
+        """Have a host drain on to which VMs have come that was drained; return whether it was."""
+        if not HostStage.DRAINED <= self.host_stage[host] <= HostStage.PATCHING:
+            return False
+        self.patching -= 1
+        self.host_stage[host] = HostStage.DRAINING
+        self.refills[host] = self.refills.get(host, 0) + 1
+        self.woken_hosts.add(host)
+        return True
 
     def end(self, number: int) -> None:
         """Count a migration that is done or given up, and wake who waited for it."""

@@ -7,9 +7,12 @@ from slacktide.executors import events
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.drift import Drift
 from slacktide.executors.falling import (
+    NO_FAILURE,
     REVISED,
+    VMS_REMAIN,
     Fall,
     dependents_to_fall,
+    not_needed,
     ordered_to_fall,
     with_abort,
     with_host,
@@ -20,6 +23,7 @@ from slacktide.executors.falling import (
 from slacktide.executors.rules import MOST_TRIED, Rules
 from slacktide.executors.scheduling.books import IDLE, RETRYING, Books
 from slacktide.executors.scheduling.timers import Timers
+from slacktide.executors.scheduling.unforeseen import Unforeseen
 
 FINAL: Final = ("aborted", "gate-closed", "vm-lost")
 """Reasons for giving up that no plan mends: what depends on it is given up as well."""
@@ -30,10 +34,12 @@ _NOT_PATCHED: Final = (int(HostStage.IN_SERVICE), int(HostStage.DRAINING), int(H
 class GivingUp:
     """Gives up hosts and migrations, or holds that back while it may be planned anew."""
 
-    def __init__(self, books: Books, timers: Timers, state: CampaignState, rules: Rules) -> None:
-        self._books, self._timers, self._rules = books, timers, rules
+    def __init__(
+        self, books: Books, timers: Timers, unforeseen: Unforeseen, state: CampaignState, rules: Rules
+    ) -> None:
+        self._books, self._timers, self._unforeseen, self._rules = books, timers, unforeseen, rules
         self.drift = Drift(rules.on_drift if state.aborted is None else "ignore")
-        self._falling: list[Fall] = []
+        self._falling: list[Fall] = [] if state.finished else list(not_needed(books.program, state))
 
     def take_up(self, state: CampaignState) -> None:
         """Have given up what ``state`` has not given up yet, and should have."""
@@ -80,9 +86,21 @@ class GivingUp:
         source_given_up = books.host_stage[books.room.source[number]] in (HostStage.FAILED, HostStage.BLOCKED)
         counted = books.attempts[number] - books.uncounted[number]
         if not retryable or counted >= self._rules.max_attempts or source_given_up:
-            self.drop_migration(number, "migration-failed", error)
+            fall = Fall(False, number, "migration-failed", error)
+            if source_given_up or not self._unforeseen.doubt(number, fall):
+                self._falling.append(fall)
         else:
             self._timers.retry(number, failed_s)
+
+    def drop(self, falls: Iterable[Fall]) -> None:
+        """Have hosts and migrations given up."""
+        self._falling += falls
+
+    def drop_filled(self, host: int, names: str) -> None:
+        """Have a host given up that has VMs on it which nothing moves, or wait whether it can be planned anew."""
+        detail = f"{names} on it, which the plan does not move"
+        fall = Fall(True, host, VMS_REMAIN, detail)
+        self._depend([fall], f"{self._books.host_id_of(host)} has {detail}")
 
     def lose_host(self, host: int, reason: str) -> None:
         """Count a host as lost, and have given up what was to go there."""
@@ -127,7 +145,7 @@ class GivingUp:
         books.decided.append(events.MigrationGivenUp(now, books.id_of(number), reason, detail))
         books.woken |= books.room.give_up(number, holds=books.phase[number] == RETRYING)
         books.end(number)
-        if reason == REVISED:
+        if reason == REVISED or reason in NO_FAILURE:
             return
         name = "migration-failed" if books.attempts[number] else reason
         at_source = books.vm_host[books.vm[number]] == books.room.source[number]
@@ -144,9 +162,10 @@ class GivingUp:
         if stage not in _NOT_PATCHED:
             return
         books.patching -= stage == HostStage.DRAINED
-        own = reason in ("migration-failed", "vms-remain")
+        own = reason in ("migration-failed", VMS_REMAIN)
         kind = events.HostFailed if own else events.HostBlocked
         books.host_stage[host] = HostStage.FAILED if own else HostStage.BLOCKED
+        self._unforeseen.forget(host)
         books.decided.append(kind(now, books.host_id_of(host), reason, detail))
         books.gates.end(host, books.host_stage[host], 0.0)
         in_service = stage == HostStage.IN_SERVICE

@@ -6,18 +6,23 @@ from collections.abc import Sequence
 from slacktide.executors import control_events, events
 from slacktide.executors.campaign_state import HostStage
 from slacktide.executors.events import Event
+from slacktide.executors.falling import VMS_REMAIN
 from slacktide.executors.order_state import ORDERS, asked, stopping
 from slacktide.executors.scheduling.books import IDLE, RETRYING, Books
 from slacktide.executors.scheduling.giving_up import GivingUp
 from slacktide.executors.scheduling.standing_orders import StandingOrders
 from slacktide.executors.scheduling.timers import Timers
+from slacktide.executors.scheduling.unforeseen import BY_OTHERS, Unforeseen, in_words
 
 
 class Observing:
     """Takes note of what others tell, and wakes who waited for it."""
 
-    def __init__(self, books: Books, timers: Timers, giving_up: GivingUp, orders: StandingOrders) -> None:
+    def __init__(
+        self, books: Books, timers: Timers, giving_up: GivingUp, orders: StandingOrders, unforeseen: Unforeseen
+    ) -> None:
         self._books, self._timers, self._giving_up, self._orders = books, timers, giving_up, orders
+        self._unforeseen = unforeseen
 
     def observe(self, outcomes: Sequence[Event]) -> None:
         """Take note of what drivers reported; events that are no outcome are passed over."""
@@ -37,8 +42,43 @@ class Observing:
                 self._forwarding(event)  # type: ignore[arg-type]
             elif kind is events.MigrationWaiting or kind is events.GuestAcknowledged:
                 self._told_or_ready(event)  # type: ignore[arg-type]
-            elif kind in ORDERS:
-                self._ordered(event)
+            elif kind in ORDERS or kind in BY_OTHERS:
+                self._ordered_or_found(event)
+
+    def _ordered_or_found(self, event: Event) -> None:
+        """Take note of what people asked for, or others were found to have done."""
+        if type(event) in ORDERS:
+            self._ordered(event)
+        else:
+            self._others_did(event)
+
+    def _others_did(self, event: Event) -> None:
+        """Take note of a VM that others have created, deleted or moved, or of a host that their VMs have come to."""
+        if isinstance(event, events.HostRefilled):
+            host = self._books.host_numbers[event.host_id]
+            if self._books.refill(host):
+                self._unforeseen.forget(host)
+            return
+        assert isinstance(event, events.VmEvent), "there is nothing else that others do"
+        change = self._unforeseen.take(event)
+        self._books.woken |= change.woken
+        self._giving_up.drop(change.falls)
+        for host in change.hosts:
+            self._giving_up.drift.release(host, VMS_REMAIN)
+            self._books.woken_hosts.add(host)
+
+    def looked(self, host: int, there: frozenset[str], strange: tuple[str, ...], now: float) -> None:
+        """Take note of what is on a real host that was to be looked at.
+
+        ``strange``: what is there and is no VM that the campaign has there; what is certain of others was told before.
+        """
+        unforeseen = self._unforeseen
+        self._giving_up.drop(unforeseen.settle(host, there))
+        if not there and not strange:
+            unforeseen.note_clear(host)
+            self._books.woken_hosts.add(host)
+        elif strange and host in unforeseen.looks and unforeseen.stays_unclear(host, now):
+            self._giving_up.drop_filled(host, in_words(list(strange)))
 
     def _ordered(self, event: Event) -> None:
         """Take note of what a person, or a rule in a person's place, asked for."""
@@ -121,6 +161,8 @@ class Observing:
         books.patching -= 1
         books.host_stage[host] = HostStage.RETURNED
         books.gates.end(host, HostStage.RETURNED, event.at_s)
+        if books.evacuated[host]:
+            books.woken_hosts.add(host)
         books.woken_hosts.update(books.slots.release(host))
         books.woken.update(books.incoming[host])
 

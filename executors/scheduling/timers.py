@@ -35,7 +35,7 @@ class Timers:
     def limit_patch(self, host: int, intended_s: float) -> None:
         """Set the deadline of a patch that was intended at ``intended_s``."""
         limit_s = self._rules.patch_limit_s(self._books.maintenance_s[host])
-        self.moments.add(intended_s + limit_s, PATCH_DEADLINE, host)
+        self.moments.add(intended_s + limit_s, PATCH_DEADLINE, host, self._books.refills.get(host, 0))
 
     def retry(self, number: int, failed_s: float) -> None:
         """Have a migration tried again after a pause."""
@@ -59,7 +59,8 @@ class Timers:
         if kind == MIGRATION_DEADLINE:
             return not books.runs(subject, attempt) or books.cancelled[subject] == attempt
         if kind == PATCH_DEADLINE:
-            return books.host_stage[subject] not in (HostStage.PATCH_INTENDED, HostStage.PATCHING)
+            patched = books.host_stage[subject] in (HostStage.PATCH_INTENDED, HostStage.PATCHING)
+            return not patched or books.refills.get(subject, 0) != attempt
         if kind == RETRY:
             return books.phase[subject] != RETRYING
         if kind == WAVE:

@@ -45,15 +45,21 @@ def ask(store: Store | Path, campaign_id: CampaignId, *, by: str, why: str | Non
     """
     if not 0 < len(kind) <= KIND_LENGTH:
         raise UsageError(f"order {kind!r}", f"its kind has not 1 to {KIND_LENGTH} characters", "Shorten it")
-    with opening(store_in(store)) as connection, closing(connection):
-        with connection.writing() as transaction:
-            campaign = _locked(transaction, campaign_id, connection.store.shown)
-            newest = sql.select(sql.func.max(ORDERS.c.number)).where(ORDERS.c.campaign == campaign)
-            number = (transaction.execute(newest).scalar() or 0) + 1
-            values = {"campaign": campaign, "number": number, "asked_by": by, "why": why, "kind": kind, "body": body}
-            asked_at = now_text(transaction.dialect.name)
-            transaction.execute(sql.insert(ORDERS).values(asked_at=asked_at, **values))
-        return number
+    with opening(store_in(store)) as connection, closing(connection), connection.writing() as transaction:
+        return ask_within(transaction, campaign_id, connection.store.shown, by=by, why=why, kind=kind, body=body)
+
+
+def ask_within(
+    transaction: sql.Connection, campaign_id: CampaignId, shown: str, *, by: str, why: str | None, kind: str, body: str
+) -> int:
+    """Have an order wait as :func:`ask` does, within a transaction that writes other things as well."""
+    campaign = _locked(transaction, campaign_id, shown)
+    newest = sql.select(sql.func.max(ORDERS.c.number)).where(ORDERS.c.campaign == campaign)
+    number = int(transaction.execute(newest).scalar() or 0) + 1
+    values = {"campaign": campaign, "number": number, "asked_by": by, "why": why, "kind": kind, "body": body}
+    asked_at = now_text(transaction.dialect.name)
+    transaction.execute(sql.insert(ORDERS).values(asked_at=asked_at, **values))
+    return number
 
 
 def _locked(transaction: sql.Connection, campaign_id: CampaignId, shown: str) -> int:

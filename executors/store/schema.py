@@ -7,7 +7,7 @@ import sqlalchemy as sql
 FORMAT_VERSION: Final = 2
 """Version of the journal's rows.  2 came with generations that are kept beside the campaign: a release that knows
 version 1 counts them by events alone, and must not write beside one that holds a lease."""
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest revision in ``migrations/versions``."""
 VERSION_TABLE: Final = "slacktide_schema"
 """Where a store keeps its revision: a name of our own, since others' tables may be beside ours."""
@@ -58,3 +58,35 @@ ORDERS: Final = sql.Table(
     sqlite_with_rowid=False,
 )
 """What people ask of a campaign while it runs, numbered from 1 without gaps."""
+TRIGGERS: Final = sql.Table(
+    "triggers",
+    METADATA,
+    sql.Column("number", sql.Integer, primary_key=True),
+    sql.Column("fleet", sql.String(64), nullable=False, index=True),
+    sql.Column("kind", sql.String(40), nullable=False),
+    sql.Column("key", sql.Text, nullable=False),
+    sql.Column("source", sql.Text, nullable=False),
+    sql.Column("came_at", sql.String(40), nullable=False),
+    sql.Column("state", sql.String(40), nullable=False),
+    sql.Column("into", sql.Integer),
+    sql.Column("detail", sql.Text, nullable=False),
+    sql.Column("asked", sql.Text, nullable=False),
+    sql.Column("course", sql.Text, nullable=False),
+)
+"""What begins campaigns: ``asked`` and ``course`` are JSON, what is wanted and how far it has come."""
+TRIGGER_NOTES: Final = sql.Table(
+    "trigger_notes",
+    METADATA,
+    sql.Column("trigger", sql.Integer, sql.ForeignKey("triggers.number"), primary_key=True, autoincrement=False),
+    sql.Column("number", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("at", sql.String(40), nullable=False),
+    sql.Column("words", sql.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+TRIGGER_LOOKS: Final = sql.Table(
+    "trigger_looks",
+    METADATA,
+    sql.Column("fleet", sql.String(64), primary_key=True),
+    sql.Column("looked_at", sql.String(40), nullable=False),
+)
+"""When somebody last watched for a fleet's triggers."""

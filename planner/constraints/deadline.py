@@ -18,7 +18,7 @@ class Deadline:
     def check(self, replay: Replay) -> Iterator[Finding]:
         """Yield a warning if the plan is late."""
         hosts = replay.hosts
-        makespan_s = int(hosts.return_s[hosts.planned].max(initial=0))
+        makespan_s = int(hosts.over_s[hosts.planned].max(initial=0))
         if self.deadline_s is None or makespan_s <= self.deadline_s:
             return
         urgent = replay.policy.name == "urgent"
@@ -27,7 +27,7 @@ class Deadline:
             if urgent
             else "Allow more hosts out or a larger link share, take the preset `urgent`, or move the deadline"
         )
-        late = int((hosts.return_s[hosts.planned] > self.deadline_s).sum())
+        late = int((hosts.over_s[hosts.planned] > self.deadline_s).sum())
         yield Finding(
             self.rule,
             f"the last host returns at {makespan_s:,} s, {makespan_s - self.deadline_s:,} s after the deadline; "

@@ -54,7 +54,7 @@ class DrainedHostEmpty:
             yield from self._left_behind(replay)
 
     def _left_behind(self, replay: Replay) -> Iterator[Finding]:
-        """Yield VMs that came to a host, or were there, and never leave it before it has returned."""
+        """Yield VMs that came to a host, or were there, and never leave it before it has returned, or at all."""
         moves, vms, hosts = replay.moves, replay.vms, replay.hosts
         first = np.flatnonzero(~moves.again)
         left_s = np.full(len(vms.ids), NEVER)
@@ -65,12 +65,17 @@ class DrainedHostEmpty:
         host = np.concatenate([vms.host, moves.target])
         came_s = np.concatenate([np.full(len(vms.ids), BEFORE_ALL), moves.start_s])
         until_s = np.concatenate([left_s, next_end_s])
-        stays = hosts.planned[host] & (came_s < hosts.drain_start_s[host]) & (until_s > hosts.return_s[host])
+        stays = (
+            hosts.planned[host]
+            & (came_s < hosts.drain_start_s[host])
+            & ((until_s > hosts.return_s[host]) | (hosts.evacuated[host] & (until_s == NEVER)))
+        )
         for index in np.flatnonzero(stays):
             name, place = vms.ids[vm[index]], hosts.ids[host[index]]
+            when = "once it is evacuated" if hosts.evacuated[host[index]] else "while it is patched"
             yield Finding(
                 self.rule,
-                f"{name} is on {place} while it is patched",
+                f"{name} is on {place} {when}",
                 f"Evict {name} before {hosts.drained_s[host[index]]} s, or defer {place}",
                 subjects=(name, place),
                 at_s=int(hosts.drained_s[host[index]]),

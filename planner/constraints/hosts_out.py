@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class HostsOut:
     """At most so many hosts drain or are patched at once, in the fleet and in each domain of each kind.
 
-    Where more are out when a revision begins, no other host leaves until they are few enough.
+    A host that is evacuated is out until it is empty.  Where more are out when a revision begins, no other host leaves
+    until they are few enough.
     """
 
     max_out: Mapping[str, int | str]
@@ -47,7 +48,7 @@ class HostsOut:
             group, names = found
             sizes = np.bincount(group[group >= 0], minlength=len(names))
             most = np.array([resolved(limit, size) for size in sizes.tolist()], dtype=np.int64)
-            host, at_s, change = replay.out_changes
+            host, at_s, change = replay.place_changes
             inside = group[host] >= 0
             over = _too_many(replay, group[host][inside], at_s[inside], change[inside], host[inside], most)
             for key, moment, peak in zip(over.key.tolist(), over.at_s.tolist(), over.peak.tolist(), strict=True):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PatchDirection:
-    """No VM goes from a patched to an unpatched host, unless the policy allows it.
+    """No VM goes from a patched to an unpatched host, unless the policy allows it, or its host is evacuated.
 
     A host is patched from its return, or from the start if it has the policy's patch level.
     """
@@ -51,7 +51,7 @@ class PatchDirection:
         def patched(host: Ints) -> np.ndarray:
             return hosts.patched[host] | (hosts.planned[host] & (hosts.return_s[host] <= moves.start_s))
 
-        rows = np.flatnonzero(patched(moves.was_on) & ~patched(moves.target))
+        rows = np.flatnonzero(patched(moves.was_on) & ~patched(moves.target) & ~hosts.evacuated[moves.was_on])
         for name, move in zip(replay.ids(rows), rows.tolist(), strict=True):
             source, target = hosts.ids[moves.was_on[move]], hosts.ids[moves.target[move]]
             yield Finding(

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from slacktide.findings import Finding
-from slacktide.planner.replay import Replay, places
+from slacktide.planner.replay import VMS, Replay, places
 from slacktide.planner.selection import unknown
 
 
@@ -51,11 +51,13 @@ class PlanComplete:
             place = places(table["host_id"], hosts.ids)
             counts[name] = np.bincount(place[place >= 0], minlength=len(hosts.ids))
         times = counts["planned"] + counts["deferred"]
+        to_evacuate = hosts.shunned & (hosts.usable | (replay.use_at_start[:, VMS] > 0))
         for wrong, fact in (
             (hosts.due & (times == 0), "is due, but neither planned nor deferred"),
+            (to_evacuate & (times == 0), "is to be evacuated, but neither planned nor deferred"),
             ((counts["planned"] > 0) & (counts["deferred"] > 0), "is both planned and deferred"),
             ((counts["planned"] > 1) | (counts["deferred"] > 1), "is listed twice"),
-            (~hosts.due & (times > 0), "is planned or deferred, but the policy does not select it"),
+            (~hosts.due & ~hosts.shunned & (times > 0), "is planned or deferred, but the policy does not select it"),
         ):
             for host in np.flatnonzero(wrong):
                 name = hosts.ids[host]
@@ -69,5 +71,6 @@ class PlanComplete:
         leaves[moves.vm[moves.source == replay.vms.host[moves.vm]]] = True
         for vm in np.flatnonzero(replay.hosts.planned[replay.vms.host] & ~leaves):
             name, host = replay.vms.ids[vm], replay.hosts.ids[replay.vms.host[vm]]
-            fact = f"{name} never leaves {host}, which is to be patched"
+            what = "evacuated" if replay.hosts.evacuated[replay.vms.host[vm]] else "patched"
+            fact = f"{name} never leaves {host}, which is to be {what}"
             yield Finding(self.rule, fact, f"Plan a migration of {name}, or defer {host}", subjects=(name, host))

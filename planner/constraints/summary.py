@@ -47,11 +47,13 @@ class SummaryTrue:
         until the makespan.
         """
         hosts, plan = replay.hosts, replay.plan
-        makespan_s = int(hosts.return_s[hosts.planned].max(initial=0))
+        makespan_s = int(hosts.over_s[hosts.planned].max(initial=0))
+        evacuated = int(hosts.evacuated.sum())
         exposed_s = np.where(hosts.planned, np.minimum(hosts.return_s, makespan_s), makespan_s)[hosts.due]
         vms = 0 if replay.policy.in_place else int(hosts.planned[replay.vms.host].sum())
         figures = {
-            "hosts": plan.hosts.height,
+            "hosts": plan.hosts.height - evacuated,
+            "evacuated": evacuated,
             "vms": vms,
             "waves": plan.waves.height,
             "migrations": plan.migrations.height,

@@ -28,10 +28,13 @@ class WavesAndGates:
     of it that have returned count with those that are planned, and hosts that are lost do not.  No wave starts before
     what has returned has baked, but for a canary that has not passed: it does not wait for itself.  Waves that began
     before the revision are not too early, nor too large with the hosts that had left by then.
+
+    Hosts that are evacuated are a wave of their own, which waits for no gate, and which no other waits for.
     """
 
     canary: Canary
     gates: Gates
+    approve_start: bool = False
     rule: ClassVar[str] = "waves-and-gates"
 
     def encode(self, problem: "Problem", encoding: "Encoding") -> None:
@@ -58,6 +61,7 @@ class WavesAndGates:
         """Yield waves that are too large, too early, or not as stated."""
         waves = _counted(replay)
         yield from self._table(replay, waves)
+        waves = waves.filter(pl.col("apart") == 0)
         revision, selected = replay.plan.header.revision, replay.selected
         passed = revision is not None and revision.canary_passed
         canary_hosts = 0 if passed else resolved(self.canary.hosts, selected)
@@ -94,7 +98,7 @@ class WavesAndGates:
             if replay.plan.header.revision is not None and row["true_hosts"] == 0:
                 continue
             wave, canary = row["wave"], resolved(self.canary.hosts, replay.selected) > 0
-            gate = "start" if wave == 0 else "canary" if wave == 1 and canary else self.gates.kind
+            gate = self._gate(wave, apart=bool(row["apart"]), canary=canary)
             for column, true in (
                 ("gate", gate),
                 ("start_s", row["first_s"]),
@@ -111,12 +115,21 @@ class WavesAndGates:
             fact = f"{name} is in another wave than the host it leaves"
             yield Finding(self.rule, fact, "Plan again", subjects=(name,))
 
+    def _gate(self, wave: int, *, apart: bool, canary: bool) -> str:
+        """Return what opens a wave; hosts that are evacuated wait for nothing but the start."""
+        if wave == 0:
+            return "approval" if self.approve_start else "start"
+        if apart:
+            return "start"
+        return "canary" if wave == 1 and canary else self.gates.kind
+
     def _sizes(self, replay: Replay, waves: pl.DataFrame, canary_hosts: int) -> Iterator[Finding]:
         selected, revision = replay.selected, replay.plan.header.revision
         most = None if self.gates.max_wave_hosts is None else resolved(self.gates.max_wave_hosts, selected)
         returned = 0 if revision is None else revision.canary_returned
         if returned is not None:
-            planned, there = replay.plan.hosts.height + returned, returned + _hosts_of_first(waves)
+            planned = int((replay.hosts.planned & ~replay.hosts.evacuated).sum()) + returned
+            there = returned + _hosts_of_first(waves)
             least = min(canary_hosts, planned, planned if most is None else most)
             if there < least:
                 fact = f"the canary has {there} of the {least} hosts that it is to have"
@@ -144,18 +157,23 @@ def _hosts_of_first(waves: pl.DataFrame) -> int:
 
 
 def _counted(replay: Replay) -> pl.DataFrame:
-    """Return the plan's waves beside what its hosts and migrations say of them, sorted by wave."""
+    """Return the plan's waves beside what its hosts and migrations say of them, sorted by wave.
+
+    ``apart`` are those of hosts that are evacuated.
+    """
     plan = replay.plan
+    leaves = pl.col("host_id").is_in(list(replay.policy.evacuate))
     hosts = plan.hosts.group_by("wave").agg(
         first_s=pl.col("drain_start_s").min(),
         last_s=pl.col("return_s").max(),
         true_hosts=pl.len().cast(pl.Int64),
         begun_hosts=(pl.col("drain_start_s") < replay.from_s).sum().cast(pl.Int64),
+        apart=leaves.all().cast(pl.Int64),
     )
     migrations = plan.migrations.group_by("wave").agg(true_migrations=pl.len().cast(pl.Int64))
     return (
         plan.waves.join(hosts, on="wave", how="full", coalesce=True)
         .join(migrations, on="wave", how="full", coalesce=True)
-        .with_columns(pl.col("true_hosts", "begun_hosts", "true_migrations").fill_null(0))
+        .with_columns(pl.col("true_hosts", "begun_hosts", "true_migrations", "apart").fill_null(0))
         .sort("wave")
     )

@@ -102,6 +102,7 @@ class Instance(NamedTuple):
     from_s: int  # when the pass begins: nobody is notified before
     spared: Ints  # (N,) 1: takes no VMs before it has been patched
     slot_s: int  # what is free beside reserves is known by slots of this length
+    evacuated: Ints  # (N,) 1: leaves before all others, takes no VM, and does not come back
 
 
 class State(NamedTuple):

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from slacktide.planner.listing.arrays import Ints
 
 Bools = NDArray[np.bool_]
+EVACUATION = -2
+"""Wave of hosts that are evacuated, while plans are made: they belong to none, and no gate waits for them."""
 HOST_COLUMNS = frozenset({"host", "wave", "drain_start_s", "drained_s", "return_s"})
 
 

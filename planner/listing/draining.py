@@ -4,6 +4,7 @@ import numpy as np
 
 from slacktide.planner.compiled import inlined, internal
 from slacktide.planner.listing.arrays import (
+    CLOSED,
     DUE,
     FAR,
     IDLE_COMPARED,
@@ -350,6 +351,17 @@ def give_back(instance: Instance, state: State, host: int, return_s: int) -> Non
     state.counters[2] += 1
     state.patched[host] = 1
     enlist(instance, state, host)
+
+
+@internal
+def end_evacuation(instance: Instance, state: State, host: int) -> None:
+    """Give back an evacuated host's place among the hosts out; its capacity is gone."""
+    for kind in range(instance.out_groups.shape[1]):
+        group = instance.out_groups[host, kind]
+        if group >= 0:
+            state.out_count[group] -= 1
+    state.status[host] = CLOSED
+    state.counters[2] += 1
 
 
 @internal

@@ -70,6 +70,8 @@ def goes(instance: Instance, state: State, promises: Promises, at: int, host: in
     vm, target, rate = promises.vm[at], promises.target[at], promises.rate[at]
     if state.vm_host[vm] != host or target < 0 or target == host or rate < 0 or state.status[target] == CLOSED:
         return NEVER
+    if instance.evacuated[target] > 0:
+        return NEVER
     span_s = promises.end_s[at] - promises.start_s[at]
     if instance.duration_s[vm, rate] < 0 or span_s < instance.duration_s[vm, rate]:
         return NEVER

@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from slacktide.planner.compiled import inlined, internal
-from slacktide.planner.listing.arrays import Ints
+from slacktide.planner.listing.arrays import FAR, Ints
 
 BARRIER_S, WAVE, LABEL, MEMBERS, DRAINING = 0, 1, 2, 3, 4
 """Places in a gate: when the next wave may start, its number, the promised number of the one before, its hosts, and how
@@ -53,6 +55,12 @@ def most_hosts(terms: Terms, wave: int) -> int:
 def is_open(gate: Ints, at_s: int) -> bool:
     """Return whether a wave may start."""
     return at_s >= gate[BARRIER_S] and gate[DRAINING] == 0
+
+
+@inlined
+def opens_later_s(gate: Ints, at_s: int) -> int:
+    """Return when the next wave may start, if that is later than ``at_s`` and known; else a time after all others."""
+    return gate[BARRIER_S] if gate[BARRIER_S] > at_s else np.int64(FAR)
 
 
 @inlined

@@ -43,12 +43,16 @@ def keep_one(
     number: int,
     at_s: int,
     patient: bool,
+    behind: bool,
 ) -> int:
-    """Let a promised host leave as it was promised, as nearly as it can be; one that cannot is late or waits."""
+    """Let a promised host leave as it was promised, as nearly as it can be; one that cannot is late or waits.
+
+    None begins to leave that is ``behind`` one that is evacuated.
+    """
     host, label = promises.host[number], promises.wave[number]
     out_already, joins = begun.of_host[host] >= 0, may_join(terms, gate, label)
-    ready = out_already or may_go(instance, state, terms, gate, host, joins, at_s)
-    if not ready and patient:
+    ready = out_already or (not behind and may_go(instance, state, terms, gate, host, joins, at_s))
+    if not ready and (patient or behind):
         return NOT_YET
     hold(instance, state, promises, number, -1)
     if ready and promises.tried_s[number] < 0:
@@ -249,16 +253,20 @@ def keep_due(
     gate: Ints,
     now: int,
     patient: bool,
+    behind: bool,
 ) -> bool:
     """Let every promised host leave that is late or whose moment has come; return whether one waits with others now.
 
-    Without ``patient`` none is late any more: it leaves as well as it can.
+    Without ``patient`` none is late any more: it leaves as well as it can.  Those ``behind`` a host that is evacuated
+    are all late.
     """
     broken, last, late = False, promises.host.shape[0], 0
     for place in range(promises.progress[1]):
         number, how = promises.late[place], NOT_YET
         if out.counts[2] == 0 and (state.out_count[0] < instance.out_limit[0] or not patient):
-            how = keep_one(instance, state, moves, promises, begun, out, terms, waiting, gate, number, now, patient)
+            how = keep_one(
+                instance, state, moves, promises, begun, out, terms, waiting, gate, number, now, patient, behind
+            )
         broken |= how == NEVER
         if how == NOT_YET:
             promises.late[late] = number
@@ -267,7 +275,7 @@ def keep_due(
     while promises.progress[0] < last and promises.due_s[promises.progress[0]] <= now and out.counts[2] == 0:
         number = promises.progress[0]
         promises.progress[0] += 1
-        how = keep_one(instance, state, moves, promises, begun, out, terms, waiting, gate, number, now, patient)
+        how = keep_one(instance, state, moves, promises, begun, out, terms, waiting, gate, number, now, patient, behind)
         broken |= how == NEVER
         if how == NOT_YET:
             promises.late[promises.progress[1]] = number

@@ -85,6 +85,7 @@ def lent_instance(instance: Instance) -> Instance:
         instance.from_s,
         lent(instance.spared),
         instance.slot_s,
+        lent(instance.evacuated),
     )
 
 

@@ -29,9 +29,8 @@ def promises_of(
     hosts = len(problem.hosts.ids)
     if promised is None:
         return _no_promises(hosts)
-    still = problem.hosts.due & problem.hosts.in_service
+    still = (problem.hosts.due | problem.hosts.evacuated) & problem.hosts.in_service
     if underway is not None:
-        still = still.copy()
         still[underway.host[underway.return_s >= 0]] = False
     chosen = np.flatnonzero(still[promised.host])
     of_host = np.full(hosts, -1, np.int64)
@@ -43,7 +42,8 @@ def promises_of(
     first_s = np.full(len(chosen), instance.from_s, np.int64)
     np.minimum.at(first_s, number[rows], promised.start_s[rows])
     due_s = np.where(begun, first_s, due_s)
-    in_turn = np.lexsort((due_s, ~begun, np.maximum(due_s, instance.from_s)))
+    others = ~problem.hosts.evacuated[promised.host[chosen]]
+    in_turn = np.lexsort((due_s, ~begun, others, np.maximum(due_s, instance.from_s)))
     chosen, due_s, behind_s = chosen[in_turn], due_s[in_turn], instance.from_s - int(due_s[~begun].min(initial=FAR))
     of_host[promised.host[chosen]] = np.arange(len(chosen))
     number = of_host[promised.source]
@@ -120,20 +120,21 @@ def _loads(problem: Problem) -> tuple[Ints, Ints, Ints]:
     """Return the groups whose hosts out are limited, what a host out takes of each, and the limits.
 
     A host that is out withdraws its whole capacity from what must stay free, if the reserve is the whole fleet's: its
-    VMs take room elsewhere.
+    VMs take room elsewhere.  One that is evacuated withdraws it for good, so it is counted from the beginning.
     """
     hosts, vms, reserves = problem.hosts, problem.vms, problem.reserves
     groups = [problem.out.group]
     weights = [np.ones_like(problem.out.group)]
     limits = [problem.out.limit]
     rows = len(problem.out.limit)
-    free = hosts.capacity[hosts.in_service].sum(axis=0) - vms.demand[hosts.in_service[vms.host]].sum(axis=0)
+    stays = hosts.in_service & ~hosts.evacuated
+    free = hosts.capacity[stays].sum(axis=0) - vms.demand[hosts.in_service[vms.host]].sum(axis=0)
     for family in range(reserves.group.shape[1]):
         of_service = np.unique(reserves.group[hosts.in_service, family])
         if len(of_service) != 1 or of_service[0] < 0:
             continue
         groups.append(np.tile(np.arange(rows, rows + 2), (len(hosts.ids), 1)))
-        weights.append(hosts.capacity)
+        weights.append(np.where(stays[:, None], hosts.capacity, 0))
         limits.append(free - reserves.required[of_service[0]])
         rows += 2
     return (
@@ -196,6 +197,8 @@ def _hosts_out(instance: Instance, state: State, hosts: Ints) -> None:
         unlist(instance, state, host)
         state.status[host] = OUT
         change_service(instance, state, host, 1)
+        if instance.evacuated[host] > 0:
+            state.patched[host] = 0
 
 
 @compiled

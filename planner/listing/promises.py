@@ -36,6 +36,15 @@ def hold(instance: Instance, state: State, promises: Promises, number: int, sign
     enlist(instance, state, host)
 
 
+@internal
+def hold_left(instance: Instance, state: State, promises: Promises, sign: int) -> None:
+    """Hold what promised hosts need that are still to leave (``sign`` 1), or let go of it (-1)."""
+    for place in range(promises.progress[1]):
+        hold(instance, state, promises, promises.late[place], sign)
+    for number in range(promises.progress[0], promises.host.shape[0]):
+        hold(instance, state, promises, number, sign)
+
+
 @inlined
 def instants(promises: Promises, span_s: int) -> int:
     """Return how many of the instants at which loads are counted lie before ``span_s``."""

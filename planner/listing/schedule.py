@@ -78,9 +78,16 @@ def build_instance(problem: Problem, from_s: int = 0) -> Instance:
         bucket_size=_steps_of(hosts.capacity[:, pivot], vms.demand[:, pivot], MOST_BUCKETS),
         level_size=_steps_of(hosts.capacity[:, 1 - pivot], vms.demand[:, 1 - pivot], MOST_LEVELS),
         from_s=from_s,
-        spared=spared(problem) if from_s == 0 else np.zeros(len(hosts.ids), np.int64),
+        spared=_takes_none(problem, from_s),
         slot_s=_slot_s(problem),
+        evacuated=hosts.evacuated.astype(np.int64),
     )
+
+
+def _takes_none(problem: Problem, from_s: int) -> Ints:
+    """Return 1 for each host in service that takes no VM before it has left, else 0, shape (N,)."""
+    few = spared(problem) if from_s == 0 else np.zeros(len(problem.hosts.ids), np.int64)
+    return np.maximum(few, problem.hosts.evacuated)
 
 
 def new_halt() -> Ints:
@@ -102,15 +109,21 @@ def list_schedule(
     Hosts that find no room are not in it.  Those of the first round take no VMs before they leave, unless more
     hosts find room if they do.  Hosts of ``promised`` leave when and as they do there, move by move, where that keeps
     every limit; what does not fit is decided anew, and if need be its host waits with the others.  With ``underway``
-    the pass begins at its ``from_s``, and the schedule holds what was under way as well.
+    the pass begins at its ``from_s``, and the schedule holds what was under way as well.  Hosts that are evacuated are
+    in it whatever the order: they leave before all others.
     """
     halt = new_halt() if halt is None else halt
+    evacuated = problem.hosts.evacuated
+    order = order[~evacuated[order]]
+    if promised is not None and evacuated.any():
+        begun = np.zeros_like(evacuated) if underway is None else np.isin(np.arange(len(evacuated)), underway.host)
+        promised = promised.part(~evacuated[promised.host] | begun[promised.host])
     if underway is not None:
         order = order[~np.isin(order, underway.host)]
     elif promised is None:
         first = instance._replace(spared=np.maximum(instance.spared, leaving_first(problem, order)))
         schedule = _one_pass(problem, first, order, terms, halt, None, None)
-        if schedule is None or len(schedule.host) == len(order):
+        if schedule is None or len(schedule.host) == len(order) + int(evacuated.sum()):
             return schedule
         again = _one_pass(problem, instance, order, terms, halt, None, None)
         return schedule if again is None or len(again.host) <= len(schedule.host) else again
@@ -193,7 +206,8 @@ def _initial_state(problem: Problem, instance: Instance) -> State:
     used = np.zeros_like(hosts.capacity)
     np.add.at(used, vms.host, vms.demand)
     free = hosts.capacity - used
-    status = np.where(hosts.in_service, np.where(hosts.due, DUE, KEEPS), CLOSED)
+    takes = hosts.in_service & (hosts.evacuated | ~hosts.shunned)
+    status = np.where(takes, np.where(hosts.due | hosts.evacuated, DUE, KEEPS), CLOSED)
     reserve_free = np.zeros_like(problem.reserves.required)
     for family in range(problem.reserves.group.shape[1]):
         group = problem.reserves.group[:, family]

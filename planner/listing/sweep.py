@@ -6,8 +6,9 @@ import numpy as np
 
 from slacktide.planner.compiled import compiled, inlined, internal
 from slacktide.planner.listing.arrays import FAR, PATIENCE_S, Begun, Instance, Ints, Moves, Promises, State
-from slacktide.planner.listing.draining import arrived_s, give_back, may_leave, move_time
-from slacktide.planner.listing.gating import BARRIER_S, DRAINING, Terms, is_incomplete, is_open
+from slacktide.planner.listing.draining import arrived_s, end_evacuation, give_back, may_leave, move_time
+from slacktide.planner.listing.evacuating import evacuate_due, given_up, to_evacuate
+from slacktide.planner.listing.gating import BARRIER_S, DRAINING, Terms, is_incomplete, is_open, opens_later_s
 from slacktide.planner.listing.keeping import keep_due, try_stuck
 from slacktide.planner.listing.lending import lent_begun, lent_instance, lent_moves, lent_promises, lent_state
 from slacktide.planner.listing.outcome import Outcome
@@ -66,12 +67,16 @@ def decide(
     gate: Ints,
     now: int,
     thorough: bool,
+    behind: bool,
 ) -> tuple[int, int]:
-    """Start what waits and can leave now; return how many hosts did, and when the next may: a release or an arrival."""
+    """Start what waits and can leave now; return how many hosts did, and when the next may: a release or an arrival.
+
+    None does that is ``behind`` one that is evacuated.
+    """
     started, release = 0, np.int64(FAR)
     if waiting.stuck.sum() > 0:
         started = try_stuck(instance, state, moves, promises, begun, out, terms, waiting, gate, now, thorough)
-    follows = terms.promised_first and promises_left(promises)
+    follows = behind or (terms.promised_first and promises_left(promises))
     if waiting.follower[instance.capacity.shape[0]] >= 0 and not follows:
         count, release = start_waiting(instance, state, moves, promises, out, terms, waiting, gate, now, thorough)
         started += count
@@ -81,9 +86,9 @@ def decide(
 
 
 @inlined
-def work_left(out: Outcome, promises: Promises, waiting: Waiting) -> bool:
-    """Return whether a host is still to be decided on."""
-    waits = waiting.follower[waiting.place.shape[0]] >= 0 or waiting.stuck.sum() > 0
+def work_left(out: Outcome, promises: Promises, waiting: Waiting, urgent: int) -> bool:
+    """Return whether a host is still to be decided on; ``urgent``: so many that are evacuated."""
+    waits = waiting.follower[waiting.place.shape[0]] >= 0 or waiting.stuck.sum() > 0 or urgent > 0
     return (waits or promises_left(promises)) and out.counts[2] == 0 and out.halt[0] == 0
 
 
@@ -95,10 +100,14 @@ def come_back(
     move_slots(instance, state, now)
     while coming[0][0] < now + (state.later.shape[2] - 2) * instance.slot_s:
         return_s, host = heapq.heappop(coming)
-        expect(instance, state, host, return_s, 1)
+        if instance.evacuated[host] == 0:
+            expect(instance, state, host, return_s, 1)
     while returns[0][0] <= now:
         return_s, host = heapq.heappop(returns)
-        give_back(instance, state, host, return_s)
+        if instance.evacuated[host] == 0:
+            give_back(instance, state, host, return_s)
+        else:
+            end_evacuation(instance, state, host)
 
 
 @inlined
@@ -112,7 +121,7 @@ def sweep(
     begun: Begun,
     out: Outcome,
 ) -> None:
-    """Go from moment to moment until every host has left or none can."""
+    """Go from moment to moment until every host has left or none can; hosts that are evacuated leave before all."""
     waiting, gate = line_up(instance.capacity.shape[0], order, promises, begun), begun.gate
     gate[BARRIER_S] = max(gate[BARRIER_S], terms.opens_s)
     returns = [(np.int64(FAR), np.int64(-1))]
@@ -121,26 +130,30 @@ def sweep(
     coming = returns.copy()
     now, done, thorough = np.int64(instance.from_s), 0, np.bool_(False)
     tried_s, then = now, now
+    urgent = to_evacuate(instance, state)
     hold_all(instance, state, promises)
-    while work_left(out, promises, waiting):
+    while work_left(out, promises, waiting, urgent):
         move_time(instance, state, now)
         come_back(instance, state, coming, returns, now)
-        promised = promises_left(promises)
+        urgent, arrival_s = evacuate_due(instance, state, moves, promises, out, urgent, now)
+        promised, behind = promises_left(promises), urgent > 0
         patient = not (thorough or terms.promised_first)
-        broken = keep_due(instance, state, moves, promises, begun, out, terms, waiting, gate, now, patient)
+        broken = keep_due(instance, state, moves, promises, begun, out, terms, waiting, gate, now, patient, behind)
         broken |= terms.promised_first and promised and not promises_left(promises)
         release, exhausted = np.int64(FAR), False
         if broken or now >= then:
-            started, release = decide(instance, state, moves, promises, begun, out, terms, waiting, gate, now, thorough)
-            exhausted = thorough and started == 0
+            started, release = decide(
+                instance, state, moves, promises, begun, out, terms, waiting, gate, now, thorough, behind
+            )
+            exhausted = thorough and started == 0 and not behind
             tried_s, then, thorough = now, np.int64(FAR), False
         for row in range(done, out.counts[0]):
             heapq.heappush(returns, (out.hosts[row, 4], out.hosts[row, 0]))
             heapq.heappush(coming, (out.hosts[row, 4], out.hosts[row, 0]))
         done = out.counts[0]
-        after = min(returns[0][0], release)
-        if gate[BARRIER_S] > now:
-            after = min(after, gate[BARRIER_S])
+        after = min(returns[0][0], release, np.int64(arrival_s), np.int64(opens_later_s(gate, now)))
+        if behind and given_up(instance, state, promises, begun, min(returns[0][0], np.int64(arrival_s))):
+            urgent, after = 0, now
         if after < FAR:
             then = min(then, max(after, tried_s + terms.pace_s))
         following = next_promise_s(promises)

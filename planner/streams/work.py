@@ -102,6 +102,6 @@ def _gates(problem: Problem, gates: Sequence[str]) -> tuple[Ints, Ints]:
     for wave, gate in enumerate(gates):
         if gate == "canary" or (gate == "pipelined" and "canary" in gates[:wave]):
             behind[wave], bake_s[wave] = 0, policy.canary.bake_s
-        elif gate in ("baked", "approval"):
+        elif wave > 0 and gate in ("baked", "approval"):
             behind[wave], bake_s[wave] = wave - 1, policy.gates.bake_s
     return behind, bake_s

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.errors import InputError, UsageError
+from slacktide.service.ahead import say_compiling
 from slacktide.service.commands.options import (
     AsJson,
     Count,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
     from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
     from slacktide.executors.drivers.making import DriverSettings
-    from slacktide.executors.drivers.settings import Answering, Failures
+    from slacktide.executors.drivers.settings import Answering, Failures, Others
     from slacktide.executors.progress import Progress
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
@@ -59,6 +60,9 @@ def run(
     overruns: PerMille = 0.0,
     overrun_factor: Annotated[float, Parameter(validator=Number(gte=1))] = 2.0,
     answering: PerMille = 0.0,
+    created_vms: PerMille = 0.0,
+    deleted_vms: PerMille = 0.0,
+    moved_vms: PerMille = 0.0,
     driver: Literal["simulated", "libvirt"] = "simulated",
     connections: Path | None = None,
     patch_command: str | None = None,
@@ -106,6 +110,12 @@ def run(
         How many times as long.
     answering
         Simulated guests that say they are ready some 30 s after they are told of their migration, per mille.
+    created_vms
+        VMs that others create on the simulated hosts meanwhile, per mille of the fleet's VMs.
+    deleted_vms
+        VMs that others delete, likewise.
+    moved_vms
+        VMs that others move to another host, likewise.
     driver
         `simulated` moves nothing; `libvirt` migrates VMs between real hosts and patches these.
     connections
@@ -136,9 +146,10 @@ def run(
     ask_for_approval
         Let simulated hosts wait for it as well.
     on_drift
-        What is done where something planned can no longer happen, as a host is lost or a migration has failed for good:
-        `revise` plans the rest anew within bounds, `ask` waits for `slacktide campaign revise`, `ignore` gives up what
-        depends on it. [default: `revise` on simulated hosts, `ask` on real ones]
+        What is done where something planned can no longer happen, as a host is lost, a migration has failed for good or
+        others have put a VM on a host that is to be drained: `revise` plans the rest anew within bounds, `ask` waits
+        for `slacktide campaign revise`, `ignore` gives up what depends on it. [default: `revise` on simulated hosts,
+        `ask` on real ones]
     speed
         Simulated seconds for each second, to watch a campaign and try what can be asked of it. [default: as fast as it
         goes]
@@ -165,18 +176,12 @@ def run(
     from slacktide.executors.report import PAGE_FILE
     from slacktide.executors.rules import NOTHING
     from slacktide.executors.run import RunOptions, finished_report, simulation
-    from slacktide.planner.belonging import refuse_another_snapshot
     from slacktide.service.campaign_text import finished_before
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
     check_campaign(directory, CAMPAIGN_FILES, (RAY_LOG_FILE,))
     where = store_given(store, directory)
-    with progress("Reading fleet and plan"):
-        snapshot, plan = read_both(path, plan_path)
-    if plan.hosts.is_empty() and not plan.deferred.is_empty():
-        fact = f"patches no host: all {plan.deferred.height:,} due hosts are deferred"
-        raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
-    refuse_another_snapshot(snapshot, plan)
+    snapshot, plan = _read_fitting(path, plan_path)
     pace = (speed or 1.0) if agent_per_host and driver == "simulated" else None
     options = RunOptions(
         agents,
@@ -201,7 +206,8 @@ def run(
     live = None
     if driver == "libvirt":
         asked = {"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns}
-        refuse_simulation(asked | {"--answering": answering})
+        others_do = {"--created-vms": created_vms, "--deleted-vms": deleted_vms, "--moved-vms": moved_vms}
+        refuse_simulation(asked | {"--answering": answering} | others_do)
         answer_at = connections or connections_beside(path)
         action = maintenance_action(maintenance, patch_command, plan.hosts["host_id"].to_list())
         probe, metadata = (probe_port, probe_namespace), (metadata_address, metadata_bridge, metadata_namespace)
@@ -209,7 +215,8 @@ def run(
     elif maintenance is not None:
         raise UsageError("--maintenance", "is for real hosts", "Leave it out, or run with --driver libvirt")
     answers = Answering(per_mille=answering) if answering else None
-    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, answers, pace))
+    others = _others(created_vms, deleted_vms, moved_vms)
+    before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, answers, pace, others))
     if before is not None:
         tell(finished_before(directory, simulated=live is None))
     if before is not None and (directory / PAGE_FILE).is_file():
@@ -217,9 +224,9 @@ def run(
         return show_report(before, shown_plan, directory / PAGE_FILE, as_json=as_json)
     try:
         if before is None:
-            settings = live or simulation(seed, wrong, answers, pace)
+            settings = live or simulation(seed, wrong, answers, pace, others)
             _make_ready(snapshot, plan, directory, settings, options, wait_for_store)
-        done = before or _run(snapshot, plan, directory, (seed, wrong, answers, pace), live, options)
+        done = before or _run(snapshot, plan, directory, (seed, wrong, answers, pace, others), live, options)
         shown = carried_out(snapshot, plan, directory, where) if done.summary.revisions else (snapshot, plan)
         page = write_page(directory, *shown, done)
     except KeyboardInterrupt:
@@ -229,6 +236,25 @@ def run(
         tell(f"interrupted: the same command goes on from the journal in {directory}{hosts}")
         return INTERRUPTED
     return show_report(done, shown[1], page, as_json=as_json)
+
+
+def _read_fitting(path: Path, plan_path: Path) -> tuple["FleetSnapshot", "Plan"]:
+    """Return a fleet and a plan of it that patches something.
+
+    Raises
+    ------
+    InputError
+        If the plan is of another fleet, or patches no host.
+    """
+    from slacktide.planner.belonging import refuse_another_snapshot
+
+    with progress("Reading fleet and plan"):
+        snapshot, plan = read_both(path, plan_path)
+    if plan.hosts.is_empty() and not plan.deferred.is_empty():
+        fact = f"patches no host: all {plan.deferred.height:,} due hosts are deferred"
+        raise InputError(str(plan_path), fact, "Do what its deferred hosts' remedies say, and plan again")
+    refuse_another_snapshot(snapshot, plan)
+    return snapshot, plan
 
 
 def _make_ready(
@@ -251,11 +277,29 @@ def _make_ready(
         preflight_or_refuse(snapshot, plan, live)
 
 
+def _others(created: float, deleted: float, moved: float) -> "Others | None":
+    """Return what others do to a simulated fleet.
+
+    Raises
+    ------
+    UsageError
+        If they touch more VMs than there are.
+    """
+    from slacktide.executors.drivers.settings import Others
+
+    if not (created or deleted or moved):
+        return None
+    if created + deleted + moved > 1000:
+        fact = "are more than 1000 per mille together, and each VM is touched once at most"
+        raise UsageError("--created-vms, --deleted-vms and --moved-vms", fact, "Give smaller ones")
+    return Others(created_per_mille=created, deleted_per_mille=deleted, moved_per_mille=moved)
+
+
 def _run(
     snapshot: "FleetSnapshot",
     plan: "Plan",
     directory: Path,
-    simulated: "tuple[int, Failures, Answering | None, float | None]",
+    simulated: "tuple[int, Failures, Answering | None, float | None, Others | None]",
     live: "LibvirtSettings | None",
     options: "RunOptions",
 ) -> "CampaignReport":
@@ -264,7 +308,8 @@ def _run(
     from slacktide.service.progress_lines import ProgressLines
     from slacktide.service.stalled import Stalled
 
-    seed, failures, answering, pace = simulated
+    seed, failures, answering, pace, others = simulated
+    say_compiling()
     with progress("Running") as told, held_interrupts() as held:
 
         def tell_resumed(done: int) -> None:
@@ -287,6 +332,7 @@ def _run(
             failures=failures,
             answering=answering,
             pace=pace,
+            others=others,
             live=live,
             progress=tell_progress,
             resumed=tell_resumed,

@@ -13,6 +13,7 @@ from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.failures import OK, REFUSED
 
 if TYPE_CHECKING:
+    from slacktide.executors.store.campaigns import StoredCampaign
     from slacktide.executors.waiting import Waiting
 
 LOOK_S: Final = 1.0
@@ -47,6 +48,7 @@ def list_all(
             raise UsageError(str(folder), "is no directory", "Give a folder that holds directories of campaigns")
         places = [place for place in (folder, *sorted(folder.iterdir())) if holds_campaign(place)]
         found = [(str(place), place_of(place, None)[1]) for place in places]
+    waiting = {each.record.campaign_id: _waits_to_begin(each, place, store) for place, each in found}
     if as_json:
         rows = [
             {
@@ -56,6 +58,7 @@ def list_all(
                 "origin": each.record.origin.isoformat(),
                 "holder": each.holder if each.is_held else None,
                 "state": each.state,
+                "waits_for_approval": waiting[each.record.campaign_id],
             }
             for place, each in found
         ]
@@ -63,6 +66,8 @@ def list_all(
         return OK
     for place, each in found:
         held = f"carried out by {each.holder}" if each.is_held else each.state or "carried out by nobody now"
+        if waiting[each.record.campaign_id]:
+            held = f"waits for approval; {held}"
         begun = f"plan {each.record.plan_id}, origin {each.record.origin:%Y-%m-%d %H:%M} UTC"
         show(figures([(str(each.record.campaign_id), place, f"{held}; {begun}")]))
     if not found:
@@ -112,7 +117,7 @@ def watch(path: CampaignPath, /, *, store: StoreUrl = None) -> int:
     return OK
 
 
-@campaign.command(sort_key=12)
+@campaign.command(sort_key=13)
 def signals(
     path: Annotated[Path, Parameter(name="FILE", help="YAML or JSON file of signals and budgets.")],
     /,
@@ -140,6 +145,23 @@ def signals(
             )
         )
     return OK if all(each.healthy for each in found) else REFUSED
+
+
+def _waits_to_begin(each: "StoredCampaign", place: str, store: str | None) -> bool:
+    """Return whether a campaign's first wave waits for a person's approval; a plan that is away says nothing of it."""
+    from slacktide.executors.campaign_file import kept_in
+    from slacktide.executors.store.address import parse_store
+    from slacktide.executors.store.campaigns import FINISHED
+    from slacktide.executors.store.milestones import milestones
+    from slacktide.planner.plan_files import first_gate
+
+    if each.state == FINISHED or each.record.plan_path is None:
+        return False
+    if first_gate(Path(each.record.plan_path)) != "approval":
+        return False
+    kept = kept_in(Path(place)) if store is None else None
+    where = kept.store if kept is not None else parse_store(store or "")
+    return not milestones(where, each.record.campaign_id).opened
 
 
 def _waits(viewed: Viewed) -> "list[Waiting]":

@@ -173,6 +173,26 @@ def add(
     return _asked(path, Revise(add_hosts=(host,)), asking)
 
 
+@campaign.command(sort_key=12)
+def evacuate(
+    path: CampaignPath,
+    host: Annotated[str, Parameter(help="Id of a host of the fleet that is about to fail.")],
+    /,
+    *,
+    asking: Asking = ASKING,
+) -> int:
+    """Empty a host that is about to fail, before all others leave: it is not patched, and stays out.
+
+    The rest is planned anew: what is under way goes on, and nobody else begins to leave before this host. It waits for
+    no gate, no canary and no decision about what has happened; while the campaign is paused it waits for the end of the
+    pause. `skip` takes it back as long as VMs are on the host.
+    """
+    from slacktide.executors.orders import Evacuate
+
+    refuse_unknown_host(path, asking.store, host)
+    return _asked(path, Evacuate(host_id=host), asking)
+
+
 def _asked(path: Path, order: "Order", asking: Asking) -> int:
     """Ask something of a campaign, and print what comes of it."""
     from slacktide.executors.control_events import OrderRefused

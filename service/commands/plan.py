@@ -46,6 +46,7 @@ def plan(
     output: Output,
     preset: PresetName | None = None,
     policy: Path | None = None,
+    evacuate: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
     time_limit: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
     iterations: Amount | None = None,
     seed: Seed = 0,
@@ -69,6 +70,9 @@ def plan(
         A ready policy, urgent or routine; not together with --policy. [default: routine]
     policy
         YAML or JSON file; `slacktide policy show` prints one to start from.
+    evacuate
+        Ids of hosts that are about to fail: only these are planned, to be emptied at once; none is patched, and they
+        stay out. (To patch other hosts in the same plan, name them as `evacuate` in a policy.)
     time_limit
         Seconds that the search may take; the first plan is always finished, and the audit comes on top.
     iterations
@@ -100,6 +104,7 @@ def plan(
 
         snapshot = read_snapshot(path)
     asked = asked if policy is not None else fitted_preset(asked, snapshot)
+    asked = evacuating(asked, evacuate) if evacuate else asked
 
     with remembered_interrupts() as interruption:
         try:
@@ -227,6 +232,22 @@ def fitted_preset(preset: "Policy", snapshot: "FleetSnapshot") -> "Policy":
     return preset if not missing else preset.model_copy(update={"max_out": limits})
 
 
+def evacuating(policy: "Policy", hosts: tuple[str, ...]) -> "Policy":
+    """Return a policy under whose limits hosts are evacuated, and none is patched: no canary, no gate.
+
+    Raises
+    ------
+    UsageError
+        If the policy patches hosts in place: it moves no VM.
+    """
+    from slacktide.planner.policy import Canary, Gates, Selection
+
+    if policy.in_place:
+        raise UsageError("--evacuate", "moves VMs; the policy patches hosts in place", "Give another policy")
+    terms = {"selection": Selection(hosts=()), "canary": Canary(), "gates": Gates(), "weights": (), "deadline_s": None}
+    return policy.model_copy(update={**terms, "evacuate": tuple(dict.fromkeys(hosts))})
+
+
 def _stop(time_limit: float | None, iterations: int | None) -> "Stop | None":
     """Return what ends the search: whichever of the limits comes first, or None without a limit."""
     from slacktide.planner.stopping import Iterations, TimeLimit
@@ -320,4 +341,10 @@ def _exit_code(made: "Plan") -> int:
     """Return 1 if nothing could be planned, or the audit found an error."""
     summary = made.header.summary
     broken = any(finding.get("severity") == "error" for finding in summary.audit.findings)
-    return REFUSED if broken or (not summary.hosts and made.deferred.height) else OK
+    left_alone = not (summary.hosts or summary.evacuated) and made.deferred.height
+    return REFUSED if broken or left_alone or _not_evacuated(made) else OK
+
+
+def _not_evacuated(made: "Plan") -> bool:
+    """Return whether a host is left alone that is to be evacuated."""
+    return bool(made.deferred["host_id"].is_in(list(made.header.policy.evacuate)).any())

@@ -118,13 +118,14 @@ def _so_far(
 
     A campaign that has gone over to a revision carries that out.
     """
-    from slacktide.planner.progress import fleet_at, progress_at, without_hosts
+    from slacktide.planner.progress import progress_at, without_hosts
 
     if campaign is None:
         return snapshot, parent, *progress_at(snapshot, parent, at_s, lost_hosts=lost, failed=failed)
     from slacktide.executors.campaign_directory import journal_of
     from slacktide.executors.campaign_file import holds_campaign
-    from slacktide.executors.campaign_progress import journaled_standing, progress_of
+    from slacktide.executors.campaign_progress import evacuated_hosts, journaled_standing, progress_of
+    from slacktide.executors.present_fleet import present_fleet
 
     if not holds_campaign(campaign):
         raise UsageError(str(campaign), "holds no campaign", "Give the directory that `slacktide run -o` made")
@@ -133,13 +134,14 @@ def _so_far(
         course, state = journaled_standing(snapshot, parent, journal, campaign)
         snapshot, parent = course.snapshot, course.plan
         so_far, missing = progress_of(snapshot, parent, state)
+        empty = evacuated_hosts(state)
     returned = so_far.hosts.filter(so_far.hosts["state"] == "returned").height
-    if returned == parent.hosts.height:
+    if returned + parent.hosts["host_id"].is_in(empty).sum() == parent.hosts.height:
         fact = "has brought back every host of its plan"
         raise UsageError(str(campaign), fact, "There is nothing to revise; plan again for hosts that were left alone")
     gone = (*missing, *lost)
     so_far = without_hosts(snapshot, parent, so_far, gone)
-    return snapshot, parent, fleet_at(snapshot, parent, so_far, lost_hosts=gone), so_far
+    return snapshot, parent, present_fleet(course, state, so_far, gone), so_far
 
 
 def _with_others(now: "FleetSnapshot", new_vms: Path | None, gone: tuple[str, ...]) -> "FleetSnapshot":

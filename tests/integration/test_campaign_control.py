@@ -85,6 +85,28 @@ def _waiting_host(state: dict, directory: Path) -> str:
     return str(hosts["host_id"][-1])
 
 
+def test_a_failing_host_is_evacuated_from_a_running_campaign(running) -> None:
+    directory, process, said = running
+    host = _waiting_host(shown(directory), directory)
+    words = slacktide("campaign", "evacuate", directory, host, "--by", "an alert", "--why", "fan", "--json").stdout
+    answer = json.loads(words)["answer"]
+    assert (answer["type"], answer["evacuates"], answer["by"]) == ("plan-revised", host, "an alert")
+    end = time.monotonic() + 60
+    while not shown(directory)["hosts"].get("evacuated"):
+        assert time.monotonic() < end, said.read_text()
+        time.sleep(0.2)
+    assert shown(directory)["evacuated"] == {host: "asked for by an alert: fan"}
+    assert "evacuated: " in slacktide("campaign", "show", directory).stdout
+    again = slacktide("campaign", "evacuate", directory, host)
+    assert (again.returncode, "is evacuated already" in again.stdout) == (1, True)
+    slacktide("campaign", "abort", directory, "--cancel")
+    assert process.wait(60) == 1, "hosts were not patched"
+    report = json.loads((directory / "report.json").read_text())
+    assert [(each["host_id"], each["why"]) for each in report["evacuations"]] == [(host, "asked for by an alert: fan")]
+    assert report["hosts"]["evacuated"] == 1
+    assert "evacuated" not in report["not_patched"]
+
+
 def test_campaigns_are_listed_and_watched(running, tmp_path) -> None:
     directory, process, _ = running
     (listed,) = json.loads(slacktide("campaign", "list", tmp_path, "--json").stdout)

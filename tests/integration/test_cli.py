@@ -37,6 +37,11 @@ def slacktide(*arguments: object, code: int = 0, **environment: str) -> subproce
     return done
 
 
+def told(stderr: str) -> list[str]:
+    """Return what a campaign said, but for how far it is: that depends on how busy the machine is."""
+    return [line for line in stderr.splitlines() if " opened, " not in line]
+
+
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a fleet and its plan."""
@@ -108,7 +113,7 @@ def test_compare(work):
 def test_run_and_report_without_ray(work):
     campaign = work / "plan-campaign"
     first = slacktide("run", work / "fleet", work / "plan", "--no-ray", "--json")
-    assert first.stderr == ""
+    assert told(first.stderr) == []
     assert json.loads(first.stdout) == json.loads((campaign / "report.json").read_text())
     again = slacktide("run", work / "fleet", work / "plan", "--no-ray", "--json")
     assert again.stdout == first.stdout
@@ -139,7 +144,7 @@ def test_hosts_that_do_not_return_are_exit_code_1(work):
 
 def test_ray_runs_the_same_campaign_without_a_word(work):
     done = slacktide("run", work / "fleet", work / "plan", "-o", work / "on-ray", "--agents", 2)
-    assert done.stderr == ""
+    assert told(done.stderr) == []
     assert "2 agents on Ray" in done.stdout
     assert "planned hosts patched in" in done.stdout
 

@@ -79,6 +79,27 @@ def test_hosts_are_asked_over_tls_as_well(lab: Lab, tmp_path: Path) -> None:
     assert fleet.vms["dirty_mib_s"].null_count() == 4
 
 
+def test_certificates_of_hosts_are_looked_at_where_tls_reaches_them(lab: Lab) -> None:
+    client = f"qemu+tls://h/system?pkipath={lab.folder / 'client'}"
+    program = (
+        "import sys; from datetime import UTC, datetime, timedelta; "
+        "from slacktide.executors.certificates import server_reasons; "
+        "uri, client, days = sys.argv[1:]; "
+        "until = datetime.now(UTC) + timedelta(days=int(days)); "
+        "print(*(fact for fact, _ in server_reasons(uri, client, until)), sep='|')"
+    )
+
+    def said(address: str, days: int) -> str:
+        uri = f"qemu+tls://{address}/system"
+        command = ["ip", "netns", "exec", lab.control, sys.executable, "-c", program, uri, client, str(days)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    for host in lab.hosts:
+        assert said(host.address, 1) == ""
+        assert "expires on" in said(host.address, 4_000), "a lab's certificates are for ten years"
+    assert said("localhost", 4_000) == "", "nobody answers there"
+
+
 def test_a_host_that_does_not_answer_is_named_and_nothing_is_written(lab: Lab, tmp_path: Path, capsys) -> None:
     gone = f"qemu+unix:///system?socket={tmp_path}/none"
     command = ["fleet", "import", "libvirt", lab.hosts[0].uri, gone, "-o", str(tmp_path / "fleet"), *OPTIONS]

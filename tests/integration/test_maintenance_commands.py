@@ -82,6 +82,16 @@ def test_a_program_that_is_missing_and_a_host_with_guests_are_not_touched(folder
     assert lines(log) == []
 
 
+def test_a_host_with_guests_that_should_have_left_has_not_failed_and_may_be_patched_later(
+    folder: Path, log: Path
+) -> None:
+    for action in (slow(log), {"kind": "none"}):
+        kept = Maintained(folder, action, host=StandIn("vm1 run on it", occupied=True)).begin()
+        assert kept.refilled().detail == "vm1 run on it"
+    assert lines(log) == []
+    Maintained(folder, slow(log, 0)).begin().returned()
+
+
 def test_a_command_is_tried_again_with_pauses_that_double(folder: Path, log: Path) -> None:
     script = f"date +%s.%N >>{log}; test $(wc -l <{log}) -ge 3"
     Maintained(folder, shell(script, retries=2, retry_after_s=0.4)).begin().returned()

@@ -37,9 +37,8 @@ def carried_out(name: str, asking, seed: int, folder: Path) -> tuple[list, list]
     journal = Journal.create(path, record_of(), durability="process")
     agents = agents_of(program, SimulationSettings(seed=seed, failures=WRONG))
     coordinator = coordinator_of(program, journal, agents, RULES)
-    return asked_campaigns.carried_out(
-        coordinator, journal, path, asking, (Resume(), Limits(max_out={"fleet": "100%"}))
-    )
+    giving_way = Resume(), Limits(max_out={"fleet": "100%"})
+    return asked_campaigns.carried_out(coordinator, journal, path, asking, [giving_way])
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -3,20 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest.mock import patch
 
 from campaigns import RULES, program_of
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
-from revised_campaigns import agents_of, assert_all_ended, assert_safe, begun, coordinator_in, stood
+from revised_campaigns import assert_all_ended, assert_safe, carried_out, stood
 
-from slacktide.executors import coordinator as coordinating
 from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
-from slacktide.executors.journal import Journal
-from slacktide.executors.orders import Limits, Pause, Resume, Revise, Skip
-from slacktide.executors.store.orders import ask
-from slacktide.ids import CampaignId
+from slacktide.executors.orders import Pause, Resume, Revise, Skip
 
 HOSTS = program_of("urgent").hosts.ids
 failures = st.builds(
@@ -42,41 +37,8 @@ FIRST_MOVE_FAILS = (
     Failures(migrations_per_mille=100, retryable_share=0, overruns_per_mille=200, overrun_factor=3),
 )
 """A VM's first of two moves fails for good, and a person is asked; its second was begun meanwhile."""
-STUCK_ROUNDS = 50
-"""Rounds in which nothing happens, after which a person gives way."""
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 """A failing campaign is not made smaller: each takes a second, and its seed tells all."""
-
-
-def carried_out(name, asking, simulated, rules, folder: Path):
-    """Carry a campaign out to its end and return its journal; where it waits for a person, it goes on after a while."""
-    begun(name, folder)
-    path = folder / "journal.sqlite"
-    journal = Journal.hold(path, durability="process")
-    coordinator = coordinator_in(name, folder, journal, agents_of(name, simulated), rules)
-    at_round: dict[int, list] = {}
-    for place, order in asking:
-        at_round.setdefault(place, []).append(order)
-    quiet, last, number = 0, 0, 0
-    with (
-        patch.object(coordinating, "ORDERS_INTERVAL_S", 0),
-        patch.object(coordinating.time, "sleep", lambda _s: None),
-    ):
-        while not coordinator.state.finished:
-            for order in at_round.pop(number, []):
-                ask(path, CampaignId("test"), by="a person", why=None, kind=order.kind, body=order.body())
-            coordinator.round()
-            number += 1
-            quiet, last = (quiet + 1, last) if journal.last == last else (0, journal.last)
-            if quiet > STUCK_ROUNDS:
-                quiet = 0
-                for order in (Resume(), Revise(give_up=True), Limits(max_out={"fleet": "100%"})):
-                    ask(path, CampaignId("test"), by="a person", why=None, kind=order.kind, body=order.body())
-            assert number < 20_000, "the campaign does not end"
-    coordinator.close()
-    entries, given_to_it = journal.read(), journal.orders(0)
-    journal.close()
-    return entries, given_to_it
 
 
 @settings(max_examples=40, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])

@@ -20,7 +20,8 @@ FREE_VMS = np.flatnonzero(SENDABLE & (PROBLEM.vms.service < 0) & PROBLEM.hosts.i
 
 @numba.njit(error_model="numpy")
 def chosen(instance: Instance, state: State, moves: Moves, vm: int, source: int, reach: int) -> int:
-    return choose_target(instance, state, moves, 0, vm, source, 0, reach, DUE + 1)[0]
+    none = np.int64(0)  # of the type of variables: for that it is compiled already
+    return choose_target(instance, state, moves, none, vm, source, none, reach, none + DUE + 1)[0]
 
 
 @numba.njit(error_model="numpy")

@@ -9,12 +9,15 @@ from campaigns import planned_fleet
 from small_fleet import edited, small_fleet, small_plan
 
 from slacktide.errors import ExecutionError, InputError, OutputError, UsageError
+from slacktide.executors.campaign_directory import journal_standing
 from slacktide.executors.campaign_file import JOURNAL_FILE
-from slacktide.executors.drivers.settings import Failures
+from slacktide.executors.drivers.settings import Failures, Others
 from slacktide.executors.events import MigrationDone
 from slacktide.executors.report import read_report
+from slacktide.executors.report_page import render_report
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.store.reading import read_journal
+from slacktide.service.campaign_text import campaign_rows
 
 LOCAL = RunOptions(use_ray=False, agents=2)
 
@@ -215,3 +218,18 @@ def test_an_interrupted_run_goes_on_when_it_is_run_again(tmp_path) -> None:
     assert told == [len(done)]
     assert made.migrations.equals(whole.migrations)
     assert made.hosts.equals(whole.hosts)
+
+
+def test_what_others_did_meanwhile_is_in_the_report(tmp_path) -> None:
+    snapshot, plan = planned_fleet()
+    others = Others(deleted_per_mille=30, moved_per_mille=15)
+    options = RunOptions(use_ray=False, on_drift="revise")
+    report = run_campaign(snapshot, plan, tmp_path / "c", seed=1, others=others, options=options)
+    counts = dict(report.others["what"].cast(pl.String).value_counts().iter_rows())
+    assert counts == report.summary.others
+    assert set(counts) == {"deleted", "moved"}
+    assert report.summary.hosts["returned"] == plan.hosts.height
+    assert read_report(tmp_path / "c").others.equals(report.others)
+    assert "VMs meanwhile" in str(list(campaign_rows(report.summary, plan)))
+    page = render_report(snapshot, journal_standing(snapshot, plan, tmp_path / "c", None)[0].shown, report)
+    assert "What others did with VMs meanwhile" in page

@@ -12,7 +12,7 @@ from tiny_fleets import tiny_fleet, tiny_policy
 
 from slacktide.planner.audit import audit
 from slacktide.planner.deferral import Reason
-from slacktide.planner.joint import MOST_DUE_HOSTS, Declined, Infeasible, Solved, Undecided, solve_joint
+from slacktide.planner.joint import MOST_DUE_HOSTS, MOST_HOSTS, Declined, Infeasible, Solved, Undecided, solve_joint
 from slacktide.planner.listing.decisions import Schedule
 from slacktide.planner.policy import Gates, Selection
 from slacktide.planner.problem_building import build_problem
@@ -77,6 +77,10 @@ def test_strict_gates_and_large_problems_are_declined() -> None:
     assert isinstance(solve_joint(build_problem(small_fleet(), strict), None), Declined)
     large = build_problem(tiny_fleet(MOST_DUE_HOSTS + 1, 1), tiny_policy())
     assert isinstance(solve_joint(large, None), Declined)
+    one = tiny_policy().model_copy(update={"selection": Selection(hosts=("host-000001",))})
+    wide = build_problem(tiny_fleet(MOST_HOSTS + 1, 1), one)
+    assert int(wide.hosts.due.sum()) == 1
+    assert solve_joint(wide, None) == Declined("the fleet has 101 hosts; up to 100 are worth modelling")
 
 
 @pytest.mark.parametrize("seed", range(4))

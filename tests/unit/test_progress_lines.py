@@ -13,7 +13,7 @@ from slacktide.executors.program import build_program
 from slacktide.executors.progress import Progress, progress
 from slacktide.service.progress_lines import LEAST_S, MOST_S, ProgressLines
 
-BEGUN = Progress(0.0, 7_200, 100, 0, 0, 0, 1_000, 0, 0, 10, 1, 0, finished=False)
+BEGUN = Progress(0.0, 7_200, 100, 0, 0, 0, 0, 1_000, 0, 0, 10, 1, 0, finished=False)
 
 
 class Watched:

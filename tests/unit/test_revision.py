@@ -16,7 +16,7 @@ from slacktide.planner.audit import audit
 from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import read_plan, write_plan
 from slacktide.planner.policy import PRESETS, Policy, Reserve
-from slacktide.planner.progress import progress_at
+from slacktide.planner.progress import fleet_at, progress_at
 from slacktide.planner.revision import revise
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations
@@ -170,6 +170,28 @@ def test_hosts_that_were_out_before_may_be_too_many_and_no_others() -> None:
     early = pl.when(pl.col("host_id") == first).then(half_way()).otherwise("drain_start_s")
     broken = replace(child, hosts=child.hosts.with_columns(drain_start_s=early))
     assert "hosts-out" in rules_broken(now, broken)
+
+
+def test_a_host_that_is_filled_again_and_drains_long_after_all_should_have_been_over_is_planned_for() -> None:
+    snapshot, plan = parent()
+    last_s = plan.header.summary.makespan_s
+    _, late = progress_at(snapshot, plan, last_s - 1)
+    first, second = plan.hosts.sort("drain_start_s")["host_id"].to_list()[-2:]
+    is_first, states = pl.col("host_id") == first, late.hosts.schema["state"]
+    hosts = late.hosts.filter(pl.col("host_id") != second).with_columns(
+        state=pl.when(is_first).then(pl.lit("out")).otherwise(pl.lit("returned")).cast(states),
+        drained_s=pl.when(~is_first).then("drained_s"),
+        return_s=pl.when(~is_first).then("return_s"),
+    )
+    left = plan.migrations.filter(pl.col("source") == second)["migration_id"].implode()
+    moves = late.migrations.filter(~pl.col("migration_id").is_in(left))
+    so_far = replace(late, at_s=last_s + 3600, hosts=hosts, migrations=moves)
+    now = fleet_at(snapshot, plan, so_far)
+    there = now.vms.filter(pl.col("host_id") != second)["vm_id"][0]
+    put = pl.when(pl.col("vm_id") == there).then(pl.lit(first)).otherwise("host_id")
+    child = revise(replace(now, vms=now.vms.with_columns(host_id=put)), plan.header.policy, plan, so_far)
+    assert not [row for row in child.header.summary.audit.findings if row["severity"] == "error"]
+    assert set(child.hosts["host_id"]) == {first, second}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import queue
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from slacktide.clock import Clock
 from slacktide.errors import DriverError
@@ -15,11 +16,14 @@ from slacktide.executors.drivers.libvirt.peers import Peer, peer_of
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.libvirt.telling import Telling
 from slacktide.executors.drivers.libvirt.verdict import Place
+from slacktide.executors.drivers.libvirt.watching import Watch
 from slacktide.executors.drivers.protocol import (
     Adoption,
     CancelRequest,
     Condition,
     HostCondition,
+    HostVms,
+    LookRequest,
     MigrationRequest,
     NotifyRequest,
     PatchRequest,
@@ -47,6 +51,8 @@ class LibvirtDriver:
         self._told: set[tuple[str, int]] = set()
         """Attempts whose outcome was told; until then they count as under way."""
         self._patches: dict[HostId, Maintenance] = {}
+        self._watches: dict[HostId, Watch] = {}
+        self._seen: queue.SimpleQueue[HostVms] = queue.SimpleQueue()
         self._hypervisors = Hypervisors(settings.addresses, self._now_s, self._hear)
         probe = settings.probe
         self._around = Surroundings(
@@ -74,6 +80,9 @@ class LibvirtDriver:
         self._news.put(event)
 
     def _hear(self, heard: Heard) -> None:
+        watch = self._watches.get(heard.host_id)
+        if watch is not None and heard.kind == "lifecycle":
+            watch.wake()
         attempt = self._by_vm.get(heard.vm_id)
         if attempt is not None:
             attempt.hear(heard)
@@ -123,13 +132,43 @@ class LibvirtDriver:
 
     def _patching(self, request: PatchRequest) -> Maintenance | None:
         """Return the patch of a host that is new; None: it is known."""
-        if request.host_id in self._patches:
+        before = self._patches.get(request.host_id)
+        if before is not None and before.condition != "not-started":
             return None
         host = PatchedHost(request.host_id, self._hypervisors, in_place=request.in_place)
         action = self._settings.maintenance
         patching = Maintenance(request, action, host, self._origin, self._now_s, self._news.put)
         self._patches[request.host_id] = patching
         return patching
+
+    def _is_patched(self, host: HostId) -> bool:
+        patching = self._patches.get(host)
+        return patching is not None and patching.condition == "running"
+
+    def look(self, requests: Sequence[LookRequest]) -> None:
+        """Have hosts looked at, now and from now on."""
+        for request in requests:
+            host = request.host_id
+            watch = self._watches.get(host)
+            if watch is None:
+                watch = self._watches[host] = Watch(
+                    host,
+                    self._hypervisors,
+                    self._settings.shared_paths,
+                    self._now_s,
+                    self._seen.put,
+                    partial(self._is_patched, host),
+                )
+            watch.ask(request.ticket)
+
+    def seen(self, now_s: float) -> list[HostVms]:
+        """Return what was seen on hosts and was not returned before."""
+        found: list[HostVms] = []
+        while True:
+            try:
+                found.append(self._seen.get_nowait())
+            except queue.Empty:
+                return found
 
     def poll(self, now_s: float) -> list[Event]:
         """Return what happened and was not returned before, in order of time."""
@@ -182,6 +221,8 @@ class LibvirtDriver:
 
     def close(self) -> None:
         """Let go of hosts, guests and the probe; what is under way goes on by itself."""
+        for watch in self._watches.values():
+            watch.close()
         self._telling.close()
         if self._around.probe is not None:
             self._around.probe.close()

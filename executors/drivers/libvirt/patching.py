@@ -8,6 +8,7 @@ from typing import Final
 from slacktide.errors import DriverError
 from slacktide.executors.drivers.libvirt.errors import words
 from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
+from slacktide.executors.maintenance.runner import Obstacle
 from slacktide.ids import HostId
 
 ASK_AGAIN_S: Final = 0.5
@@ -24,7 +25,7 @@ class PatchedHost:
     in_place: bool = False
     """Guests may run on it."""
 
-    def obstacle(self) -> str | None:
+    def obstacle(self) -> Obstacle | None:
         """Return why the host must not be touched now, None: nothing runs on it.
 
         A plan knows the guests that were there when it was made; one that somebody has started since would be lost.
@@ -34,8 +35,8 @@ class PatchedHost:
         try:
             names = self._running()
         except DriverError as error:
-            return str(error)
-        return f"{_some(names)} run on it, which the plan does not know of" if names else None
+            return Obstacle(str(error))
+        return Obstacle(f"{_some(names)} run on it, which the plan does not know of", occupied=True) if names else None
 
     def _running(self) -> tuple[str, ...]:
         """Return the guests that run on the host.
