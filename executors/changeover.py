@@ -21,8 +21,9 @@ from slacktide.executors.events import Stage
 from slacktide.executors.gates import Gates
 from slacktide.executors.joined_plans import joined_plan, shown_plan
 from slacktide.executors.journal import Entry
+from slacktide.executors.numbering import Ints
 from slacktide.executors.order_state import asked
-from slacktide.executors.program import Ints, Program, build_program
+from slacktide.executors.program import Program, build_program
 from slacktide.executors.vm_state import NOWHERE, place_of
 from slacktide.planner.plan import Plan
 

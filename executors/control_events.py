@@ -19,11 +19,18 @@ class OrderEvent(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class CampaignPaused(OrderEvent):
-    """Nothing new begins; what runs ends by itself, or is stopped and begun again later (``cancel``)."""
+class StoppingOrder(OrderEvent):
+    """An order after which nothing new begins."""
+
+    cancel: bool
+    """What runs is stopped; else it ends by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignPaused(StoppingOrder):
+    """Nothing new begins until the campaign goes on; what was stopped is begun again then."""
 
     type: ClassVar[str] = "campaign-paused"
-    cancel: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +41,10 @@ class CampaignContinued(OrderEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class CampaignAborted(OrderEvent):
-    """Nothing new begins any more; what runs ends by itself, or is stopped (``cancel``); patches end in any case."""
+class CampaignAborted(StoppingOrder):
+    """Nothing new begins any more; patches end in any case."""
 
     type: ClassVar[str] = "campaign-aborted"
-    cancel: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Stage
+from slacktide.executors.numbering import Groups
 from slacktide.executors.order_state import asked
-from slacktide.executors.program import Groups, Program
+from slacktide.executors.program import Program
 from slacktide.executors.readable import duration
 from slacktide.executors.vm_state import NOWHERE, is_under_way, migrations_of, place_of
 

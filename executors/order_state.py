@@ -17,6 +17,7 @@ from slacktide.executors.control_events import (
     OrderRefused,
     PlanRevised,
     SignalChanged,
+    StoppingOrder,
 )
 from slacktide.executors.events import Event, WaveApproved
 
@@ -105,7 +106,7 @@ class Stopping:
     """It is to be begun again once the campaign goes on."""
 
 
-def stopping(event: CampaignPaused | CampaignAborted | None) -> Stopping | None:
+def stopping(event: StoppingOrder | None) -> Stopping | None:
     """Return how what runs is to be stopped; null: it is to end by itself."""
     if event is None or not event.cancel:
         return None

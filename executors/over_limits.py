@@ -7,7 +7,8 @@ import polars as pl
 
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.executors.curves import peaks_by_group
-from slacktide.executors.program import OutLimits, Program
+from slacktide.executors.out_limits import OutLimits
+from slacktide.executors.program import Program
 from slacktide.executors.readable import count, milliseconds
 from slacktide.executors.report_figures import RESTARTED
 from slacktide.executors.report_summary import BlackoutsOver, HostsOver, OverLimits

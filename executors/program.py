@@ -5,7 +5,6 @@ nothing here changes.  A campaign that has gone over to a revision has rows of b
 depends on them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,28 +13,16 @@ from numpy.typing import NDArray
 
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError
+from slacktide.executors.numbering import Groups, Ints, grouped, ints, positions
+from slacktide.executors.out_limits import OutLimits, out_limits
 from slacktide.planner.deferral import Reason
-from slacktide.planner.limits import resolved
 from slacktide.planner.plan import Plan
 from slacktide.planner.policy import Policy
 
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 NEVER = 2**40
 """Stands for a moment that the plan does not have, and for an absent limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Groups:
-    """Members of each group, one group after the other: those of ``g`` are ``members[start[g] : start[g + 1]]``."""
-
-    start: Ints
-    members: Ints
-
-    def lists(self) -> list[list[int]]:
-        """Return the members of every group."""
-        return [part.tolist() for part in np.split(self.members, self.start[1:-1])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,21 +131,6 @@ class WavePart:
 
 
 @dataclass(frozen=True, slots=True)
-class OutLimits:
-    """How many hosts may be out at once, in the fleet and in failure domains."""
-
-    names: tuple[str, ...]
-    """``fleet``, or kind and domain."""
-    kinds: tuple[str, ...]
-    """``fleet``, or the kind of domain."""
-    sizes: Ints
-    """Hosts in each: what a share is one of."""
-    limit: Ints
-    of_host: tuple[tuple[int, ...], ...]
-    """Limits that each host counts against."""
-
-
-@dataclass(frozen=True, slots=True)
 class Program:
     """A plan and the fleet it is for, numbered."""
 
@@ -192,34 +164,34 @@ def build_program(
     """
     host_ids, vm_ids = snapshot.hosts["host_id"], snapshot.vms["vm_id"]
     table = plan.migrations
-    source = _positions(table["source"], host_ids, "host")
-    target = _positions(table["target"], host_ids, "host")
-    vm = _positions(table["vm_id"], vm_ids, "VM")
+    source = positions(table["source"], host_ids, "host")
+    target = positions(table["target"], host_ids, "host")
+    vm = positions(table["vm_id"], vm_ids, "VM")
     rank = np.empty(len(table), np.int64)
     order = np.lexsort((np.arange(len(table)), table["start_s"].to_numpy()))
     rank[order] = np.arange(len(table))
-    outgoing, incoming = (_grouped(ends, order, len(host_ids)) for ends in (source, target))
+    outgoing, incoming = (grouped(ends, order, len(host_ids)) for ends in (source, target))
     hosts = _host_part(snapshot, plan, newest or plan, outgoing, incoming)
     current = table["migration_id"].is_in((newest or plan).migrations["migration_id"].implode()).to_numpy()
     vms = VmPart(
         ids=tuple(vm_ids.to_list()),
-        host=_positions(snapshot.vms["host_id"], host_ids, "host"),
-        vcpus=_ints(snapshot.vms["vcpus"]),
-        memory_mib=_ints(snapshot.vms["memory_mib"]),
-        blackout_limit_ms=_ints(
+        host=positions(snapshot.vms["host_id"], host_ids, "host"),
+        vcpus=ints(snapshot.vms["vcpus"]),
+        memory_mib=ints(snapshot.vms["memory_mib"]),
+        blackout_limit_ms=ints(
             snapshot.vms["blackout_limit_ms"].fill_null(plan.header.policy.migration.blackout_limit_ms)
         ),
     )
     services = snapshot.services["service_id"]
-    service = _positions(snapshot.vms["service_id"], services, None)[vm]
+    service = positions(snapshot.vms["service_id"], services, None)[vm]
     return Program(
         policy=plan.header.policy,
         hosts=hosts,
         vms=vms,
         migrations=_migration_part(table, hosts, vms, (vm, source, target, service), (rank, order), current, tried),
         waves=_wave_part(plan, newest or plan),
-        out=_out_limits(snapshot, plan.header.policy),
-        max_moving=_ints(snapshot.services["max_moving"].fill_null(2**31 - 1)),
+        out=out_limits(snapshot, plan.header.policy),
+        max_moving=ints(snapshot.services["max_moving"].fill_null(2**31 - 1)),
         makespan_s=plan.header.summary.makespan_s,
     )
 
@@ -234,7 +206,7 @@ def _migration_part(
     tried: Ints | None,
 ) -> MigrationPart:
     (vm, source, target, service), (rank, order) = places, ranked
-    start_s, end_s = _ints(table["start_s"]), _ints(table["end_s"])
+    start_s, end_s = ints(table["start_s"]), ints(table["end_s"])
     next_move = _next_moves(vm, order[current[order]])
     dependents, prerequisites = _dependencies(table, next_move, current)
     source_drains, target_drains = hosts.drain_start_s[source], hosts.drain_start_s[target]
@@ -244,11 +216,11 @@ def _migration_part(
         vm=vm,
         source=source,
         target=target,
-        wave=_ints(table["wave"]),
-        notified_s=_ints(table["notified_s"]),
+        wave=ints(table["wave"]),
+        notified_s=ints(table["notified_s"]),
         start_s=start_s,
         end_s=end_s,
-        bandwidth_mbit_s=_ints(table["bandwidth_mbit_s"]),
+        bandwidth_mbit_s=ints(table["bandwidth_mbit_s"]),
         strategy=tuple(table["strategy"].cast(pl.String).to_list()),
         restarts=(table["strategy"].cast(pl.String) == "restart").to_numpy(),
         predicted_brownout_s=table["predicted_brownout_s"].to_numpy(),
@@ -271,7 +243,7 @@ def _migration_part(
 
 def _host_part(snapshot: FleetSnapshot, plan: Plan, newest: Plan, outgoing: Groups, incoming: Groups) -> HostPart:
     frame = snapshot.hosts
-    place = _positions(plan.hosts["host_id"], frame["host_id"], "host")
+    place = positions(plan.hosts["host_id"], frame["host_id"], "host")
 
     def planned(column: str, absent: int) -> Ints:
         values = np.full(len(frame), absent, np.int64)
@@ -281,10 +253,10 @@ def _host_part(snapshot: FleetSnapshot, plan: Plan, newest: Plan, outgoing: Grou
     held = newest.deferred.filter(pl.col("reason") == Reason.GATE_CLOSED)
     return HostPart(
         ids=tuple(frame["host_id"].to_list()),
-        vcpus=_ints(frame["vcpus"]),
-        memory_mib=_ints(frame["memory_mib"]),
-        migration_mbit_s=_ints(frame["migration_mbit_s"]),
-        maintenance_s=_ints(frame["maintenance_s"]),
+        vcpus=ints(frame["vcpus"]),
+        memory_mib=ints(frame["memory_mib"]),
+        migration_mbit_s=ints(frame["migration_mbit_s"]),
+        maintenance_s=ints(frame["maintenance_s"]),
         wave=planned("wave", -1),
         drain_start_s=planned("drain_start_s", NEVER),
         drained_s=planned("drained_s", NEVER),
@@ -311,37 +283,8 @@ def _wave_part(plan: Plan, newest: Plan) -> WavePart:
         apart=np.isin(places, evacuated) & ~np.isin(places, patched),
         before=before,
         gate=tuple(waves["gate"].cast(pl.String).to_list()),
-        start_s=_ints(waves["start_s"]),
+        start_s=ints(waves["start_s"]),
         hosts=np.bincount(plan.hosts["wave"].to_numpy(), minlength=len(waves)).astype(np.int64),
-    )
-
-
-def _out_limits(snapshot: FleetSnapshot, policy: Policy) -> OutLimits:
-    """Return the limits of ``max_out``; a share is one of all hosts in the domain, as the planner reads it."""
-    frame = snapshot.hosts
-    names, kinds, counts = ["fleet"], ["fleet"], [len(frame)]
-    limits = [resolved(policy.max_out.get("fleet", len(frame)), len(frame))]
-    columns = [np.zeros(len(frame), np.int64)]
-    for kind, limit in policy.max_out.items():
-        if kind == "fleet":
-            continue
-        members = snapshot.domains.filter(pl.col("kind") == kind)
-        sizes = members.group_by("domain_id").agg(pl.len().alias("size")).sort("domain_id")
-        domain = dict(zip(members["host_id"].to_list(), members["domain_id"].to_list(), strict=True))
-        of_host = pl.Series([domain.get(host) for host in frame["host_id"].to_list()], dtype=pl.String)
-        place = _positions(of_host, sizes["domain_id"], None)
-        columns.append(np.where(place >= 0, place + len(names), -1))
-        limits.extend(resolved(limit, size) for size in sizes["size"].to_list())
-        names.extend(f"{kind} {name}" for name in sizes["domain_id"].to_list())
-        kinds.extend([kind] * len(sizes))
-        counts.extend(sizes["size"].to_list())
-    of_host_rows = np.stack(columns, axis=1).tolist()
-    return OutLimits(
-        names=tuple(names),
-        kinds=tuple(kinds),
-        sizes=np.array(counts, np.int64),
-        limit=np.array(limits, np.int64),
-        of_host=tuple(tuple(place for place in row if place >= 0) for row in of_host_rows),
     )
 
 
@@ -351,7 +294,7 @@ def _dependencies(table: pl.DataFrame, next_move: Ints, current: Bools) -> tuple
     pairs = pairs.explode("after", empty_as_null=True)
     pairs = pairs.filter(pl.col("after").is_not_null())
     waits = pairs["waits"].cast(pl.Int64).to_numpy()
-    first = _positions(pairs["after"], table["migration_id"], "migration")
+    first = positions(pairs["after"], table["migration_id"], "migration")
     moved = np.flatnonzero(next_move >= 0)
     both = np.unique(np.stack([np.append(first, moved), np.append(waits, next_move[moved])], axis=1), axis=0)
     start = np.searchsorted(both[:, 0], np.arange(len(table) + 1)).astype(np.int64)
@@ -365,22 +308,3 @@ def _next_moves(vm: Ints, order: Ints) -> Ints:
     same = vm[by_vm[:-1]] == vm[by_vm[1:]]
     following[by_vm[:-1][same]] = by_vm[1:][same]
     return following
-
-
-def _grouped(key: Ints, order: Ints, groups: int) -> Groups:
-    by_key = order[np.argsort(key[order], kind="stable")]
-    return Groups(np.searchsorted(key[by_key], np.arange(groups + 1)).astype(np.int64), by_key)
-
-
-def _positions(values: pl.Series, keys: Sequence[str] | pl.Series, noun: str | None) -> Ints:
-    """Return the place of each value among ``keys``; -1 where it is absent and no ``noun`` asks for an error."""
-    places = pl.DataFrame({"value": pl.Series(keys, dtype=pl.String)}).with_row_index("place")
-    found = pl.DataFrame({"value": values.cast(pl.String)}).join(places, on="value", how="left", maintain_order="left")
-    if noun is not None and found["place"].null_count():
-        stranger = found.filter(pl.col("place").is_null())["value"][0]
-        raise ExecutionError(f"{noun} {stranger}", "is in the plan but not in the fleet", "Plan again on this snapshot")
-    return found["place"].cast(pl.Int64).fill_null(-1).to_numpy().copy()
-
-
-def _ints(column: pl.Series) -> Ints:
-    return column.cast(pl.Int64).to_numpy().copy()

@@ -16,77 +16,8 @@ import numpy as np
 from ortools.sat.python import cp_model
 from ortools.sat.python.cp_model import CpModel, IntervalVar, IntVar, LinearExprT, LiteralT
 
+from slacktide.planner.encoding_parts import Leg, Move, Out, Stop, Stream, Use
 from slacktide.planner.problem import Problem
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Out:
-    """A due host's time out of service; all times 0 where it is not patched."""
-
-    host: int
-    patched: IntVar
-    """Whether the host is patched at all."""
-    drain_start_s: IntVar
-    drained_s: IntVar
-    return_s: IntVar
-    interval: IntervalVar
-    """From ``drain_start_s`` to ``return_s``."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Move:
-    """The ``number``-th leg of a VM, wherever it leads; numbers count from 1."""
-
-    vm: int
-    number: int
-    present: IntVar
-    start_s: IntVar
-    end_s: IntVar
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Leg:
-    """A move from one host to one other."""
-
-    vm: int
-    source: int
-    target: int
-    rate: int
-    """Number of the rate in the problem's ``rates_mbit_s``."""
-    move: Move
-    duration_s: int
-    present: IntVar
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stream:
-    """Legs of one move that differ in nothing but their hosts: at most one is made, at the same rate and time."""
-
-    rate: int
-    interval: IntervalVar
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stop:
-    """A VM on a host, after a move or from the start."""
-
-    vm: int
-    host: int
-    came: Move | None
-    """None: it is there from the start."""
-    goes: Move | None
-    """None: it stays to the end."""
-    present: IntVar
-    """Always 1 for VMs that never move."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Use:
-    """A VM in one place for some time."""
-
-    vm: int
-    interval: IntervalVar | None
-    """None: from the start to the end."""
 
 
 @dataclass(eq=False)
@@ -163,7 +94,7 @@ class Encoding:
                 continue
             for leg in self.legs_leaving(stop):
                 until_s = leg.move.start_s if leg.target in domain else leg.move.end_s
-                uses.append(Use(stop.vm, self._interval(_start_s(stop), until_s, leg.present)))
+                uses.append(Use(stop.vm, self._interval(stop.start_s, until_s, leg.present)))
         return uses
 
     def legs_leaving(self, stop: Stop) -> list[Leg]:
@@ -326,7 +257,7 @@ class Encoding:
     def _stay(self, stop: Stop, until_s: IntVar | int) -> Use:
         if stop.present is self.always:
             return Use(stop.vm, None)
-        return Use(stop.vm, self._interval(_start_s(stop), until_s, stop.present))
+        return Use(stop.vm, self._interval(stop.start_s, until_s, stop.present))
 
     def _interval(self, start_s: IntVar | int, end_s: IntVar | int, present: IntVar) -> IntervalVar:
         size_s: LinearExprT
@@ -349,7 +280,3 @@ def fastest_rates(problem: Problem, vm: int, source: int) -> list[tuple[int, int
     rate = np.searchsorted(vms.rates_mbit_s, most_mbit_s, side="right") - 1
     possible = (rate >= 1) & (vms.duration_s[vm, rate] >= 0)
     return list(zip(others[possible].tolist(), rate[possible].tolist(), strict=True))
-
-
-def _start_s(stop: Stop) -> IntVar | int:
-    return 0 if stop.came is None else stop.came.start_s

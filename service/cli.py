@@ -13,7 +13,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 
 from slacktide import __version__
 from slacktide.service.commands.calibrate import calibrate
-from slacktide.service.commands.campaign import report, run
+from slacktide.service.commands.campaign import run
 from slacktide.service.commands.compare import compare
 from slacktide.service.commands.control import campaign
 from slacktide.service.commands.fleet import fleet
@@ -23,6 +23,7 @@ from slacktide.service.commands.maintenance import maintenance
 from slacktide.service.commands.plan import audit, explain, plan
 from slacktide.service.commands.policy import policy
 from slacktide.service.commands.preflight import preflight
+from slacktide.service.commands.report import report
 from slacktide.service.commands.revise import revise
 from slacktide.service.commands.serve import serve, token
 from slacktide.service.commands.triggers import triggers

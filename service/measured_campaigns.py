@@ -8,8 +8,8 @@ from slacktide.executors.report_summary import CampaignSummary
 from slacktide.planner.belonging import refuse_another_snapshot
 from slacktide.planner.calibration import MeasuredCampaign
 from slacktide.planner.policy import Policy
-from slacktide.service.commands.campaign import read_campaign
 from slacktide.service.commands.plan import read_both
+from slacktide.service.commands.report import read_campaign
 
 
 def read_measured(paths: Sequence[Path]) -> tuple[list[MeasuredCampaign], Policy]:

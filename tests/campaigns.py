@@ -28,7 +28,8 @@ from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import read_plan
 
 RULES = Rules(approve_as="the test")
-
+SOME_WRONG = Failures(migrations_per_mille=40, overruns_per_mille=100, overrun_factor=1.3)
+"""Failures that cost no host."""
 
 REPLAY = Path(__file__).parent / "replay"
 """Fleets, plans and journals as they were once written: everything here must be readable and carried out for ever."""
@@ -56,6 +57,10 @@ def record_of(name: str = "test") -> CampaignRecord:
 def drivers_of(program: Program, settings: SimulationSettings, agents: int = 1) -> list[SimulatedDriver]:
     deeds = deeds_of_agents(settings, program, agents)
     return [SimulatedDriver(settings, program.policy.migration, told) for told in deeds]
+
+
+def agents_of(program: Program, settings: SimulationSettings, agents: int = 2) -> LocalAgents:
+    return LocalAgents([HostAgent(driver) for driver in drivers_of(program, settings, agents)])
 
 
 def coordinator_of(
@@ -188,6 +193,23 @@ def assert_all_ended(program: Program, ran: Ran) -> None:
     unfinished = np.flatnonzero(program.hosts.planned & (state.host_stage > HostStage.RETURNED)).tolist()
     assert sorted(state.host_reasons) == unfinished
     assert sorted(state.given_up) == np.flatnonzero(state.stage == Stage.GIVEN_UP).tolist()
+
+
+def assert_outcomes_once(entries: Sequence[Entry]) -> None:
+    """Check that no number is missing from a journal, and that no outcome is in it twice."""
+    assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
+    outcomes = [
+        (entry.event.migration_id, entry.event.attempt)
+        for entry in entries
+        if isinstance(entry.event, events.MigrationDone | events.MigrationFailed)
+    ]
+    assert len(outcomes) == len(set(outcomes)), "an outcome is journaled twice"
+
+
+def assert_same_end(one: CampaignState, other: CampaignState) -> None:
+    """Check that two campaigns ended alike, however many entries their journals have."""
+    other.last = one.last
+    assert_same(one, other)
 
 
 def assert_same(one: CampaignState, other: CampaignState) -> None:

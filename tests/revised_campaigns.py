@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
-from unittest.mock import patch
 
+import asked_campaigns
 import numpy as np
 from campaigns import RULES, drivers_of, planned_fleet, program_of, record_of
 
 from slacktide.clock import VirtualClock
-from slacktide.executors import coordinator as coordinating
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
@@ -27,12 +26,7 @@ from slacktide.executors.orders import Limits, Resume, Revise
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import Rules
 from slacktide.executors.standing import Load, revisions_in, standing
-from slacktide.executors.store.orders import ask
 from slacktide.executors.vm_state import NOWHERE, place_of
-from slacktide.ids import CampaignId
-
-STUCK_ROUNDS = 50
-"""Rounds in which nothing happens, after which a person gives way."""
 
 
 def course_of(name: str) -> Course:
@@ -67,29 +61,8 @@ def carried_out(name, asking, simulated, rules, folder: Path):
     path = folder / "journal.sqlite"
     journal = Journal.hold(path, durability="process")
     coordinator = coordinator_in(name, folder, journal, agents_of(name, simulated), rules)
-    at_round: dict[int, list] = {}
-    for place, order in asking:
-        at_round.setdefault(place, []).append(order)
-    quiet, last, number = 0, 0, 0
-    with (
-        patch.object(coordinating, "ORDERS_INTERVAL_S", 0),
-        patch.object(coordinating.time, "sleep", lambda _s: None),
-    ):
-        while not coordinator.state.finished:
-            for order in at_round.pop(number, []):
-                ask(path, CampaignId("test"), by="a person", why=None, kind=order.kind, body=order.body())
-            coordinator.round()
-            number += 1
-            quiet, last = (quiet + 1, last) if journal.last == last else (0, journal.last)
-            if quiet > STUCK_ROUNDS:
-                quiet = 0
-                for order in (Resume(), Revise(give_up=True), Limits(max_out={"fleet": "100%"})):
-                    ask(path, CampaignId("test"), by="a person", why=None, kind=order.kind, body=order.body())
-            assert number < 20_000, "the campaign does not end"
-    coordinator.close()
-    entries, given_to_it = journal.read(), journal.orders(0)
-    journal.close()
-    return entries, given_to_it
+    giving_way = Resume(), Revise(give_up=True), Limits(max_out={"fleet": "100%"})
+    return asked_campaigns.carried_out(coordinator, journal, path, asking, [giving_way])
 
 
 def stood(name: str, folder: Path, entries: Sequence[Entry]) -> tuple[Course, CampaignState]:

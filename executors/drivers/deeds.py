@@ -12,7 +12,8 @@ import numpy as np
 from slacktide.executors.drivers.luck import luck
 from slacktide.executors.drivers.protocol import HostVms, SeenVm
 from slacktide.executors.drivers.settings import Others
-from slacktide.executors.program import Ints, Program
+from slacktide.executors.numbering import Ints
+from slacktide.executors.program import Program
 from slacktide.ids import HostId, VmId
 
 NAME = "{vm}-by-others"

@@ -14,7 +14,8 @@ from slacktide.planner.replay import NEVER, Bools, Ints, Replay
 from slacktide.planner.sweep import Excess, Levels, excess, levels
 
 if TYPE_CHECKING:
-    from slacktide.planner.encoding import Encoding, Leg
+    from slacktide.planner.encoding import Encoding
+    from slacktide.planner.encoding_parts import Leg
     from slacktide.planner.problem import Problem
 
 Loads = Callable[[Ints, Ints], "sparse.csr_array[np.float64]"]

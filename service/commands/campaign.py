@@ -1,4 +1,4 @@
-"""``slacktide run`` and ``report``: a plan carried out, and what came of it."""
+"""``slacktide run``: a plan carried out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from slacktide.errors import ExecutionError, InputError, UsageError
+from slacktide.errors import InputError, UsageError
 from slacktide.service.ahead import say_compiling
 from slacktide.service.commands.options import (
     AsJson,
-    CampaignPath,
     Count,
     FleetPath,
     PerMille,
@@ -20,9 +19,10 @@ from slacktide.service.commands.options import (
     duration_s,
 )
 from slacktide.service.commands.plan import read_both
-from slacktide.service.console import document, figures, progress, show, tell
+from slacktide.service.commands.report import carried_out, show_report, write_page
+from slacktide.service.console import progress, tell
 from slacktide.service.destinations import check_campaign
-from slacktide.service.failures import INTERRUPTED, OK, REFUSED
+from slacktide.service.failures import INTERRUPTED
 from slacktide.service.interrupts import held_interrupts
 from slacktide.service.libvirt_run import (
     libvirt_settings,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from slacktide.executors.progress import Progress
     from slacktide.executors.report import CampaignReport
     from slacktide.executors.run import RunOptions
-    from slacktide.executors.store.address import Store
     from slacktide.planner.plan import Plan
 
 WaitOption = Annotated[int | None, Parameter(converter=duration_s, accepts_keys=False)]
@@ -221,22 +220,22 @@ def run(
     if before is not None:
         tell(finished_before(directory, simulated=live is None))
     if before is not None and (directory / PAGE_FILE).is_file():
-        _, shown_plan = _carried_out(snapshot, plan, directory, where) if before.summary.revisions else (None, plan)
-        return _show(before, shown_plan, directory / PAGE_FILE, as_json=as_json)
+        _, shown_plan = carried_out(snapshot, plan, directory, where) if before.summary.revisions else (None, plan)
+        return show_report(before, shown_plan, directory / PAGE_FILE, as_json=as_json)
     try:
         if before is None:
             settings = live or simulation(seed, wrong, answers, pace, others)
             _make_ready(snapshot, plan, directory, settings, options, wait_for_store)
         done = before or _run(snapshot, plan, directory, (seed, wrong, answers, pace, others), live, options)
-        shown = _carried_out(snapshot, plan, directory, where) if done.summary.revisions else (snapshot, plan)
-        page = _write_page(directory, *shown, done)
+        shown = carried_out(snapshot, plan, directory, where) if done.summary.revisions else (snapshot, plan)
+        page = write_page(directory, *shown, done)
     except KeyboardInterrupt:
         if not holds_campaign(directory):
             raise
         hosts = "" if live is None else "; migrations and patches that are under way end by themselves on their hosts"
         tell(f"interrupted: the same command goes on from the journal in {directory}{hosts}")
         return INTERRUPTED
-    return _show(done, shown[1], page, as_json=as_json)
+    return show_report(done, shown[1], page, as_json=as_json)
 
 
 def _read_fitting(path: Path, plan_path: Path) -> tuple["FleetSnapshot", "Plan"]:
@@ -296,48 +295,6 @@ def _others(created: float, deleted: float, moved: float) -> "Others | None":
     return Others(created_per_mille=created, deleted_per_mille=deleted, moved_per_mille=moved)
 
 
-def _carried_out(
-    snapshot: "FleetSnapshot", plan: "Plan", directory: Path, store: "Store | None"
-) -> "tuple[FleetSnapshot, Plan]":
-    """Return fleet and plan as a campaign carried them out: its revisions are part of it."""
-    from slacktide.executors.campaign_directory import journal_standing
-
-    course, _ = journal_standing(snapshot, plan, directory, store)
-    return course.fleet, course.shown
-
-
-def report(
-    path: CampaignPath, /, *, fleet: Path | None = None, plan: Path | None = None, as_json: AsJson = False
-) -> int:
-    """Write a campaign's page again from its tables, and print its figures.
-
-    The exit code is 1 if a planned host did not return. With --json prints report.json.
-
-    Parameters
-    ----------
-    fleet
-        Directory of the fleet snapshot. [default: where it was when the campaign ran]
-    plan
-        Directory of the plan. [default: where it was when the campaign ran]
-    """
-    with progress("Reading the campaign"):
-        done = read_campaign(path)
-        summary = done.summary
-        fleet_path = _place(fleet, summary.fleet_path, "--fleet", path)
-        plan_path = _place(plan, summary.plan_path, "--plan", path)
-        snapshot, made = read_both(fleet_path, plan_path)
-    if made.header.id != summary.plan_id:
-        raise InputError(
-            str(plan_path),
-            f"is plan {made.header.id}; the campaign ran plan {summary.plan_id}",
-            "Give that one: --plan",
-        )
-    if summary.revisions:
-        snapshot, made = _carried_out(snapshot, made, path, store_given(None, path))
-    page = _write_page(path, snapshot, made, done)
-    return _show(done, made, page, as_json=as_json)
-
-
 def _run(
     snapshot: "FleetSnapshot",
     plan: "Plan",
@@ -382,49 +339,3 @@ def _run(
             tell=tell,
             options=options,
         )
-
-
-def read_campaign(path: Path) -> "CampaignReport":
-    """Return the report of a campaign that has finished, from its directory."""
-    from slacktide.executors.campaign_file import holds_campaign
-    from slacktide.executors.report import SUMMARY_FILE, read_report
-
-    if not path.is_dir():
-        fact = "is not a directory" if path.exists() else "there is no such directory"
-        raise UsageError(str(path), fact, "Give the directory of a campaign, as `slacktide run` made it")
-    if holds_campaign(path) and not (path / SUMMARY_FILE).is_file():
-        fact = "the campaign has not finished, so it has no report"
-        raise ExecutionError(str(path), fact, "Give the command again that began it: it goes on from its journal")
-    return read_report(path)
-
-
-def _place(given: Path | None, recorded: str | None, option: str, campaign: Path) -> Path:
-    if given is not None:
-        return given
-    if recorded is None or not Path(recorded).is_dir():
-        where = "nowhere" if recorded is None else f"in {recorded} any more"
-        fact = (
-            f"its {option.removeprefix('--')} is not {where}" if recorded else f"names no {option.removeprefix('--')}"
-        )
-        raise UsageError(str(campaign), fact, f"Say where it is with {option}")
-    return Path(recorded)
-
-
-def _write_page(directory: Path, snapshot: "FleetSnapshot", plan: "Plan", done: "CampaignReport") -> Path:
-    with progress("Drawing the report"):
-        from slacktide.executors.report_page import write_report_page
-
-        return write_report_page(directory, snapshot, plan, done)
-
-
-def _show(done: "CampaignReport", plan: "Plan", page: Path, *, as_json: bool) -> int:
-    from slacktide.service.campaign_text import campaign_rows, campaign_title, complete, not_patched_text
-
-    if as_json:
-        document(done.summary.model_dump(mode="json"))
-    else:
-        show(campaign_title(done.summary, plan))
-        show(figures([*campaign_rows(done.summary, plan), ("report", str(page))]))
-        if done.summary.not_patched:
-            show(not_patched_text(done))
-    return OK if complete(done.summary, plan) else REFUSED

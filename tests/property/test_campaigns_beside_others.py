@@ -3,19 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest.mock import patch
 
+import asked_campaigns
 from campaigns import RULES
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from revised_campaigns import agents_of, assert_all_ended, assert_safe, begun, coordinator_in, stood
 
-from slacktide.executors import coordinator as coordinating
 from slacktide.executors.drivers.settings import Failures, Others, SimulationSettings
 from slacktide.executors.journal import Journal
 from slacktide.executors.orders import Revise
-from slacktide.executors.store.orders import ask
-from slacktide.ids import CampaignId
 
 others = st.builds(
     Others,
@@ -29,35 +26,17 @@ failures = st.builds(
     retryable_share=st.sampled_from([0.5, 1]),
     lost_hosts_per_mille=st.sampled_from([0, 0, 30]),
 )
-STUCK_ROUNDS = 50
-"""Rounds in which nothing happens, after which a person has the rest planned anew, and the next time gives way."""
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
 
 def carried_out(name, simulated, rules, agents, folder: Path):
-    """Carry a campaign out to its end and return its journal."""
+    """Return the journal of a campaign; where nothing happens a person has the rest planned anew, or gives way."""
     begun(name, folder)
     path = folder / "journal.sqlite"
     journal = Journal.hold(path, durability="process")
     coordinator = coordinator_in(name, folder, journal, agents_of(name, simulated, agents), rules)
-    quiet, last, asked = 0, 0, 0
-    with (
-        patch.object(coordinating, "ORDERS_INTERVAL_S", 0),
-        patch.object(coordinating.time, "sleep", lambda _s: None),
-    ):
-        for _ in range(20_000):
-            if coordinator.state.finished:
-                break
-            coordinator.round()
-            quiet, last = (quiet + 1, last) if journal.last == last else (0, journal.last)
-            if quiet > STUCK_ROUNDS:
-                quiet, asked = 0, asked + 1
-                order = Revise(give_up=asked % 2 == 0)
-                ask(path, CampaignId("test"), by="a person", why=None, kind=order.kind, body=order.body())
-    assert coordinator.state.finished, "the campaign does not end"
-    coordinator.close()
-    entries = journal.read()
-    journal.close()
+    giving_way = [Revise()], [Revise(give_up=True)]
+    entries, _ = asked_campaigns.carried_out(coordinator, journal, path, [], giving_way)
     return entries
 
 

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from campaigns import (
     RULES,
+    SOME_WRONG,
+    agents_of,
     assert_all_ended,
+    assert_outcomes_once,
     assert_safe,
-    assert_same,
+    assert_same_end,
     coordinator_of,
     drivers_of,
     program_of,
@@ -17,7 +20,6 @@ from campaigns import (
 from slacktide.errors import ExecutionError
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
-from slacktide.executors.agents import LocalAgents
 from slacktide.executors.campaign_state import initial_state
 from slacktide.executors.commands import Turn
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
@@ -25,12 +27,9 @@ from slacktide.executors.events import Stage
 from slacktide.executors.folding import fold
 from slacktide.executors.journal import Journal
 
-WRONG = Failures(migrations_per_mille=40, overruns_per_mille=100, overrun_factor=1.3)
 
-
-def agents_of(program, seed=4, failures=WRONG):
-    drivers = drivers_of(program, SimulationSettings(seed=seed, failures=failures), 2)
-    return LocalAgents([HostAgent(driver) for driver in drivers])
+def host_agents(program, failures=SOME_WRONG):
+    return agents_of(program, SimulationSettings(seed=4, failures=failures))
 
 
 @pytest.mark.parametrize("rounds", [1, 7, 60, 150, 300])
@@ -39,9 +38,9 @@ def test_a_resumed_campaign_ends_as_if_it_had_not_stopped(tmp_path, rounds, worl
     """``kept``: the agents live on with news for the next coordinator; ``lost``: everything but the journal ends."""
     program = program_of()
     (tmp_path / "whole").mkdir()
-    whole = run(program, tmp_path / "whole", WRONG, seed=4, agents=2)
+    whole = run(program, tmp_path / "whole", SOME_WRONG, seed=4, agents=2)
     path = tmp_path / "journal.sqlite"
-    agents = agents_of(program)
+    agents = host_agents(program)
     journal = Journal.create(path, record_of(), durability="process")
     stopped = coordinator_of(program, journal, agents)
     for _ in range(rounds):
@@ -49,22 +48,20 @@ def test_a_resumed_campaign_ends_as_if_it_had_not_stopped(tmp_path, rounds, worl
     assert not stopped.state.finished
     journal.close()
     again = Journal.hold(path, durability="process")
-    resumed = coordinator_of(program, again, agents if world == "kept" else agents_of(program))
+    resumed = coordinator_of(program, again, agents if world == "kept" else host_agents(program))
     resumed.step(60)
     entries = again.read()
     again.close()
     assert_safe(program, entries)
     assert [type(entry.event) for entry in entries].count(events.CampaignResumed) == 1
-    one, other = whole.coordinator.state, resumed.state
-    other.last = one.last
-    assert_same(one, other)
+    assert_same_end(whole.coordinator.state, resumed.state)
 
 
 def test_stopping_again_and_again_loses_nothing(tmp_path) -> None:
     program = program_of("baked")
     path = tmp_path / "journal.sqlite"
     Journal.create(path, record_of(), durability="process").close()
-    agents = agents_of(program)
+    agents = host_agents(program)
     for _ in range(100):
         journal = Journal.hold(path, durability="process")
         coordinator = coordinator_of(program, journal, agents)
@@ -77,19 +74,14 @@ def test_stopping_again_and_again_loses_nothing(tmp_path) -> None:
             break
     assert coordinator.state.finished
     assert_safe(program, entries)
-    outcomes = [
-        (entry.event.migration_id, entry.event.attempt)
-        for entry in entries
-        if isinstance(entry.event, events.MigrationDone | events.MigrationFailed)
-    ]
-    assert len(outcomes) == len(set(outcomes)), "an outcome is journaled twice"
+    assert_outcomes_once(entries)
 
 
 def test_an_intent_that_reached_nobody_is_begun_again(tmp_path) -> None:
     """The coordinator died between the journal and the agents, which live on."""
     program = program_of()
     path = tmp_path / "journal.sqlite"
-    agents = agents_of(program, failures=Failures())
+    agents = host_agents(program, failures=Failures())
     journal = Journal.create(path, record_of(), durability="process")
     coordinator = coordinator_of(program, journal, agents, quiet=False)
     while not any(isinstance(entry.event, events.MigrationDone) for entry in journal.read(journal.last - 20)):
@@ -121,5 +113,5 @@ def test_an_agent_refuses_a_coordinator_that_was_replaced() -> None:
 
 def test_all_ended_says_so(tmp_path) -> None:
     program = program_of("baked")
-    ran = run(program, tmp_path, WRONG, seed=4, agents=2)
+    ran = run(program, tmp_path, SOME_WRONG, seed=4, agents=2)
     assert_all_ended(program, ran)

@@ -3,18 +3,16 @@
 import random
 
 import pytest
-from campaigns import assert_safe, assert_same, coordinator_of, drivers_of, program_of, record_of, run
+from campaigns import SOME_WRONG, assert_safe, assert_same, coordinator_of, drivers_of, program_of, record_of, run
 
 from slacktide.errors import ExecutionError, StoreError
 from slacktide.executors import events
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
-from slacktide.executors.drivers.settings import Failures, SimulationSettings
+from slacktide.executors.drivers.settings import SimulationSettings
 from slacktide.executors.journal import Journal
 from slacktide.executors.store.patience import Patience
 from slacktide.service.stalled import Stalled
-
-WRONG = Failures(migrations_per_mille=40, overruns_per_mille=100, overrun_factor=1.3)
 
 
 class Flaky:
@@ -73,9 +71,9 @@ class Watching(LocalAgents):
 def test_a_campaign_on_a_store_that_comes_and_goes_ends_as_on_one_that_stays(tmp_path, seed) -> None:
     program = program_of()
     (tmp_path / "whole").mkdir()
-    whole = run(program, tmp_path / "whole", WRONG, seed=4, agents=2)
+    whole = run(program, tmp_path / "whole", SOME_WRONG, seed=4, agents=2)
     journal = Journal.create(tmp_path / "journal.sqlite", record_of(), durability="process")
-    drivers = drivers_of(program, SimulationSettings(seed=4, failures=WRONG), 2)
+    drivers = drivers_of(program, SimulationSettings(seed=4, failures=SOME_WRONG), 2)
     agents = Watching([HostAgent(driver) for driver in drivers])
     agents.journal, agents.intents, agents.begun = journal, set(), 0
     coordinator = coordinator_of(program, journal, agents)

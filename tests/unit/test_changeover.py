@@ -1,16 +1,15 @@
 """A campaign goes over to a revision: by order, by itself or not at all; its report says what was planned when."""
 
 from dataclasses import replace
-from unittest.mock import patch
 
 import numpy as np
 import polars as pl
 import pytest
+from asked_campaigns import ask_it, orders_looked_for_in_every_round
 from campaigns import RULES, planned_fleet
 from revised_campaigns import agents_of, assert_all_ended, assert_safe, begun, coordinator_in, course_of, stood
 
 from slacktide.errors import ExecutionError, InternalError
-from slacktide.executors import coordinator as coordinating
 from slacktide.executors import events
 from slacktide.executors.campaign_directory import journal_standing
 from slacktide.executors.campaign_state import HostStage, initial_state
@@ -26,9 +25,7 @@ from slacktide.executors.report_page import render_report
 from slacktide.executors.revising import revision_of
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.standing import revisions_in
-from slacktide.executors.store.orders import ask
 from slacktide.executors.wanted import Wanted
-from slacktide.ids import CampaignId
 
 NO_FAILURES = SimulationSettings(seed=3)
 FAILING = SimulationSettings(seed=1, failures=Failures(migrations_per_mille=30, retryable_share=0.3))
@@ -44,10 +41,7 @@ class Campaign:
         self.coordinator = coordinator_in(name, folder, self.journal, agents_of(name, settings), rules)
 
     def rounds(self, most: int) -> "Campaign":
-        with (
-            patch.object(coordinating, "ORDERS_INTERVAL_S", 0),
-            patch.object(coordinating.time, "sleep", lambda _s: None),
-        ):
+        with orders_looked_for_in_every_round():
             for _ in range(most):
                 if self.coordinator.state.finished:
                     break
@@ -55,8 +49,7 @@ class Campaign:
         return self
 
     def ask(self, order) -> "Campaign":
-        path = self.folder / "journal.sqlite"
-        ask(path, CampaignId("test"), by="Ada", why="to see", kind=order.kind, body=order.body())
+        ask_it(self.folder / "journal.sqlite", order, by="Ada", why="to see")
         return self
 
     def told(self, kind: type) -> list:

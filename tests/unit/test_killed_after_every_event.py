@@ -1,25 +1,24 @@
 """The coordinator is killed after every single event of a campaign, and another goes on from what was written."""
 
-from collections.abc import Sequence
 from functools import cache
 
+import mortal_journal
 import numpy as np
 import pytest
 from campaigns import (
     RULES,
+    agents_of,
+    assert_outcomes_once,
     assert_safe,
     coordinator_of,
-    drivers_of,
     program_of,
     record_of,
 )
 from small_fleet import small_fleet, small_plan
 
 from slacktide.executors import events
-from slacktide.executors.agent import HostAgent
 from slacktide.executors.agents import LocalAgents
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
-from slacktide.executors.events import Event
 from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.program import Program, build_program
 
@@ -33,28 +32,6 @@ KILLS_OF_A_LARGE_CAMPAIGN = 20
 
 EVENTS_OF_A_LIFE = 4
 """With one only, an intent would never be acted on: whoever writes it dies, and the next has to take it back."""
-TAKING_UP = (events.CampaignResumed, events.MigrationResolved, events.HostResolved)
-
-
-class KilledError(Exception):
-    """Stands for ``kill -9``: nothing after it is carried out."""
-
-
-class MortalJournal(Journal):
-    """Writes as many events as it may, then ends its coordinator: even within what is otherwise written as one.
-
-    What a coordinator writes to take a campaign up does not count: it would get no further.
-    """
-
-    left = 0
-
-    def append(self, news: Sequence[Event]) -> list[Entry]:
-        for place, event in enumerate(news, start=1):
-            self.left -= type(event) not in TAKING_UP
-            if self.left == 0:
-                super().append(news[:place])
-                raise KilledError
-        return super().append(news)
 
 
 @cache
@@ -65,24 +42,12 @@ def campaign(name: str) -> Program:
     return build_program(snapshot, small_plan(snapshot))
 
 
-def agents_of(name: str) -> LocalAgents:
-    settings = SimulationSettings(seed=4, failures=WRONG[name])
-    return LocalAgents([HostAgent(driver) for driver in drivers_of(campaign(name), settings, 2)])
+def host_agents(name: str) -> LocalAgents:
+    return agents_of(campaign(name), SimulationSettings(seed=4, failures=WRONG[name]))
 
 
 def go_on(name: str, path, agents: LocalAgents, more: int) -> bool:
-    """Take the campaign up and carry it on for ``more`` events; return whether it finished."""
-    journal = MortalJournal.hold(path, durability="process")
-    journal.left = more
-    try:
-        coordinator = coordinator_of(campaign(name), journal, agents, RULES)
-        while not coordinator.state.finished:
-            coordinator.round()
-        return True
-    except KilledError:
-        return False
-    finally:
-        journal.close()
+    return mortal_journal.go_on(path, lambda journal: coordinator_of(campaign(name), journal, agents, RULES), more)
 
 
 @cache
@@ -92,7 +57,7 @@ def whole(name: str, folder: str):
 
     path = Path(folder) / f"{name}.sqlite"
     journal = Journal.create(path, record_of(), durability="process")
-    coordinator = coordinator_of(campaign(name), journal, agents_of(name), RULES)
+    coordinator = coordinator_of(campaign(name), journal, host_agents(name), RULES)
     while not coordinator.state.finished:
         coordinator.round()
     journal.close()
@@ -103,16 +68,10 @@ def checked(name: str, path, expected) -> list[Entry]:
     """Return the journal, in which nothing is missing, doubled or violated, and that ends as the undisturbed one."""
     journal = Journal.hold(path, durability="process")
     entries = journal.read()
-    coordinator = coordinator_of(campaign(name), journal, agents_of(name), RULES)
+    coordinator = coordinator_of(campaign(name), journal, host_agents(name), RULES)
     journal.close()
-    assert [entry.number for entry in entries] == list(range(1, len(entries) + 1))
     assert_safe(campaign(name), entries)
-    outcomes = [
-        (entry.event.migration_id, entry.event.attempt)
-        for entry in entries
-        if isinstance(entry.event, events.MigrationDone | events.MigrationFailed)
-    ]
-    assert len(outcomes) == len(set(outcomes)), "an outcome is journaled twice"
+    assert_outcomes_once(entries)
     state = coordinator.state
     assert (state.vm_host == expected.vm_host).all()
     assert (state.host_stage == expected.host_stage).all()
@@ -134,9 +93,9 @@ def test_killed_once_after_each_event(tmp_path, name, world) -> None:
     for place in places(name, last):
         path = tmp_path / f"{place}.sqlite"
         Journal.create(path, record_of(), durability="process").close()
-        agents = agents_of(name)
+        agents = host_agents(name)
         assert not go_on(name, path, agents, place), f"the campaign has more than {place} events"
-        assert go_on(name, path, agents if world == "kept" else agents_of(name), 10**9)
+        assert go_on(name, path, agents if world == "kept" else host_agents(name), 10**9)
         entries = checked(name, path, expected)
         assert [type(entry.event) for entry in entries].count(events.CampaignResumed) == 1
         path.unlink()
@@ -148,10 +107,10 @@ def test_killed_again_and_again_in_one_campaign(tmp_path, world) -> None:
     expected, last = whole("small", str(tmp_path))
     path = tmp_path / "journal.sqlite"
     Journal.create(path, record_of(), durability="process").close()
-    agents, kills = agents_of("small"), 0
+    agents, kills = host_agents("small"), 0
     while not go_on("small", path, agents, EVENTS_OF_A_LIFE):
         kills += 1
-        agents = agents if world == "kept" else agents_of("small")
+        agents = agents if world == "kept" else host_agents("small")
         assert kills < 10 * last, "it gets no further"
     assert kills > last // (2 * EVENTS_OF_A_LIFE)
     checked("small", path, expected)

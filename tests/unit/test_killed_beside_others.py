@@ -1,12 +1,15 @@
 """A campaign is killed around what others do with VMs meanwhile, and goes on."""
 
+import mortal_journal
 import pytest
 from campaigns import RULES
 from revised_campaigns import agents_of, assert_all_ended, assert_safe, begun, coordinator_in
-from test_killed_in_a_changeover import KilledError, MortalJournal, entries_in
+from test_killed_in_a_changeover import entries_in
 
+from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.settings import Others, SimulationSettings
 from slacktide.executors.events import VmCreated, VmDeleted, VmMoved
+from slacktide.executors.journal import Journal
 from slacktide.executors.rules import Rules
 
 NAME = "urgent"
@@ -16,18 +19,10 @@ PLANNING_ANEW = Rules(approve_as=RULES.approve_as, on_drift="revise", vms="told"
 
 
 def go_on(folder, agents, more: int) -> bool:
-    """Take the campaign up and carry it on for ``more`` events; return whether it finished."""
-    journal = MortalJournal.hold(folder / "journal.sqlite", durability="process")
-    journal.left = more
-    try:
-        coordinator = coordinator_in(NAME, folder, journal, agents, PLANNING_ANEW)
-        while not coordinator.state.finished:
-            coordinator.round()
-        return True
-    except KilledError:
-        return False
-    finally:
-        journal.close()
+    def begin(journal: Journal) -> Coordinator:
+        return coordinator_in(NAME, folder, journal, agents, PLANNING_ANEW)
+
+    return mortal_journal.go_on(folder / "journal.sqlite", begin, more)
 
 
 def agents():

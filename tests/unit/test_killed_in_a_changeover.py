@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+import mortal_journal
 import pytest
 from campaigns import RULES
 from revised_campaigns import agents_of, assert_all_ended, assert_safe, begun, coordinator_in
@@ -11,8 +12,8 @@ from revised_campaigns import agents_of, assert_all_ended, assert_safe, begun, c
 from slacktide.executors import events
 from slacktide.executors.campaign_state import HostStage
 from slacktide.executors.control_events import OrderRefused, PlanRevised
+from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
-from slacktide.executors.events import Event
 from slacktide.executors.journal import Entry, Journal
 from slacktide.executors.orders import Evacuate
 from slacktide.executors.store.orders import ask
@@ -21,42 +22,15 @@ from slacktide.ids import CampaignId
 NAME = "urgent"
 WRONG = SimulationSettings(seed=1, failures=Failures(migrations_per_mille=30, retryable_share=0.3))
 PLANNING_ANEW = replace(RULES, on_drift="revise")
-TAKING_UP = (events.CampaignResumed, events.MigrationResolved, events.HostResolved)
 AROUND = 3
 """Events before and after a changeover at which the coordinator is killed: the falls that lead to it, and after."""
 
 
-class KilledError(Exception):
-    """Stands for ``kill -9``: nothing after it is carried out."""
-
-
-class MortalJournal(Journal):
-    """Writes as many events as it may, even within what is otherwise written as one, and ends its coordinator."""
-
-    left = 0
-
-    def append(self, news: Sequence[Event]) -> list[Entry]:
-        for place, event in enumerate(news, start=1):
-            self.left -= type(event) not in TAKING_UP
-            if self.left == 0:
-                super().append(news[:place])
-                raise KilledError
-        return super().append(news)
-
-
 def go_on(folder, agents, more: int) -> bool:
-    """Take the campaign up and carry it on for ``more`` events; return whether it finished."""
-    journal = MortalJournal.hold(folder / "journal.sqlite", durability="process")
-    journal.left = more
-    try:
-        coordinator = coordinator_in(NAME, folder, journal, agents, PLANNING_ANEW)
-        while not coordinator.state.finished:
-            coordinator.round()
-        return True
-    except KilledError:
-        return False
-    finally:
-        journal.close()
+    def begin(journal: Journal) -> Coordinator:
+        return coordinator_in(NAME, folder, journal, agents, PLANNING_ANEW)
+
+    return mortal_journal.go_on(folder / "journal.sqlite", begin, more)
 
 
 def entries_in(folder) -> list[Entry]:
@@ -98,7 +72,7 @@ def test_killed_between_any_two_events_around_changeovers(tmp_path, world) -> No
 
 def counted(entries: Sequence[Entry], number: int) -> int:
     """Return how many events a mortal journal counts until an entry."""
-    return sum(type(entry.event) not in TAKING_UP for entry in entries if entry.number <= number)
+    return sum(type(entry.event) not in mortal_journal.TAKING_UP for entry in entries if entry.number <= number)
 
 
 def test_killed_between_any_two_events_around_an_evacuation(tmp_path) -> None:

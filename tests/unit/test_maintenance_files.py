@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from faulty_files import fault_of
 
-from slacktide.errors import InputError, UsageError
+from slacktide.errors import UsageError
 from slacktide.executors.maintenance.action import ACTION, CommandAction, HttpAction, NoAction, command_action
 from slacktide.executors.maintenance.action_check import action_findings
 from slacktide.executors.maintenance.action_files import read_action
@@ -17,15 +18,8 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "maintenance.yaml"
 
 
-def fault(file: Path, text: str) -> str:
-    """Return what is said about a file with this text."""
-    file.write_text(text)
-    with pytest.raises(InputError) as caught:
-        read_action(file)
-    assert str(file) in str(caught.value)
-    assert caught.value.findings
-    assert all(finding.file == file.name and finding.remedy for finding in caught.value.findings)
-    return str(caught.value)
+def fault(path: Path, text: str) -> str:
+    return fault_of(read_action, path, text)
 
 
 def test_an_action_of_each_kind_is_read(file: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from faulty_files import fault_of
 from small_fleet import small_fleet
 
 from slacktide.errors import InputError, OutputError, UsageError
@@ -19,14 +20,7 @@ def policy_file(tmp_path: Path) -> Path:
 
 
 def fault(path: Path, text: str) -> str:
-    """Return what is said about a file with this text."""
-    path.write_text(text)
-    with pytest.raises(InputError) as caught:
-        read_policy(path)
-    assert str(path) in str(caught.value)
-    assert caught.value.findings
-    assert all(finding.file == path.name and finding.remedy for finding in caught.value.findings)
-    return str(caught.value)
+    return fault_of(read_policy, path, text)
 
 
 @pytest.mark.parametrize("suffix", [".yaml", ".yml", ".json"])
