@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slacktide.executors import events
 from slacktide.executors.campaign_state import CampaignState, HostStage
@@ -114,6 +115,10 @@ class Scheduler:
     def go_on(self) -> None:
         """Go on after :meth:`hold`."""
         self._orders.go_on()
+
+    def in_service(self) -> NDArray[np.bool_]:
+        """Return which hosts have not begun to leave, by all that is decided: a journal may be behind."""
+        return np.equal(self._books.host_stage, HostStage.IN_SERVICE)
 
     def drifted(self) -> str | None:
         """Return what has happened that the plan does not provide for, in words; null: nothing that waits."""

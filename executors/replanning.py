@@ -170,7 +170,7 @@ class Replanning:
             return None
         self._look_s = now + LOOK_S
         hosts = state.program.hosts
-        due = hosts.due & (state.host_stage == HostStage.IN_SERVICE) & (hosts.drain_start_s + LATE_S < now)
+        due = hosts.due & scheduler.in_service() & (hosts.drain_start_s + LATE_S < now)
         late = _in_open_waves(scheduler, hosts.wave, np.flatnonzero(due).tolist())
         if not late:
             return None
