@@ -143,7 +143,12 @@ def ray_errors(passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
 
 @contextmanager
 def cluster(
-    cpus: int, store_bytes: int = OBJECT_STORE_BYTES, hosts: Sequence[HostId] = (), address: str | None = None
+    cpus: int,
+    store_bytes: int = OBJECT_STORE_BYTES,
+    hosts: Sequence[HostId] = (),
+    address: str | None = None,
+    *,
+    dashboard: bool = False,
 ) -> Iterator[None]:
     """Have a Ray cluster: the one that is there, or one on this machine alone, which is then shut down again.
 
@@ -153,6 +158,8 @@ def cluster(
     ----------
     address
         Where one is; null: where the environment says, or nowhere.
+    dashboard
+        Whether one that is made here has Ray's dashboard, on this machine's own address.
 
     Raises
     ------
@@ -163,7 +170,7 @@ def cluster(
         yield
         return
     try:
-        _start(cpus, store_bytes, hosts, address)
+        _start(cpus, store_bytes, hosts, address, dashboard)
     except (RuntimeError, OSError, ConnectionError, ValueError) as error:
         fact = f"does not start: {str(error).splitlines()[0]}"
         raise ClusterError("Ray", fact, "Run without it (--no-ray), or see its logs in the session's folder") from error
@@ -173,7 +180,7 @@ def cluster(
         ray.shutdown()
 
 
-def _start(cpus: int, store_bytes: int, hosts: Sequence[HostId], address: str | None) -> None:
+def _start(cpus: int, store_bytes: int, hosts: Sequence[HostId], address: str | None, dashboard: bool) -> None:
     if address is not None or os.environ.get("RAY_ADDRESS"):
         ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
         return
@@ -184,7 +191,8 @@ def _start(cpus: int, store_bytes: int, hosts: Sequence[HostId], address: str | 
         namespace=NAMESPACE,
         num_cpus=cpus,
         resources={host_resource(host): 1.0 for host in hosts},
-        include_dashboard=False,
+        include_dashboard=dashboard,
+        dashboard_host="127.0.0.1",
         object_store_memory=store_bytes,
         log_to_driver=False,
         logging_level=logging.ERROR,

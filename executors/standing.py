@@ -29,7 +29,14 @@ def standing(course: Course, entries: Sequence[Entry], load: Load) -> tuple[Cour
     InternalError
         If an entry is missing.
     """
-    state, begun = initial_state(course.program), 0
+    return advanced(course, initial_state(course.program), entries, load)
+
+
+def advanced(
+    course: Course, state: CampaignState, entries: Sequence[Entry], load: Load
+) -> tuple[Course, CampaignState]:
+    """Return the same after further entries; the state that is given is used up.  Errors as :func:`standing`."""
+    begun = 0
     for place, entry in enumerate(entries):
         if isinstance(entry.event, PlanRevised):
             apply(state, entries[begun:place])

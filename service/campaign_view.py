@@ -141,10 +141,15 @@ def refuse_unknown_host(directory: Path, store: str | None, host: str) -> None:
     raise UsageError(f"host {host}", f"the campaign's fleet in {path} has none of this name", remedy)
 
 
-def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: str) -> Asked:
+def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: str, most_s: float = PLANNED_S) -> Asked:
     """Ask something of a campaign and return what its coordinator answers within some seconds.
 
     Nobody answers while nobody carries the campaign out; the order waits for who does.
+
+    Parameters
+    ----------
+    most_s
+        How long an answer is waited for at most.
 
     Raises
     ------
@@ -165,7 +170,7 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
         number = ask(place, name, by=by, why=why or None, kind=order.kind, body=order.body())
     except StoreError as error:
         raise _not_asked(error) from error
-    patience_s = PLANNED_S if order.kind in ("revise", "evacuate") else ANSWER_S
+    patience_s = min(most_s, PLANNED_S if order.kind in ("revise", "evacuate") else ANSWER_S)
     try:
         answer = _answer(place, stored, number, last, patience_s if stored.is_held else 0.0)
         return Asked(number, answer, None if answer else _carried_out_by(place, stored))

@@ -26,6 +26,7 @@ from slacktide.service.commands.policy import policy
 from slacktide.service.commands.preflight import preflight
 from slacktide.service.commands.report import report
 from slacktide.service.commands.revise import revise
+from slacktide.service.commands.serve import serve, token
 from slacktide.service.commands.triggers import triggers
 from slacktide.service.commands.what_if import pareto, what_if
 from slacktide.service.console import document
@@ -61,6 +62,8 @@ app.command(triggers)
 app.command(report, sort_key=11, help_epilogue="")
 app.command(revise, sort_key=12, help_epilogue="")
 app.command(calibrate, sort_key=13, help_epilogue="")
+app.command(serve, sort_key=14, help_epilogue="")
+app.command(token)
 app.command(lab)
 
 

@@ -1,5 +1,6 @@
 """A bridge and its host's neighbour table, by netlink, in whatever network namespace they are."""
 
+import asyncio
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -43,9 +44,11 @@ class BridgeNeighbours:
     def _open(self, namespace: str | None) -> None:
         if namespace is not None:
             enter(namespace)
-        self._route = IPRoute()
+        # A loop of its own: uvloop, which workers of Ray have where it is installed, knows no netlink.
+        self._loop = asyncio.SelectorEventLoop()
+        self._route = IPRoute(use_event_loop=self._loop)
         if not self._route.link_lookup(ifname=self._bridge):
-            self._route.close()
+            self._end()
             raise OSError(ENODEV, os.strerror(ENODEV))
 
     def seen(self, address: str) -> Seen | None:
@@ -73,5 +76,10 @@ class BridgeNeighbours:
 
     def close(self) -> None:
         """Look no more."""
-        self._thread.submit(self._route.close).result()
+        self._thread.submit(self._end).result()
         self._thread.shutdown()
+
+    def _end(self) -> None:
+        self._route.close()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()

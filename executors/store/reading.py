@@ -41,8 +41,8 @@ class JournalReader:
         """Number of the newest event when the journal was opened, or of the newest appended since; 0: none."""
         return self._last
 
-    def read(self, since: int = 0) -> list[Entry]:
-        """Return all events after number ``since``, in order.
+    def read(self, since: int = 0, most: int | None = None) -> list[Entry]:
+        """Return the events after number ``since``, in order: all, or the first ``most``.
 
         Raises
         ------
@@ -53,10 +53,11 @@ class JournalReader:
         query = sql.select(*columns).where(EVENTS.c.campaign == self._campaign).order_by(EVENTS.c.number)
         entries: list[Entry] = []
         while True:
+            wanted = READ_AT_ONCE if most is None else min(READ_AT_ONCE, most - len(entries))
             with self._connection.reading() as transaction:
-                rows = transaction.execute(query.where(EVENTS.c.number > since).limit(READ_AT_ONCE)).all()
+                rows = transaction.execute(query.where(EVENTS.c.number > since).limit(wanted)).all()
             entries += [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
-            if len(rows) < READ_AT_ONCE:
+            if len(rows) < wanted or len(entries) == most:
                 return entries
             since = rows[-1][0]
 

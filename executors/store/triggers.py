@@ -113,7 +113,7 @@ class TriggerStore:
                 CampaignId(asked.campaign_id),
                 self.store.shown,
                 by=ASKS,
-                why=change.note,
+                why=asked.why or change.note,
                 kind=asked.kind,
                 body=asked.body,
             )

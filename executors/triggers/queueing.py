@@ -104,9 +104,11 @@ def _joined(trigger: Trigger, holder: Trigger) -> Change:
     """Return an alert whose host the campaign that runs is asked to drain first."""
     assert trigger.asked.host is not None
     assert holder.course.campaign_id is not None, "a campaign that runs has one"
+    said = ": ".join(part for part in (trigger.asked.by, trigger.asked.reason) if part)
+    why = f"{said}, trigger {trigger.number}" if said else f"trigger {trigger.number}"
     order = Evacuate(host_id=trigger.asked.host)
     change = changed(trigger, f"asked of the campaign of {holder.words}", state=State.JOINED, into=holder.number)
-    return Change(change.trigger, change.note, Asking(holder.course.campaign_id, order.kind, order.body()))
+    return Change(change.trigger, change.note, Asking(holder.course.campaign_id, order.kind, order.body(), why))
 
 
 def _too_late(holder: Trigger, now: datetime) -> str | None:

@@ -165,6 +165,8 @@ class Asking(NamedTuple):
     kind: str
     body: str
     """As JSON."""
+    why: str = ""
+    """For the campaign's audit log; empty: what is noted about the trigger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from slacktide.service.console import Told, document, figures, progress, show, t
 from slacktide.service.destinations import check_directory, check_file, refuse_to_replace
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import remembered_interrupts
+from slacktide.service.presets import fitted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
@@ -148,15 +149,11 @@ def terms(preset: PresetName | None, path: Path | None) -> "Policy":
 
 
 def fitted_preset(preset: "Policy", snapshot: "FleetSnapshot") -> "Policy":
-    """Return a preset without limits for kinds of failure domains that the fleet does not have, and say which.
-
-    A preset is for any fleet; a policy of the operator's own is taken at its word.
-    """
-    there = {"fleet", *snapshot.domains["kind"].unique().to_list()}
-    if missing := sorted(preset.max_out.keys() - there):
+    """Return a preset made to fit the fleet, and say which of its limits do not count for it."""
+    policy, missing = fitted(preset, snapshot)
+    if missing:
         tell(f"no domains of kind {', '.join(missing)} in the fleet: the preset's limits for these do not count")
-    limits = {kind: limit for kind, limit in preset.max_out.items() if kind in there}
-    return preset if not missing else preset.model_copy(update={"max_out": limits})
+    return policy
 
 
 def evacuating(policy: "Policy", hosts: tuple[str, ...]) -> "Policy":

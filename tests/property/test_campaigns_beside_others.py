@@ -40,7 +40,7 @@ def carried_out(name, simulated, rules, agents, folder: Path):
     return entries
 
 
-@settings(max_examples=15, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["urgent", "baked"]),
     others,

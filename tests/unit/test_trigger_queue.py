@@ -79,6 +79,7 @@ def test_an_alert_joins_the_campaign_that_runs_once() -> None:
     (change,) = rows.asked
     assert change.asking.campaign_id == "c1"
     assert (change.asking.kind, change.asking.body) == ("evacuate", '{"host_id": "h2"}')
+    assert change.asking.why == "Dying, trigger 2"
     assert goes_on(rows) == ["runs", "joined"]
     rows.decide(partial(applied, taken=step(rows.rows[1], "refused", State.WAITS, stayed_out_of=1)))
     assert goes_on(rows) == ["runs", "waits"], "it is not asked twice"

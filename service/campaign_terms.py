@@ -1,0 +1,144 @@
+"""How a campaign is to be carried out, as it may be asked from afar: nothing here names a file or a command.
+
+What reaches real hosts (where they answer, what patches them, which signals are looked at) is in profiles, which
+whoever runs the server writes down; from afar they are asked for by name.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from slacktide.executors.health.settings import Budgets
+
+if TYPE_CHECKING:
+    from slacktide.executors.drivers.making import DriverSettings
+    from slacktide.planner.plan import Plan
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Simulation(_Part):
+    """Simulated hosts: what goes wrong, and how fast their time goes by."""
+
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Decides durations, blackouts and failures."""
+    failures_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    """Attempts to migrate that fail."""
+    retryable_share: float = Field(default=1.0, ge=0, le=1)
+    lost_hosts_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    """Hosts that do not come back from their patch."""
+    overruns_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    """Hosts whose patch takes ``overrun_factor`` times as long as planned."""
+    overrun_factor: float = Field(default=2.0, ge=1, le=1000)
+    answering_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    """Guests that say they are ready some 30 s after they are told of their migration."""
+    speed: float | None = Field(default=None, gt=0, le=1e6)
+    """Simulated seconds for each second; null: as fast as it goes."""
+    ask_for_approval: bool = False
+    """Wait for a person where a gate asks for one, as real hosts do."""
+
+
+class CampaignTerms(_Part):
+    """How a plan is carried out."""
+
+    profile: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    """Name of the server's profile of real hosts; null: hosts are simulated."""
+    simulation: Simulation = Simulation()
+    """Counts only without a profile."""
+    on_drift: Literal["revise", "ask", "ignore"] | None = None
+    """Where something planned can no longer happen; null: `revise` on simulated hosts, `ask` on real ones."""
+    budgets: Budgets | None = None
+    """What pauses the campaign once it is used up; null: the profile's, or nothing."""
+
+
+class Profile(_Part):
+    """Real hosts, as whoever runs the server writes them down."""
+
+    connections: Path
+    """Where each host's libvirtd answers."""
+    patch_command: str | None = None
+    maintenance: Path | None = None
+    """File of the action that patches a host; this or ``patch_command``."""
+    shared_paths: tuple[str, ...] = ()
+    probe_port: int | None = Field(default=None, ge=1, le=65535)
+    probe_namespace: str | None = None
+    metadata_address: str | None = None
+    metadata_bridge: str | None = None
+    metadata_namespace: str | None = None
+    health: Path | None = None
+    """File of signals and budgets."""
+    ray: bool = True
+
+
+def driver_settings(terms: CampaignTerms, profile: Profile | None, plan: "Plan") -> "DriverSettings":
+    """Return the settings of the driver that `slacktide run` makes of the same terms; the campaign's id is from these.
+
+    Raises
+    ------
+    UsageError, InputError
+        If the profile's files are not right.
+    """
+    from slacktide.executors.drivers.settings import Answering, Failures
+    from slacktide.executors.run import simulation
+    from slacktide.service.libvirt_run import libvirt_settings, maintenance_action
+
+    if profile is not None:
+        action = maintenance_action(profile.maintenance, profile.patch_command, plan.hosts["host_id"].to_list())
+        probe = profile.probe_port, profile.probe_namespace
+        metadata = profile.metadata_address, profile.metadata_bridge, profile.metadata_namespace
+        return libvirt_settings(profile.connections, action, profile.shared_paths, probe, None, metadata)
+    asked = terms.simulation
+    failures = Failures(
+        migrations_per_mille=asked.failures_per_mille,
+        retryable_share=asked.retryable_share,
+        lost_hosts_per_mille=asked.lost_hosts_per_mille,
+        overruns_per_mille=asked.overruns_per_mille,
+        overrun_factor=asked.overrun_factor,
+    )
+    answering = Answering(per_mille=asked.answering_per_mille) if asked.answering_per_mille else None
+    return simulation(asked.seed, failures, answering)
+
+
+def run_options(terms: CampaignTerms, profile: Profile | None, health: Path | None) -> list[str]:
+    """Return the options of `slacktide run` for these terms; ``health``: the file that the budgets were written to."""
+    options = [] if terms.on_drift is None else ["--on-drift", terms.on_drift]
+    if health is not None:
+        options += ["--health", str(health)]
+    if profile is not None:
+        return options + _live_options(profile)
+    asked = terms.simulation
+    values = {
+        "--seed": asked.seed,
+        "--failures": asked.failures_per_mille,
+        "--retryable-share": asked.retryable_share,
+        "--lost-hosts": asked.lost_hosts_per_mille,
+        "--overruns": asked.overruns_per_mille,
+        "--overrun-factor": asked.overrun_factor,
+        "--answering": asked.answering_per_mille,
+        "--speed": asked.speed,
+    }
+    for option, value in values.items():
+        options += [] if value is None else [option, str(value)]
+    return options + (["--ask-for-approval"] if asked.ask_for_approval else []) + ["--no-ray"]
+
+
+def _live_options(profile: Profile) -> list[str]:
+    values = {
+        "--connections": profile.connections,
+        "--patch-command": profile.patch_command,
+        "--maintenance": profile.maintenance,
+        "--probe-port": profile.probe_port,
+        "--probe-namespace": profile.probe_namespace,
+        "--metadata-address": profile.metadata_address,
+        "--metadata-bridge": profile.metadata_bridge,
+        "--metadata-namespace": profile.metadata_namespace,
+    }
+    options = ["--driver", "libvirt"]
+    for option, value in values.items():
+        options += [] if value is None else [option, str(value)]
+    for path in profile.shared_paths:
+        options += ["--shared-path", path]
+    return options if profile.ray else [*options, "--no-ray"]

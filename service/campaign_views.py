@@ -1,0 +1,181 @@
+"""Campaigns as they stand, folded as their journals grow: a question costs what is new since the one before."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Final, TypeVar, cast
+
+import polars as pl
+
+from slacktide.datasets.files import read_snapshot
+from slacktide.errors import ExecutionError
+from slacktide.executors.campaign_state import CampaignState, initial_state
+from slacktide.executors.changeover import first_course
+from slacktide.executors.control_events import OrderRefused
+from slacktide.executors.events import Event
+from slacktide.executors.order_state import ORDERS
+from slacktide.executors.report import CampaignReport, Execution, make_report
+from slacktide.executors.standing import advanced, revisions_in
+from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, find_campaign
+from slacktide.executors.store.reading import Entry, read_journal
+from slacktide.ids import CampaignId
+from slacktide.planner.plan_files import read_plan
+from slacktide.service.campaign_view import Viewed
+from slacktide.service.places import Places
+from slacktide.service.store.database import Database
+from slacktide.service.store.runs import Run
+
+KEPT: Final = 4
+"""Campaigns that are kept folded: of 10,000 hosts each takes some 150 MiB."""
+FRESH_S: Final = 0.5
+"""What is this old counts as new: as often as an eye follows."""
+RESTS: Final = 4
+"""How many times as long as it takes to look anew is waited before."""
+Seen = TypeVar("Seen")
+_ASKED: Final = (*ORDERS, OrderRefused)
+
+
+class _Folded:
+    """One campaign, folded up to an event; whoever calls holds the lock."""
+
+    def __init__(self, run: Run, places: Places) -> None:
+        snapshot, plan = read_snapshot(places.fleet(run.fleet_id)), read_plan(places.plan(run.plan_id))
+        self.lock = threading.Lock()
+        self.seen: dict[str, _Seen] = {}
+        """What was seen last, by name."""
+        self._load = revisions_in(places.campaign(run.campaign_id))
+        self._course = first_course(snapshot, plan)
+        self._state = initial_state(self._course.program)
+        self._last = 0
+        self._asked: list[Event] = []
+        self._folding = _Pace()
+
+    def fold(self, database: Database, stored: StoredCampaign) -> None:
+        """Take in what is new, unless that was done a moment ago."""
+        if self._folding.is_due() or (stored.state == FINISHED and not self._state.finished):
+            with self._folding.timed(), closing(read_journal(database.store, stored.record.campaign_id)) as journal:
+                entries = journal.read(self._last)
+                if entries:
+                    self._course, self._state = advanced(self._course, self._state, entries, self._load)
+                    self._last = entries[-1].number
+                    self._asked += [entry.event for entry in entries if type(entry.event) in _ASKED]
+
+    def see(self, name: str, see: Callable[[CampaignState, tuple[Event, ...]], object]) -> object:
+        """Return what ``see`` sees, as before where nothing has happened since or it is not yet time to look again."""
+        known = self.seen.setdefault(name, _Seen())
+        is_new = known.last != self._last
+        if known.last < 0 or (is_new and (known.pace.is_due() or self._state.finished)):
+            with known.pace.timed():
+                known.value = see(self._state, tuple(self._asked))
+            known.last = self._last
+        return known.value
+
+    def report(self, stored: StoredCampaign) -> CampaignReport:
+        """Return the report of what is folded."""
+        simulated = '"driver": "simulated"' in stored.record.settings
+        unknown = Execution(simulated=simulated, seed=0, wall_s=0.0, ray=False, agents=0)
+        return make_report(self._course.fleet, self._course.shown, self._state, stored.record, unknown)
+
+
+class _Seen:
+    """Something that was seen of a campaign."""
+
+    def __init__(self) -> None:
+        self.value: object = None
+        self.last = -1
+        """Number of the newest event then; -1: it was not seen yet."""
+        self.pace = _Pace()
+
+
+class _Pace:
+    """How often something is done that takes its time: seldom enough that it takes a fifth of that at most."""
+
+    def __init__(self) -> None:
+        self._done_s, self._took_s = -float("inf"), 0.0
+
+    def is_due(self) -> bool:
+        """Return whether it is time to do it again."""
+        return time.monotonic() - self._done_s >= max(FRESH_S, RESTS * self._took_s)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Note how long the block takes."""
+        begun_s = time.monotonic()
+        yield
+        self._done_s = time.monotonic()
+        self._took_s = self._done_s - begun_s
+
+
+class CampaignViews:
+    """Looks at campaigns, whoever carries them out; for any thread."""
+
+    def __init__(self, places: Places, database: Database) -> None:
+        self._places, self._database = places, database
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, _Folded] = OrderedDict()
+
+    def stored(self, campaign_id: str) -> StoredCampaign | None:
+        """Return a campaign as its store lists it, None: nobody has begun it."""
+        try:
+            with self._database.reading() as transaction:
+                return find_campaign(transaction, CampaignId(campaign_id), self._database.store.shown)[1]
+        except ExecutionError:
+            return None
+
+    def look(self, run: Run, stored: StoredCampaign, name: str, see: Callable[[Viewed], Seen]) -> Seen:
+        """Return what ``see`` sees of a campaign that has begun; what it saw a moment ago where others are at it.
+
+        Nobody folds the campaign further while it looks.  ``name`` is the same for the same ``see``.
+        """
+
+        def seen(state: CampaignState, asked: tuple[Event, ...]) -> object:
+            return see(Viewed(stored, state, asked, run.plan_id))
+
+        return cast("Seen", self._seen(self._folded(run), stored, name, seen))
+
+    def report(self, run: Run, stored: StoredCampaign) -> CampaignReport:
+        """Return what was planned and what is measured so far, as tables; as recent as :meth:`look`."""
+        folded = self._folded(run)
+        return cast("CampaignReport", self._seen(folded, stored, "report", lambda *_: folded.report(stored)))
+
+    def _seen(
+        self,
+        folded: _Folded,
+        stored: StoredCampaign,
+        name: str,
+        see: Callable[[CampaignState, tuple[Event, ...]], object],
+    ) -> object:
+        known = folded.seen.get(name)
+        value = None if known is None or known.last < 0 else known.value
+        if not folded.lock.acquire(blocking=value is None):
+            return value
+        try:
+            folded.fold(self._database, stored)
+            return folded.see(name, see)
+        finally:
+            folded.lock.release()
+
+    def events(self, campaign_id: str, after: int, most: int) -> list[Entry]:
+        """Return at most ``most`` events after number ``after`` of a campaign that has begun."""
+        with closing(read_journal(self._database.store, CampaignId(campaign_id))) as journal:
+            return journal.read(after, most)
+
+    def _folded(self, run: Run) -> _Folded:
+        with self._lock:
+            if run.campaign_id not in self._kept:
+                self._kept[run.campaign_id] = _Folded(run, self._places)
+            self._kept.move_to_end(run.campaign_id)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return self._kept[run.campaign_id]
+
+
+def blackouts_of(migrations: pl.DataFrame) -> pl.DataFrame:
+    """Return what is known of the blackout of every migration that is done, predicted and measured."""
+    columns = (
+        *("migration_id", "vm_id", "source", "target", "wave", "strategy", "start_s", "end_s"),
+        *("predicted_blackout_ms", "blackout_ms", "probe_blackout_ms", "probe_resolution_ms"),
+    )
+    return migrations.filter(pl.col("state") == "done").select(columns)

@@ -1,0 +1,129 @@
+"""Campaigns from asking to carrying out: proposed, wanted, started and started again where their process has ended."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from slacktide import atomic
+from slacktide.errors import InputError, UsageError
+from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, list_campaigns
+from slacktide.service.campaign_terms import CampaignTerms, Profile, driver_settings, run_options
+from slacktide.service.launching import CampaignLaunch, exit_code, last_words
+from slacktide.service.places import Places
+from slacktide.service.store.database import Database, now_utc
+from slacktide.service.store.runs import Run, RunState, add_run, change_run, claim_due
+
+if TYPE_CHECKING:
+    from slacktide.planner.plan import Plan
+
+LOOK_S: Final = 2.0
+"""How often wanted campaigns that are due are looked for."""
+HELD_LOOK_S: Final = 20.0
+"""When one that is carried out is looked at again: a lease lasts 15 s."""
+BEGINNING_S: Final = 90.0
+"""How long a process may take until it holds the lease: it reads fleet and plan and audits, half a minute for 100,000
+hosts, and longer on a busy machine."""
+MOST_STARTS: Final = 8
+"""Starts in a row that come to nothing before a campaign counts as failed."""
+
+Launch = Callable[[CampaignLaunch], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Campaigning:
+    """What it takes to have campaigns carried out."""
+
+    places: Places
+    database: Database
+    profiles: Mapping[str, Profile]
+    launch: Launch
+
+    def propose(self, plan: "Plan", fleet_id: str, terms: CampaignTerms, by: str, *, start: bool) -> tuple[Run, bool]:
+        """Note a campaign that carries a plan out, and return it and whether it is new; ``start``: it begins now.
+
+        Raises
+        ------
+        UsageError
+            If there is no such profile.
+        InputError
+            If the plan's audit found an error, it patches no host, or the profile's files are not right.
+        """
+        from slacktide.executors.campaign_directory import campaign_id
+
+        _refuse_unfit(plan)
+        profile = self._profile(terms)
+        if profile is not None and profile.health is not None and terms.budgets is not None:
+            fact = "has signals and budgets of its own"
+            raise UsageError(f"profile {terms.profile}", fact, "Leave budgets out")
+        settings = driver_settings(terms, profile, plan)
+        name, asked = campaign_id(plan, settings), terms.model_dump(mode="json")
+        state: RunState = "wanted" if start else "proposed"
+        look_at = now_utc() if start else None
+        run = Run(name, fleet_id, plan.header.id, now_utc(), by, asked, state, look_at, 0, None)
+        return run, add_run(self.database, run)
+
+    def look(self) -> None:
+        """See to it that every wanted campaign that is due is carried out; other replicas do the same beside."""
+        due = claim_due(self.database, HELD_LOOK_S)
+        if not due:
+            return
+        stored = {str(each.record.campaign_id): each for each in list_campaigns(self.database.store)}
+        for run in due:
+            self._look_at(run, stored.get(run.campaign_id))
+
+    def _look_at(self, run: Run, stored: StoredCampaign | None) -> None:
+        if stored is not None and stored.state == FINISHED:
+            change_run(self.database, run.campaign_id, state="ended", next_look_at=None)
+        elif stored is not None and stored.is_held:
+            change_run(self.database, run.campaign_id, starts=0, said=None, next_look_at=now_utc(HELD_LOOK_S))
+        else:
+            self._start(run)
+
+    def _start(self, run: Run) -> None:
+        folder = self.places.run(run.campaign_id)
+        said = None
+        if run.starts and (code := exit_code(folder)) is not None:
+            said = last_words(folder) or f"its process ended with {code}"
+        if run.starts >= MOST_STARTS:
+            change_run(self.database, run.campaign_id, state="failed", said=said, next_look_at=None)
+            return
+        terms = CampaignTerms.model_validate(run.asked)
+        profile = self._profile(terms)
+        health = None if profile is None else profile.health
+        if terms.budgets is not None:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            health = folder / "health.json"
+            atomic.write_file(health, json.dumps({"budgets": terms.budgets.model_dump(mode="json")}).encode())
+        self.launch(
+            CampaignLaunch(
+                fleet=self.places.fleet(run.fleet_id),
+                plan=self.places.plan(run.plan_id),
+                directory=self.places.campaign(run.campaign_id),
+                log_folder=folder,
+                store=self.database.store,
+                options=run_options(terms, profile, health),
+            )
+        )
+        wait_s = min(BEGINNING_S, 5.0 * 2**run.starts) if said is not None else BEGINNING_S
+        change_run(self.database, run.campaign_id, starts=run.starts + 1, said=said, next_look_at=now_utc(wait_s))
+
+    def _profile(self, terms: CampaignTerms) -> Profile | None:
+        if terms.profile is None:
+            return None
+        if terms.profile not in self.profiles:
+            known = ", ".join(sorted(self.profiles)) or "none"
+            fact = "the server has no such profile of real hosts"
+            raise UsageError(f"profile {terms.profile}", fact, f"Name one that it has: {known}")
+        return self.profiles[terms.profile]
+
+
+def _refuse_unfit(plan: "Plan") -> None:
+    summary = plan.header.summary
+    broken = [finding for finding in summary.audit.findings if finding.get("severity") == "error"]
+    if broken:
+        fact = f"breaks the rules in {len(broken)} places and is not executed"
+        raise InputError(f"plan {plan.header.id}", fact, "Plan again; its audit lists everything")
+    if plan.hosts.is_empty():
+        fact = f"patches no host: {plan.deferred.height:,} due hosts are deferred"
+        raise InputError(f"plan {plan.header.id}", fact, "Do what its deferred hosts' remedies say, and plan again")

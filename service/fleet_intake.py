@@ -1,0 +1,117 @@
+"""An uploaded fleet, read by a process of its own with limits on its memory and time.
+
+What is uploaded may unpack to a thousand times its size, or be damaged so that a reader in another language ends the
+process that it is in.  Here that is this process.  What is kept is written anew from what was read.
+
+Called as ``python -m slacktide.service.fleet_intake FOLDER KEPT ROWS BYTES SECONDS``; ``KEPT`` is where fleets are, or
+``-`` to check alone.  Prints one JSON object: ``fleet_id`` (null: it has errors), ``summary``, ``findings``.
+"""
+
+import asyncio
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from slacktide.errors import ExecutionError, InputError
+
+OWN: Final = {"fleet": "fleet.json"} | {
+    name: f"{name}.parquet" for name in ("hosts", "vms", "services", "links", "domains")
+}
+"""Parts of an upload, and what a snapshot's files are called."""
+ID_DIGITS: Final = 16
+FINDINGS_KEPT: Final = 1000
+
+
+class Intake(NamedTuple):
+    """What came of an upload."""
+
+    fleet_id: str | None
+    """Null: it has errors."""
+    summary: dict[str, Any] | None
+    findings: list[dict[str, Any]]
+
+
+class Bounds(NamedTuple):
+    """What reading may take."""
+
+    rows: int
+    memory_bytes: int
+    cpu_s: int
+
+
+async def take_in(folder: Path, kept: Path | None, bounds: Bounds) -> Intake:
+    """Read an upload's files in a process of its own; a sound fleet is kept beneath ``kept``, under its id.
+
+    Raises
+    ------
+    InputError
+        If it takes more memory or time than it may, or ends the process that reads it.
+    ExecutionError
+        If no process can be started.
+    """
+    where = "-" if kept is None else str(kept)
+    command = (sys.executable, "-m", __name__, str(folder), where, *map(str, bounds))
+    pipe = asyncio.subprocess.PIPE
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+        )
+    except OSError as error:
+        raise ExecutionError("the process that reads fleets", f"cannot be started: {error}", "Try again") from error
+    try:
+        said, _ = await process.communicate()
+    except BaseException:
+        process.kill()
+        raise
+    if process.returncode != 0:
+        fact = "cannot be read within the limits of memory and time, or is damaged"
+        raise InputError(
+            "upload", fact, "Check it with `slacktide fleet check`; whoever runs the server can allow more"
+        )
+    found = json.loads(said)
+    if "error" in found:
+        raise InputError(*found["error"])
+    return Intake(**found)
+
+
+def _main(folder: str, kept: str, rows: str, memory: str, seconds: str) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory), int(memory)))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds) + 5))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    json.dump(_read(Path(folder), None if kept == "-" else Path(kept), int(rows)), sys.stdout)
+
+
+def _read(folder: Path, kept: Path | None, most: int) -> dict[str, Any]:
+    from slacktide.datasets.digest import digest
+    from slacktide.datasets.files import check_snapshot, write_snapshot
+    from slacktide.datasets.summary import summarise
+
+    for name in OWN:
+        rows = _rows(folder / OWN[name]) if name != "fleet" else 0
+        if rows > most:
+            fact = f"has {rows:,} rows, the most allowed is {most:,}"
+            return {"error": (f"part {name}", fact, "Send a smaller fleet; whoever runs the server can allow more")}
+    snapshot, findings = check_snapshot(folder)
+    told = [finding.as_dict() for finding in findings[:FINDINGS_KEPT]]
+    if snapshot is None:
+        return {"fleet_id": None, "summary": None, "findings": told}
+    fleet_id = digest(snapshot)[:ID_DIGITS]
+    if kept is not None and not (kept / fleet_id).exists():
+        write_snapshot(snapshot, kept / fleet_id)
+    return {"fleet_id": fleet_id, "summary": summarise(snapshot).as_dict(), "findings": told}
+
+
+def _rows(path: Path) -> int:
+    """Return how many rows a file says it has; 0 where it cannot be read: the reader finds that too, and says why."""
+    import polars as pl
+
+    try:
+        return int(pl.scan_parquet(path).select(pl.len()).collect().item())
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
+        return 0
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

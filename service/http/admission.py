@@ -1,0 +1,212 @@
+"""What every operation goes through: who asks, how often, whether they may, the audit log, keys of repeated calls."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from anyio.to_thread import run_sync
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from slacktide.errors import StoreError
+from slacktide.service.http.bodies import with_body
+from slacktide.service.http.callers import Caller, address_of
+from slacktide.service.http.problems import ApiError, problem_of, response_of
+from slacktide.service.http.rates import Kind
+from slacktide.service.http.server import Server
+from slacktide.service.store.answers import Answer, claim_key, keep_answer, release_key
+from slacktide.service.store.audit import Call, begin_call, end_call
+from slacktide.service.store.tokens import ROLES, Role
+
+KEY_HEADER: Final = "Idempotency-Key"
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+ROLE_FIELD: Final = "x-slacktide-role"
+KEPT_FIELD: Final = "x-slacktide-repeatable"
+_BODY: Final = "x-slacktide-body"
+_KEPT_HEADERS: Final = ("location", "content-type")
+MOST_OUTCOME: Final = 500
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Body = Literal["json", "upload"]
+
+
+def allowed(
+    role: Role, *, body: Body = "json", kept: bool = True, described: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """Return what an operation is declared with, so that it is for callers of this role and above.
+
+    Parameters
+    ----------
+    kept
+        Whether its answer may be kept for calls that are repeated: not where it holds a secret.
+    described
+        What its description says beside.
+    """
+    return {"openapi_extra": {ROLE_FIELD: role, _BODY: body, KEPT_FIELD: kept, **(described or {})}}
+
+
+@dataclass(slots=True)
+class Admission:
+    """What is known of a request while it is carried out; operations find it as ``request.state.admission``."""
+
+    server: Server
+    caller: Caller
+    request_id: str
+    key: str | None = None
+    """The idempotency key that this call has taken."""
+
+    async def claim(self, request: Request, fingerprint: str) -> Response | None:
+        """Take the call's idempotency key, if it has one; return the answer of before where it was taken already.
+
+        Raises
+        ------
+        ApiError
+            409 while the first call is under way, 422 if that one asked for something else or the key is none.
+        """
+        key = request.headers.get(KEY_HEADER)
+        if key is None:
+            return None
+        if not _KEY.fullmatch(key):
+            fact = "is not 1 to 200 characters of ASCII without spaces"
+            raise ApiError(422, "key", KEY_HEADER, fact, "Send a random text, such as a UUID")
+        whole = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n{fingerprint}".encode())
+        found = await run_sync(
+            claim_key, self.server.database, self.caller.who, key, whole.hexdigest(), self.request_id
+        )
+        if found == "under-way":
+            headers = {"Retry-After": "2"}
+            raise ApiError(409, "key-under-way", KEY_HEADER, "is that of a call under way", "Wait, and repeat", headers)
+        if found == "other-body":
+            raise ApiError(422, "key-used", KEY_HEADER, "was sent with another request", "Send a new key")
+        if isinstance(found, Answer):
+            headers = found.headers | {"Idempotency-Replayed": "true"}
+            return Response(found.body, found.status, headers)
+        self.key = key
+        return None
+
+    async def settle(self, response: Response | None) -> None:
+        """Keep the answer under the key that was taken, or let the key go where nothing was created."""
+        if self.key is None:
+            return
+        if response is None or not 200 <= response.status_code < 300:
+            await run_sync(release_key, self.server.database, self.caller.who, self.key)
+            return
+        headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+        answer = Answer(response.status_code, headers, bytes(response.body).decode())
+        await run_sync(keep_answer, self.server.database, self.caller.who, self.key, answer)
+
+
+class GuardedRoute(APIRoute):
+    """An operation that nobody reaches but through admission; one that does not say for whom it is cannot be made."""
+
+    def get_route_handler(self) -> Handler:
+        """Return the operation's handler behind admission."""
+        handler, extra = super().get_route_handler(), self.openapi_extra or {}
+        action = _Action(self.operation_id or self.name, extra[ROLE_FIELD], extra[_BODY], extra[KEPT_FIELD])
+
+        async def guarded(request: Request) -> Response:
+            return await _admitted(request, action, handler)
+
+        return guarded
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    name: str
+    role: Role
+    body: Body
+    kept: bool
+
+
+async def _admitted(request: Request, action: _Action, handler: Handler) -> Response:
+    server: Server = request.app.state.server
+    request_id = secrets.token_hex(8)
+    admission: Admission | None = None
+    number: int | None = None
+    response: Response | None = None
+    outcome: str | None = None
+    try:
+        caller, refusal = await _identified(request, server)
+        if _changes(request):
+            number = await _noted(request, server, action, caller, request_id)
+        if caller is None:
+            assert refusal is not None
+            raise refusal
+        admission = Admission(server, caller, request_id)
+        request.state.admission = admission
+        _check(server, action, caller, request)
+        response = await _carried_out(request, action, admission, handler)
+    except Exception as error:
+        problem, headers = problem_of(error, request_id, str(server.places.data))
+        outcome = problem.detail[:MOST_OUTCOME]
+        response = response_of(problem, headers)
+    try:
+        if admission is not None:
+            await admission.settle(response)
+        if number is not None:
+            await run_sync(end_call, server.database, number, response.status_code, outcome)
+    except StoreError as error:
+        response = response_of(*problem_of(error, request_id))
+    response.headers["X-Request-Id"] = request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+async def _identified(request: Request, server: Server) -> tuple[Caller | None, ApiError | None]:
+    """Return who asks, or why that is not known."""
+    address = address_of(request, server.settings)
+    server.rates.check("refusals", address)
+    try:
+        return await run_sync(server.callers.identify, request), None
+    except ApiError as error:
+        if error.status == 401:
+            server.rates.count("refusals", address)
+        return None, error
+
+
+def _check(server: Server, action: _Action, caller: Caller, request: Request) -> None:
+    """Refuse who asks too often, or for what is not theirs to ask."""
+    kind: Kind = "reads" if not _changes(request) else "creations" if _creates(request) else "changes"
+    server.rates.count(kind, caller.who)
+    if ROLES.index(caller.role) < ROLES.index(action.role):
+        fact = f"is {caller.role}, and this is for {action.role}s"
+        remedy = f"Ask whoever runs the server for a token of role {action.role}"
+        raise ApiError(403, "forbidden", caller.who, fact, remedy)
+
+
+async def _noted(request: Request, server: Server, action: _Action, caller: Caller | None, request_id: str) -> int:
+    key = request.headers.get(KEY_HEADER)
+    call = Call(
+        who=None if caller is None else caller.who,
+        role=None if caller is None else caller.role,
+        address=address_of(request, server.settings),
+        action=action.name,
+        method=request.method,
+        path=request.url.path[:MOST_OUTCOME],
+        idempotency_key=None if key is None else key[:200],
+        request_id=request_id,
+    )
+    return await run_sync(begin_call, server.database, call)
+
+
+async def _carried_out(request: Request, action: _Action, admission: Admission, handler: Handler) -> Response:
+    if not _changes(request) or action.body == "upload":
+        return await handler(request)
+    read, body = await with_body(request, admission.server.settings.limits.body_bytes)
+    if _creates(request) and action.kept:
+        before = await admission.claim(request, hashlib.sha256(body).hexdigest())
+        if before is not None:
+            return before
+    return await handler(read)
+
+
+def _changes(request: Request) -> bool:
+    return request.method not in ("GET", "HEAD", "OPTIONS")
+
+
+def _creates(request: Request) -> bool:
+    return request.method == "POST"

@@ -1,0 +1,282 @@
+"""An example of every call that has a body, and of every answer that has one."""
+
+from typing import Any, Final
+
+FLEET, PLAN, CAMPAIGN, JOB = "6c6eeb428fcb937b", "0b7d5a2f9c1e4d38", "91c0f3ab5d7e2468", "a1b2c3d4e5f60718"
+AT, BY = "2026-04-08T20:00:00.000Z", "token:90f7def5ce40 (night shift)"
+_TERMS: Final[dict[str, Any]] = {
+    "profile": None,
+    "simulation": {
+        "seed": 0,
+        "failures_per_mille": 0.0,
+        "retryable_share": 1.0,
+        "lost_hosts_per_mille": 0.0,
+        "overruns_per_mille": 0.0,
+        "overrun_factor": 2.0,
+        "answering_per_mille": 0.0,
+        "speed": None,
+        "ask_for_approval": False,
+    },
+    "on_drift": None,
+    "budgets": None,
+}
+
+
+def _job(kind: str, asked: dict[str, Any], **changes: object) -> dict[str, Any]:
+    """Return a job that has just been asked for."""
+    job = {"job_id": JOB, "kind": kind, "created_at": AT, "created_by": BY, "asked": asked, "state": "queued"}
+    rest = ("begun_at", "ended_at", "fraction", "words", "eta_s", "result", "error")
+    return {**job, "tries": 0, "cancel": False, **dict.fromkeys(rest), **changes}
+
+
+_URGENT: Final = {"fleet_id": FLEET, "hosts": "due", "within_s": 14_400, "preset": "urgent", "start": "now"}
+_FLEET: Final = {
+    "fleet_id": FLEET,
+    "created_at": AT,
+    "created_by": BY,
+    "summary": {"hosts": 10_000, "vms": 130_000, "memory_fill": 0.74},
+    "findings": [],
+}
+_PLAN: Final = {
+    "plan_id": PLAN,
+    "fleet_id": FLEET,
+    "created_at": AT,
+    "created_by": BY,
+    "header": {"id": PLAN, "seed": 0, "summary": {"hosts": 10_000, "waves": 14, "makespan_s": 11_520}},
+}
+_CAMPAIGN: Final[dict[str, Any]] = {
+    "campaign_id": CAMPAIGN,
+    "fleet_id": FLEET,
+    "plan_id": PLAN,
+    "created_at": AT,
+    "created_by": BY,
+    "terms": _TERMS,
+    "state": "wanted",
+    "holder": "node7:4711:f985a7074881",
+    "finished": False,
+    "said": None,
+}
+_PROGRESS: Final[dict[str, Any]] = {
+    "origin": "2026-04-08T20:00:00Z",
+    "now_s": 1800.0,
+    "planned_s": 11_520.0,
+    "hosts": {"in_service": 7900, "draining": 900, "patching": 200, "returned": 1000},
+    "migrations": {"planned": 110_000, "done": 19_400, "brownout": 600},
+    "waves_opened": 3,
+    "signals": {},
+    "max_out": {},
+    "revisions": [],
+    "paused": None,
+    "aborted": None,
+}
+_PAUSED: Final = {
+    "type": "campaign-paused",
+    "at_s": 1800.0,
+    "order": 1,
+    "by": BY,
+    "why": "power feed B",
+    "cancel": False,
+}
+_HOST: Final = {
+    "host_id": "h0001",
+    "rack_id": "r01",
+    "machine_type": "n2",
+    "vcpus": 64,
+    "memory_mib": 262_144,
+    "migration_mbit_s": 25_000,
+    "patch_level": "old",
+    "maintenance_s": 900,
+    "state": "active",
+}
+_VM: Final = {
+    "vm_id": "v000001",
+    "host_id": "h0001",
+    "service_id": None,
+    "vcpus": 4,
+    "memory_mib": 16_384,
+    "used_mib": None,
+    "dirty_mib_s": 12.5,
+    "hot_mib": 64.0,
+    "local_disk_mib": 0,
+    "eviction": "live",
+    "notice_s": 60,
+    "blackout_limit_ms": 500,
+    "machine_types": None,
+}
+_MOVE: Final[dict[str, Any]] = {
+    "migration_id": "m000001",
+    "vm_id": "v000001",
+    "source": "h0001",
+    "target": "h0420",
+    "wave": 0,
+    "strategy": "precopy",
+    "bandwidth_mbit_s": 4000,
+    "after": [],
+}
+_PLANNED: Final = _MOVE | {
+    "notified_s": 0,
+    "start_s": 60,
+    "end_s": 101,
+    "predicted_brownout_s": 38.2,
+    "predicted_blackout_ms": 84.0,
+    "predicted_transfer_mib": 17_900.0,
+}
+_MEASURED: Final = _MOVE | {
+    "planned_notified_s": 0,
+    "planned_start_s": 60,
+    "planned_end_s": 101,
+    "predicted_brownout_s": 38.2,
+    "predicted_blackout_ms": 84.0,
+    "predicted_transfer_mib": 17_900.0,
+    "state": "done",
+    "attempts": 1,
+    "error": None,
+    "failed_stage": None,
+    "notified_s": 0.0,
+    "told_s": 0.0,
+    "promised_notice_s": 60.0,
+    "notice_s": 60.0,
+    "acknowledged_s": None,
+    "notice_shortfall_s": None,
+    "start_s": 60.0,
+    "end_s": 99.4,
+    "reserve_s": 0.3,
+    "prepare_s": 0.7,
+    "connect_s": 0.9,
+    "brownout_s": 36.4,
+    "blackout_ms": 91.0,
+    "probe_blackout_ms": 100.0,
+    "probe_resolution_ms": 10.0,
+    "forwarding_s": 1.0,
+    "delete_s": 0.1,
+    "transfer_mib": 17_840.0,
+}
+_BLACKOUT: Final = {
+    name: _MEASURED[name]
+    for name in (
+        *("migration_id", "vm_id", "source", "target", "wave", "strategy", "start_s", "end_s"),
+        *("predicted_blackout_ms", "blackout_ms", "probe_blackout_ms", "probe_resolution_ms"),
+    )
+}
+_GUEST: Final = {
+    "vm_id": "v000001",
+    "maintenance_event": "MIGRATE_ON_HOST_MAINTENANCE",
+    "upcoming_maintenance": {
+        "kind": "MIGRATE_ON_HOST_MAINTENANCE",
+        "window_start": "2026-04-08T20:01:00Z",
+        "window_end": "2026-04-08T20:01:41Z",
+        "notice_s": 60,
+        "under_way": False,
+        "acknowledged": False,
+        "can_acknowledge": True,
+    },
+}
+_TOKEN: Final = {
+    "token_id": "90f7def5ce40",
+    "name": "night shift",
+    "role": "operator",
+    "created_at": AT,
+    "created_by": "root@node7",
+    "expires_at": "2026-07-07T20:00:00.000Z",
+    "revoked_at": None,
+}
+_CALL: Final = {
+    "number": 17,
+    "at": AT,
+    "who": BY,
+    "role": "operator",
+    "address": "192.0.2.7",
+    "action": "create-urgent-campaign",
+    "method": "POST",
+    "path": "/v1/campaigns/urgent",
+    "idempotency_key": "0e9f7b1c-5a44-4d0e-9f43-7c1f1f2a3b4c",
+    "request_id": "4f1c2a9b0d3e5f67",
+    "status": 202,
+    "outcome": None,
+}
+_CHANGE: Final = {"host_id": "h0001", "wave": 0}
+
+
+def _page(*items: object) -> dict[str, Any]:
+    return {"items": list(items), "next": None}
+
+
+REQUESTS: Final[dict[str, Any]] = {
+    "create-plan": {"fleet_id": FLEET, "preset": "urgent", "time_limit_s": 30},
+    "ask-what-if": {"fleet_id": FLEET, "preset": "routine", "within_s": 14_400, "time_limit_s": 60},
+    "compare-plan": {"constants": ["kubevirt", "4:200"]},
+    "create-campaign": {"plan_id": PLAN, "start": "on-approval", "terms": {"simulation": {"seed": 7, "speed": 60}}},
+    "create-urgent-campaign": _URGENT,
+    "order-campaign": {"order": {"kind": "pause", "cancel": False}, "why": "power feed B"},
+    "create-token": {"name": "night shift", "role": "operator", "days": 90},
+}
+ANSWERS: Final[dict[str, tuple[int, Any]]] = {
+    "upload-fleet": (201, _FLEET),
+    "check-fleet": (200, {"sound": True, "summary": {"hosts": 10_000}, "findings": []}),
+    "list-fleets": (200, _page(_FLEET)),
+    "get-fleet": (200, _FLEET),
+    "list-fleet-hosts": (200, _page(_HOST)),
+    "list-fleet-vms": (200, _page(_VM)),
+    "list-jobs": (200, _page(_job("urgent", _URGENT, state="running", begun_at=AT, tries=1))),
+    "get-job": (200, _job("urgent", _URGENT, state="running", begun_at=AT, tries=1, fraction=0.4, eta_s=6.0)),
+    "cancel-job": (200, _job("urgent", _URGENT, state="running", begun_at=AT, tries=1, cancel=True)),
+    "create-plan": (202, _job("plan", {"fleet_id": FLEET, "preset": "urgent"})),
+    "ask-what-if": (202, _job("what-if", {"fleet_id": FLEET, "within_s": 14_400})),
+    "audit-plan": (202, _job("audit", {"plan_id": PLAN})),
+    "compare-plan": (202, _job("compare", {"plan_id": PLAN, "constants": ["kubevirt"]})),
+    "explain-plan": (202, _job("explain", {"plan_id": PLAN})),
+    "list-plans": (200, _page(_PLAN)),
+    "get-plan": (200, _PLAN),
+    "list-plan-waves": (
+        200,
+        [{"wave": 0, "gate": "start", "start_s": 0, "end_s": 1200, "hosts": 2, "migrations": 26}],
+    ),
+    "list-plan-hosts": (200, _page(_CHANGE | {"drain_start_s": 60, "drained_s": 240, "return_s": 1140})),
+    "list-plan-deferred": (
+        200,
+        _page({"host_id": "h0099", "reason": "pinned", "detail": "VM v6 is pinned", "remedy": "Stop or unpin it"}),
+    ),
+    "list-plan-migrations": (200, _page(_PLANNED)),
+    "create-campaign": (201, _CAMPAIGN),
+    "create-urgent-campaign": (202, _job("urgent", _URGENT)),
+    "list-campaigns": (200, _page(_CAMPAIGN)),
+    "get-campaign": (200, _CAMPAIGN | {"standing": "running", "progress": _PROGRESS}),
+    "start-campaign": (200, _CAMPAIGN),
+    "order-campaign": (200, {"granted": True, "answer": _PAUSED}),
+    "list-campaign-orders": (200, {"answered": [_PAUSED]}),
+    "get-campaign-report": (200, {"campaign_id": CAMPAIGN, "finished": True, "end_s": 11_604.2}),
+    "list-campaign-events": (
+        200,
+        {"items": [{"number": 1, "event": {"type": "wave-opened", "at_s": 0.0, "wave": 0}}], "last": 1},
+    ),
+    "list-campaign-hosts": (
+        200,
+        _page(
+            _CHANGE
+            | {
+                **{
+                    "planned_drain_start_s": 60,
+                    "planned_drained_s": 240,
+                    "planned_return_s": 1140,
+                    "state": "returned",
+                },
+                **{"reason": None, "drain_start_s": 60.0, "drained_s": 232.8, "return_s": 1127.1, "released_s": None},
+            }
+        ),
+    ),
+    "list-campaign-migrations": (200, _page(_MEASURED)),
+    "list-campaign-blackouts": (200, _page(_BLACKOUT)),
+    "list-campaign-waits": (
+        200,
+        _page({"subject": "h0007", "migration_id": None, "reason": "wave 3 bakes", "since_s": 1740.0}),
+    ),
+    "list-campaign-guests": (200, _page(_GUEST)),
+    "get-campaign-guest": (200, _GUEST),
+    "get-guest": (200, _GUEST),
+    "get-me": (200, {"who": BY, "role": "operator", "version": "0.1.0", "profiles": ["production"]}),
+    "list-tokens": (200, [_TOKEN]),
+    "create-token": (201, _TOKEN | {"token": "slacktide_90f7def5ce40_..."}),
+    "list-audit": (200, _page(_CALL)),
+    "get-health": (200, {"ready": True}),
+    "get-readiness": (200, {"ready": True}),
+}

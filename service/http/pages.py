@@ -1,0 +1,120 @@
+"""Tables in pages: rows by key, a cursor that says where the next page begins, and whole tables as files."""
+
+import base64
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import dataframely as dy
+import polars as pl
+from fastapi import Query
+from pydantic import BaseModel, Field, create_model
+from starlette.responses import StreamingResponse
+
+from slacktide.service.http.problems import ApiError
+
+MOST_ROWS: Final = 1000
+PIECE_BYTES: Final = 2**16
+PageSize = Annotated[int, Query(ge=1, le=MOST_ROWS, description="Rows in the page.")]
+Cursor = Annotated[
+    str | None, Query(max_length=400, description="`next` of the page before; none: the first page.", examples=[None])
+]
+TableFormat = Literal["parquet", "csv"]
+_MEDIA: Final = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
+
+
+class Page(BaseModel):
+    """Some rows, and where the next page begins."""
+
+    items: list[Any]
+    next: str | None = Field(description="Send it as `cursor` for the next page; null: this is the last.")
+
+
+def cursor_of(key: str) -> str:
+    """Return the cursor of the page after a key."""
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def key_of(cursor: str | None) -> str:
+    """Return the key that a page begins after.
+
+    Raises
+    ------
+    ApiError
+        422, if it is no cursor.
+    """
+    if cursor is None:
+        return ""
+    try:
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        remedy = "Send `next` of the page before as it is, or leave it out for the first page"
+        raise ApiError(422, "cursor", "cursor", "is none of this server's", remedy) from None
+
+
+def number_of(cursor: str | None) -> int:
+    """Return the same where keys are numbers; errors as :func:`key_of`."""
+    key = key_of(cursor) or "0"
+    if not key.isascii() or not key.isdecimal() or len(key) > 9:
+        remedy = "Send `next` of the page before as it is, or leave it out for the first page"
+        raise ApiError(422, "cursor", "cursor", "is none of this list's", remedy)
+    return int(key)
+
+
+def page_of(items: Sequence[Any], size: int, keys: Sequence[str]) -> dict[str, Any]:
+    """Return a page of at most ``size`` of the items, of which one more than that was looked for."""
+    more = len(items) > size
+    return {"items": list(items[:size]), "next": cursor_of(keys[size - 1]) if more else None}
+
+
+def table_page(table: pl.DataFrame, key: str, cursor: str | None, size: int) -> dict[str, Any]:
+    """Return a page of a table, by its key; errors as :func:`key_of`."""
+    after = key_of(cursor)
+    rows = table.sort(key).filter(pl.col(key) > after) if after else table.sort(key)
+    found = rows.head(size + 1)
+    return page_of(found.to_dicts(), size, found[key].to_list())
+
+
+def table_file(table: pl.DataFrame, kind: TableFormat, name: str, folder: Path) -> StreamingResponse:
+    """Return a table as a file that is streamed; it is written to ``folder``, under no name, before."""
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed when all of it is sent)
+    if kind == "parquet":
+        table.write_parquet(file)
+    else:
+        lists = [column for column, dtype in table.schema.items() if isinstance(dtype, pl.List)]
+        table.with_columns(pl.col(column).list.join(" ") for column in lists).write_csv(file)
+    file.seek(0)
+
+    def pieces() -> Iterator[bytes]:
+        with file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+    return StreamingResponse(pieces(), headers=headers, media_type=_MEDIA[kind])
+
+
+def page_model(name: str, schema: type[dy.Schema], columns: Sequence[str] | None = None) -> type[BaseModel]:
+    """Return the type of pages of a table, for the description of the API."""
+    fields: dict[str, Any] = {}
+    for column, declared in schema.columns().items():
+        if columns is None or column in columns:
+            kind = _kind(declared.dtype)
+            fields[column] = (kind | None if declared.nullable else kind, ...)
+    row = create_model(name, **fields)
+    return create_model(f"{name}Page", items=(list[row], ...), next=(str | None, ...))
+
+
+def table_media(schema_name: str) -> dict[int | str, dict[str, Any]]:
+    """Return how a file of a table is described."""
+    content = {media.partition(";")[0]: {"schema": {"type": "string", "format": "binary"}} for media in _MEDIA.values()}
+    return {200: {"description": f"All {schema_name} that the filters leave, as one file.", "content": content}}
+
+
+def _kind(dtype: pl.DataType) -> Any:  # noqa: ANN401  (a type, or an annotation)
+    if isinstance(dtype, pl.Enum):
+        return Literal[tuple(dtype.categories)]
+    if isinstance(dtype, pl.List):
+        return list[str]
+    return int if dtype.is_integer() else float if dtype.is_float() else str

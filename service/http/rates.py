@@ -1,0 +1,49 @@
+"""How often callers may ask."""
+
+import math
+import time
+from typing import Literal
+
+from limits import RateLimitItem, parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from slacktide.service.http.problems import ApiError
+from slacktide.service.http.settings import Rates
+
+Kind = Literal["reads", "changes", "creations", "refusals"]
+
+
+class RateFence:
+    """Counts by caller, and for refusals by address; a replica's own."""
+
+    def __init__(self, rates: Rates) -> None:
+        self._limits: dict[Kind, RateLimitItem] = {
+            "reads": parse(rates.reads),
+            "changes": parse(rates.changes),
+            "creations": parse(rates.creations),
+            "refusals": parse(rates.refusals),
+        }
+        self._windows = MovingWindowRateLimiter(MemoryStorage())
+
+    def count(self, kind: Kind, whose: str) -> None:
+        """Count one request.
+
+        Raises
+        ------
+        ApiError
+            429, if there were too many.
+        """
+        if not self._windows.hit(self._limits[kind], kind, whose):
+            raise self._too_often(kind, whose)
+
+    def check(self, kind: Kind, whose: str) -> None:
+        """Refuse as :meth:`count`, without counting."""
+        if not self._windows.test(self._limits[kind], kind, whose):
+            raise self._too_often(kind, whose)
+
+    def _too_often(self, kind: Kind, whose: str) -> ApiError:
+        reset_s, _ = self._windows.get_window_stats(self._limits[kind], kind, whose)
+        wait_s = max(1, math.ceil(reset_s - time.time()))
+        fact = f"more than {self._limits[kind]} of {kind}"
+        return ApiError(429, "too-often", "request", fact, f"Wait {wait_s} s", {"Retry-After": str(wait_s)})

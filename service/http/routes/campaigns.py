@@ -1,0 +1,299 @@
+"""Campaigns: created from a plan or in one call, started, looked at, and told what to do."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from slacktide.errors import ExecutionError
+from slacktide.executors.campaign_file import holds_campaign
+from slacktide.executors.event_codec import to_json
+from slacktide.executors.orders import Order
+from slacktide.executors.report import PAGE_FILE, SUMMARY_FILE
+from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
+from slacktide.planner.plan_files import read_plan
+from slacktide.service.campaign_terms import CampaignTerms
+from slacktide.service.campaign_view import Viewed, ask_for
+from slacktide.service.control_text import view_document
+from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.given import CampaignId, TheCaller, TheServer
+from slacktide.service.http.pages import Cursor, PageSize, key_of, page_of
+from slacktide.service.http.problems import not_found
+from slacktide.service.http.routes.fleets import fleet_of
+from slacktide.service.http.routes.jobs import JobView, begin
+from slacktide.service.http.routes.plans import plan_of
+from slacktide.service.http.server import Server
+from slacktide.service.jobs.asked import Id, UrgentAsked
+from slacktide.service.store.runs import Run, RunState, find_run, list_runs, want_run
+
+router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], route_class=GuardedRoute)
+
+ANSWER_S = 5.0
+"""How long an order is waited for; planning anew may take longer, and is then answered with 202."""
+Standing = Literal[
+    "proposed", "starting", "running", "paused", "ending, aborted", "aborted", "finished", "stopped", "failed"
+]
+
+
+class CampaignAsked(BaseModel):
+    """A campaign that carries out a plan."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    plan_id: Id
+    start: Literal["now", "on-approval"] = "now"
+    """`on-approval`: it waits until somebody starts it."""
+    terms: CampaignTerms = CampaignTerms()
+
+
+class Campaign(BaseModel):
+    """A campaign as it is listed."""
+
+    campaign_id: str
+    fleet_id: str
+    plan_id: str
+    created_at: str
+    created_by: str
+    terms: CampaignTerms
+    state: RunState
+    """What is wanted of it: `proposed`, it waits to be started; `wanted`, it is seen to that it is carried out;
+    `ended`; `failed`, its process ended every time."""
+    holder: str | None
+    """The process that carries it out; null: none now."""
+    finished: bool
+    said: str | None
+    """What its process last said that ended without finishing it."""
+
+
+class Campaigns(BaseModel):
+    """A page of campaigns."""
+
+    items: list[Campaign]
+    next: str | None
+
+
+class CampaignState(BaseModel):
+    """Where a campaign stands; times in seconds from its origin."""
+
+    origin: datetime | None
+    now_s: float | None
+    planned_s: float | None
+    """When the plan ends."""
+    hosts: dict[str, int]
+    """Planned hosts by stage."""
+    migrations: dict[str, int]
+    """By stage."""
+    waves_opened: int
+    signals: dict[str, bool]
+    max_out: dict[str, int | str]
+    revisions: list[dict[str, Any]]
+    paused: dict[str, Any] | None
+    """Who asked for the pause, and why."""
+    aborted: dict[str, Any] | None
+
+
+class CampaignView(Campaign):
+    """A campaign, and where it stands."""
+
+    standing: Standing
+    progress: CampaignState | None
+    """Null: nobody has begun it."""
+
+
+class Ordered(BaseModel):
+    """Something that is asked of a campaign under way."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    order: Order
+    why: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$")
+
+
+class OrderAnswer(BaseModel):
+    """What the campaign's coordinator does about it."""
+
+    granted: bool | None
+    """Null: nobody has answered yet; the order waits."""
+    answer: dict[str, Any] | None
+    """The event in the journal that grants or refuses it."""
+
+
+class Orders(BaseModel):
+    """What was asked of a campaign, what came of it, and the plans that it has gone over to."""
+
+    answered: list[dict[str, Any]]
+
+
+@router.post("", operation_id="create-campaign", status_code=201, response_model=Campaign, **allowed("operator"))
+def create(asked: CampaignAsked, server: TheServer, caller: TheCaller) -> Response:
+    """Have a plan carried out, at once or once somebody starts it.
+
+    The same plan under the same terms is the same campaign: it is created once.
+    """
+    stored = plan_of(server, asked.plan_id)
+    plan = read_plan(server.places.plan(asked.plan_id))
+    start = asked.start == "now"
+    run, is_new = server.campaigning.propose(plan, stored.fleet_id, asked.terms, caller.who, start=start)
+    if not is_new:
+        remedy = f"Look at it: GET /v1/campaigns/{run.campaign_id}; or give terms of its own, such as another seed"
+        raise ExecutionError(f"campaign {run.campaign_id}", "of this plan under these terms is there already", remedy)
+    if start:
+        server.campaigning.look()
+    content = _listed(server, run_of(server, run.campaign_id))
+    return JSONResponse(content, 201, {"Location": f"/v1/campaigns/{run.campaign_id}"})
+
+
+@router.post(
+    "/urgent", operation_id="create-urgent-campaign", status_code=202, response_model=JobView, **allowed("operator")
+)
+def urgent(asked: UrgentAsked, server: TheServer, caller: TheCaller) -> Response:
+    """Patch these hosts by then: a job makes the plan and has it carried out; its result names plan and campaign."""
+    fleet_of(server, asked.fleet_id)
+    return begin(server, "urgent", caller.who, asked)
+
+
+@router.get("", operation_id="list-campaigns", response_model=Campaigns, **allowed("viewer"))
+def list_all(
+    server: TheServer,
+    fleet_id: Annotated[str | None, Query(pattern=r"^[0-9a-f]{16}$")] = None,
+    cursor: Cursor = None,
+    limit: PageSize = 100,
+) -> dict[str, Any]:
+    """List campaigns, by id."""
+    found = list_runs(server.database, key_of(cursor), limit + 1, fleet_id)
+    return page_of([_listed(server, run) for run in found], limit, [run.campaign_id for run in found])
+
+
+@router.get("/{campaign_id}", operation_id="get-campaign", response_model=CampaignView, **allowed("viewer"))
+def get(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
+    """Look at a campaign: where it stands, who carries it out, how many hosts and migrations are where."""
+    run, stored = run_of(server, campaign_id), server.views.stored(campaign_id)
+    if stored is None:
+        standing = {"proposed": "proposed", "failed": "failed"}.get(run.state, "starting")
+        return {**_listed(server, run), "standing": standing, "progress": None}
+    return {**_listed(server, run), **server.views.look(run, stored, "standing", _standing)}
+
+
+@router.post("/{campaign_id}/start", operation_id="start-campaign", response_model=Campaign, **allowed("operator"))
+def start(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
+    """Start a campaign that was proposed, or one whose process ended every time."""
+    run = run_of(server, campaign_id)
+    if not want_run(server.database, campaign_id):
+        raise ExecutionError(f"campaign {campaign_id}", f"is {run.state} already", "Look at where it stands")
+    server.campaigning.look()
+    return _listed(server, run_of(server, campaign_id))
+
+
+@router.post("/{campaign_id}/orders", operation_id="order-campaign", response_model=OrderAnswer, **allowed("operator"))
+def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: TheCaller) -> Response:
+    """Ask something of a campaign: approve, pause, resume, abort, skip, limits, revise.
+
+    200 once it is granted or refused, which the answer says; 202 while it waits to be answered.
+    """
+    run_of(server, campaign_id)
+    directory = server.places.campaign(campaign_id)
+    if not holds_campaign(directory):
+        remedy = f"Start it: POST /v1/campaigns/{campaign_id}/start"
+        raise ExecutionError(f"campaign {campaign_id}", "has not begun", remedy)
+    store = server.database.store.url.render_as_string(hide_password=False)
+    answer = ask_for(directory, store, asked.order, caller.who, asked.why, ANSWER_S).answer
+    if answer is None:
+        return JSONResponse({"granted": None, "answer": None}, 202)
+    told = to_json(answer)
+    return JSONResponse({"granted": told["type"] != "order-refused", "answer": told})
+
+
+@router.get("/{campaign_id}/orders", operation_id="list-campaign-orders", response_model=Orders, **allowed("viewer"))
+def orders(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
+    """List what was asked of a campaign and what came of it."""
+    run, stored = begun(server, campaign_id)
+    return {"answered": server.views.look(run, stored, "orders", _answered)}
+
+
+@router.get(
+    "/{campaign_id}/report", operation_id="get-campaign-report", response_model=dict[str, Any], **allowed("viewer")
+)
+def report(campaign_id: CampaignId, server: TheServer) -> Response:
+    """Get the figures of a campaign that has finished: planned and measured."""
+    return _report_file(server, campaign_id, SUMMARY_FILE, "application/json")
+
+
+@router.get(
+    "/{campaign_id}/report.html",
+    operation_id="get-campaign-report-page",
+    response_class=Response,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    **allowed("viewer"),
+)
+def report_page(campaign_id: CampaignId, server: TheServer) -> Response:
+    """Get the report of a campaign that has finished, for people."""
+    return _report_file(server, campaign_id, PAGE_FILE, "text/html")
+
+
+def run_of(server: Server, campaign_id: str) -> Run:
+    """Return a campaign as it was asked for.
+
+    Raises
+    ------
+    ApiError
+        404, if there is none.
+    """
+    found = find_run(server.database, campaign_id)
+    if found is None:
+        raise not_found("campaign", campaign_id, "Create it: POST /v1/campaigns; or list them: GET /v1/campaigns")
+    return found
+
+
+def begun(server: Server, campaign_id: str) -> tuple[Run, StoredCampaign]:
+    """Return a campaign that somebody has begun to carry out.
+
+    Raises
+    ------
+    ApiError
+        404, if there is none.
+    ExecutionError
+        If nobody has.
+    """
+    run, stored = run_of(server, campaign_id), server.views.stored(campaign_id)
+    if stored is None:
+        raise ExecutionError(f"campaign {campaign_id}", "has not begun", "Start it, or wait until its process has")
+    return run, stored
+
+
+def _answered(viewed: Viewed) -> list[dict[str, Any]]:
+    return [to_json(event) for event in viewed.orders]
+
+
+def _standing(viewed: Viewed) -> dict[str, Any]:
+    told = view_document(viewed, [])
+    paused, aborted = viewed.state.paused, viewed.state.aborted
+    progress = {
+        **{name: told[name] for name in CampaignState.model_fields if name in told},
+        "origin": viewed.stored.record.origin,
+        "paused": None if paused is None else to_json(paused),
+        "aborted": None if aborted is None else to_json(aborted),
+    }
+    return {"standing": told["standing"], "progress": progress}
+
+
+def _listed(server: Server, run: Run) -> dict[str, Any]:
+    stored = server.views.stored(run.campaign_id)
+    told = run._asdict()
+    return {
+        **{name: told[name] for name in Campaign.model_fields if name in told},
+        "terms": run.asked,
+        "holder": stored.holder if stored is not None and stored.is_held else None,
+        "finished": stored is not None and stored.state == FINISHED,
+    }
+
+
+def _report_file(server: Server, campaign_id: str, name: str, media: str) -> Response:
+    run_of(server, campaign_id)
+    path = server.places.campaign(campaign_id) / name
+    if not path.is_file():
+        fact = "has no report: it has not finished"
+        raise ExecutionError(
+            f"campaign {campaign_id}", fact, f"Look at where it stands: GET /v1/campaigns/{campaign_id}"
+        )
+    headers = {"Content-Security-Policy": "sandbox allow-scripts"}
+    return FileResponse(path, media_type=media, headers=headers)

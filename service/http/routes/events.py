@@ -1,0 +1,140 @@
+"""A campaign's events: in pages, and as a stream that goes on where it broke off."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from anyio import sleep
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header, Query
+from pydantic import BaseModel
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from slacktide.executors.event_codec import to_json
+from slacktide.executors.events import CampaignFinished
+from slacktide.executors.journal import Entry
+from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.given import CampaignId, Name, TheServer
+from slacktide.service.http.pages import PageSize
+from slacktide.service.http.problems import ApiError
+from slacktide.service.http.routes.campaigns import begun
+from slacktide.service.http.server import Server
+
+router = APIRouter(prefix="/v1/campaigns/{campaign_id}/events", tags=["events"], route_class=GuardedRoute)
+
+LOOK_S: Final = 0.5
+"""How often a stream looks for what is new."""
+HEARTBEAT_S: Final = 15.0
+"""After how long without an event a comment is sent: proxies take a connection for dead after 30 to 60 s."""
+READ_AT_ONCE: Final = 1000
+SEARCHED: Final = 50_000
+"""Events that one page looks through for those of a type: a third of a second."""
+LAST: Final = 2**31 - 1
+Number = Annotated[int, Query(ge=0, le=LAST, description="Events after this number.")]
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Server-sent events: `id` is the number in the journal, `event` the type, `data` all of it.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+
+
+class NumberedEvent(BaseModel):
+    """An event with its number in the journal, counted from 1 without gaps."""
+
+    number: int
+    event: dict[str, Any]
+
+
+class Events(BaseModel):
+    """Some events, and where to go on."""
+
+    items: list[NumberedEvent]
+    last: int
+    """Send it as `after` for the next ones."""
+
+
+@router.get("", operation_id="list-campaign-events", response_model=Events, **allowed("viewer"))
+def page(
+    campaign_id: CampaignId,
+    server: TheServer,
+    after: Number = 0,
+    type: Name = None,
+    limit: PageSize = 100,
+) -> dict[str, Any]:
+    """List events in the order of the journal, of one type or of all."""
+    begun(server, campaign_id)
+    found: list[Entry] = []
+    last = after
+    while last - after < SEARCHED and len(found) < limit:
+        entries = server.views.events(campaign_id, last, limit if type is None else READ_AT_ONCE)
+        for entry in entries:
+            if len(found) == limit:
+                break
+            last = entry.number
+            if type is None or entry.event.type == type:
+                found.append(entry)
+        if type is None or len(entries) < READ_AT_ONCE:
+            break
+    return {"items": [{"number": each.number, "event": to_json(each.event)} for each in found], "last": last}
+
+
+@router.get(
+    "/stream",
+    operation_id="stream-campaign-events",
+    response_class=StreamingResponse,
+    responses=_STREAM,
+    **allowed("viewer"),
+)
+def stream(
+    campaign_id: CampaignId,
+    server: TheServer,
+    after: Number = 0,
+    last_event_id: Annotated[str | None, Header(max_length=20)] = None,
+) -> Response:
+    """Follow events as they are journaled, after `Last-Event-ID` or `after`, until the campaign has finished."""
+    begun(server, campaign_id)
+    if last_event_id is not None:
+        if not (last_event_id.isascii() and last_event_id.isdecimal() and int(last_event_id) <= LAST):
+            fact = "is not the number of an event"
+            raise ApiError(422, "event-id", "Last-Event-ID", fact, "Send the last `id` of the stream, or leave it out")
+        after = int(last_event_id)
+    if not server.streams.acquire(blocking=False):
+        headers = {"Retry-After": "30"}
+        raise ApiError(503, "streams", "server", "has as many streams as it may", "Wait, or close others", headers)
+    return _EventStream(_events(server, campaign_id, after), server)
+
+
+class _EventStream(StreamingResponse):
+    """A stream that makes room for another once it has ended, however it does."""
+
+    def __init__(self, pieces: AsyncIterator[str], server: Server) -> None:
+        super().__init__(pieces, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._server.streams.release()
+
+
+async def _events(server: Server, campaign_id: str, after: int) -> AsyncIterator[str]:
+    yield "retry: 2000\n\n"
+    heard_s = time.monotonic()
+    while True:
+        entries = await run_sync(server.views.events, campaign_id, after, READ_AT_ONCE)
+        for entry in entries:
+            after = entry.number
+            yield f"id: {entry.number}\nevent: {entry.event.type}\ndata: {json.dumps(to_json(entry.event))}\n\n"
+            if isinstance(entry.event, CampaignFinished):
+                return
+        if entries:
+            heard_s = time.monotonic()
+        elif time.monotonic() - heard_s >= HEARTBEAT_S:
+            heard_s = time.monotonic()
+            yield ": nothing new\n\n"
+        if len(entries) < READ_AT_ONCE:
+            await sleep(LOOK_S)

@@ -1,0 +1,199 @@
+"""A campaign's hosts, migrations and blackouts, who waits for what, and what its guests are told."""
+
+from typing import Annotated, Any, Literal
+
+import polars as pl
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.responses import Response, StreamingResponse
+
+from slacktide.executors.metadata.notice import MaintenanceNotice
+from slacktide.executors.report_tables import ReportHostTable, ReportMigrationTable
+from slacktide.executors.waiting import waiting
+from slacktide.service.campaign_views import blackouts_of
+from slacktide.service.guests import notice_of, told_guests
+from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.given import CampaignId, Name, TheServer, Wave
+from slacktide.service.http.pages import (
+    Cursor,
+    PageSize,
+    TableFormat,
+    number_of,
+    page_model,
+    page_of,
+    table_file,
+    table_media,
+    table_page,
+)
+from slacktide.service.http.routes.campaigns import begun
+from slacktide.service.http.server import Server
+
+router = APIRouter(prefix="/v1/campaigns/{campaign_id}", tags=["campaigns"], route_class=GuardedRoute)
+
+MigrationState = Literal["planned", "notified", "running", "done", "failed", "given-up"]
+HostState = Literal["planned", "draining", "drained", "patching", "returned", "failed", "blocked"]
+Strategy = Literal["precopy", "autoconverge", "postcopy", "restart"]
+Milliseconds = Annotated[float | None, Query(ge=0, le=1e12)]
+_BLACKOUT_COLUMNS = tuple(blackouts_of(ReportMigrationTable.create_empty()).columns)
+
+
+class Waits(BaseModel):
+    """A page of hosts and VMs that are late, the longest first."""
+
+    items: list[dict[str, Any]]
+    """`subject`, a host's or a VM's id; `migration_id` of a VM; `reason`; `since_s`."""
+    next: str | None
+
+
+class GuestNotice(BaseModel):
+    """What a guest is told of its maintenance, as its host tells it."""
+
+    vm_id: str
+    maintenance_event: str
+    """`NONE`, `MIGRATE_ON_HOST_MAINTENANCE` or `TERMINATE_ON_HOST_MAINTENANCE`."""
+    upcoming_maintenance: dict[str, Any]
+    """`kind`, `window_start` and `window_end` in UTC, `notice_s`, `under_way`, `acknowledged`, `can_acknowledge`."""
+
+
+class GuestNotices(BaseModel):
+    """A page of guests that are told of something."""
+
+    items: list[GuestNotice]
+    next: str | None
+
+
+@router.get(
+    "/hosts",
+    operation_id="list-campaign-hosts",
+    response_model=page_model("CampaignHost", ReportHostTable),
+    **allowed("viewer"),
+)
+def hosts(
+    campaign_id: CampaignId,
+    server: TheServer,
+    state: HostState | None = None,
+    wave: Wave = None,
+    cursor: Cursor = None,
+    limit: PageSize = 100,
+) -> dict[str, Any]:
+    """List the hosts of a campaign, planned and measured, by id."""
+    table = _report(server, campaign_id)[0].filter(_equal(state=state, wave=wave))
+    return table_page(table, "host_id", cursor, limit)
+
+
+@router.get(
+    "/migrations",
+    operation_id="list-campaign-migrations",
+    response_model=page_model("CampaignMigration", ReportMigrationTable),
+    **allowed("viewer"),
+)
+def migrations(
+    campaign_id: CampaignId,
+    server: TheServer,
+    state: MigrationState | None = None,
+    vm_id: Name = None,
+    source: Name = None,
+    target: Name = None,
+    wave: Wave = None,
+    strategy: Strategy | None = None,
+    cursor: Cursor = None,
+    limit: PageSize = 100,
+) -> dict[str, Any]:
+    """List the migrations of a campaign, planned and measured, by id."""
+    filters = _equal(state=state, vm_id=vm_id, source=source, target=target, wave=wave, strategy=strategy)
+    return table_page(_report(server, campaign_id)[1].filter(filters), "migration_id", cursor, limit)
+
+
+@router.get(
+    "/blackouts",
+    operation_id="list-campaign-blackouts",
+    response_model=page_model("Blackout", ReportMigrationTable, _BLACKOUT_COLUMNS),
+    **allowed("viewer"),
+)
+def blackouts(
+    campaign_id: CampaignId,
+    server: TheServer,
+    vm_id: Name = None,
+    at_least_ms: Milliseconds = None,
+    cursor: Cursor = None,
+    limit: PageSize = 100,
+) -> dict[str, Any]:
+    """List the blackouts of migrations that are done, predicted and measured, by migration."""
+    table = blackouts_of(_report(server, campaign_id)[1]).filter(_equal(vm_id=vm_id))
+    if at_least_ms is not None:
+        table = table.filter(pl.col("blackout_ms") >= at_least_ms)
+    return table_page(table, "migration_id", cursor, limit)
+
+
+@router.get(
+    "/tables/{table}",
+    operation_id="export-campaign-table",
+    response_class=StreamingResponse,
+    responses=table_media("rows"),
+    **allowed("viewer"),
+)
+def export(
+    campaign_id: CampaignId,
+    table: Literal["hosts", "migrations", "blackouts"],
+    server: TheServer,
+    format: Annotated[TableFormat, Query()] = "parquet",
+) -> Response:
+    """Get a whole table of a campaign as a file, as far as the campaign has got."""
+    of_hosts, of_migrations = _report(server, campaign_id)
+    found = of_hosts if table == "hosts" else of_migrations if table == "migrations" else blackouts_of(of_migrations)
+    return table_file(found, format, f"{campaign_id}-{table}", server.places.uploads)
+
+
+@router.get("/waiting", operation_id="list-campaign-waits", response_model=Waits, **allowed("viewer"))
+def waits(campaign_id: CampaignId, server: TheServer, cursor: Cursor = None, limit: PageSize = 100) -> dict[str, Any]:
+    """List every host and VM that is due and has not gone on, or takes longer than planned: why, and since when."""
+    run, stored = begun(server, campaign_id)
+    begin = number_of(cursor)
+    found = server.views.look(run, stored, "waiting", lambda viewed: waiting(viewed.state, viewed.now_s))[
+        begin : begin + limit + 1
+    ]
+    return page_of([each._asdict() for each in found], limit, [str(begin + place) for place in range(1, limit + 2)])
+
+
+@router.get(
+    "/guests", operation_id="list-campaign-guests", response_model=GuestNotices, tags=["guests"], **allowed("viewer")
+)
+def guests(campaign_id: CampaignId, server: TheServer, cursor: Cursor = None, limit: PageSize = 100) -> dict[str, Any]:
+    """List the guests that are told of a migration to come or under way, by id."""
+    _, stored = begun(server, campaign_id)
+    told = told_guests(_report(server, campaign_id)[1])
+    page = table_page(told.select("vm_id").unique(), "vm_id", cursor, limit)
+    names = [row["vm_id"] for row in page["items"]]
+    origin = stored.record.origin
+    few = told.filter(pl.col("vm_id").is_in(names))
+    items = [guest_notice(name, notice_of(few, name, origin)) for name in names]
+    return {"items": items, "next": page["next"]}
+
+
+@router.get(
+    "/guests/{vm_id:path}",
+    operation_id="get-campaign-guest",
+    response_model=GuestNotice,
+    tags=["guests"],
+    **allowed("viewer"),
+)
+def guest(campaign_id: CampaignId, vm_id: str, server: TheServer) -> dict[str, Any]:
+    """Look at what a guest is told by its host; `NONE` where nothing is to come, or there is no such guest."""
+    _, stored = begun(server, campaign_id)
+    told = told_guests(_report(server, campaign_id)[1])
+    return guest_notice(vm_id, notice_of(told, vm_id, stored.record.origin))
+
+
+def guest_notice(vm_id: str, notice: MaintenanceNotice) -> dict[str, Any]:
+    """Return what a guest is told as plain data."""
+    return {"vm_id": vm_id, "maintenance_event": notice.event, "upcoming_maintenance": notice.upcoming}
+
+
+def _report(server: Server, campaign_id: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    found = server.views.report(*begun(server, campaign_id))
+    return found.hosts, found.migrations
+
+
+def _equal(**values: str | int | None) -> pl.Expr:
+    conditions = [pl.col(column) == value for column, value in values.items() if value is not None]
+    return pl.all_horizontal(pl.lit(True), *conditions)

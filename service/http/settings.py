@@ -1,0 +1,118 @@
+"""How the server is run: where its data is, where it listens, whom it trusts and what it takes."""
+
+import ipaddress
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from slacktide.errors import UsageError
+from slacktide.service.campaign_terms import Profile
+from slacktide.service.store.tokens import Role
+
+LOOPBACK: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8780
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Oidc(_Part):
+    """An OpenID provider whose tokens are taken."""
+
+    issuer: str = Field(pattern=r"^https?://[^\s]+$")
+    """As it stands in the tokens; its discovery document is beneath."""
+    audience: str = Field(min_length=1)
+    """What tokens for this server name as theirs."""
+    role_claim: str = "slacktide_role"
+    """Claim that holds a role, or a list with some; dots go into nested claims."""
+    roles: dict[str, Role] = {}
+    """Roles by other names that the claim may hold, such as groups."""
+
+
+class Limits(_Part):
+    """What one request may ask for."""
+
+    body_bytes: int = Field(default=16 * 2**20, ge=1024)
+    """JSON: a request that names 200,000 hosts has 5 MiB."""
+    upload_bytes: int = Field(default=512 * 2**20, ge=1024)
+    """A fleet of 100,000 hosts and 1,300,000 VMs has 40 MiB."""
+    upload_rows: int = Field(default=10_000_000, ge=1)
+    """Rows in one table of a fleet."""
+    upload_memory_bytes: int = Field(default=8 * 2**30, ge=2**29)
+    """Address space of the process that reads an upload: what unpacks to more is refused."""
+    upload_cpu_s: int = Field(default=300, ge=1)
+    streams: int = Field(default=256, ge=1)
+    """Event streams at once, for each replica."""
+
+
+class Rates(_Part):
+    """How often one caller may ask, in the notation of the library `limits`, for each replica."""
+
+    reads: str = "200/second"
+    changes: str = "20/second"
+    creations: str = "60/minute"
+    """Uploads, jobs and campaigns."""
+    refusals: str = "30/minute"
+    """Credentials that were wrong, from one address; after these it is not listened to for the rest of the minute."""
+
+
+class ServerSettings(_Part):
+    """Everything that a replica has to know."""
+
+    data: Path
+    store_url: SecretStr | None = None
+    """Null: a SQLite file in ``data``."""
+    host: str = LOOPBACK
+    port: int = Field(default=DEFAULT_PORT, ge=1, le=65535)
+    certificate: Path | None = None
+    key: Path | None = None
+    behind_proxy: bool = False
+    """A proxy in front of the server has the certificate; who asks is what it says in X-Forwarded-For."""
+    anonymous: Role | None = None
+    """Role of whoever asks from this machine without credentials."""
+    oidc: Oidc | None = None
+    profiles: dict[str, Profile] = {}
+    """What reaches real hosts, by name."""
+    replicas: int = Field(default=1, ge=1, le=64)
+    limits: Limits = Limits()
+    rates: Rates = Rates()
+
+    @property
+    def scheme(self) -> str:
+        """``https`` where there is a certificate."""
+        return "http" if self.certificate is None else "https"
+
+
+def check_exposure(settings: ServerSettings) -> None:
+    """Refuse to listen to others than this machine without encryption or to whoever asks.
+
+    Raises
+    ------
+    UsageError
+        If that is asked for.
+    """
+    if (settings.certificate is None) != (settings.key is None):
+        raise UsageError("--tls-certificate", "needs --tls-key, and the other way round", "Give both or neither")
+    for file in (settings.certificate, settings.key):
+        if file is not None and not file.is_file():
+            raise UsageError(str(file), "there is no such file", "Give the certificate and its key as PEM files")
+    if is_loopback(settings.host) and not settings.behind_proxy:
+        return
+    if settings.anonymous is not None:
+        where = "behind a proxy" if settings.behind_proxy else f"at {settings.host}"
+        fact = f"lets anybody in who reaches the server {where}"
+        raise UsageError("--anonymous", fact, "Leave it out and give tokens: `slacktide token create`")
+    if settings.certificate is None and not settings.behind_proxy:
+        fact = "would be reached by others, with tokens that everybody on the way can read"
+        remedy = "Give --tls-certificate and --tls-key, or --behind-proxy where a proxy has the certificate"
+        raise UsageError(f"--host {settings.host}", fact, remedy)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is this machine's own; a name is only if it is localhost."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

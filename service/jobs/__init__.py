@@ -1,0 +1,1 @@
+"""Jobs: planning and what is asked about plans, carried out apart from the calls that ask for it."""

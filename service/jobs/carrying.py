@@ -1,0 +1,81 @@
+"""A job carried out, in whatever process: read, done, and its outcome written down."""
+
+import traceback
+from typing import Any, Protocol
+
+from slacktide.errors import InputError, SlacktideError
+from slacktide.service.campaigning import Campaigning
+from slacktide.service.jobs.asked import AboutPlan, PlanAsked, UrgentAsked, WhatIfAsked
+from slacktide.service.jobs.pulse import Pulse
+from slacktide.service.jobs.tools import CellMaps, Tools
+from slacktide.service.places import Places
+from slacktide.service.store.database import Database
+from slacktide.service.store.jobs import Job, JobState, begin_job, end_job
+
+FINDINGS_KEPT = 100
+
+
+class JobStarter(Protocol):
+    """Has jobs carried out somewhere."""
+
+    def start(self, job_id: str, name: str) -> None:
+        """Have a job begin, under a name that an operator recognises."""
+        ...
+
+
+def carry_out(
+    job_id: str, places: Places, database: Database, campaigning: Campaigning, cell_maps: CellMaps | None = None
+) -> None:
+    """Do a job, and write down what came of it: a result, or what was wrong."""
+    job = begin_job(database, job_id)
+    if job is None:
+        return
+    state: JobState = "done"
+    result = error = None
+    with Pulse(database, job_id) as pulse:
+        try:
+            result = _done(job, Tools(places, database, campaigning, pulse, cell_maps))
+            state = "cancelled" if pulse.cancelled() else "done"
+        except SlacktideError as wrong:
+            state, error = "failed", error_of(wrong)
+        except Exception as wrong:
+            traceback.print_exception(wrong)
+            fact = f"this is a bug in Slacktide: {type(wrong).__name__}"
+            state, error = (
+                "failed",
+                {"object": f"job {job_id}", "fact": fact, "remedy": "Report it with the server's log"},
+            )
+    end_job(database, job_id, state, result, error)
+
+
+def error_of(wrong: SlacktideError) -> dict[str, Any]:
+    """Return an error as plain data: object, fact, remedy, and the first findings."""
+    told: dict[str, Any] = {"object": wrong.subject, "fact": wrong.fact, "remedy": wrong.remedy}
+    if isinstance(wrong, InputError) and wrong.findings:
+        told["findings"] = [finding.as_dict() for finding in wrong.findings[:FINDINGS_KEPT]]
+    return told
+
+
+def job_name(job: Job) -> str:
+    """Return what a job is called where operators see it: ``plan for fleet 6c6eeb428fcb937b``."""
+    about = "plan" if "plan_id" in job.asked else "fleet"
+    return f"{job.kind} for {about} {job.asked[f'{about}_id']}"
+
+
+def _done(job: Job, tools: Tools) -> dict[str, Any]:
+    from slacktide.service.jobs.planning import plan_job, urgent_job, what_if_job
+    from slacktide.service.jobs.questions import audit_job, compare_job, explain_job
+
+    match job.kind:
+        case "plan":
+            return plan_job(PlanAsked.model_validate(job.asked), job.created_by, tools)
+        case "urgent":
+            return urgent_job(UrgentAsked.model_validate(job.asked), job.created_by, tools)
+        case "what-if":
+            return what_if_job(WhatIfAsked.model_validate(job.asked), job.created_by, tools, job.job_id)
+        case "audit":
+            return audit_job(AboutPlan.model_validate(job.asked), tools)
+        case "compare":
+            return compare_job(AboutPlan.model_validate(job.asked), tools)
+        case "explain":
+            return explain_job(AboutPlan.model_validate(job.asked), tools)

@@ -1,0 +1,92 @@
+"""The HTTP API as an application of Ray Serve."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from fastapi import FastAPI
+from ray import serve
+
+from slacktide.errors import ExecutionError
+from slacktide.executors.actors import cluster
+from slacktide.service.http.app import make_app
+from slacktide.service.http.server import Server, make_server
+from slacktide.service.http.settings import ServerSettings
+from slacktide.service.ray_jobs import RayJobs
+
+APPLICATION: Final = "slacktide"
+STORE_BYTES: Final = 512 * 2**20
+"""Ray's shared memory on one machine: jobs read files, only cells of large fleets are in it."""
+CALLS_BESIDE_STREAMS: Final = 256
+"""Calls that a replica answers at once, beside event streams; more wait."""
+ENDING_S: Final = 10.0
+"""How long calls under way may take once the server is to end; streams are cut off."""
+
+
+def serve_until_told(settings: ServerSettings, *, dashboard: bool, ready: Callable[[], None]) -> None:
+    """Serve the API until SIGTERM or SIGINT; what is under way is answered, campaigns go on by themselves.
+
+    Parameters
+    ----------
+    ready
+        Called once the API answers.
+
+    Raises
+    ------
+    ExecutionError
+        If Ray does not start, or the API does not.
+    """
+    told = threading.Event()
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    with cluster(len(os.sched_getaffinity(0)), STORE_BYTES, dashboard=dashboard):
+        try:
+            _deploy(settings)
+            for number in (
+                signal.SIGTERM,
+                signal.SIGINT,
+            ):  # Ray's own handlers, which it sets as it starts, end at once
+                signal.signal(number, lambda *_: told.set())
+            ready()
+            told.wait()
+        finally:
+            serve.delete(APPLICATION)
+            serve.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _deploy(settings: ServerSettings) -> None:
+    options: dict[str, object] = {"host": settings.host, "port": settings.port}
+    if settings.certificate is not None:
+        options |= {"ssl_certfile": str(settings.certificate), "ssl_keyfile": str(settings.key)}
+    quiet = {"log_level": "WARNING", "enable_access_log": False}
+    serve.start(proxy_location="HeadOnly", http_options=options, logging_config=quiet)
+
+    def app() -> FastAPI:
+        return make_app(partial(_server, settings))
+
+    deployment = serve.deployment(
+        name="api",
+        num_replicas=settings.replicas,
+        ray_actor_options={"num_cpus": 0},
+        max_ongoing_requests=settings.limits.streams + CALLS_BESIDE_STREAMS,
+        graceful_shutdown_timeout_s=ENDING_S,
+        logging_config=quiet,
+    )
+    try:
+        serve.run(deployment(serve.ingress(app)(_Api)).bind(), name=APPLICATION, route_prefix="/")
+    except RuntimeError as error:
+        fact = f"does not start: {str(error).splitlines()[0]}"
+        raise ExecutionError("the API", fact, "See the logs of Ray Serve in Ray's session folder") from error
+
+
+class _Api:
+    """What Ray Serve makes a replica of; the API is its ingress."""
+
+
+def _server(settings: ServerSettings) -> Server:
+    jobs = RayJobs(settings)
+    jobs.warm_up()
+    return make_server(settings, jobs)

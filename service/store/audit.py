@@ -1,0 +1,72 @@
+"""The audit log: every call that may change something, written before it is carried out and completed after."""
+
+from typing import Final, NamedTuple
+
+import sqlalchemy as sql
+
+from slacktide.service.store.database import Database, now_utc
+from slacktide.service.store.schema import AUDIT
+
+
+class Call(NamedTuple):
+    """Who asks for what."""
+
+    who: str | None
+    """Null: not known; the call is then refused."""
+    role: str | None
+    address: str | None
+    action: str
+    """Name of the operation."""
+    method: str
+    path: str
+    idempotency_key: str | None
+    request_id: str
+
+
+class AuditEntry(NamedTuple):
+    """One call as the log has it."""
+
+    number: int
+    at: str
+    who: str | None
+    role: str | None
+    address: str | None
+    action: str
+    method: str
+    path: str
+    idempotency_key: str | None
+    request_id: str
+    status: int | None
+    """HTTP status of the answer; null: it is under way, or the server ended before it answered."""
+    outcome: str | None
+    """What was refused and why; null: nothing was."""
+
+
+_COLUMNS: Final = tuple(AUDIT.c[name] for name in AuditEntry._fields)
+
+
+def begin_call(database: Database, call: Call) -> int:
+    """Write a call down that is about to be carried out, and return its number."""
+    with database.writing() as transaction:
+        result = transaction.execute(sql.insert(AUDIT).values(**call._asdict(), at=now_utc()))
+        key = result.inserted_primary_key
+        assert key is not None
+        return int(key[0])
+
+
+def end_call(database: Database, number: int, status: int, outcome: str | None) -> None:
+    """Write down what came of a call."""
+    with database.writing() as transaction:
+        values = {"status": status, "outcome": outcome}
+        transaction.execute(sql.update(AUDIT).where(AUDIT.c.number == number).values(values))
+
+
+def audit_entries(database: Database, after: int, most: int, who: str | None, action: str | None) -> list[AuditEntry]:
+    """Return at most ``most`` calls numbered above ``after``, in order."""
+    query = sql.select(*_COLUMNS).where(AUDIT.c.number > after).order_by(AUDIT.c.number).limit(most)
+    if who is not None:
+        query = query.where(AUDIT.c.who == who)
+    if action is not None:
+        query = query.where(AUDIT.c.action == action)
+    with database.reading() as transaction:
+        return [AuditEntry(*row) for row in transaction.execute(query)]

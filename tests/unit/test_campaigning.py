@@ -1,0 +1,132 @@
+"""Campaigns that are wanted: started, left alone while they are carried out, started again, and given up."""
+
+from pathlib import Path
+
+import pytest
+from campaigns import planned_fleet
+
+from slacktide.errors import InputError, UsageError
+from slacktide.executors.campaign_directory import campaign_id, open_campaign
+from slacktide.executors.events import CampaignFinished
+from slacktide.executors.health.settings import Budgets
+from slacktide.executors.journal import Journal
+from slacktide.executors.run import simulation
+from slacktide.executors.store.address import store_in
+from slacktide.service.campaign_terms import CampaignTerms, Profile, Simulation
+from slacktide.service.campaigning import MOST_STARTS, Campaigning
+from slacktide.service.launching import EXIT_FILE, LOG_FILE, CampaignLaunch
+from slacktide.service.places import Places
+from slacktide.service.store.database import open_database
+from slacktide.service.store.runs import Run, change_run, find_run, want_run
+
+PAST = "2026-01-01T00:00:00.000Z"
+SEEDED = CampaignTerms(simulation=Simulation(seed=7))
+
+
+class Started:
+    """What it takes, and what was started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.places = Places(folder)
+        self.places.make()
+        self.database = open_database(store_in(self.places.store))
+        self.launched: list[CampaignLaunch] = []
+        profiles = {"lab": Profile(connections=folder / "c.json", health=folder / "h.yaml")}
+        self.campaigning = Campaigning(self.places, self.database, profiles, self.launched.append)
+
+    def propose(self, terms: CampaignTerms = SEEDED, *, start: bool = True) -> Run:
+        return self.campaigning.propose(planned_fleet()[1], "f1", terms, "eva", start=start)[0]
+
+    def look(self, run: Run) -> Run:
+        """Look once it is due."""
+        change_run(self.database, run.campaign_id, next_look_at=PAST)
+        self.campaigning.look()
+        found = find_run(self.database, run.campaign_id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def started(tmp_path: Path) -> Started:
+    return Started(tmp_path)
+
+
+def test_it_is_the_campaign_that_run_makes_of_the_same_terms(started: Started) -> None:
+    run = started.propose()
+    assert run.campaign_id == campaign_id(planned_fleet()[1], simulation(7))
+    started.campaigning.look()
+    (launch,) = started.launched
+    assert launch.directory == started.places.campaign(run.campaign_id)
+    assert launch.plan.name == run.plan_id
+    assert launch.store == started.database.store
+    started.campaigning.look()
+    assert len(started.launched) == 1
+
+
+def test_one_that_is_only_proposed_waits(started: Started) -> None:
+    run = started.propose(start=False)
+    started.campaigning.look()
+    assert started.launched == []
+    assert want_run(started.database, run.campaign_id)
+    started.campaigning.look()
+    assert len(started.launched) == 1
+
+
+def test_one_that_is_carried_out_is_left_alone_until_its_process_ends(started: Started) -> None:
+    run = started.look(started.propose())
+    snapshot, plan = planned_fleet()
+    directory = started.places.campaign(run.campaign_id)
+    store = started.database.store
+    open_campaign(snapshot, plan, simulation(7), directory, (None, None), store)
+    journal = Journal.hold(store, run.campaign_id)
+    assert started.look(run).starts == 0
+    assert len(started.launched) == 1
+    journal.close()
+    assert started.look(run).starts == 1
+    assert len(started.launched) == 2
+    journal = Journal.hold(store, run.campaign_id)
+    journal.append([CampaignFinished(9.0)])
+    journal.close()
+    assert started.look(run).state == "ended"
+    assert len(started.launched) == 2
+
+
+def test_one_whose_process_ends_every_time_is_given_up_with_what_it_said(started: Started) -> None:
+    run = started.propose()
+    folder = started.places.run(run.campaign_id)
+    for number in range(1, MOST_STARTS + 1):
+        assert started.look(run).starts == number
+        folder.mkdir(exist_ok=True)
+        (folder / LOG_FILE).write_text("Reading fleet and plan\nerror: the disk is full\n\n")
+        (folder / EXIT_FILE).write_text("1\n")
+    failed = started.look(run)
+    assert (failed.state, failed.said) == ("failed", "error: the disk is full")
+    assert len(started.launched) == MOST_STARTS
+    assert want_run(started.database, run.campaign_id)
+    assert started.look(run).starts == 1
+
+
+def test_budgets_are_written_for_the_process(started: Started) -> None:
+    terms = CampaignTerms(budgets=Budgets(lost_hosts=2), on_drift="ask")
+    run = started.propose(terms)
+    started.campaigning.look()
+    options = list(started.launched[0].options)
+    health = Path(options[options.index("--health") + 1])
+    assert health.parent == started.places.run(run.campaign_id)
+    assert '"lost_hosts": 2' in health.read_text()
+    assert options[options.index("--on-drift") + 1] == "ask"
+
+
+def test_what_cannot_be_carried_out_is_refused(started: Started) -> None:
+    with pytest.raises(UsageError, match="no such profile"):
+        started.propose(CampaignTerms(profile="prod"))
+    with pytest.raises(UsageError, match="of its own"):
+        started.propose(CampaignTerms(profile="lab", budgets=Budgets(lost_hosts=1)))
+    plan = planned_fleet()[1]
+    broken = plan.header.summary.audit.model_copy(update={"findings": ({"severity": "error"},)})
+    summary = plan.header.summary.model_copy(update={"audit": broken})
+    wrong = type(plan)(
+        plan.header.model_copy(update={"summary": summary}), plan.waves, plan.hosts, plan.migrations, plan.deferred
+    )
+    with pytest.raises(InputError, match="breaks the rules"):
+        started.campaigning.propose(wrong, "f1", SEEDED, "eva", start=True)

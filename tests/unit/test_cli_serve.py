@@ -1,0 +1,83 @@
+"""`slacktide serve` and `token`: what is refused before anything starts, and tokens that are made and end."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from slacktide.service.cli import main
+from slacktide.service.http.server import open_places
+from slacktide.service.http.settings import ServerSettings
+from slacktide.service.store.audit import audit_entries
+from slacktide.service.store.tokens import find_token
+
+
+def test_tokens_are_made_listed_and_revoked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = ["--data", str(tmp_path / "data")]
+    assert main(["token", "create", "night shift", "--role", "operator", *data, "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert main(["token", "create", "for ever", "--role", "viewer", "--forever", *data]) == 0
+    shown = capsys.readouterr().out.strip()
+    database = open_places(ServerSettings(data=tmp_path / "data"))[1]
+    found = find_token(database, made["token"])
+    assert found is not None
+    assert (found.role, found.name) == ("operator", "night shift")
+    lasting = find_token(database, shown)
+    assert lasting is not None
+    assert lasting.expires_at is None
+    assert main(["token", "list", *data, "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert [token["name"] for token in listed] == ["night shift", "for ever"]
+    assert made["token"].rpartition("_")[2] not in json.dumps(listed)
+    assert main(["token", "revoke", made["token_id"], *data]) == 0
+    assert find_token(database, made["token"]) is None
+    assert main(["token", "revoke", "nobody", *data]) == 2
+    assert audit_entries(database, 0, 10, None, None) == []
+    database.close()
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--host", "0.0.0.0"], 2, "--tls-certificate"),
+        (["--host", "0.0.0.0", "--behind-proxy", "--anonymous", "viewer"], 2, "lets anybody in"),
+        (["--tls-key", "key.pem"], 2, "needs"),
+        (["--anonymous", "everybody"], 2, "everybody"),
+        (["--store", "mysql://x/y"], 2, "neither SQLite nor PostgreSQL"),
+    ],
+)
+def test_what_must_not_be_served_is_not(
+    options: list[str], code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", "--data", str(tmp_path / "data"), *options]) == code
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("tokens: 3", "none of oidc"),
+        ("oidc: {issuer: 'https://id.example'}", "oidc.audience"),
+        ("oidc: {issuer: 'http://id.example', audience: x}", "not encrypted"),
+        ("limits: {body_bytes: -1}", "limits.body_bytes"),
+        ("profiles: {prod: {connections: c.json, password: x}}", "profiles.prod.password"),
+    ],
+)
+def test_a_configuration_that_is_not_right_is_refused(
+    config: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "server.yaml"
+    file.write_text(config)
+    assert main(["serve", "--data", str(tmp_path / "data"), "--config", str(file)]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_an_address_that_is_taken_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        assert main(["serve", "--data", str(tmp_path / "data"), "--port", str(port)]) == 2
+    assert "cannot be listened at" in capsys.readouterr().err

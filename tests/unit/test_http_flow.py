@@ -1,0 +1,212 @@
+"""A night through the API: a fleet, a plan, a campaign, and everything that can be asked about them."""
+
+import io
+from pathlib import Path
+
+import httpx
+import polars as pl
+import pytest
+from http_server import InProcess, carry_out_launched, in_process
+
+FLEET = Path(__file__).parents[1] / "replay" / "urgent" / "fleet"
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> InProcess:
+    """Return an API with a fleet of 24 hosts, an urgent campaign that is over, and one that is proposed."""
+    process = in_process(tmp_path_factory.mktemp("night"))
+    fleet_id = process.upload(FLEET).json()["fleet_id"]
+    asked = {"fleet_id": fleet_id, "hosts": "due", "within_s": 14_400, "time_limit_s": 0}
+    answer = process.call("POST", "/v1/campaigns/urgent", "operator", json=asked)
+    assert answer.status_code == 202, answer.text
+    carry_out_launched(process)
+    return process
+
+
+@pytest.fixture(scope="module")
+def campaign(night: InProcess) -> str:
+    found: str = night.get("/v1/campaigns")["items"][0]["campaign_id"]
+    return found
+
+
+def test_a_fleet_is_uploaded_once_and_looked_at(night: InProcess) -> None:
+    again = night.upload(FLEET)
+    assert again.status_code == 200
+    fleet = again.json()
+    assert fleet["summary"]["hosts"] == 24
+    assert night.get("/v1/fleets")["items"] == [fleet]
+    assert night.get(again.headers["Location"]) == fleet
+    page = night.get(f"/v1/fleets/{fleet['fleet_id']}/hosts?limit=10")
+    rest = night.get(f"/v1/fleets/{fleet['fleet_id']}/hosts?limit=100&cursor={page['next']}")
+    assert len(page["items"]) == 10
+    assert len(rest["items"]) == 14
+    assert rest["next"] is None
+    host = page["items"][3]["host_id"]
+    vms = night.get(f"/v1/fleets/{fleet['fleet_id']}/vms?host_id={host}")["items"]
+    assert vms
+    assert {vm["host_id"] for vm in vms} == {host}
+    table = night.call("GET", f"/v1/fleets/{fleet['fleet_id']}/tables/vms?format=csv")
+    assert pl.read_csv(table.content).height == fleet["summary"]["vms"]
+    assert list((night.folder / "data" / "uploads").iterdir()) == []
+
+
+def test_an_urgent_call_makes_a_plan_and_a_campaign(night: InProcess, campaign: str) -> None:
+    (job,) = night.get("/v1/jobs?kind=urgent")["items"]
+    assert job["state"] == "done"
+    assert job["fraction"] == 1.0
+    assert job["result"]["campaign_id"] == campaign
+    assert night.named[0] == f"urgent for fleet {job['asked']['fleet_id']}"
+    plan = night.get(f"/v1/plans/{job['result']['plan_id']}")
+    assert plan["header"]["policy"]["deadline_s"] == 14_400
+    assert plan["header"]["policy"]["name"] == "urgent"
+    assert plan["header"]["summary"]["hosts"] == job["result"]["hosts"] > 0
+
+
+def test_a_plan_is_looked_at_in_pages_and_as_files(night: InProcess) -> None:
+    plan = night.get("/v1/plans")["items"][0]
+    path = f"/v1/plans/{plan['plan_id']}"
+    count = plan["header"]["summary"]["migrations"]
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = night.get(f"{path}/migrations?limit=50{cursor and f'&cursor={cursor}'}")
+        seen += [row["migration_id"] for row in page["items"]]
+        cursor = page["next"]
+    assert len(seen) == count
+    assert seen == sorted(set(seen))
+    whole = night.call("GET", f"{path}/tables/migrations").content
+    assert pl.read_parquet(io.BytesIO(whole)).height == count
+    assert sum(wave["migrations"] for wave in night.get(f"{path}/waves")) == count
+    assert night.get(f"{path}/hosts?wave=0")["items"]
+    assert night.get(f"{path}/deferred")["items"] == []
+
+
+def test_questions_about_a_plan_are_jobs(night: InProcess) -> None:
+    plan_id = night.get("/v1/plans")["items"][0]["plan_id"]
+    for question, body in (("audit", None), ("compare", {"constants": ["nova"]}), ("explain", None)):
+        answer = night.call("POST", f"/v1/plans/{plan_id}/{question}", "operator", json=body)
+        assert answer.status_code == 202, answer.text
+        job = night.get(answer.headers["Location"])
+        assert job["state"] == "done", job
+        assert job["result"]["plan_id"] == plan_id if question != "explain" else job["result"]["bounds"]
+        if question == "audit":
+            assert job["result"]["errors"] == 0
+        if question == "compare":
+            assert [row["name"] for row in job["result"]["rows"]] == ["plan", "nova"]
+
+
+def test_a_what_if_keeps_its_plans(night: InProcess) -> None:
+    fleet_id = night.get("/v1/fleets")["items"][0]["fleet_id"]
+    asked = {
+        "fleet_id": fleet_id,
+        "preset": "urgent",
+        "relax": ["max_out.fleet"],
+        "iterations": 1,
+        "time_limit_s": None,
+    }
+    answer = night.call("POST", "/v1/what-ifs", "operator", json=asked)
+    job = night.get(answer.headers["Location"])
+    assert job["state"] == "done", job
+    plan = night.get(f"/v1/plans/{job['result']['present']['plan_id']}")
+    assert plan["header"]["summary"]["hosts"] == job["result"]["present"]["hosts"]
+
+
+def test_a_campaign_that_is_over_is_looked_at(night: InProcess, campaign: str) -> None:
+    found = night.get(f"/v1/campaigns/{campaign}")
+    assert found["standing"] == "finished"
+    assert found["finished"]
+    hosts = found["progress"]["hosts"]["returned"]
+    migrations = found["progress"]["migrations"]["done"]
+    path = f"/v1/campaigns/{campaign}"
+    assert len(night.get(f"{path}/hosts?state=returned&limit=1000")["items"]) == hosts
+    assert len(night.get(f"{path}/migrations?state=done&limit=1000")["items"]) == migrations
+    assert night.get(f"{path}/migrations?state=failed")["items"] == []
+    blackouts = night.get(f"{path}/blackouts?limit=1000")["items"]
+    worst = max(row["blackout_ms"] for row in blackouts)
+    assert [row["blackout_ms"] for row in night.get(f"{path}/blackouts?at_least_ms={worst}")["items"]] == [worst]
+    table = night.call("GET", f"{path}/tables/blackouts?format=csv")
+    assert pl.read_csv(table.content).height == len(blackouts)
+    assert night.get(f"{path}/waiting")["items"] == []
+    assert night.get(f"{path}/guests")["items"] == []
+    assert night.get(f"{path}/report")["campaign_id"] == campaign
+    page = night.call("GET", f"{path}/report.html")
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "sandbox" in page.headers["Content-Security-Policy"]
+
+
+def test_events_are_paged_filtered_and_streamed_from_where_one_was(night: InProcess, campaign: str) -> None:
+    path = f"/v1/campaigns/{campaign}/events"
+    first = night.get(f"{path}?limit=10")
+    assert [event["number"] for event in first["items"]] == list(range(1, 11))
+    second = night.get(f"{path}?limit=10&after={first['last']}")
+    assert second["items"][0]["number"] == 11
+    done = night.get(f"{path}?type=campaign-finished")["items"]
+    assert [event["event"]["type"] for event in done] == ["campaign-finished"]
+    last = done[0]["number"]
+    stream = night.call("GET", f"{path}/stream", headers={"Last-Event-ID": str(last - 3)})
+    assert stream.headers["Content-Type"].startswith("text/event-stream")
+    lines = stream.text.splitlines()
+    assert [line for line in lines if line.startswith("id:")] == [f"id: {n}" for n in (last - 2, last - 1, last)]
+    assert lines[-3] == "event: campaign-finished"
+    assert night.call("GET", f"{path}/stream", headers={"Last-Event-ID": "x"}).status_code == 422
+
+
+def test_a_campaign_waits_for_its_start_where_it_is_to(night: InProcess) -> None:
+    plan_id = night.get("/v1/plans")["items"][0]["plan_id"]
+    asked = {"plan_id": plan_id, "start": "on-approval", "terms": {"simulation": {"seed": 5}}}
+    made = night.call("POST", "/v1/campaigns", "operator", json=asked)
+    assert made.status_code == 201, made.text
+    path = made.headers["Location"]
+    assert night.get(path)["standing"] == "proposed"
+    assert night.launched == []
+    assert night.call("POST", f"{path}/orders", "operator", json={"order": {"kind": "pause"}}).status_code == 409
+    assert night.call("GET", f"{path}/hosts").status_code == 409
+    assert night.call("POST", "/v1/campaigns", "operator", json=asked).status_code == 409
+    started = night.call("POST", f"{path}/start", "operator")
+    assert started.json()["state"] == "wanted"
+    (launch,) = night.launched
+    assert list(launch.options)[:2] == ["--seed", "5"]
+    assert launch.directory.name == made.json()["campaign_id"]
+    assert night.get(path)["standing"] == "starting"
+    assert night.call("POST", f"{path}/start", "operator").status_code == 409
+    night.launched.clear()
+
+
+def test_a_job_that_waits_is_cancelled(night: InProcess) -> None:
+    night.held = True
+    asked = {"fleet_id": night.get("/v1/fleets")["items"][0]["fleet_id"]}
+    made = night.call("POST", "/v1/plans", "operator", json=asked)
+    night.held = False
+    path = made.headers["Location"]
+    assert night.get(path)["state"] == "queued"
+    assert night.call("POST", f"{path}/cancel", "operator").json()["state"] == "cancelled"
+    assert night.call("POST", f"{path}/cancel", "operator").status_code == 409
+
+
+def test_what_is_not_there_is_said_with_a_remedy(night: InProcess) -> None:
+    nothing = "f" * 16
+    for path in (f"/v1/fleets/{nothing}", f"/v1/plans/{nothing}/hosts", f"/v1/campaigns/{nothing}/events", "/v1/x"):
+        answer = night.call("GET", path)
+        assert answer.status_code == 404
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert {"object", "fact", "remedy", "detail", "type", "title"} <= answer.json().keys()
+    wrong = night.call("POST", "/v1/plans", json={"fleet_id": "../../etc", "prest": "urgent"})
+    assert wrong.status_code == 422
+    assert len(wrong.json()["findings"]) == 2
+    plan = night.call("POST", "/v1/plans", json={"fleet_id": nothing})
+    assert (plan.status_code, plan.json()["object"]) == (404, f"fleet {nothing}")
+
+
+def test_a_plan_that_cannot_be_made_is_a_job_that_failed(night: InProcess) -> None:
+    fleet_id = night.get("/v1/fleets")["items"][0]["fleet_id"]
+    asked = {"fleet_id": fleet_id, "hosts": ["nobody"], "time_limit_s": 0}
+    job = night.get(night.call("POST", "/v1/campaigns/urgent", json=asked).headers["Location"])
+    assert job["state"] == "failed"
+    assert "nobody" in str(job["error"])
+
+
+def test_nothing_says_where_the_data_is(night: InProcess, campaign: str) -> None:
+    """A plan whose files are gone is an error that names the plan, and no folder of the server's."""
+    answer = night.call("GET", f"/v1/campaigns/{campaign}/events?after=-1")
+    assert answer.status_code == 422
+    assert isinstance(answer, httpx.Response)
+    assert str(night.folder) not in answer.text

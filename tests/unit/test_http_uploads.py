@@ -1,0 +1,144 @@
+"""Uploads that are damaged, misnamed, too large or hostile: refused with what is wrong, and nothing of them is left."""
+
+import asyncio
+import io
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from http_server import InProcess, in_process, parts_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_fleet import small_fleet
+
+from slacktide.datasets.files import write_snapshot
+from slacktide.errors import InputError
+from slacktide.service.fleet_intake import OWN, Bounds, take_in
+from slacktide.service.http.settings import Limits
+
+BOUNDS = Bounds(rows=1000, memory_bytes=8 * 2**30, cpu_s=60)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fleet") / "fleet"
+    write_snapshot(small_fleet(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> InProcess:
+    return in_process(tmp_path_factory.mktemp("api"), limits=Limits(upload_rows=1000))
+
+
+def left(api: InProcess) -> list[Path]:
+    return [*api.server.places.uploads.iterdir(), *(api.server.places.data / "fleets").iterdir()]
+
+
+def test_what_is_wrong_with_a_fleet_is_listed(api: InProcess, fleet: Path) -> None:
+    parts = parts_of(fleet)
+    hosts = pl.read_parquet(fleet / "hosts.parquet").with_columns(vcpus=pl.lit(-4, pl.Int32))
+    buffer = io.BytesIO()
+    hosts.write_parquet(buffer)
+    parts["hosts"] = ("../../../etc/passwd", buffer.getvalue(), "text/plain")
+    parts["fleet"] = ("x", b'{"format_version": 1, "taken_at": "yesterday"}', "x/y")
+    checked = api.call("POST", "/v1/fleets/check", "operator", files=parts)
+    assert checked.status_code == 200
+    assert not checked.json()["sound"]
+    refused = api.call("POST", "/v1/fleets", "operator", files=parts)
+    assert refused.status_code == 422
+    found = {(finding["rule"], finding["file"]) for finding in refused.json()["findings"]}
+    assert {("value-too-small", "hosts.parquet"), ("fleet-field", "fleet.json")} <= found
+    assert left(api) == []
+
+
+def test_too_many_rows_are_not_read(api: InProcess, fleet: Path) -> None:
+    """A thousand times a thousand rows of one value are a few hundred bytes."""
+    parts = parts_of(fleet)
+    buffer = io.BytesIO()
+    pl.DataFrame({"service_id": ["x"] * 1_000_000}).write_parquet(buffer)
+    assert len(buffer.getvalue()) < 20_000
+    parts["services"] = ("services.parquet", buffer.getvalue(), "x/y")
+    refused = api.call("POST", "/v1/fleets", "operator", files=parts)
+    assert refused.status_code == 422
+    assert refused.json()["fact"] == "has 1,000,000 rows, the most allowed is 1,000"
+    assert left(api) == []
+
+
+def test_what_unpacks_to_more_memory_than_allowed_ends_its_own_process_alone(tmp_path: Path, fleet: Path) -> None:
+    """Few rows of long texts: 64 MiB packed into some thousand bytes, read with less address space than that."""
+    for name in OWN.values():
+        (tmp_path / name).write_bytes((fleet / name).read_bytes())
+    long = pl.DataFrame({"service_id": [f"{number}{'x' * 2**23}" for number in range(64)]})
+    long.write_parquet(tmp_path / "services.parquet", compression="zstd")
+    assert (tmp_path / "services.parquet").stat().st_size < 2**21
+    tight = BOUNDS._replace(memory_bytes=700 * 2**20)
+    with pytest.raises(InputError, match="limits of memory"):
+        asyncio.run(take_in(tmp_path, None, tight))
+
+
+def test_a_damaged_table_is_a_finding(tmp_path: Path, fleet: Path) -> None:
+    for name in OWN.values():
+        (tmp_path / name).write_bytes((fleet / name).read_bytes())
+    content = bytearray((fleet / "vms.parquet").read_bytes())
+    content[40:400] = bytes(reversed(content[40:400]))
+    (tmp_path / "vms.parquet").write_bytes(content)
+    (tmp_path / "links.parquet").write_bytes(b"PAR1" * 9)
+    (tmp_path / "fleet.json").write_bytes(b"[" * 100_000)
+    found = asyncio.run(take_in(tmp_path, tmp_path / "kept", BOUNDS))
+    assert found.fleet_id is None
+    assert {"vms.parquet", "links.parquet", "fleet.json"} <= {finding["file"] for finding in found.findings}
+    assert not (tmp_path / "kept").exists()
+    json.dumps(found.findings)
+
+
+BOUNDARY = b"--b\r\n"
+PIECES = st.sampled_from(
+    [
+        BOUNDARY,
+        b"--b--\r\n",
+        b"--b",
+        b"\r\n",
+        b"\r\n\r\n",
+        b'Content-Disposition: form-data; name="hosts"; filename="../x"\r\n',
+        b'Content-Disposition: form-data; name="../../x"\r\n',
+        b"Content-Disposition: form-data; name*=utf-8''hosts\r\n",
+        b'Content-Disposition: form-data; name="vms\x00"\r\n',
+        b"Content-Disposition: form-data\r\n",
+        b"Content-Type: multipart/mixed; boundary=c\r\n",
+        b"X: " + b"y" * 9000 + b"\r\n",
+        b":\r\n",
+        b"\x00\xff",
+        b"PAR1",
+    ]
+)
+KINDS = st.sampled_from(
+    [
+        "multipart/form-data; boundary=b",
+        'multipart/form-data; boundary="b"',
+        "multipart/form-data",
+        "application/json",
+        "",
+    ]
+)
+
+
+@given(body=st.lists(PIECES | st.binary(max_size=20), max_size=12).map(b"".join), kind=KINDS)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_body_makes_the_server_fail(api: InProcess, body: bytes, kind: str) -> None:
+    answer = api.call("POST", "/v1/fleets", "operator", content=body, headers={"Content-Type": kind})
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert left(api) == []
+
+
+def test_an_upload_repeated_under_its_key_is_answered_as_before(api: InProcess, fleet: Path) -> None:
+    key = {"headers": {"Idempotency-Key": "fleet-1"}}
+    first = api.upload(fleet, **key)
+    again = api.upload(fleet, **key)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json() == first.json()
+    files = parts_of(fleet) | {"fleet": ("fleet.json", b"{}", "application/json")}
+    assert api.call("POST", "/v1/fleets", "operator", files=files, **key).status_code == 422

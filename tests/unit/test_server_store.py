@@ -1,0 +1,130 @@
+"""The server's tables: made by migrations in both databases, beside the campaigns' own."""
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from slacktide.executors.store.campaigns import list_campaigns
+from slacktide.service.store.answers import Answer, claim_key, keep_answer, release_key
+from slacktide.service.store.audit import Call, audit_entries, begin_call, end_call
+from slacktide.service.store.database import Database, open_database
+from slacktide.service.store.inventory import add_fleet, add_plan, find_plan, list_fleets, list_plans
+from slacktide.service.store.jobs import (
+    MOST_TRIES,
+    add_job,
+    begin_job,
+    cancel_job,
+    claim_silent,
+    end_job,
+    find_job,
+    tell_progress,
+)
+from slacktide.service.store.runs import Run, add_run, change_run, claim_due, find_run, list_runs, want_run
+from slacktide.service.store.schema import JOBS, METADATA, VERSION_TABLE
+from slacktide.service.store.tokens import create_token, find_token, list_tokens
+
+
+def ours(_object: object, name: str | None, kind: str, *_: object) -> bool:
+    return kind != "table" or str(name).startswith("server_")
+
+
+def test_migrations_make_the_tables_that_the_code_knows(store) -> None:
+    database = open_database(store)
+    options = {"include_object": ours, "version_table": VERSION_TABLE}
+    with database.reading() as transaction:
+        assert compare_metadata(MigrationContext.configure(transaction, opts=options), METADATA) == []
+    assert list_campaigns(store) == []
+    database.close()
+    open_database(store).close()
+
+
+def test_what_is_kept_is_read_again(store) -> None:
+    database = open_database(store)
+    token, text = create_token(database, "eva", "operator", "me", 60)
+    assert find_token(database, text) == token
+    assert list_tokens(database) == [token]
+    number = begin_call(database, Call("eva", "operator", "192.0.2.7", "create-plan", "POST", "/v1/plans", "k", "r"))
+    end_call(database, number, 202, None)
+    (entry,) = audit_entries(database, 0, 10, "eva", "create-plan")
+    assert (entry.number, entry.status, entry.idempotency_key) == (number, 202, "k")
+    assert audit_entries(database, number, 10, None, None) == []
+    assert add_fleet(database, "f1", "eva", {"hosts": 6}, [])
+    assert not add_fleet(database, "f1", "jan", {"hosts": 6}, [])
+    assert [fleet.created_by for fleet in list_fleets(database, "", 10)] == ["eva"]
+    assert add_plan(database, "p1", "f1", "eva", {"id": "p1"})
+    assert find_plan(database, "p1") == list_plans(database, "", 10, "f1")[0]
+    assert list_plans(database, "", 10, "f2") == []
+    database.close()
+
+
+def test_a_key_is_taken_once(store) -> None:
+    database = open_database(store)
+    assert claim_key(database, "eva", "k", "a", "r1") == "new"
+    assert claim_key(database, "eva", "k", "a", "r2") == "under-way"
+    assert claim_key(database, "eva", "k", "b", "r3") == "other-body"
+    assert claim_key(database, "jan", "k", "b", "r4") == "new"
+    keep_answer(database, "eva", "k", Answer(201, {"location": "/x"}, "{}"))
+    assert claim_key(database, "eva", "k", "a", "r5") == Answer(201, {"location": "/x"}, "{}")
+    release_key(database, "jan", "k")
+    assert claim_key(database, "jan", "k", "c", "r6") == "new"
+    database.close()
+
+
+def silence(database: Database, job_id: str) -> None:
+    with database.writing() as transaction:
+        transaction.execute(JOBS.update().where(JOBS.c.job_id == job_id).values(alive_at="2026-01-01T00:00:00.000Z"))
+
+
+def test_a_job_that_falls_silent_is_begun_again_but_not_for_ever(store) -> None:
+    database = open_database(store)
+    job = add_job(database, "plan", "eva", {"fleet_id": "f1"})
+    assert claim_silent(database) == []
+    for number in range(1, MOST_TRIES + 1):
+        begun = begin_job(database, job.job_id)
+        assert begun is not None
+        assert begun.tries == number
+        assert begin_job(database, job.job_id) is None, "another has it"
+        assert not tell_progress(database, job.job_id, 0.5, "planning", 3.0)
+        silence(database, job.job_id)
+        assert claim_silent(database) == ([job.job_id] if number < MOST_TRIES else [])
+        assert claim_silent(database) == []
+    failed = find_job(database, job.job_id)
+    assert failed is not None
+    assert failed.state == "failed"
+    assert begin_job(database, job.job_id) is None
+    database.close()
+
+
+def test_a_job_is_cancelled_before_and_while_it_runs(store) -> None:
+    database = open_database(store)
+    waiting, running = (add_job(database, "plan", "eva", {}) for _ in range(2))
+    begin_job(database, running.job_id)
+    for job in (waiting, running):
+        cancel_job(database, job.job_id)
+    assert begin_job(database, waiting.job_id) is None
+    assert tell_progress(database, running.job_id, None, "planning", None)
+    end_job(database, running.job_id, "cancelled", {"plan_id": "p1"}, None)
+    end_job(database, running.job_id, "failed", None, {"fact": "too late"})
+    ended = find_job(database, running.job_id)
+    assert ended is not None
+    assert (ended.state, ended.result, ended.error) == ("cancelled", {"plan_id": "p1"}, None)
+    database.close()
+
+
+def test_a_wanted_campaign_is_looked_at_by_one_replica_at_a_time(store) -> None:
+    database = open_database(store)
+    run = Run("c1", "f1", "p1", "2026-01-01T00:00:00.000Z", "eva", {"profile": None}, "proposed", None, 0, None)
+    assert add_run(database, run)
+    assert not add_run(database, run)
+    assert claim_due(database, 60) == []
+    assert want_run(database, "c1")
+    assert not want_run(database, "c1")
+    assert [each.campaign_id for each in claim_due(database, 60)] == ["c1"]
+    assert claim_due(database, 60) == []
+    change_run(database, "c1", state="failed", said="no room")
+    found = find_run(database, "c1")
+    assert found is not None
+    assert (found.state, found.said) == ("failed", "no room")
+    assert want_run(database, "c1")
+    assert list_runs(database, "", 10, "f2") == []
+    assert [each.said for each in list_runs(database, "", 10, "f1")] == [None]
+    database.close()
