@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -10,13 +10,12 @@ from typing import Final
 import dataframely as dy
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from slacktide import atomic
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError, UsageError
-from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState, HostStage
+from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Stage
 from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.journal_notes import JournalNotes
@@ -31,8 +30,9 @@ from slacktide.executors.report_figures import (
     overruns,
     restarts,
 )
-from slacktide.executors.report_notices import notice_columns, notices
+from slacktide.executors.report_notices import notices
 from slacktide.executors.report_others import others_counts, others_table
+from slacktide.executors.report_rows import host_reasons, host_rows, migration_rows, trouble_rows
 from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary, Evacuated, RevisionMade
 from slacktide.executors.report_tables import (
     HOST_STATES,
@@ -42,7 +42,6 @@ from slacktide.executors.report_tables import (
     ReportOthersTable,
     ReportTroubleTable,
 )
-from slacktide.ids import HostId
 from slacktide.planner.plan import Plan
 
 SUMMARY_FILE: Final = "report.json"
@@ -59,22 +58,6 @@ LATER_COLUMNS: Final = {
     "migrations": ("told_s", "promised_notice_s", "notice_s", "acknowledged_s", "notice_shortfall_s"),
 }
 """Columns that the first reports do not have."""
-_HOST_STATE: Final = {
-    HostStage.IN_SERVICE: "planned",
-    HostStage.DRAINING: "draining",
-    HostStage.DRAINED: "drained",
-    HostStage.PATCH_INTENDED: "patching",
-    HostStage.PATCHING: "patching",
-    HostStage.RETURNED: "returned",
-    HostStage.FAILED: "failed",
-    HostStage.BLOCKED: "blocked",
-    HostStage.LOST: "failed",
-    HostStage.EVACUATED: "evacuated",
-}
-PATCH_REFUSED: Final = "patch-refused"
-"""Reason of a host that was drained and then not touched: it is as it was, but empty and out of service."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +92,12 @@ def make_report(
 ) -> CampaignReport:
     """Return the report of a campaign as far as it has got; hosts that were never touched are counted apart."""
     notes = notes or JournalNotes()
-    reasons = _host_reasons(state, notes.untouched)
-    migrations, hosts, troubles = _migrations(plan, state), _hosts(plan, state, reasons), _troubles(state, reasons)
+    reasons = host_reasons(state, notes.untouched)
+    migrations, hosts, troubles = (
+        migration_rows(plan, state),
+        host_rows(plan, state, reasons),
+        trouble_rows(state, reasons),
+    )
     summary = CampaignSummary(
         campaign_id=record.campaign_id,
         plan_id=record.plan_id,
@@ -223,92 +210,6 @@ def _read_table(directory: Path, name: str) -> pl.DataFrame:
         raise InputError(str(path), f"is damaged: {str(error).splitlines()[0]}", remedy) from error
 
 
-def _migrations(plan: Plan, state: CampaignState) -> pl.DataFrame:
-    times, stages = state.times, state.stage
-    done = stages == Stage.DONE
-    ended_s = np.where(done, times[:, Stage.DONE], times[:, Stage.FAILED])
-
-    def spent(first: Stage, last: Stage) -> pl.Series:
-        return _known(times[:, last] - times[:, first])
-
-    columns = {
-        "state": pl.Series(_migration_states(state), dtype=pl.Enum(MIGRATION_STATES)),
-        "attempts": pl.Series(state.attempts.astype(np.int32)),
-        "error": _texts(_errors(state), len(stages)),
-        "failed_stage": pl.Series([None if at < 0 else Stage(at).name.lower() for at in state.failed_stage.tolist()]),
-        "notified_s": _known(times[:, Stage.NOTIFIED]),
-        **{name: _known(values) for name, values in notice_columns(state).items()},
-        "start_s": _known(times[:, Stage.INTENDED]),
-        "end_s": _known(np.where(np.isin(stages, RUNNING_STAGES), np.nan, ended_s)),
-        "reserve_s": spent(Stage.INTENDED, Stage.RESERVED),
-        "prepare_s": spent(Stage.RESERVED, Stage.PREPARED),
-        "connect_s": spent(Stage.PREPARED, Stage.CONNECTED),
-        "brownout_s": spent(Stage.BROWNOUT, Stage.BLACKOUT),
-        "blackout_ms": _known(np.where(done, state.blackout_ms, np.nan)),
-        "probe_blackout_ms": _known(np.where(done, state.probe_blackout_ms, np.nan)),
-        "probe_resolution_ms": _known(np.where(done, state.probe_resolution_ms, np.nan)),
-        "forwarding_s": spent(Stage.FORWARDING, Stage.SOURCE_DELETED),
-        "delete_s": spent(Stage.SOURCE_DELETED, Stage.DONE),
-        "transfer_mib": _known(np.where(done, state.transfer_mib, np.nan)),
-    }
-    planned = plan.migrations.rename({name: f"planned_{name}" for name in ("notified_s", "start_s", "end_s")})
-    return ReportMigrationTable.validate(planned.with_columns(**columns), cast=True)
-
-
-def _migration_states(state: CampaignState) -> NDArray[np.object_]:
-    stages = state.stage
-    names = np.select(
-        [
-            stages == Stage.PLANNED,
-            stages <= Stage.WAITING,
-            stages < Stage.DONE,
-            stages == Stage.DONE,
-            (stages == Stage.FAILED) | (state.attempts > 0),
-        ],
-        ["planned", "notified", "running", "done", "failed"],
-        "given-up",
-    )
-    return names.astype(object)
-
-
-def _errors(state: CampaignState) -> dict[int, str]:
-    """Return why migrations failed, or the short name of why they were never begun."""
-    never_begun = {number: reason for number, reason in state.given_up.items() if not state.attempts[number]}
-    return state.errors | never_begun
-
-
-def _host_reasons(state: CampaignState, untouched: Collection[str]) -> dict[int, tuple[str, str]]:
-    """Return why hosts were not patched, short and long, by number."""
-    numbers = {state.host_numbers[HostId(host)] for host in untouched}
-    return {
-        host: (PATCH_REFUSED if host in numbers and state.host_stage[host] == HostStage.LOST else reason, detail)
-        for host, (reason, detail) in state.host_reasons.items()
-    }
-
-
-def _hosts(plan: Plan, state: CampaignState, why: dict[int, tuple[str, str]]) -> pl.DataFrame:
-    place = np.array([state.host_numbers[host] for host in plan.hosts["host_id"].to_list()], np.int64)
-    stages, times = state.host_stage[place], state.host_times[place]
-    reasons = {row: why[host][0] for row, host in enumerate(place.tolist()) if host in why}
-    columns = {
-        "state": pl.Series([_HOST_STATE[HostStage(stage)] for stage in stages.tolist()], dtype=pl.Enum(HOST_STATES)),
-        "reason": _texts(reasons, len(place)),
-        "drain_start_s": _known(times[:, HostStage.DRAINING]),
-        "drained_s": _known(times[:, HostStage.DRAINED]),
-        "return_s": _known(times[:, HostStage.RETURNED]),
-        "released_s": _known(np.where(np.isnan(times[:, HostStage.DRAINING]), np.nan, _released_s(times))),
-    }
-    names = ("drain_start_s", "drained_s", "return_s")
-    planned = plan.hosts.rename({name: f"planned_{name}" for name in names})
-    return ReportHostTable.validate(planned.with_columns(**columns), cast=True)
-
-
-def _released_s(times: Floats) -> Floats:
-    """Return when each host was given up, or was empty and stayed out: then it counts as out no more."""
-    failed_s, others_s = times[:, HostStage.FAILED], (HostStage.BLOCKED, HostStage.EVACUATED)
-    return np.where(np.isnan(failed_s), np.fmax(*(times[:, stage] for stage in others_s)), failed_s)
-
-
 def _evacuations(state: CampaignState) -> tuple[Evacuated, ...]:
     empty_s = state.host_times[:, HostStage.EVACUATED]
     return tuple(
@@ -321,31 +222,6 @@ def _evacuations(state: CampaignState) -> tuple[Evacuated, ...]:
     )
 
 
-def _troubles(state: CampaignState, why: dict[int, tuple[str, str]]) -> pl.DataFrame:
-    rows = [
-        (float(np.nanmax(state.host_times[host])), "host", state.program.hosts.ids[host], reason, detail)
-        for host, (reason, detail) in why.items()
-    ]
-    rows += [
-        (float(state.times[number, Stage.GIVEN_UP]), "migration", state.program.migrations.ids[number], reason, detail)
-        for number, reason in state.given_up.items()
-        for detail in (state.errors[number],)
-    ]
-    names = ReportTroubleTable.column_names()
-    schema = {"at_s": pl.Float64, **dict.fromkeys(names[1:], pl.String)}
-    table = pl.DataFrame(rows, schema=schema, orient="row").sort("at_s", "kind", "subject")
-    return ReportTroubleTable.validate(table, cast=True)
-
-
 def _counted(states: pl.Series, names: Sequence[str]) -> dict[str, int]:
     counts = dict(states.cast(pl.String).value_counts().iter_rows())
     return {name: counts[name] for name in names if name in counts}
-
-
-def _known(values: Floats) -> pl.Series:
-    """Return measured values; what was not measured is null."""
-    return pl.Series(values, dtype=pl.Float64).fill_nan(None)
-
-
-def _texts(texts: dict[int, str], rows: int) -> pl.Series:
-    return pl.Series([texts.get(row) for row in range(rows)], dtype=pl.String)

@@ -20,7 +20,8 @@ from slacktide.service.commands.fleet import fleet
 from slacktide.service.commands.inventory import import_libvirt  # noqa: F401  (a command of `fleet import`)
 from slacktide.service.commands.lab import lab
 from slacktide.service.commands.maintenance import maintenance
-from slacktide.service.commands.plan import audit, explain, plan
+from slacktide.service.commands.plan import plan
+from slacktide.service.commands.plan_views import audit, explain
 from slacktide.service.commands.policy import policy
 from slacktide.service.commands.preflight import preflight
 from slacktide.service.commands.report import report
