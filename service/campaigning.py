@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from slacktide import atomic
-from slacktide.errors import InputError, UsageError
+from slacktide.errors import InputError, OutputError, UsageError
+from slacktide.executors.detached import is_running, last_words
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, list_campaigns
 from slacktide.service.campaign_terms import CampaignTerms, Profile, driver_settings, run_options
-from slacktide.service.launching import CampaignLaunch, exit_code, last_words
+from slacktide.service.launching import CampaignLaunch
 from slacktide.service.places import Places
 from slacktide.service.store.database import Database, now_utc
 from slacktide.service.store.runs import Run, RunState, add_run, change_run, claim_due
@@ -21,9 +23,9 @@ LOOK_S: Final = 2.0
 """How often wanted campaigns that are due are looked for."""
 HELD_LOOK_S: Final = 20.0
 """When one that is carried out is looked at again: a lease lasts 15 s."""
-BEGINNING_S: Final = 90.0
-"""How long a process may take until it holds the lease: it reads fleet and plan and audits, half a minute for 100,000
-hosts, and longer on a busy machine."""
+PAUSE_S: Final = 5.0
+"""Before one whose process has ended is started again; twice as long after each that came to nothing."""
+MOST_PAUSE_S: Final = 90.0
 MOST_STARTS: Final = 8
 """Starts in a row that come to nothing before a campaign counts as failed."""
 
@@ -77,22 +79,22 @@ class Campaigning:
             change_run(self.database, run.campaign_id, state="ended", next_look_at=None)
         elif stored is not None and stored.is_held:
             change_run(self.database, run.campaign_id, starts=0, said=None, next_look_at=now_utc(HELD_LOOK_S))
+        elif is_running(self.places.run(run.campaign_id)):
+            change_run(self.database, run.campaign_id, next_look_at=now_utc(HELD_LOOK_S))
         else:
             self._start(run)
 
     def _start(self, run: Run) -> None:
         folder = self.places.run(run.campaign_id)
-        said = None
-        if run.starts and (code := exit_code(folder)) is not None:
-            said = last_words(folder) or f"its process ended with {code}"
+        said = last_words(folder) if run.starts else None
         if run.starts >= MOST_STARTS:
             change_run(self.database, run.campaign_id, state="failed", said=said, next_look_at=None)
             return
         terms = CampaignTerms.model_validate(run.asked)
         profile = self._profile(terms)
         health = None if profile is None else profile.health
+        _make(folder)
         if terms.budgets is not None:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             health = folder / "health.json"
             atomic.write_file(health, json.dumps({"budgets": terms.budgets.model_dump(mode="json")}).encode())
         self.launch(
@@ -105,7 +107,7 @@ class Campaigning:
                 options=run_options(terms, profile, health),
             )
         )
-        wait_s = min(BEGINNING_S, 5.0 * 2**run.starts) if said is not None else BEGINNING_S
+        wait_s = min(MOST_PAUSE_S, PAUSE_S * 2**run.starts)
         change_run(self.database, run.campaign_id, starts=run.starts + 1, said=said, next_look_at=now_utc(wait_s))
 
     def _profile(self, terms: CampaignTerms) -> Profile | None:
@@ -116,6 +118,14 @@ class Campaigning:
             fact = "the server has no such profile of real hosts"
             raise UsageError(f"profile {terms.profile}", fact, f"Name one that it has: {known}")
         return self.profiles[terms.profile]
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        fact = f"cannot be made: {error.strerror or error}"
+        raise OutputError(str(folder), fact, "Free some space, or see to its permissions") from error
 
 
 def _refuse_unfit(plan: "Plan") -> None:

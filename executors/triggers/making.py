@@ -5,21 +5,21 @@ any moment goes on where the one before stood.  A directory holds the fleet, the
 began with, the campaign, and what its commands said.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
 from slacktide.datasets.files import read_snapshot, write_snapshot
 from slacktide.errors import SlacktideError
 from slacktide.executors.campaign_file import holds_campaign, kept_in
+from slacktide.executors.detached import begin, is_running, last_words
 from slacktide.executors.readable import duration
 from slacktide.executors.report import read_summary
 from slacktide.executors.store.address import Store
 from slacktide.executors.store.milestones import Milestones, milestones
-from slacktide.executors.triggers.children import Children, last_words
 from slacktide.executors.triggers.settings import OUTPUT, Triggers
 from slacktide.executors.triggers.terms import base_policy, due_hosts, policy_of, without_sick
 from slacktide.executors.triggers.trigger import State, Step, Trigger, step
@@ -40,14 +40,23 @@ Noted = Callable[[Step], Trigger | None]
 """Writes a change of a trigger down before what it announces is done; null: the trigger is another by now."""
 
 
+class Place(NamedTuple):
+    """Where a watcher works."""
+
+    store: Store
+    folder: Path
+    """Of the file of triggers: commands run in it."""
+    program: tuple[str, ...]
+    """How `slacktide` is called."""
+    environment: Mapping[str, str]
+    """Of the commands that are begun."""
+
+
 class Maker:
     """Takes triggers' campaigns further."""
 
-    def __init__(
-        self, triggers: Triggers, store: Store, folder: Path, program: Sequence[str], children: Children
-    ) -> None:
-        self._triggers, self._store, self._folder = triggers, store, folder
-        self._program, self._children = list(program), children
+    def __init__(self, triggers: Triggers, place: Place) -> None:
+        self._triggers, self._place = triggers, place
 
     def directory(self, trigger: Trigger) -> Path:
         """Return where a trigger's present campaign is."""
@@ -63,7 +72,7 @@ class Maker:
             If a step cannot be done now; it is tried again.
         """
         directory = self.directory(trigger)
-        if self._children.is_running(directory):
+        if is_running(directory):
             return self._looked_at(trigger, directory) if trigger.course.launched else None
         if trigger.course.launched:
             return self._looked_at(trigger, directory) or self._run(trigger, directory, now, noted)
@@ -101,7 +110,7 @@ class Maker:
         write_policy(policy, directory / POLICY)
         limits = self._triggers.plan
         limit_s = limits.alert_time_limit_s if trigger.kind == "alert" else limits.time_limit_s
-        command = [*self._program, "plan", str(directory / FLEET), "--policy", str(directory / POLICY)]
+        command = [*self._place.program, "plan", str(directory / FLEET), "--policy", str(directory / POLICY)]
         command += ["-o", str(directory / PLAN), "--time-limit", f"{limit_s:g}", "--workers", str(limits.workers)]
         return self._tried(trigger, directory, PLAN, command, now, noted)
 
@@ -154,7 +163,7 @@ class Maker:
 
     def _run_command(self, directory: Path) -> list[str]:
         run = self._triggers.run
-        command = [*self._program, "run", str(directory / FLEET), str(directory / PLAN)]
+        command = [*self._place.program, "run", str(directory / FLEET), str(directory / PLAN)]
         command += ["-o", str(directory / CAMPAIGN), "--driver", run.driver]
         live = run.driver == "libvirt"
         options = [
@@ -174,12 +183,12 @@ class Maker:
 
     def _looked_at(self, trigger: Trigger, directory: Path) -> Step | None:
         """Return what has become of a campaign; None: nothing new, or it is not there yet."""
-        kept = kept_in(directory / CAMPAIGN, self._store)
+        kept = kept_in(directory / CAMPAIGN, self._place.store)
         if kept is None or kept.campaign is None:
             return None
-        found = milestones(self._store, kept.campaign)
+        found = milestones(self._place.store, kept.campaign)
         if found.finished:
-            return None if self._children.is_running(directory) else self._ended(trigger, directory, found)
+            return None if is_running(directory) else self._ended(trigger, directory, found)
         asks = first_gate(directory / PLAN) == "approval" and not found.opened
         state = State.APPROVAL if asks else State.RUNS
         if trigger.state is state and trigger.course.campaign_id == kept.campaign:
@@ -236,7 +245,7 @@ class Maker:
         tries = trigger.course.tries + 1 if trigger.course.step == name else 1
         again = now + timedelta(seconds=min(RETRY_S * 2 ** min(tries - 1, 10), MOST_RETRY_S))
         if noted(step(trigger, step=name, tries=tries, not_before=again)) is not None:
-            self._children.begin(directory, command, self._folder)
+            begin(directory, command, self._place.environment, self._place.folder)
         return None
 
 

@@ -6,23 +6,21 @@ It remembers nothing that matters: all that was decided is in the store, before 
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from slacktide.clock import Clock
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
 from slacktide.executors.control_events import OrderRefused
-from slacktide.executors.store.address import Store
 from slacktide.executors.store.milestones import answer_to, is_evacuated, milestones
 from slacktide.executors.store.triggers import Decide, TriggerStore
 from slacktide.executors.triggers import windows_told
 from slacktide.executors.triggers.alert import Delivery
-from slacktide.executors.triggers.children import Children
 from slacktide.executors.triggers.deliveries import Deliveries
-from slacktide.executors.triggers.making import Maker
+from slacktide.executors.triggers.making import Maker, Place
 from slacktide.executors.triggers.queueing import next_changes, waits_until
 from slacktide.executors.triggers.receiver import Receiver, read_token
 from slacktide.executors.triggers.request_watch import RequestWatch
@@ -37,18 +35,6 @@ IDLE_S: Final = 2.0
 NOTED_S: Final = 5.0
 """How often windows are looked for, and it is noted that somebody watches."""
 WATCHER_LOCK: Final = "watcher.lock"
-
-
-class Place(NamedTuple):
-    """Where a watcher works."""
-
-    store: Store
-    folder: Path
-    """Of the file of triggers: commands run in it."""
-    program: tuple[str, ...]
-    """How `slacktide` is called."""
-    environment: Mapping[str, str]
-    """Of the commands that are begun."""
 
 
 class Watcher:
@@ -67,7 +53,7 @@ class Watcher:
         token = None if alerts is None else read_token(alerts.token_file)
         self._lock = _only_one(triggers.campaigns)
         self._store = TriggerStore(place.store, triggers.fleet.name)
-        self._maker = Maker(triggers, place.store, place.folder, place.program, Children(place.environment))
+        self._maker = Maker(triggers, place)
         self._files = None if requests is None else RequestWatch(requests, triggers.look_every_s)
         self._woken = threading.Event()
         self._ends = False

@@ -66,7 +66,8 @@ def run(path: TriggersFile, /) -> int:
     twice. What comes, what becomes of it and what is waited for is told line by line on standard error.
     """
     from slacktide.clock import SystemClock
-    from slacktide.executors.triggers.watcher import Place, Watcher
+    from slacktide.executors.triggers.making import Place
+    from slacktide.executors.triggers.watcher import Watcher
 
     settings = _settings(path)
     store = _store(settings, path)

@@ -1,5 +1,6 @@
 """Campaigns that are wanted: started, left alone while they are carried out, started again, and given up."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from campaigns import planned_fleet
 
 from slacktide.errors import InputError, UsageError
 from slacktide.executors.campaign_directory import campaign_id, open_campaign
+from slacktide.executors.detached import LOG_FILE, begin, is_running
 from slacktide.executors.events import CampaignFinished
 from slacktide.executors.health.settings import Budgets
 from slacktide.executors.journal import Journal
@@ -14,7 +16,7 @@ from slacktide.executors.run import simulation
 from slacktide.executors.store.address import store_in
 from slacktide.service.campaign_terms import CampaignTerms, Profile, Simulation
 from slacktide.service.campaigning import MOST_STARTS, Campaigning
-from slacktide.service.launching import EXIT_FILE, LOG_FILE, CampaignLaunch
+from slacktide.service.launching import CampaignLaunch
 from slacktide.service.places import Places
 from slacktide.service.store.database import open_database
 from slacktide.service.store.runs import Run, change_run, find_run, want_run
@@ -96,14 +98,27 @@ def test_one_whose_process_ends_every_time_is_given_up_with_what_it_said(started
     folder = started.places.run(run.campaign_id)
     for number in range(1, MOST_STARTS + 1):
         assert started.look(run).starts == number
-        folder.mkdir(exist_ok=True)
         (folder / LOG_FILE).write_text("Reading fleet and plan\nerror: the disk is full\n\n")
-        (folder / EXIT_FILE).write_text("1\n")
     failed = started.look(run)
-    assert (failed.state, failed.said) == ("failed", "error: the disk is full")
+    assert (failed.state, failed.said) == ("failed", "the disk is full")
     assert len(started.launched) == MOST_STARTS
     assert want_run(started.database, run.campaign_id)
     assert started.look(run).starts == 1
+
+
+def test_one_whose_process_has_yet_to_hold_the_lease_is_not_started_again(started: Started) -> None:
+    run = started.look(started.propose())
+    folder = started.places.run(run.campaign_id)
+    reader, writer = os.pipe()
+    begin(folder, ["sh", "-c", f"read line < /proc/{os.getpid()}/fd/{reader}"], os.environ)
+    assert started.look(run).starts == 1
+    assert len(started.launched) == 1
+    os.write(writer, b"end\n")
+    while is_running(folder):
+        os.sched_yield()
+    assert started.look(run).starts == 2
+    os.close(reader)
+    os.close(writer)
 
 
 def test_budgets_are_written_for_the_process(started: Started) -> None:

@@ -9,8 +9,7 @@ from triggers_at_hand import NOW, Rows, request
 from slacktide.datasets.files import write_snapshot
 from slacktide.errors import SlacktideError
 from slacktide.executors.store.address import store_in
-from slacktide.executors.triggers.children import Children
-from slacktide.executors.triggers.making import MOST_NARROWED, Maker
+from slacktide.executors.triggers.making import MOST_NARROWED, Maker, Place
 from slacktide.executors.triggers.settings import Triggers
 from slacktide.executors.triggers.trigger import Asked, Course, State, Trigger, applied
 from slacktide.planner.plan_files import write_plan
@@ -27,7 +26,8 @@ class Making:
         settings = Triggers.model_validate(
             {"fleet": {"directory": folder / "fleet"}, "campaigns": folder, "alerts": {}}
         )
-        self.maker = Maker(settings, store_in(folder / "s.sqlite"), folder, ("/nonexistent/slacktide",), Children({}))
+        place = Place(store_in(folder / "s.sqlite"), folder, ("/nonexistent/slacktide",), {})
+        self.maker = Maker(settings, place)
         asked = Asked(start="approve", due=request("k", "patched", order="other").due)
         begun = Course(attempt=1, directory="000001-1", **course)
         self.rows = Rows(Trigger(1, "request", "k", "here", NOW, State.BEGINS, asked, begun))
