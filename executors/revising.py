@@ -4,6 +4,7 @@ A revision is made beside the campaign, in a thread of its own; meanwhile nothin
 on.  It is written into the campaign's directory before the journal names it.
 """
 
+import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from slacktide.planner.plan_files import write_plan
 from slacktide.planner.policy import Policy
 from slacktide.planner.progress import without_hosts
 
+_LOG: Final = logging.getLogger(__name__)
 MOST_MORE_MOVES: Final = 0.25
 """Share by which a campaign's migrations may exceed those of its first plan before a person has to ask for more.
 
@@ -101,6 +103,10 @@ class Revising:
             write_plan(child, self._directory / paths[0])
         except (SlacktideError, OSError) as error:
             return f"it could not be made: {error}"
+        except Exception as error:
+            # The night goes on by the plan that it has, whatever is wrong with what makes another.
+            _LOG.exception("No revision: an error of the planner's own")
+            return f"it could not be made: {type(error).__name__}, {error}"
         return Made(child, fleet, *paths)
 
 

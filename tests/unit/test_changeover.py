@@ -140,6 +140,17 @@ def test_a_campaign_that_plans_anew_by_itself_patches_more_than_one_that_does_no
     assert patched["revise"] > patched["ignore"]
 
 
+def test_an_error_of_the_planners_own_ends_no_campaign(tmp_path, monkeypatch, caplog) -> None:
+    def broken(*_args: object, **_terms: object) -> None:
+        raise IndexError("index 7 is out of bounds")
+
+    monkeypatch.setattr("slacktide.planner.revision.revise", broken)
+    entries = Campaign(tmp_path).rounds(60).ask(Revise()).end()
+    (refused,) = (entry.event for entry in entries if isinstance(entry.event, OrderRefused))
+    assert refused.reason == "it could not be made: IndexError, index 7 is out of bounds"
+    assert "in broken" in caplog.text, "where it came from is in the log"
+
+
 def test_a_revised_campaign_still_waits_until_the_hosts_that_did_return_have_baked(tmp_path) -> None:
     """Not until those were to return: the canary is later than planned here."""
     late = SimulationSettings(seed=94, failures=Failures(overruns_per_mille=1000, overrun_factor=1.5))
