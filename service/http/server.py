@@ -4,8 +4,8 @@ import threading
 from dataclasses import dataclass
 
 from slacktide.executors.store.address import parse_store, store_in
-from slacktide.service.campaign_views import CampaignViews
 from slacktide.service.campaigning import Campaigning, Launch
+from slacktide.service.folded_campaigns import FoldedCampaigns
 from slacktide.service.http.callers import Callers
 from slacktide.service.http.oidc import OidcKeys
 from slacktide.service.http.rates import RateFence
@@ -27,7 +27,7 @@ class Server:
     rates: RateFence
     jobs: JobStarter
     campaigning: Campaigning
-    views: CampaignViews
+    views: FoldedCampaigns
     streams: threading.BoundedSemaphore
     """Event streams that may still be opened."""
 
@@ -64,6 +64,6 @@ def make_server(settings: ServerSettings, jobs: JobStarter, launch: Launch = lau
         rates=RateFence(settings.rates),
         jobs=jobs,
         campaigning=campaigning_of(settings, places, database, launch),
-        views=CampaignViews(places, database),
+        views=FoldedCampaigns(places, database),
         streams=threading.BoundedSemaphore(settings.limits.streams),
     )

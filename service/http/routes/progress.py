@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from slacktide.executors.metadata.notice import MaintenanceNotice
 from slacktide.executors.report_tables import ReportHostTable, ReportMigrationTable
 from slacktide.executors.waiting import waiting
-from slacktide.service.campaign_views import blackouts_of
+from slacktide.service.folded_campaigns import blackouts_of
 from slacktide.service.guests import notice_of, told_guests
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import CampaignId, Name, TheServer, Wave

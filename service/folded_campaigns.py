@@ -108,7 +108,7 @@ class _Pace:
         self._took_s = self._done_s - begun_s
 
 
-class CampaignViews:
+class FoldedCampaigns:
     """Looks at campaigns, whoever carries them out; for any thread."""
 
     def __init__(self, places: Places, database: Database) -> None:
