@@ -4,7 +4,8 @@ import base64
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from types import GenericAlias
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_type_hints
 
 import dataframely as dy
 import polars as pl
@@ -102,8 +103,23 @@ def page_model(name: str, schema: type[dy.Schema], columns: Sequence[str] | None
         if columns is None or column in columns:
             kind = _kind(declared.dtype)
             fields[column] = (kind | None if declared.nullable else kind, ...)
-    row = create_model(name, **fields)
-    return create_model(f"{name}Page", items=(list[row], ...), next=(str | None, ...))
+    return pages_of(create_model(name, **fields))
+
+
+def model_of(row: type[NamedTuple]) -> type[BaseModel]:
+    """Return the type of a row as the API answers it: what the server keeps, under the same names."""
+    fields: dict[str, Any] = {name: (kind, ...) for name, kind in get_type_hints(row).items()}
+    return create_model(row.__name__, __doc__=row.__doc__, **fields)
+
+
+def pages_of(item: type[BaseModel]) -> type[BaseModel]:
+    """Return the type of pages of something, for the description of the API."""
+    return create_model(f"{item.__name__}Page", items=(list_of(item), ...), next=(str | None, ...))
+
+
+def list_of(item: type[BaseModel]) -> Any:  # noqa: ANN401  (an annotation)
+    """Return the type of lists of something."""
+    return GenericAlias(list, (item,))
 
 
 def table_media(schema_name: str) -> dict[int | str, dict[str, Any]]:

@@ -3,18 +3,25 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.responses import JSONResponse, Response
 
 from slacktide import __version__
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import Name, TheCaller, TheServer
-from slacktide.service.http.pages import Cursor, PageSize, number_of, page_of
+from slacktide.service.http.pages import Cursor, PageSize, list_of, model_of, number_of, page_of, pages_of
 from slacktide.service.http.problems import not_found
-from slacktide.service.store.audit import audit_entries
-from slacktide.service.store.tokens import Role, create_token, list_tokens, revoke_token
+from slacktide.service.store.audit import AuditEntry, audit_entries
+from slacktide.service.store.tokens import Role, Token, create_token, list_tokens, revoke_token
 
 router = APIRouter(prefix="/v1", tags=["administration"], route_class=GuardedRoute)
+TokenView = model_of(Token)
+NewToken = create_model(
+    "NewToken",
+    __base__=TokenView,
+    __doc__="A token that was made.",
+    token=(str, Field(description="What its holder sends; it is shown this once.")),
+)
 TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{12}$", examples=["90f7def5ce40"])]
 
 
@@ -39,49 +46,6 @@ class TokenAsked(BaseModel):
     """How long it lasts; null: until it is revoked."""
 
 
-class TokenView(BaseModel):
-    """A token, without its secret."""
-
-    token_id: str
-    name: str
-    role: Role
-    created_at: str
-    created_by: str
-    expires_at: str | None
-    revoked_at: str | None
-
-
-class NewToken(TokenView):
-    """A token that was made."""
-
-    token: str
-    """What its holder sends; it is shown this once."""
-
-
-class Call(BaseModel):
-    """A call in the audit log."""
-
-    number: int
-    at: str
-    who: str | None
-    role: str | None
-    address: str | None
-    action: str
-    method: str
-    path: str
-    idempotency_key: str | None
-    request_id: str
-    status: int | None
-    outcome: str | None
-
-
-class Calls(BaseModel):
-    """A page of the audit log."""
-
-    items: list[Call]
-    next: str | None
-
-
 @router.get("/me", operation_id="get-me", response_model=Me, **allowed("viewer"))
 def me(server: TheServer, caller: TheCaller) -> dict[str, Any]:
     """Look at who the server takes one for, and what one may."""
@@ -89,7 +53,7 @@ def me(server: TheServer, caller: TheCaller) -> dict[str, Any]:
     return {"who": caller.who, "role": caller.role, "version": __version__, "profiles": profiles}
 
 
-@router.get("/tokens", operation_id="list-tokens", response_model=list[TokenView], **allowed("admin"))
+@router.get("/tokens", operation_id="list-tokens", response_model=list_of(TokenView), **allowed("admin"))
 def tokens(server: TheServer) -> list[dict[str, Any]]:
     """List tokens, the oldest first."""
     return [each._asdict() for each in list_tokens(server.database)]
@@ -113,7 +77,7 @@ def revoke(token_id: TokenId, server: TheServer) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/audit", operation_id="list-audit", response_model=Calls, **allowed("admin"))
+@router.get("/audit", operation_id="list-audit", response_model=pages_of(model_of(AuditEntry)), **allowed("admin"))
 def audit(
     server: TheServer,
     who: Name = None,

@@ -21,8 +21,10 @@ from slacktide.service.http.pages import (
     PageSize,
     TableFormat,
     key_of,
+    model_of,
     page_model,
     page_of,
+    pages_of,
     table_file,
     table_media,
     table_page,
@@ -33,6 +35,7 @@ from slacktide.service.http.settings import Limits
 from slacktide.service.store.inventory import StoredFleet, add_fleet, find_fleet, list_fleets
 
 router = APIRouter(prefix="/v1/fleets", tags=["fleets"], route_class=GuardedRoute)
+FleetView = model_of(StoredFleet)
 
 UPLOAD = {
     "requestBody": {
@@ -56,25 +59,6 @@ UPLOAD = {
 HostState = Literal["active", "empty", "down", "quarantined"]
 
 
-class Fleet(BaseModel):
-    """A fleet snapshot."""
-
-    fleet_id: str
-    created_at: str
-    created_by: str
-    summary: dict[str, Any]
-    """Counts, fill, domains, and what is unknown."""
-    findings: list[dict[str, Any]]
-    """Warnings."""
-
-
-class Fleets(BaseModel):
-    """A page of fleets."""
-
-    items: list[Fleet]
-    next: str | None
-
-
 class Checked(BaseModel):
     """Whether an upload is a sound fleet."""
 
@@ -87,7 +71,7 @@ class Checked(BaseModel):
     "",
     operation_id="upload-fleet",
     status_code=201,
-    response_model=Fleet,
+    response_model=FleetView,
     **allowed("operator", body="upload", described=UPLOAD),
 )
 async def upload(request: Request, server: TheServer, caller: TheCaller, admission: TheAdmission) -> Response:
@@ -120,14 +104,14 @@ async def check(request: Request, server: TheServer) -> Checked:
     return Checked(sound=found.fleet_id is not None, summary=found.summary, findings=found.findings)
 
 
-@router.get("", operation_id="list-fleets", response_model=Fleets, **allowed("viewer"))
+@router.get("", operation_id="list-fleets", response_model=pages_of(FleetView), **allowed("viewer"))
 def list_all(server: TheServer, cursor: Cursor = None, limit: PageSize = 100) -> dict[str, Any]:
     """List fleets, by id."""
     found = list_fleets(server.database, key_of(cursor), limit + 1)
     return page_of([each._asdict() for each in found], limit, [each.fleet_id for each in found])
 
 
-@router.get("/{fleet_id}", operation_id="get-fleet", response_model=Fleet, **allowed("viewer"))
+@router.get("/{fleet_id}", operation_id="get-fleet", response_model=FleetView, **allowed("viewer"))
 def get(fleet_id: FleetId, server: TheServer) -> dict[str, Any]:
     """Look at a fleet: its figures, and the warnings about it."""
     return fleet_of(server, fleet_id)._asdict()

@@ -9,45 +9,14 @@ from starlette.responses import JSONResponse, Response
 from slacktide.errors import ExecutionError
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import JobId, TheServer
-from slacktide.service.http.pages import Cursor, PageSize, key_of, page_of
+from slacktide.service.http.pages import Cursor, PageSize, key_of, model_of, page_of, pages_of
 from slacktide.service.http.problems import not_found
 from slacktide.service.http.server import Server
 from slacktide.service.jobs.carrying import job_name
 from slacktide.service.store.jobs import ENDED, Job, JobKind, JobState, add_job, cancel_job, find_job, list_jobs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=GuardedRoute)
-
-
-class JobView(BaseModel):
-    """A job as it stands."""
-
-    job_id: str
-    kind: JobKind
-    created_at: str
-    created_by: str
-    asked: dict[str, Any]
-    state: JobState
-    begun_at: str | None
-    ended_at: str | None
-    tries: int
-    """How often it was begun: again where the process that did it has ended."""
-    cancel: bool
-    """Whether it was asked to end."""
-    fraction: float | None
-    """Of the whole; null: unknown."""
-    words: str | None
-    eta_s: float | None
-    """Seconds until it ends, as far as is known."""
-    result: dict[str, Any] | None
-    error: dict[str, Any] | None
-    """Object, fact and remedy of what was wrong."""
-
-
-class Jobs(BaseModel):
-    """A page of jobs."""
-
-    items: list[JobView]
-    next: str | None
+JobView = model_of(Job)
 
 
 def begin(server: Server, kind: JobKind, by: str, asked: BaseModel) -> Response:
@@ -57,7 +26,7 @@ def begin(server: Server, kind: JobKind, by: str, asked: BaseModel) -> Response:
     return JSONResponse(job._asdict(), 202, {"Location": f"/v1/jobs/{job.job_id}"})
 
 
-@router.get("", operation_id="list-jobs", response_model=Jobs, **allowed("viewer"))
+@router.get("", operation_id="list-jobs", response_model=pages_of(JobView), **allowed("viewer"))
 def list_all(
     server: TheServer,
     kind: JobKind | None = None,

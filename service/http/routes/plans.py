@@ -15,8 +15,10 @@ from slacktide.service.http.pages import (
     PageSize,
     TableFormat,
     key_of,
+    model_of,
     page_model,
     page_of,
+    pages_of,
     table_file,
     table_media,
     table_page,
@@ -29,25 +31,8 @@ from slacktide.service.jobs.asked import AboutPlan, PlanAsked, WhatIfAsked
 from slacktide.service.store.inventory import StoredPlan, find_plan, list_plans
 
 router = APIRouter(prefix="/v1", tags=["plans"], route_class=GuardedRoute)
+PlanView = model_of(StoredPlan)
 Constants = Annotated[str, Query(pattern=r"^(kubevirt|nova|vsphere|ovirt|[0-9]{1,6}:[0-9]{1,6})$")]
-
-
-class PlanView(BaseModel):
-    """A plan without its tables."""
-
-    plan_id: str
-    fleet_id: str
-    created_at: str
-    created_by: str
-    header: dict[str, Any]
-    """What `plan.json` holds: the policy, the figures, the audit's findings."""
-
-
-class Plans(BaseModel):
-    """A page of plans."""
-
-    items: list[PlanView]
-    next: str | None
 
 
 class Comparison(BaseModel):
@@ -75,7 +60,7 @@ def what_if(asked: WhatIfAsked, server: TheServer, caller: TheCaller) -> Respons
     return begin(server, "what-if", caller.who, asked)
 
 
-@router.get("/plans", operation_id="list-plans", response_model=Plans, **allowed("viewer"))
+@router.get("/plans", operation_id="list-plans", response_model=pages_of(PlanView), **allowed("viewer"))
 def list_all(
     server: TheServer,
     fleet_id: Annotated[str | None, Query(pattern=r"^[0-9a-f]{16}$")] = None,
