@@ -57,7 +57,6 @@ def measured(hosts: int, folder: Path) -> dict[str, Any]:
 
 def _night(api: httpx.Client, fleet: Path) -> dict[str, Any]:
     _until(lambda: _answers(api))
-    time.sleep(10)  # the planner is being loaded
     figures: dict[str, Any] = {"load_before": os.getloadavg()[0]}
     begun_s = time.monotonic()
     parts = {part: (name, (fleet / name).read_bytes()) for part, name in OWN.items()}

@@ -186,7 +186,7 @@ def start(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
 
 @router.post("/{campaign_id}/orders", operation_id="order-campaign", response_model=OrderAnswer, **allowed("operator"))
 def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: TheCaller) -> Response:
-    """Ask something of a campaign: approve, pause, resume, abort, skip, limits, revise.
+    """Ask something of a campaign: approve, pause, resume, abort, skip, limits, revise, evacuate.
 
     200 once it is granted or refused, which the answer says; 202 while it waits to be answered.
     """
