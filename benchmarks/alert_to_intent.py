@@ -57,7 +57,8 @@ def main() -> None:
 
 def _measure(folder: Path, repeat: int) -> None:
     vms = pl.read_parquet(folder / "fleet/vms.parquet")
-    hosts = vms["host_id"].unique().sort().to_list()[:: max(1, 1000 // (repeat + 1))][:repeat]
+    hosts = vms["host_id"].unique().sort().to_list()
+    hosts = hosts[:: max(1, len(hosts) // repeat)][:repeat]
     said = folder / "said.log"
     with (
         said.open("w") as log,
