@@ -29,7 +29,7 @@ from slacktide.executors.triggers.trigger import HOLDING, Change, State, Step, T
 from slacktide.ids import CampaignId
 
 STEP_S: Final = 0.25
-"""How often children and campaigns are looked at while there are any: so soon one step follows on another."""
+"""How often commands and campaigns are looked at while there are any: so soon one step follows on another."""
 IDLE_S: Final = 2.0
 """How often while there are none."""
 NOTED_S: Final = 5.0
