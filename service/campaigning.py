@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from slacktide import atomic
-from slacktide.errors import InputError, OutputError, UsageError
+from slacktide.errors import ExecutionError, InputError, OutputError, SlacktideError, StoreError, UsageError
 from slacktide.executors.detached import is_running, last_words
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, list_campaigns
 from slacktide.service.campaign_terms import CampaignTerms, Profile, driver_settings, run_options
 from slacktide.service.launching import CampaignLaunch
 from slacktide.service.places import Places
 from slacktide.service.store.database import Database, now_utc
-from slacktide.service.store.runs import Run, RunState, add_run, change_run, claim_due
+from slacktide.service.store.runs import Run, RunState, add_run, change_run, claim_due, run_of_job, wanted_on
 
 if TYPE_CHECKING:
     from slacktide.planner.plan import Plan
@@ -41,8 +41,18 @@ class Campaigning:
     profiles: Mapping[str, Profile]
     launch: Launch
 
-    def propose(self, plan: "Plan", fleet_id: str, terms: CampaignTerms, by: str, *, start: bool) -> tuple[Run, bool]:
-        """Note a campaign that carries a plan out, and return it and whether it is new; ``start``: it begins now.
+    def propose(
+        self, plan: "Plan", fleet_id: str, terms: CampaignTerms, by: str, *, start: bool, job_id: str | None = None
+    ) -> tuple[Run, bool]:
+        """Note a campaign that carries a plan out, and return it and whether it is new.
+
+        Parameters
+        ----------
+        start
+            It begins now.
+        job_id
+            The job that asks.  One that is begun again, since it fell silent, is given the campaign that it asked for
+            before, whatever plan it has made this time.
 
         Raises
         ------
@@ -50,6 +60,8 @@ class Campaigning:
             If there is no such profile.
         InputError
             If the plan's audit found an error, it patches no host, or the profile's files are not right.
+        ExecutionError
+            If it is to begin, and another is carried out on the same hosts.
         """
         from slacktide.executors.campaign_directory import campaign_id
 
@@ -60,10 +72,31 @@ class Campaigning:
             raise UsageError(f"profile {terms.profile}", fact, "Leave budgets out")
         settings = driver_settings(terms, profile, plan)
         name, asked = campaign_id(plan, settings), terms.model_dump(mode="json")
+        before = None if job_id is None else run_of_job(self.database, job_id)
+        if before is not None:
+            return before, False
+        if start:
+            self.refuse_beside_others(name, terms.profile)
         state: RunState = "wanted" if start else "proposed"
         look_at = now_utc() if start else None
-        run = Run(name, fleet_id, plan.header.id, now_utc(), by, asked, state, look_at, 0, None)
-        return run, add_run(self.database, run)
+        made = Run(name, fleet_id, plan.header.id, now_utc(), by, asked, state, look_at, 0, None, job_id, terms.profile)
+        if add_run(self.database, made):
+            return made, True
+        return (None if job_id is None else run_of_job(self.database, job_id)) or made, False
+
+    def refuse_beside_others(self, campaign_id: str, profile: str | None) -> None:
+        """Refuse to begin a campaign on real hosts on which another is carried out: they would share room and limits.
+
+        Raises
+        ------
+        ExecutionError
+            If one is.
+        """
+        others = [] if profile is None else [name for name in wanted_on(self.database, profile) if name != campaign_id]
+        if others:
+            fact = f"is carried out on the hosts of profile {profile}, and two would share their room and limits"
+            remedy = "Wait until it has ended, or abort it; or have this one wait for its start"
+            raise ExecutionError(f"campaign {others[0]}", fact, remedy)
 
     def look(self) -> None:
         """See to it that every wanted campaign that is due is carried out; other replicas do the same beside."""
@@ -72,7 +105,13 @@ class Campaigning:
             return
         stored = {str(each.record.campaign_id): each for each in list_campaigns(self.database.store)}
         for run in due:
-            self._look_at(run, stored.get(run.campaign_id))
+            try:
+                self._look_at(run, stored.get(run.campaign_id))
+            except StoreError:
+                raise
+            except SlacktideError as error:
+                # One that cannot be begun now keeps no other from it; it is looked at again.
+                change_run(self.database, run.campaign_id, said=str(error))
 
     def _look_at(self, run: Run, stored: StoredCampaign | None) -> None:
         if stored is not None and stored.state == FINISHED:

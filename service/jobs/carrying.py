@@ -34,7 +34,7 @@ def carry_out(
     result = error = None
     with Pulse(database, job_id) as pulse:
         try:
-            result = _done(job, Tools(places, database, campaigning, pulse, cell_maps))
+            result = _done(job, Tools(places, database, campaigning, pulse, job_id, cell_maps))
             state = "cancelled" if pulse.cancelled() else "done"
         except SlacktideError as wrong:
             state, error = "failed", error_of(wrong)
@@ -72,7 +72,7 @@ def _done(job: Job, tools: Tools) -> dict[str, Any]:
         case "urgent":
             return urgent_job(UrgentAsked.model_validate(job.asked), job.created_by, tools)
         case "what-if":
-            return what_if_job(WhatIfAsked.model_validate(job.asked), job.created_by, tools, job.job_id)
+            return what_if_job(WhatIfAsked.model_validate(job.asked), job.created_by, tools)
         case "audit":
             return audit_job(AboutPlan.model_validate(job.asked), tools)
         case "compare":

@@ -51,13 +51,15 @@ def urgent_job(asked: UrgentAsked, by: str, tools: Tools) -> dict[str, Any]:
     keep_plan(made, asked.fleet_id, by, tools)
     cancelled = tools.pulse.cancelled()
     start = asked.start == "now" and not cancelled
-    run, is_new = tools.campaigning.propose(made, asked.fleet_id, asked.terms, by, start=start)
+    run, is_new = tools.campaigning.propose(made, asked.fleet_id, asked.terms, by, start=start, job_id=tools.job_id)
     if start:
         tools.campaigning.look()
+    if run.plan_id != made.header.id:
+        made = read_plan(tools.places.plan(run.plan_id))
     return {**_figures(made), "campaign_id": run.campaign_id, "campaign_is_new": is_new, "started": start}
 
 
-def what_if_job(asked: WhatIfAsked, by: str, tools: Tools, job_id: str) -> dict[str, Any]:
+def what_if_job(asked: WhatIfAsked, by: str, tools: Tools) -> dict[str, Any]:
     """Find what would have to give, and keep the plans behind the figures."""
     from slacktide.planner.reach import TRIES
     from slacktide.planner.reach import Effort as Reaching
@@ -77,7 +79,7 @@ def what_if_job(asked: WhatIfAsked, by: str, tools: Tools, job_id: str) -> dict[
     by_s = asked.within_s or case.problem.policy.deadline_s
     question = Question(by_s, asked.relax, asked.time_limit_s, asked.iterations, asked.seed, asked.workers)
     among = chosen_levers(case, asked.relax)
-    folder = tools.places.what_if(job_id)
+    folder = tools.places.what_if(tools.job_id)
     with atomic.staged_directory(folder, ("what-if.json", "what-if.parquet", PLANS)) as staged:
         over = time_is_over(asked.time_limit_s, tools.pulse.cancelled)
         keep = plan_keeper(staged / PLANS)

@@ -25,5 +25,6 @@ class Tools:
     database: Database
     campaigning: Campaigning
     pulse: Pulse
+    job_id: str
     cell_maps: CellMaps | None = None
     """Null: the fleet is planned in one piece."""

@@ -28,13 +28,17 @@ class Run(NamedTuple):
     """How often a process was started for it since it was wanted, or since it last was carried out."""
     said: str | None
     """What the last process said that ended without finishing it."""
+    job_id: str | None
+    """The job that asked for it; null: a person did."""
+    profile: str | None
+    """Whose hosts it is for; null: simulated ones."""
 
 
 _COLUMNS: Final = tuple(RUNS.c[name] for name in Run._fields)
 
 
 def add_run(database: Database, run: Run) -> bool:
-    """Note a campaign that is asked for; return whether it is a new one."""
+    """Note a campaign that is asked for; return whether it is a new one: of each id, and of each job, there is one."""
     values = run._asdict() | {"asked": json.dumps(run.asked)}
     with database.writing() as transaction:
         dialect = sqlite if transaction.dialect.name == "sqlite" else postgresql
@@ -47,6 +51,20 @@ def find_run(database: Database, campaign_id: str) -> Run | None:
     with database.reading() as transaction:
         row = transaction.execute(sql.select(*_COLUMNS).where(RUNS.c.campaign_id == campaign_id)).first()
     return None if row is None else _run(row)
+
+
+def run_of_job(database: Database, job_id: str) -> Run | None:
+    """Return the campaign that a job has asked for, None: it has not yet."""
+    with database.reading() as transaction:
+        row = transaction.execute(sql.select(*_COLUMNS).where(RUNS.c.job_id == job_id)).first()
+    return None if row is None else _run(row)
+
+
+def wanted_on(database: Database, profile: str) -> list[str]:
+    """Return the ids of campaigns that are to be carried out on a profile's hosts, and have not ended."""
+    query = sql.select(RUNS.c.campaign_id).where(RUNS.c.profile == profile, RUNS.c.state == "wanted")
+    with database.reading() as transaction:
+        return list(transaction.execute(query.order_by(RUNS.c.campaign_id)).scalars())
 
 
 def list_runs(database: Database, after: str, most: int, fleet_id: str | None = None) -> list[Run]:

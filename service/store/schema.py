@@ -105,6 +105,10 @@ RUNS: Final = sql.Table(
     sql.Column("next_look_at", sql.String(40)),
     sql.Column("starts", sql.Integer, nullable=False, server_default="0"),
     sql.Column("said", sql.Text),
+    sql.Column("job_id", sql.String(32), unique=True),
+    sql.Column("profile", sql.String(40)),
 )
 """Campaigns as the server was asked for them.  ``state``: proposed, wanted, ended or failed; ``next_look_at``: when it
-is next seen to that a wanted one is carried out; ``said``: what a process said that ended without finishing it."""
+is next seen to that a wanted one is carried out; ``said``: what a process said that ended without finishing it;
+``job_id``: the job that asked for it, if one did: a job that is begun twice asks for one campaign; ``profile``: whose
+hosts it is for, null: simulated ones."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from campaigns import planned_fleet
 
-from slacktide.errors import InputError, UsageError
+from slacktide.errors import ExecutionError, InputError, UsageError
 from slacktide.executors.campaign_directory import campaign_id, open_campaign
 from slacktide.executors.detached import LOG_FILE, begin, is_running
 from slacktide.executors.events import CampaignFinished
@@ -19,7 +19,7 @@ from slacktide.service.campaigning import MOST_STARTS, Campaigning
 from slacktide.service.launching import CampaignLaunch
 from slacktide.service.places import Places
 from slacktide.service.store.database import open_database
-from slacktide.service.store.runs import Run, change_run, find_run, want_run
+from slacktide.service.store.runs import Run, add_run, change_run, find_run, want_run
 
 PAST = "2026-01-01T00:00:00.000Z"
 SEEDED = CampaignTerms(simulation=Simulation(seed=7))
@@ -119,6 +119,39 @@ def test_one_whose_process_has_yet_to_hold_the_lease_is_not_started_again(starte
     assert started.look(run).starts == 2
     os.close(reader)
     os.close(writer)
+
+
+def test_a_job_that_is_begun_again_is_given_the_campaign_that_it_asked_for(started: Started) -> None:
+    plan, other = planned_fleet()[1], CampaignTerms(simulation=Simulation(seed=8))
+    first, is_new = started.campaigning.propose(plan, "f1", SEEDED, "eva", start=True, job_id="j1")
+    again, is_again_new = started.campaigning.propose(plan, "f1", other, "eva", start=True, job_id="j1")
+    assert (is_new, is_again_new) == (True, False)
+    assert again == first
+    started.campaigning.look()
+    assert len(started.launched) == 1
+
+
+def test_real_hosts_have_one_campaign_at_a_time(started: Started) -> None:
+    run = started.propose(start=False)
+    add_run(started.database, run._replace(campaign_id="c9", profile="lab", state="wanted"))
+    started.campaigning.refuse_beside_others("c9", "lab")
+    started.campaigning.refuse_beside_others(run.campaign_id, None)
+    with pytest.raises(ExecutionError, match="campaign c9: is carried out on the hosts of profile lab"):
+        started.campaigning.refuse_beside_others("c8", "lab")
+    change_run(started.database, "c9", state="ended")
+    started.campaigning.refuse_beside_others("c8", "lab")
+
+
+def test_one_that_cannot_be_begun_keeps_no_other_from_it(started: Started) -> None:
+    run = started.propose()
+    terms = CampaignTerms(profile="gone").model_dump(mode="json")
+    broken = run._replace(campaign_id="0", asked=terms, next_look_at=PAST)
+    assert add_run(started.database, broken)
+    started.campaigning.look()
+    assert [launch.directory.name for launch in started.launched] == [run.campaign_id]
+    said = find_run(started.database, "0")
+    assert said is not None
+    assert "the server has no such profile" in str(said.said)
 
 
 def test_budgets_are_written_for_the_process(started: Started) -> None:

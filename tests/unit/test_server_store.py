@@ -18,7 +18,17 @@ from slacktide.service.store.jobs import (
     find_job,
     tell_progress,
 )
-from slacktide.service.store.runs import Run, add_run, change_run, claim_due, find_run, list_runs, want_run
+from slacktide.service.store.runs import (
+    Run,
+    add_run,
+    change_run,
+    claim_due,
+    find_run,
+    list_runs,
+    run_of_job,
+    want_run,
+    wanted_on,
+)
 from slacktide.service.store.schema import JOBS, METADATA, VERSION_TABLE
 from slacktide.service.store.tokens import create_token, find_token, list_tokens
 
@@ -112,9 +122,20 @@ def test_a_job_is_cancelled_before_and_while_it_runs(store) -> None:
 
 def test_a_wanted_campaign_is_looked_at_by_one_replica_at_a_time(store) -> None:
     database = open_database(store)
-    run = Run("c1", "f1", "p1", "2026-01-01T00:00:00.000Z", "eva", {"profile": None}, "proposed", None, 0, None)
+    run = Run(
+        "c1", "f1", "p1", "2026-01-01T00:00:00.000Z", "eva", {"profile": None}, "proposed", None, 0, None, "j1", None
+    )
     assert add_run(database, run)
     assert not add_run(database, run)
+    assert not add_run(database, run._replace(campaign_id="c2")), "a job asks for one campaign"
+    assert run_of_job(database, "j1") == run
+    assert add_run(database, run._replace(campaign_id="c3", fleet_id="f3", job_id=None))
+    assert add_run(database, run._replace(campaign_id="c4", fleet_id="f3", job_id=None, profile="lab"))
+    assert wanted_on(database, "lab") == []
+    assert want_run(database, "c4")
+    assert wanted_on(database, "lab") == ["c4"]
+    change_run(database, "c4", state="ended")
+    assert wanted_on(database, "lab") == []
     assert claim_due(database, 60) == []
     assert want_run(database, "c1")
     assert not want_run(database, "c1")

@@ -93,4 +93,6 @@ def upgrade() -> None:
         sql.Column("next_look_at", sql.String(40)),
         sql.Column("starts", sql.Integer, nullable=False, server_default="0"),
         sql.Column("said", sql.Text),
+        sql.Column("job_id", sql.String(32), unique=True),
+        sql.Column("profile", sql.String(40)),
     )
