@@ -4,6 +4,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Final, TypeVar, cast
 
@@ -31,6 +32,12 @@ KEPT: Final = 4
 """Campaigns that are kept folded: of 10,000 hosts each takes some 150 MiB."""
 FRESH_S: Final = 0.5
 """What is this old counts as new: as often as an eye follows."""
+SOON_S: Final = 0.1
+"""How long a caller waits for something newer than what was seen before."""
+STALE_S: Final = 30.0
+"""What is older is not answered with: it is looked anew, however long that takes."""
+LOOKERS: Final = 2
+"""Campaigns that are folded at once: more would only take the processor from each other."""
 RESTS: Final = 4
 """How many times as long as it takes to look anew is waited before."""
 Seen = TypeVar("Seen")
@@ -70,6 +77,7 @@ class _Folded:
             with known.pace.timed():
                 known.value = see(self._state, tuple(self._asked))
             known.last = self._last
+        known.looked_s = time.monotonic()
         return known.value
 
     def report(self, stored: StoredCampaign) -> CampaignReport:
@@ -86,7 +94,12 @@ class _Seen:
         self.value: object = None
         self.last = -1
         """Number of the newest event then; -1: it was not seen yet."""
+        self.looked_s = -float("inf")
         self.pace = _Pace()
+
+    def serves(self) -> bool:
+        """Return whether it may be answered with while somebody looks anew."""
+        return self.last >= 0 and time.monotonic() - self.looked_s < STALE_S
 
 
 class _Pace:
@@ -115,6 +128,7 @@ class FoldedCampaigns:
         self._places, self._database = places, database
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, _Folded] = OrderedDict()
+        self._lookers = ThreadPoolExecutor(LOOKERS, "look at campaigns")
 
     def stored(self, campaign_id: str) -> StoredCampaign | None:
         """Return a campaign as its store lists it, None: nobody has begun it."""
@@ -125,7 +139,7 @@ class FoldedCampaigns:
             return None
 
     def look(self, run: Run, stored: StoredCampaign, name: str, see: Callable[[Viewed], Seen]) -> Seen:
-        """Return what ``see`` sees of a campaign that has begun; what it saw a moment ago where others are at it.
+        """Return what ``see`` sees of a campaign that has begun; what it saw a moment ago where that takes its time.
 
         Nobody folds the campaign further while it looks.  ``name`` is the same for the same ``see``.
         """
@@ -147,15 +161,24 @@ class FoldedCampaigns:
         name: str,
         see: Callable[[CampaignState, tuple[Event, ...]], object],
     ) -> object:
+        def looked() -> object:
+            try:
+                folded.fold(self._database, stored)
+                return folded.see(name, see)
+            finally:
+                folded.lock.release()
+
         known = folded.seen.get(name)
-        value = None if known is None or known.last < 0 else known.value
-        if not folded.lock.acquire(blocking=value is None):
-            return value
+        if known is None or not known.serves():
+            folded.lock.acquire()
+            return looked()
+        before = known.value
+        if not folded.lock.acquire(blocking=False):
+            return before
         try:
-            folded.fold(self._database, stored)
-            return folded.see(name, see)
-        finally:
-            folded.lock.release()
+            return self._lookers.submit(looked).result(SOON_S)
+        except TimeoutError:
+            return before
 
     def events(self, campaign_id: str, after: int, most: int) -> list[Entry]:
         """Return at most ``most`` events after number ``after`` of a campaign that has begun."""
