@@ -85,13 +85,13 @@ def kill_gcs(cluster: RayCluster, running: Running, _rng: random.Random) -> tupl
     assert cluster.head is not None
     after = last(running)
     kill_all([cluster.head.named("gcs_server")])
-    return "the head's GCS; all of the cluster is started again", lambda: restarted(cluster, running, after)
+    return "the head's GCS; all of the cluster is started again", restart(cluster, running, after)
 
 
 def kill_head(cluster: RayCluster, running: Running, _rng: random.Random) -> tuple[str, Callable[[], object]]:
     after = last(running)
     cluster.end_head()
-    return "the head as a whole; all of the cluster is started again", lambda: restarted(cluster, running, after)
+    return "the head as a whole; all of the cluster is started again", restart(cluster, running, after)
 
 
 KINDS = {
@@ -108,22 +108,39 @@ QUICK_KINDS = tuple(kind for kind in KINDS if kind not in ("gcs", "head", "silen
 """What is made up for while the cluster stays."""
 
 
-def restarted(cluster: RayCluster, running: Running, after: int) -> bool:
-    """Have a cluster that has ended without its head started, as its units would; return whether it is used."""
-    if cluster.nodes:
-        hosts = sorted(cluster.nodes)
-        until(lambda: not any(words_of(one)[0].endswith("/raylet") for one in ours(cluster.folder)), 60, "nodes end")
-        if cluster.head is not None:
-            cluster.end_head()
-        cluster.nodes.clear()
-        cluster.start_head()
-        cluster.waiting_hosts = hosts
-    if not told_since(running, after, "campaign-resumed"):
-        return False
+def restart(cluster: RayCluster, running: Running, after: int) -> Callable[[], object]:
+    """Have a cluster that ends without its head started, as its units would; return what asks whether it is used."""
+    is_started = False
+
+    def is_used() -> bool:
+        nonlocal is_started
+        if not is_started:
+            until(
+                lambda: not any(words_of(one)[0].endswith("/raylet") for one in ours(cluster.folder)), 60, "nodes end"
+            )
+            if cluster.head is not None:
+                cluster.end_head()
+            cluster.waiting_hosts = sorted({*cluster.waiting_hosts, *cluster.nodes})
+            cluster.nodes.clear()
+            cluster.start_head()
+            is_started = True
+        if not told_since(running, after, "campaign-resumed"):
+            return False
+        start_waiting(cluster)
+        return True
+
+    return is_used
+
+
+def raylets(cluster: RayCluster) -> list[int]:
+    return [one for one in ours(cluster.folder) if words_of(one)[0].endswith("/raylet")]
+
+
+def start_waiting(cluster: RayCluster) -> None:
+    """Start the nodes of hosts that wait for it."""
     for host in cluster.waiting_hosts:
         cluster.start_node(host)
     cluster.waiting_hosts = []
-    return True
 
 
 def last(running: Running) -> int:
@@ -150,6 +167,7 @@ def killed(kind: str, cluster: RayCluster, running: Running, rng: random.Random)
     began_s = time.monotonic()
     what, recovered = KINDS[kind](cluster, running, rng)
     until(lambda: recovered() or running.finished(), 120, f"{what} is made up for; {running.words}")
+    start_waiting(cluster)
     under_way = ", ".join(sorted(begun - ended)) or "nothing"
     return Row(kind, what, entries[-1].at_s, under_way, time.monotonic() - began_s)
 
