@@ -5,6 +5,7 @@ patch and keep no gate closed, as long as one host of the wave did return.  Host
 no gate is before them, and none waits for them.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,6 +52,8 @@ class Gates:
         self._before: list[int] = program.waves.before.tolist()
         self._open: list[bool] = (~np.isnan(state.wave_opened_s) | program.waves.apart).tolist()
         self._order: list[int] = self._in_order(program)
+        self._place_of = {wave: place for place, wave in enumerate(self._order)}
+        self._asks = "approval" in self._kind
         self._place = 0
         """In that order, of the wave that opens next."""
         self._pass_open()
@@ -106,6 +109,18 @@ class Gates:
     def late(self, wave: int, now: float) -> bool:
         """Return whether the wave should have opened and has not."""
         return not self._open[wave] and now >= self._start_s[wave]
+
+    def asking(self, approved: Collection[int]) -> int | None:
+        """Return the first wave that has yet to open and asks a person who has not approved it; None: none does."""
+        waits = (wave for wave in self._order[self._place :] if self._kind[wave] == "approval")
+        return next((wave for wave in waits if not self._open[wave] and wave not in approved), None)
+
+    def is_promised(self, wave: int, approved: Collection[int]) -> bool:
+        """Return whether no person has yet to be asked before the wave opens."""
+        if self._open[wave] or not self._asks:
+            return True
+        asking = self.asking(approved)
+        return asking is None or self._place_of[wave] < self._place_of[asking]
 
     def next_opening(self) -> Opening | None:
         """Return when the next wave opens, or None where no wave is left or may open."""

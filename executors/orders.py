@@ -21,6 +21,7 @@ from slacktide.executors.control_events import (
     OrderRefused,
 )
 from slacktide.executors.events import Event, WaveApproved
+from slacktide.executors.gates import Gates
 from slacktide.executors.order_state import asked
 from slacktide.executors.store.orders import StoredOrder
 from slacktide.executors.wanted import Wanted
@@ -41,7 +42,7 @@ class Approve(_Order):
 
     kind: Literal["approve"] = "approve"
     wave: int | None = None
-    """Null: the next that asks for it."""
+    """Null: the one that waits for it now; a second order then does not approve what comes hours later."""
 
 
 class Pause(_Order):
@@ -134,7 +135,7 @@ def answer(stored: StoredOrder, state: CampaignState, now_s: float, *, revisable
 def _granted(order: Order, number: int, by: str, why: str, state: CampaignState, now_s: float) -> Event:
     match order:
         case Approve():
-            wave = _next_to_approve(state) if order.wave is None else order.wave
+            wave = _asking_now(state) if order.wave is None else order.wave
             assert wave is not None, "without one it is forbidden"
             return WaveApproved(now_s, wave, by, number, why)
         case Pause():
@@ -177,18 +178,27 @@ def _forbids(order: Order, state: CampaignState) -> str | None:
     return None
 
 
-def _next_to_approve(state: CampaignState) -> int | None:
-    """Return the next wave whose gate asks for an approval that has not been given; None: there is none."""
-    for wave, gate in enumerate(state.program.waves.gate):
-        if gate == "approval" and not state.wave_approved[wave] and np.isnan(state.wave_opened_s[wave]):
-            return wave
-    return None
+def _asking_now(state: CampaignState) -> int | None:
+    """Return the wave that waits for nothing but an approval, and for what bakes before it; None: none does."""
+    gates = Gates(state.program, state)
+    opening, wave = gates.next_opening(), gates.next_wave
+    if opening is None or opening.at_s is None or state.wave_approved[wave] or not gates.needs_approval():
+        return None
+    return wave
+
+
+def _asks_later(state: CampaignState) -> str:
+    """Return, in words, which wave will ask for an approval."""
+    later = Gates(state.program, state).asking(np.flatnonzero(state.wave_approved).tolist())
+    if later is None:
+        return "no wave asks for an approval"
+    return f"no wave waits for an approval now; wave {later} will, approve it ahead with --wave {later}"
 
 
 def _forbids_approval(order: Approve, state: CampaignState) -> str | None:
     gates, wave = state.program.waves.gate, order.wave
     if wave is None:
-        return "no wave asks for an approval" if _next_to_approve(state) is None else None
+        return _asks_later(state) if _asking_now(state) is None else None
     if not 0 <= wave < len(gates):
         return f"there is no wave {wave}; there are {len(gates)}, the first is 0"
     if gates[wave] != "approval":

@@ -161,15 +161,12 @@ class _Waits:
         told_s = float(state.times[number, Stage.NOTIFIED])
         notice_s = float(part.start_s[number] - part.notified_s[number])
         if notice_s and not self._now_s >= told_s + notice_s:
-            known = not np.isnan(told_s)
-            return (
-                (f"its guest's notice runs until {duration(told_s + notice_s)}", told_s)
-                if known
-                else (
-                    "its guest has not been told: its wave has not opened",
-                    0.0,
-                )
-            )
+            if not np.isnan(told_s):
+                return f"its guest's notice runs until {duration(told_s + notice_s)}", told_s
+            wave = int(part.wave[number])
+            if self._scheduler.gates.is_open(wave):
+                return "its guest is told with the next decision", 0.0
+            return f"its guest has not been told: wave {wave} has not opened, {self._gate(wave)}", 0.0
         target = int(part.target[number])
         if part.needs_return[number] and state.host_stage[target] != HostStage.RETURNED:
             return f"its target {hosts.ids[target]} has not returned", 0.0

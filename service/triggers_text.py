@@ -1,6 +1,6 @@
 """Triggers as people and programs read them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from slacktide.executors.triggers.trigger import Trigger
 
 
-def trigger_rows(triggers: Iterable["Trigger"]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each trigger: number, what it is, what has become of it."""
+def trigger_rows(triggers: Iterable["Trigger"], waits: Mapping[int, str]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each trigger: number, what it is, what has become of it; ``waits``: for what, by number."""
     for each in triggers:
         came = f"{each.came_at:%Y-%m-%d %H:%M} UTC from {each.source}"
         times = f", {each.course.times} times" if each.course.times > 1 else ""
         into = "" if each.into is None else f" (trigger {each.into})"
-        yield str(each.number), f"{_name(each)}: {each.state}{into}", f"{each.detail}; came {came}{times}"
+        yield (
+            str(each.number),
+            f"{_name(each)}: {each.state}{into}",
+            "; ".join(part for part in (waits.get(each.number, each.detail), f"came {came}{times}") if part),
+        )
 
 
 def one_rows(

@@ -63,12 +63,14 @@ class Beginning:
         self._giving_up.drop_behind(wave, reason)
 
     def notify(self, number: int, now: float) -> None:
-        """Tell the guest, unless its wave is held up: then once that opens."""
+        """Tell the guest, unless its wave is held up, or a person has yet to approve it: then once that opens."""
         books = self._books
         start_s, notice_s = books.start_s[number], books.notice_s[number]
         if books.notified[number] or books.phase[number] != IDLE or not notice_s or start_s - notice_s > now:
             return
         if self._orders.quiet or books.gates.late(books.wave[number], now):
+            return
+        if self._approve_as is None and not books.gates.is_promised(books.wave[number], self._orders.approved):
             return
         books.notified[number] = True
         books.ready_s[number] = max(start_s, now + notice_s)

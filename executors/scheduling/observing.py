@@ -96,7 +96,7 @@ class Observing:
             books.slots.change(json.loads(event.max_out))
             books.woken_hosts |= books.slots.queued()
         elif isinstance(event, events.WaveApproved):
-            orders.approved.add(event.wave)
+            orders.approve(event.wave)
         elif isinstance(event, control_events.DriftAccepted):
             self._giving_up.let_go()
 

@@ -18,7 +18,7 @@ class StandingOrders:
         self.stopping: Stopping | None = None if state.finished else stopping(state.aborted or state.paused)
         """How what runs is to be stopped with the next decision; null: it is not."""
         self.waking = False
-        """The campaign goes on with the next decision, after it was quiet."""
+        """All that may have come due is looked at with the next decision: the campaign was quiet, or a person asked."""
 
     @property
     def quiet(self) -> bool:
@@ -36,6 +36,11 @@ class StandingOrders:
     def resume(self) -> None:
         """End a pause."""
         self.paused, self.waking = False, True
+
+    def approve(self, wave: int) -> None:
+        """Let a wave open, and have the guests told of it whose notice is due."""
+        self.approved.add(wave)
+        self.waking = True
 
     def hold(self) -> None:
         """Let nothing new begin while the rest is planned anew."""

@@ -21,7 +21,7 @@ from slacktide.executors.report import read_summary
 from slacktide.executors.store.address import Store
 from slacktide.executors.store.milestones import Milestones, milestones
 from slacktide.executors.triggers.settings import OUTPUT, Triggers
-from slacktide.executors.triggers.terms import base_policy, due_hosts, policy_of, without_sick
+from slacktide.executors.triggers.terms import base_policy, due_hosts, not_due, policy_of, without_sick
 from slacktide.executors.triggers.trigger import State, Step, Trigger, step
 from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import first_gate, read_plan
@@ -104,7 +104,7 @@ class Maker:
             why = f"the fleet has no host {trigger.asked.host}, or the policy excludes it"
             return step(trigger, why, state=State.REFUSED)
         if not hosts:
-            return step(trigger, "no host is due", state=State.DONE)
+            return step(trigger, not_due(trigger, snapshot), state=State.DONE)
         policy = policy_of(self._triggers, trigger, snapshot, hosts, now)
         write_snapshot(snapshot, directory / FLEET)
         write_policy(policy, directory / POLICY)

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 import polars as pl
 
@@ -10,6 +11,9 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.executors.triggers.settings import Triggers, policy_named
 from slacktide.executors.triggers.trigger import Trigger
 from slacktide.planner.policy import LONGEST_S, PRESETS, Canary, Gates, Policy, Selection
+
+LEVELS_SHOWN: Final = 3
+"""Patch levels of a fleet that are named where no host is due."""
 
 
 def base_policy(triggers: Triggers, trigger: Trigger, snapshot: FleetSnapshot) -> Policy:
@@ -72,6 +76,18 @@ def due_hosts(trigger: Trigger, snapshot: FleetSnapshot, sick: Collection[str]) 
     return [
         host for host in trigger.asked.due.in_fleet(snapshot) if host not in sick and (only is None or host in only)
     ]
+
+
+def not_due(trigger: Trigger, snapshot: FleetSnapshot) -> str:
+    """Return, in words, why no host of a fleet is due: the patch levels that hosts have, and what is asked for."""
+    due = trigger.asked.due
+    levels = snapshot.hosts["patch_level"].value_counts(sort=True).rows()
+    if due is None or not levels:
+        return "no host is due"
+    shown = ", ".join(f"`{level}` ({count:,})" for level, count in levels[:LEVELS_SHOWN])
+    more = f" and {len(levels) - LEVELS_SHOWN:,} others" if len(levels) > LEVELS_SHOWN else ""
+    asked = f"none that is asked for is below `{due.patch_level}` by order `{due.order}`"
+    return f"no host is due: hosts are at {shown}{more}, and {asked}"
 
 
 def without_sick(snapshot: FleetSnapshot, sick: Collection[str]) -> FleetSnapshot:

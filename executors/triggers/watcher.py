@@ -181,7 +181,8 @@ class Watcher:
         if answer is not None and is_evacuated(store, name, trigger.asked.host or ""):
             return step(trigger, f"the host is evacuated by the campaign of {into.words}", State.DONE)
         if milestones(store, name).finished:
-            return step(trigger, "the campaign that it was asked of has ended before the host was empty", State.WAITS)
+            note = "the campaign that it was asked of has ended before the host was empty"
+            return step(trigger, note, State.WAITS, stayed_out_of=into.number)
         return None
 
     def _say(self, subject: str, words: str) -> None:

@@ -36,17 +36,20 @@ def list_all(
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> int:
-    """List campaigns: those in a folder's directories, or with --store all that are kept there."""
+    """List campaigns: those in a folder's directories, of triggers as well, or with --store all that are kept there."""
     from slacktide.executors.campaign_file import holds_campaign
     from slacktide.executors.store.address import parse_store
     from slacktide.executors.store.campaigns import list_campaigns
+    from slacktide.executors.triggers.making import CAMPAIGN
 
     if store is not None:
         found = [("", each) for each in list_campaigns(parse_store(store))]
     else:
         if not folder.is_dir():
             raise UsageError(str(folder), "is no directory", "Give a folder that holds directories of campaigns")
-        places = [place for place in (folder, *sorted(folder.iterdir())) if holds_campaign(place)]
+        below = [place for place in sorted(folder.iterdir()) if place.is_dir()]
+        places = [at for place in (folder, *below) for at in (place, place / CAMPAIGN) if holds_campaign(at)]
+        places = list(dict.fromkeys(places))
         found = [(str(place), place_of(place, None)[1]) for place in places]
     waiting = {each.record.campaign_id: _waits_to_begin(each, place, store) for place, each in found}
     if as_json:

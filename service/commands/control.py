@@ -45,7 +45,7 @@ def approve(path: CampaignPath, /, *, wave: Whole | None = None, asking: Asking 
     Parameters
     ----------
     wave
-        Number of the wave, from 0. [default: the next that asks for approval]
+        Number of the wave, from 0; one that is yet to come is approved ahead. [default: the one that waits now]
     """
     from slacktide.executors.orders import Approve
 

@@ -107,7 +107,9 @@ def list_all(
     every
         Also what is folded into another, superseded or withdrawn.
     """
+    from slacktide.clock import SystemClock
     from slacktide.executors.triggers.trigger import State
+    from slacktide.executors.triggers.watcher import waiting_words
     from slacktide.service.triggers_text import trigger_document, trigger_rows
 
     settings = _settings(path)
@@ -121,7 +123,9 @@ def list_all(
     if as_json:
         document([trigger_document(each, settings) for each in shown])
     elif shown:
-        say(figures(trigger_rows(shown)))
+        now = SystemClock().now()
+        waits = {each.number: waiting_words(each, found, settings, now) for each in found if each.state is State.WAITS}
+        say(figures(trigger_rows(shown, waits)))
     else:
         tell("nothing came yet")
     left_out = len(found) - len(shown)

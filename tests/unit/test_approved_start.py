@@ -4,6 +4,7 @@ from small_fleet import POLICY, small_fleet
 from story import Story
 
 from slacktide.executors import events
+from slacktide.executors.campaign_state import initial_state
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.orders import Approve, answer
 from slacktide.executors.program import build_program
@@ -56,3 +57,17 @@ def test_nothing_begins_before_a_person_approves() -> None:
     begun = story.at(5002)
     assert begun[0] == events.WaveOpened(5002, 0)
     assert any(isinstance(action, events.HostDrainStarted) for action in begun)
+
+
+def test_no_guest_is_told_before_a_person_approves() -> None:
+    program = build_program(small_fleet(), planned(ASKED))
+    told_s = [at_s for at_s in program.migrations.notified_s.tolist() if at_s < program.waves.start_s.max()]
+    assert told_s, "by the plan guests are told before waves open"
+    scheduler = Scheduler(program, initial_state(program))
+    before = [event for now in sorted(told_s) for event in scheduler.decide(now)]
+    assert before == []
+    approved = events.WaveApproved(5001, 0, "ada", 1, "checked")
+    scheduler.observe((approved,))
+    after = scheduler.decide(5001)
+    assert after[0] == events.WaveOpened(5001, 0)
+    assert any(isinstance(event, events.MigrationNotified) for event in after)

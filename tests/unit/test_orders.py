@@ -209,6 +209,29 @@ def test_a_person_approves_a_wave_before_or_after_it_is_due() -> None:
     assert "approved already" in asking(early, 1502, Approve(wave=2)).reason
 
 
+def test_an_approval_of_what_waits_now_approves_nothing_that_comes_later() -> None:
+    story = Story(approval_program(), None)
+    story.at(0)
+    reason = asking(story, 10, Approve()).reason
+    assert reason == "no wave waits for an approval now; wave 2 will, approve it ahead with --wave 2"
+    asking(story, 11, Approve(wave=2))
+    assert asking(story, 12, Approve()).reason == "no wave asks for an approval"
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_guests_of_a_wave_that_a_person_has_yet_to_approve_are_not_told(ahead: bool) -> None:
+    program = approval_program()
+    part = program.migrations
+    later = [number for number, wave in enumerate(part.wave.tolist()) if wave == 2]
+    told_s = min(int(part.notified_s[number]) for number in later if part.notified_s[number] < part.start_s[number])
+    assert told_s < program.waves.start_s[2]
+    story = Story(program, None)
+    if ahead:
+        asking(story, 0, Approve(wave=2))
+    told = {event.migration_id for event in story.at(told_s) if isinstance(event, events.MigrationNotified)}
+    assert bool(told & {part.ids[number] for number in later}) == ahead
+
+
 @pytest.mark.parametrize(
     ("order", "says"),
     [
