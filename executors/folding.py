@@ -15,6 +15,7 @@ from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.journal import Entry
 from slacktide.executors.order_state import ORDER_HANDLERS
+from slacktide.executors.program import Program
 from slacktide.executors.vm_state import VM_HANDLERS
 
 _INTENDED, _NO_RETURN, _DONE = int(Stage.INTENDED), int(events.POINT_OF_NO_RETURN), int(Stage.DONE)
@@ -218,9 +219,15 @@ def _host(reached: HostStage) -> Callable[[CampaignState, events.HostEvent], Non
 def _patch_failed(state: CampaignState, event: events.PatchFailed) -> None:
     number = state.host_numbers[event.host_id]
     if HostStage.DRAINED <= state.host_stage[number] < HostStage.RETURNED:
-        state.host_stage[number] = HostStage.LOST
-        state.host_times[number, HostStage.LOST] = event.at_s
+        stage = HostStage.FAILED if serves_on(state.program, untouched=event.untouched) else HostStage.LOST
+        state.host_stage[number] = stage
+        state.host_times[number, stage] = event.at_s
         state.host_reasons[number] = ("patch-failed", event.reason)
+
+
+def serves_on(program: Program, *, untouched: bool | None) -> bool:
+    """Return whether a host whose patch failed is as it was, with its VMs: it was to be patched in place."""
+    return bool(untouched) and program.policy.in_place
 
 
 def _host_resolved(state: CampaignState, event: events.HostResolved) -> None:

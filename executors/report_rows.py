@@ -97,7 +97,12 @@ def host_reasons(state: CampaignState, untouched: Collection[str]) -> dict[int, 
     """Return why hosts were not patched, short and long, by number."""
     numbers = {state.host_numbers[HostId(host)] for host in untouched}
     return {
-        host: (PATCH_REFUSED if host in numbers and state.host_stage[host] == HostStage.LOST else reason, detail)
+        host: (
+            PATCH_REFUSED
+            if host in numbers and state.host_stage[host] in (HostStage.LOST, HostStage.FAILED)
+            else reason,
+            detail,
+        )
         for host, (reason, detail) in state.host_reasons.items()
     }
 

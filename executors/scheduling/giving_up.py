@@ -112,6 +112,16 @@ class GivingUp:
         books.gates.end(host, HostStage.LOST, 0.0)
         self._depend(with_lost(books.program, host, reason), f"{books.host_id_of(host)} is lost")
 
+    def leave_host(self, host: int) -> None:
+        """Count a host that is in service as before, unpatched; nothing was to go there."""
+        books = self._books
+        if not HostStage.DRAINED <= books.host_stage[host] <= HostStage.PATCHING:
+            return
+        books.patching -= 1
+        books.host_stage[host] = HostStage.FAILED
+        books.gates.end(host, HostStage.FAILED, 0.0)
+        books.woken_hosts.update(books.slots.release(host))
+
     def let_go(self) -> None:
         """Give up, with the next decision, what is held back."""
         self._falling += self.drift.let_go()

@@ -7,6 +7,7 @@ from slacktide.executors import control_events, events
 from slacktide.executors.campaign_state import HostStage
 from slacktide.executors.events import Event
 from slacktide.executors.falling import VMS_REMAIN
+from slacktide.executors.folding import serves_on
 from slacktide.executors.order_state import ORDERS, asked, stopping
 from slacktide.executors.scheduling.books import IDLE, RETRYING, Books
 from slacktide.executors.scheduling.giving_up import GivingUp
@@ -37,13 +38,20 @@ class Observing:
             elif kind is events.HostReturned:
                 self._host_returned(event)  # type: ignore[arg-type]
             elif kind is events.PatchFailed:
-                self._giving_up.lose_host(self._books.host_numbers[event.host_id], event.reason)  # type: ignore[attr-defined]
+                self._patch_failed(event)  # type: ignore[arg-type]
             elif kind is events.ForwardingStarted:
                 self._forwarding(event)  # type: ignore[arg-type]
             elif kind is events.MigrationWaiting or kind is events.GuestAcknowledged:
                 self._told_or_ready(event)  # type: ignore[arg-type]
             elif kind in ORDERS or kind in BY_OTHERS:
                 self._ordered_or_found(event)
+
+    def _patch_failed(self, event: events.PatchFailed) -> None:
+        host = self._books.host_numbers[event.host_id]
+        if serves_on(self._books.program, untouched=event.untouched):
+            self._giving_up.leave_host(host)
+        else:
+            self._giving_up.lose_host(host, event.reason)
 
     def _ordered_or_found(self, event: Event) -> None:
         """Take note of what people asked for, or others were found to have done."""

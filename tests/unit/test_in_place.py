@@ -3,13 +3,16 @@
 import polars as pl
 import pytest
 from small_fleet import POLICY, edited, small_fleet, small_plan
+from story import Story
 
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.errors import InputError
 from slacktide.executors import events
 from slacktide.executors.campaign_file import JOURNAL_FILE
+from slacktide.executors.campaign_state import HostStage, initial_state
 from slacktide.executors.commands import Dispatch
+from slacktide.executors.decisions import Scheduler
 from slacktide.executors.drivers.settings import Failures
 from slacktide.executors.program import build_program
 from slacktide.executors.report_page import render_report
@@ -148,6 +151,23 @@ def test_hosts_that_are_lost_in_place_are_told_and_the_others_go_on(tmp_path) ->
     lost = report.summary.not_patched["patch-failed"]
     assert 0 < lost < 20
     assert report.summary.hosts["returned"] == plan.hosts.height - lost
+
+
+@pytest.mark.parametrize("untouched", [True, False])
+def test_a_host_that_was_not_touched_serves_on_and_its_place_is_anothers(untouched: bool) -> None:
+    plan = planned(IN_PLACE.model_copy(update={"max_out": {"fleet": 1}}))
+    program = build_program(small_fleet(), plan)
+    first, second = plan.hosts.sort("drain_start_s")["host_id"].to_list()[:2]
+    story, scheduler = Story(program), Scheduler(program, initial_state(program))
+    assert events.PatchIntended(0, first) in story.at(0)
+    scheduler.decide(0)
+    failed = events.PatchFailed(5, first, "it was not touched: no answer", untouched)
+    story.happens(failed)
+    scheduler.observe((failed,))
+    begins = events.HostDrainStarted(600, second)
+    assert (begins in story.at(600)) is (begins in scheduler.decide(600)) is untouched
+    stage = HostStage.FAILED if untouched else HostStage.LOST
+    assert story.state.host_stage[story.state.host_numbers[first]] == stage
 
 
 def test_agents_are_told_that_guests_run_on_a_host() -> None:
