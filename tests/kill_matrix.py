@@ -11,8 +11,8 @@ from typing import NamedTuple
 from campaign_commands import Running
 from ray_cluster import RayCluster, kill_all, ours, until, words_of
 
-RECOVERED_S = 60.0
-"""How long anything may be missed; a whole cluster with its head takes longest."""
+GIVEN_UP_S = 300.0
+"""After which nothing is expected any more; a whole cluster with its head takes longest."""
 
 
 class Row(NamedTuple):
@@ -166,7 +166,7 @@ def killed(kind: str, cluster: RayCluster, running: Running, rng: random.Random)
     ended = {one.subject for one in entries if one.kind in ("migration-done", "host-returned")}
     began_s = time.monotonic()
     what, recovered = KINDS[kind](cluster, running, rng)
-    until(lambda: recovered() or running.finished(), 120, f"{what} is made up for; {running.words}")
+    until(lambda: recovered() or running.finished(), GIVEN_UP_S, f"{what} is made up for; {running.words}")
     start_waiting(cluster)
     under_way = ", ".join(sorted(begun - ended)) or "nothing"
     return Row(kind, what, entries[-1].at_s, under_way, time.monotonic() - began_s)
