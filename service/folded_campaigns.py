@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Final, TypeVar, cast
@@ -154,6 +154,15 @@ class FoldedCampaigns:
         folded = self._folded(run)
         return cast("CampaignReport", self._seen(folded, stored, "report", lambda *_: folded.report(stored)))
 
+    def derive(self, run: Run, stored: StoredCampaign, name: str, see: Callable[[CampaignReport], Seen]) -> Seen:
+        """Return what ``see`` sees in the report, as often as :meth:`look`."""
+        folded = self._folded(run)
+
+        def seen(*_: object) -> object:
+            return see(cast("CampaignReport", folded.see("report", lambda *_: folded.report(stored))))
+
+        return cast("Seen", self._seen(folded, stored, name, seen))
+
     def _seen(
         self,
         folded: _Folded,
@@ -184,6 +193,11 @@ class FoldedCampaigns:
         """Return at most ``most`` events after number ``after`` of a campaign that has begun."""
         with closing(read_journal(self._database.store, CampaignId(campaign_id))) as journal:
             return journal.read(after, most)
+
+    def events_about(self, campaign_id: str, subjects: Sequence[str]) -> list[Entry]:
+        """Return the events about some VMs, migrations or hosts of a campaign that has begun, in order."""
+        with closing(read_journal(self._database.store, CampaignId(campaign_id))) as journal:
+            return journal.about(subjects)
 
     def _folded(self, run: Run) -> _Folded:
         with self._lock:

@@ -1,5 +1,6 @@
 """Reading a campaign's journal, whoever holds it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -60,6 +61,14 @@ class JournalReader:
             if len(rows) < wanted or len(entries) == most:
                 return entries
             since = rows[-1][0]
+
+    def about(self, subjects: Sequence[str]) -> list[Entry]:
+        """Return the events about some migrations, VMs or hosts, in order."""
+        columns = (EVENTS.c.number, EVENTS.c.at_s, EVENTS.c.type, EVENTS.c.subject, EVENTS.c.body)
+        mine = sql.and_(EVENTS.c.campaign == self._campaign, EVENTS.c.subject.in_(list(subjects)))
+        with self._connection.reading() as transaction:
+            rows = transaction.execute(sql.select(*columns).where(mine).order_by(EVENTS.c.number)).all()
+        return [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
 
     def migrations_done(self) -> int:
         """Return how many migrations are done."""

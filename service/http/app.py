@@ -20,19 +20,26 @@ from slacktide.service.http.problems import problem_of, response_of
 from slacktide.service.http.routes import (
     administration,
     campaigns,
+    curves,
     events,
     fleets,
     guests,
     health,
     jobs,
+    maps,
+    page,
     plans,
     progress,
+    stories,
 )
 from slacktide.service.http.server import Server
 from slacktide.service.jobs.carrying import job_name
 from slacktide.service.store.jobs import claim_silent, find_job
 
-ROUTERS: Final = (fleets, jobs, plans, campaigns, events, progress, guests, administration, health)
+ROUTERS: Final = (
+    *(fleets, jobs, plans, campaigns, events, progress, maps, curves, stories, guests, administration, health),
+    page,
+)
 DESCRIPTION: Final = "Patch a whole fleet of VM hosts without its guests noticing."
 log = logging.getLogger("slacktide.http")
 

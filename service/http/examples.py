@@ -60,6 +60,8 @@ _PROGRESS: Final[dict[str, Any]] = {
     "origin": "2026-04-08T20:00:00Z",
     "now_s": 1800.0,
     "planned_s": 11_520.0,
+    "expected_end_s": 11_604.2,
+    "behind_s": 84.2,
     "hosts": {"in_service": 7900, "draining": 900, "patching": 200, "returned": 1000},
     "migrations": {"planned": 110_000, "done": 19_400, "brownout": 600},
     "waves_opened": 3,
@@ -197,6 +199,34 @@ _CALL: Final = {
 _CHANGE: Final = {"host_id": "h0001", "wave": 0}
 
 
+_CURVE: Final = {"at_s": [0.0, 60.0, 1140.0], "value": [0.0, 2.0, 0.0]}
+_OUT: Final = {"kind": "fleet", "domain": "", "hosts": 10_000, "limit": 2000, "planned": _CURVE}
+_SERIES: Final = {"count": 20_000, "share": [0.75, 0.25], "p50_ms": 41.0, "p99_ms": 214.0, "max_ms": 492.0}
+_BLACKOUTS: Final = {
+    "limit_ms": 500,
+    "restarts": 126,
+    "edges_ms": [1.0, 100.0, 600.0],
+    "series": {"predicted": _SERIES},
+}
+_FLEET_MAP: Final[dict[str, Any]] = {
+    "fleet_id": FLEET,
+    "host_id": ["h0001", "h0002"],
+    "laid_out_by": "row",
+    **{"rows": ["row-1"], "row": [0, 0], "racks": ["r01", "r02"], "rack": [0, 1]},
+    **{"types": ["n2"], "type": [0, 0], "levels": ["old"], "level": [0, 0]},
+    **{"states": ["active", "empty", "down", "quarantined"], "state": [0, 1]},
+    **{"vms": [13, 0], "memory_fill": [741, 0], "vcpu_fill": [656, 0]},
+}
+_PLAN_MAP: Final[dict[str, Any]] = {
+    **{"plan_id": PLAN, "fleet_id": FLEET, "wave": [0, None], "drain_start_s": [60, None], "drained_s": [240, None]},
+    **{"return_s": [1140, None], "reasons": ["pinned-vm"], "deferred": [None, 0]},
+}
+_LINK: Final = {
+    **{"name": "leaf/r01 -> spine/0", "between_switches": True, "capacity_mbit_s": 100_000},
+    **{"limit_mbit_s": 70_000.0, "mean_share": 0.04, "peak_share": 0.31, "planned": _CURVE},
+}
+
+
 def _page(*items: object) -> dict[str, Any]:
     return {"items": list(items), "next": None}
 
@@ -266,6 +296,39 @@ ANSWERS: Final[dict[str, tuple[int, Any]]] = {
     ),
     "list-campaign-migrations": (200, _page(_MEASURED)),
     "list-campaign-blackouts": (200, _page(_BLACKOUT)),
+    "get-fleet-map": (200, _FLEET_MAP),
+    "get-plan-map": (200, _PLAN_MAP),
+    "get-campaign-map": (
+        200,
+        {
+            **{"campaign_id": CAMPAIGN, "number": 4711, "now_s": 1800.0, "finished": False, "stages": "1-"},
+            **{"skipped": [], "evacuated": []},
+        },
+    ),
+    "get-plan-curves": (
+        200,
+        {
+            **{"plan_id": PLAN, "horizon_s": 11_520.0, "due": 10_000, "out": [_OUT], "exposure": _CURVE},
+            "waves": [{"wave": 0, "drain_from_s": 60, "drain_to_s": 240, "patch_from_s": 240, "patch_to_s": 1140}],
+            **{"links": [_LINK], "blackouts": _BLACKOUTS},
+        },
+    ),
+    "get-plan-exposure-bound": (200, {"plan_id": PLAN, "bound": _CURVE}),
+    "get-campaign-curves": (
+        200,
+        {
+            **{"campaign_id": CAMPAIGN, "now_s": 1800.0, "horizon_s": 11_520.0, "due": 10_000, "exposure": _CURVE},
+            **{"out": [_OUT | {"measured": _CURVE}], "returned": _CURVE, "exposed_host_h": 4710.5},
+            "blackouts": _BLACKOUTS | {"above": 1},
+        },
+    ),
+    "get-campaign-vm": (
+        200,
+        {
+            **{"vm_id": "v000001", "vm": _VM, "migrations": [_MEASURED]},
+            "events": [{"number": 9, "event": {"type": "migration-intended", "at_s": 60.0, "migration_id": "m000001"}}],
+        },
+    ),
     "list-campaign-waits": (
         200,
         _page({"subject": "h0007", "migration_id": None, "reason": "wave 3 bakes", "since_s": 1740.0}),

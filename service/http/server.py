@@ -7,6 +7,7 @@ from slacktide.executors.store.address import parse_store, store_in
 from slacktide.service.campaigning import Campaigning, Launch
 from slacktide.service.folded_campaigns import FoldedCampaigns
 from slacktide.service.http.callers import Callers
+from slacktide.service.http.kept import KeptAnswers
 from slacktide.service.http.oidc import OidcKeys
 from slacktide.service.http.rates import RateFence
 from slacktide.service.http.settings import ServerSettings
@@ -30,6 +31,7 @@ class Server:
     views: FoldedCampaigns
     streams: threading.BoundedSemaphore
     """Event streams that may still be opened."""
+    kept: KeptAnswers
 
 
 def open_places(settings: ServerSettings) -> tuple[Places, Database]:
@@ -66,4 +68,5 @@ def make_server(settings: ServerSettings, jobs: JobStarter, launch: Launch = lau
         campaigning=campaigning_of(settings, places, database, launch),
         views=FoldedCampaigns(places, database),
         streams=threading.BoundedSemaphore(settings.limits.streams),
+        kept=KeptAnswers(),
     )

@@ -63,13 +63,23 @@ def find_job(database: Database, job_id: str) -> Job | None:
     return None if row is None else _job(row)
 
 
-def list_jobs(database: Database, after: str, most: int, kind: str | None, state: str | None) -> list[Job]:
-    """Return at most ``most`` jobs with ids above ``after``, by id."""
+def list_jobs(
+    database: Database, after: str, most: int, kind: str | None, state: str | None, about: str | None = None
+) -> list[Job]:
+    """Return at most ``most`` jobs with ids above ``after``, by id.
+
+    Parameters
+    ----------
+    about
+        Only jobs in whose question this id stands, of a fleet or a plan.
+    """
     query = sql.select(*_COLUMNS).where(JOBS.c.job_id > after).order_by(JOBS.c.job_id).limit(most)
     if kind is not None:
         query = query.where(JOBS.c.kind == kind)
     if state is not None:
         query = query.where(JOBS.c.state == state)
+    if about is not None:
+        query = query.where(JOBS.c.asked.contains(f'_id": "{about}"', autoescape=True))
     with database.reading() as transaction:
         return [_job(row) for row in transaction.execute(query)]
 

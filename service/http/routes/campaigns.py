@@ -17,6 +17,7 @@ from slacktide.planner.plan_files import read_plan
 from slacktide.service.campaign_terms import CampaignTerms
 from slacktide.service.campaign_view import Viewed, ask_for
 from slacktide.service.control_text import view_document
+from slacktide.service.curves_of_campaign import behind_s, expected_end_s
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import CampaignId, TheCaller, TheServer
 from slacktide.service.http.pages import Cursor, PageSize, key_of, page_of
@@ -80,6 +81,10 @@ class CampaignState(BaseModel):
     now_s: float | None
     planned_s: float | None
     """When the plan ends."""
+    expected_end_s: float | None
+    """When the last host will be back if hosts stay as late as they return now; null: not known (yet)."""
+    behind_s: float | None
+    """By how much hosts return later than planned; negative: earlier."""
     hosts: dict[str, int]
     """Planned hosts by stage."""
     migrations: dict[str, int]
@@ -271,6 +276,8 @@ def _standing(viewed: Viewed) -> dict[str, Any]:
     progress = {
         **{name: told[name] for name in CampaignState.model_fields if name in told},
         "origin": viewed.stored.record.origin,
+        "expected_end_s": expected_end_s(viewed.state, viewed.now_s),
+        "behind_s": behind_s(viewed.state, viewed.now_s),
         "paused": None if paused is None else to_json(paused),
         "aborted": None if aborted is None else to_json(aborted),
     }

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any, Final, Literal
 
 from anyio import sleep
 from anyio.to_thread import run_sync
@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from slacktide.executors.event_codec import to_json
-from slacktide.executors.events import CampaignFinished
+from slacktide.executors.events import AgentEvent, CampaignFinished, Event, HostEvent, MigrationEvent, VmEvent
 from slacktide.executors.journal import Entry
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import CampaignId, Name, TheServer
@@ -33,6 +33,14 @@ SEARCHED: Final = 50_000
 """Events that one page looks through for those of a type: a third of a second."""
 LAST: Final = 2**31 - 1
 Number = Annotated[int, Query(ge=0, le=LAST, description="Events after this number.")]
+Kind = Literal["campaign", "hosts", "migrations", "vms", "agents"]
+Kinds = Annotated[list[Kind], Query(max_length=5, description="Only events about these; none: all.")]
+_KINDS: Final[tuple[tuple[type[Event], Kind], ...]] = (
+    (HostEvent, "hosts"),
+    (MigrationEvent, "migrations"),
+    (VmEvent, "vms"),
+    (AgentEvent, "agents"),
+)
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Server-sent events: `id` is the number in the journal, `event` the type, `data` all of it.",
@@ -62,21 +70,23 @@ def page(
     server: TheServer,
     after: Number = 0,
     type: Name = None,
+    about: Kinds = [],  # noqa: B006  (never changed)
     limit: PageSize = 100,
 ) -> dict[str, Any]:
-    """List events in the order of the journal, of one type or of all."""
+    """List events in the order of the journal: all, or those of a type or about some kinds of things."""
     begun(server, campaign_id)
     found: list[Entry] = []
+    filtered = type is not None or bool(about)
     last = after
     while last - after < SEARCHED and len(found) < limit:
-        entries = server.views.events(campaign_id, last, limit if type is None else READ_AT_ONCE)
+        entries = server.views.events(campaign_id, last, READ_AT_ONCE if filtered else limit)
         for entry in entries:
             if len(found) == limit:
                 break
             last = entry.number
-            if type is None or entry.event.type == type:
+            if type in (None, entry.event.type) and _is_about(entry.event, about):
                 found.append(entry)
-        if type is None or len(entries) < READ_AT_ONCE:
+        if not filtered or len(entries) < READ_AT_ONCE:
             break
     return {"items": [{"number": each.number, "event": to_json(each.event)} for each in found], "last": last}
 
@@ -92,9 +102,13 @@ def stream(
     campaign_id: CampaignId,
     server: TheServer,
     after: Number = 0,
+    about: Kinds = [],  # noqa: B006  (never changed)
     last_event_id: Annotated[str | None, Header(max_length=20)] = None,
 ) -> Response:
-    """Follow events as they are journaled, after `Last-Event-ID` or `after`, until the campaign has finished."""
+    """Follow events as they are journaled, after `Last-Event-ID` or `after`, until the campaign has finished.
+
+    Where only some are asked for, an `id` without an event now and then says how far the stream is.
+    """
     begun(server, campaign_id)
     if last_event_id is not None:
         if not (last_event_id.isascii() and last_event_id.isdecimal() and int(last_event_id) <= LAST):
@@ -104,7 +118,7 @@ def stream(
     if not server.streams.acquire(blocking=False):
         headers = {"Retry-After": "30"}
         raise ApiError(503, "streams", "server", "has as many streams as it may", "Wait, or close others", headers)
-    return _EventStream(_events(server, campaign_id, after), server)
+    return _EventStream(_events(server, campaign_id, after, about), server)
 
 
 class _EventStream(StreamingResponse):
@@ -121,16 +135,28 @@ class _EventStream(StreamingResponse):
             self._server.streams.release()
 
 
-async def _events(server: Server, campaign_id: str, after: int) -> AsyncIterator[str]:
+def _is_about(event: Event, kinds: Sequence[Kind]) -> bool:
+    if not kinds:
+        return True
+    return next((kind for of, kind in _KINDS if isinstance(event, of)), "campaign") in kinds
+
+
+async def _events(server: Server, campaign_id: str, after: int, kinds: Sequence[Kind]) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
     heard_s = time.monotonic()
     while True:
         entries = await run_sync(server.views.events, campaign_id, after, READ_AT_ONCE)
+        is_told = True
         for entry in entries:
             after = entry.number
+            is_told = _is_about(entry.event, kinds) or isinstance(entry.event, CampaignFinished)
+            if not is_told:
+                continue
             yield f"id: {entry.number}\nevent: {entry.event.type}\ndata: {json.dumps(to_json(entry.event))}\n\n"
             if isinstance(entry.event, CampaignFinished):
                 return
+        if not is_told:
+            yield f"id: {after}\n\n"
         if entries:
             heard_s = time.monotonic()
         elif time.monotonic() - heard_s >= HEARTBEAT_S:

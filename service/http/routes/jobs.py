@@ -1,8 +1,8 @@
 """Jobs: what takes longer than an answer may; how far it is, and what came of it."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
@@ -31,11 +31,12 @@ def list_all(
     server: TheServer,
     kind: JobKind | None = None,
     state: JobState | None = None,
+    about: Annotated[str | None, Query(pattern=r"^[0-9a-f]{16}$", description="Id of a fleet or a plan.")] = None,
     cursor: Cursor = None,
     limit: PageSize = 100,
 ) -> dict[str, Any]:
     """List jobs, by id."""
-    found = list_jobs(server.database, key_of(cursor), limit + 1, kind, state)
+    found = list_jobs(server.database, key_of(cursor), limit + 1, kind, state, about)
     return page_of([each._asdict() for each in found], limit, [each.job_id for each in found])
 
 

@@ -1,0 +1,55 @@
+/** A campaign's events as they come, on the page's side: what is told to whom, and how the stream is. */
+
+import { token } from "./session.js";
+
+const WORKER = "/page/static/stream.js";
+const policy = self.trustedTypes?.createPolicy("slacktide", {
+  createScriptURL(text) {
+    if (text !== WORKER) throw new TypeError(`${text} is no script of this page`);
+    return text;
+  },
+});
+
+/** Follow a campaign after an event; return what ends that. */
+export function follow(campaignId, after, about, { events, state }) {
+  const worker = new Worker(policy ? policy.createScriptURL(WORKER) : WORKER, { type: "module" });
+  worker.onmessage = ({ data }) => {
+    if (data.events) events(data);
+    else state(data.state, data.detail);
+  };
+  worker.postMessage({ url: `/v1/campaigns/${campaignId}/events/stream`, token: token(), after, about });
+  return () => worker.terminate();
+}
+
+/** Return a function that calls `act` soon, and no more often than every so many milliseconds; never twice at once. */
+export function paced(act, everyMs) {
+  let timer = null;
+  let begunMs = -Infinity;
+  let busy = false;
+  let again = false;
+  let ended = false;
+  async function run() {
+    timer = null;
+    busy = true;
+    begunMs = performance.now();
+    try {
+      await act();
+    } finally {
+      busy = false;
+      if (again) {
+        again = false;
+        soon();
+      }
+    }
+  }
+  function soon() {
+    if (ended) return;
+    if (busy) again = true;
+    else if (timer === null) timer = setTimeout(run, Math.max(0, begunMs + everyMs - performance.now()));
+  }
+  soon.end = () => {
+    ended = true;
+    clearTimeout(timer);
+  };
+  return soon;
+}
