@@ -53,7 +53,7 @@ class PageServer:
         """Start to serve."""
         self._server: Server = make_server(self._settings, self)
         app = make_app(lambda: self._server)
-        config = uvicorn.Config(app, "127.0.0.1", self.port, log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(app, "127.0.0.1", self.port, log_level="critical", timeout_graceful_shutdown=1)
         self._web = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._web.run, daemon=True)
         self._thread.start()
@@ -65,6 +65,11 @@ class PageServer:
         self._thread.join(PATIENCE_S)
         for job in self._jobs:
             job.join(PATIENCE_S)
+
+    def leave(self) -> None:
+        """End for good."""
+        self.end()
+        self.api.close()
 
     def start(self, job_id: str, name: str) -> None:
         """Carry a job out beside what is asked."""

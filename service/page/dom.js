@@ -45,6 +45,11 @@ export function link(href, text, properties = {}) {
   return el("a", { href, ...properties }, text);
 }
 
+/** Let the browser paint, and the reader press keys, before more is done. */
+export function breathe() {
+  return new Promise((done) => setTimeout(done));
+}
+
 let numbers = 0;
 
 /** Return an id that no other element has. */

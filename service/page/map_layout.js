@@ -2,6 +2,7 @@
 
 const LARGEST = 24;
 const SMALLEST = 3;
+const SMALL = 8; // Below it, a row may go on in another line.
 const LABEL = 16;
 const RACK_SHAPE = 2.5; // A rack is so many times as high as wide.
 
@@ -12,10 +13,11 @@ const RACK_SHAPE = 2.5; // A rack is so many times as high as wide.
  */
 export function laidOut(map, width, most) {
   const rows = grouped(map);
+  const room = Math.ceil(Math.sqrt((width * most) / Math.max(1, map.host_id.length)));
   let made = null;
-  for (let cell = LARGEST; cell >= SMALLEST; cell -= 1) {
+  for (let cell = Math.min(LARGEST, Math.max(room, SMALL)); cell >= SMALLEST; cell -= 1) {
     made = placed(rows, map.host_id.length, width, cell);
-    if (made.height <= most) break;
+    if (made.height <= most && (made.whole || cell <= SMALL)) break;
   }
   return made;
 }
@@ -45,10 +47,12 @@ function placed(rows, hosts, width, cell) {
   let left = 0;
   let top = 0;
   let lineHeight = 0;
+  let whole = true;
   for (const { name, racks } of rows) {
     const wide = Math.max(...racks.map((rack) => columnsOf(rack) * cell)) + rackGap;
     const fit = Math.max(1, Math.floor((width + rackGap) / wide));
     const across = Math.min(fit, racks.length);
+    whole &&= across === racks.length;
     const blockWidth = Math.max(across * wide, 62);
     if (left > 0 && left + blockWidth - rackGap > width) {
       left = 0;
@@ -73,7 +77,7 @@ function placed(rows, hosts, width, cell) {
     lineHeight = Math.max(lineHeight, rackTop - rackGap - top);
     left += blockWidth + rowGap;
   }
-  return { cell, gap, x, y, labels, width, height: top + lineHeight };
+  return { cell, gap, x, y, labels, width, whole, height: top + lineHeight };
 }
 
 function columnsOf(rack) {

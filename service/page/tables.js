@@ -5,7 +5,8 @@ import { announce, el, put } from "./dom.js";
 import { count } from "./words.js";
 
 /**
- * Return a table; `columns` have `name`, `cell(row)` and, where the cell is a number, `number`.
+ * Return a table; `columns` have `name`, `cell(row)` and, where the cell is a number, `number`; those
+ * that are `minor` have no room on a telephone.
  * `set(rows)` shows other rows, on the page that was shown.
  */
 export function pagedTable(label, columns, { size = 25, nothing = "There is none." } = {}) {
@@ -98,10 +99,14 @@ export function plainTable(label, columns, rows) {
 }
 
 function grid(columns, body) {
-  const heads = columns.map(({ name, number }) => el("th", { scope: "col", class: number ? "number" : null }, name));
+  const heads = columns.map((column) => el("th", { scope: "col", class: kind(column) }, column.name));
   return el("table", {}, el("thead", {}, el("tr", {}, heads)), body);
 }
 
 function line(columns, row) {
-  return el("tr", {}, columns.map(({ cell, number }) => el("td", { class: number ? "number" : null }, cell(row))));
+  return el("tr", {}, columns.map((column) => el("td", { class: kind(column) }, column.cell(row))));
+}
+
+function kind({ number, minor }) {
+  return [number ? "number" : "", minor ? "minor" : ""].join(" ").trim() || null;
 }

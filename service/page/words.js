@@ -96,6 +96,11 @@ export function person(who) {
   return /^token:\S+ \((.*)\)$/.exec(who)?.[1] ?? who;
 }
 
+/** A text in which somebody is named so, with the names alone. */
+export function people(text) {
+  return text.replace(/token:[0-9a-f]+ \(([^)]*)\)/g, "$1");
+}
+
 /** A name as it is read: `source_deleted` as `source deleted`. */
 export function plain(name) {
   return String(name).replace(/[_-]/g, " ");

@@ -2,12 +2,12 @@
 
 import { Problem, bearer, get } from "../api.js";
 import { curves, distribution, figure } from "../charts.js";
-import { announce, el, link, newId, put, say } from "../dom.js";
+import { announce, breathe, el, link, newId, put, say } from "../dom.js";
 import { follow, paced } from "../feed.js";
 import { mapPanel } from "../map_panel.js";
 import { actions, badge, bar, section, short, tile, trail } from "../parts.js";
 import { plainTable } from "../tables.js";
-import { clock, count, counted, duration, hostHours, isKnown, milliseconds, moment, overBound, person } from "../words.js";
+import { clock, count, counted, duration, hostHours, isKnown, milliseconds, moment, overBound, people, person } from "../words.js";
 import { campaignButtons } from "./campaign_actions.js";
 import { eventLog } from "./campaign_log.js";
 import { exposureKeys, outCurves, outName, planLink } from "./plan.js";
@@ -16,14 +16,14 @@ const STATE_MS = 1000;
 const CURVES_MS = 3000;
 const WAITS_MS = 2000;
 const LOOK_MS = 5000;
-const WAITS_SHOWN = 15;
+const WAITS_SHOWN = 10;
 const OUT = ["draining", "drained", "patch_intended", "patching", "lost"];
 const LEFT = ["failed", "blocked", "lost"];
 
 export async function campaignView(context, campaignId) {
-  const { main, signal, failed } = context;
+  const { main, signal } = context;
   document.title = `Campaign ${short(campaignId)} · Slacktide`;
-  const campaign = await get(`/v1/campaigns/${campaignId}`, signal);
+  const campaign = await listed(campaignId, signal);
   const [plan, map, columns, waves] = await Promise.all([
     get(`/v1/plans/${campaign.plan_id}`, signal),
     get(`/v1/fleets/${campaign.fleet_id}/map`, signal),
@@ -32,8 +32,15 @@ export async function campaignView(context, campaignId) {
   ]);
   const shown = new Campaign(context, campaign, { plan, map, columns, waves });
   put(main, shown.node);
-  await shown.begin().catch(failed);
+  shown.again();
   return () => shown.end();
+}
+
+/** Return a campaign as it is listed, at once; where it stands takes some seconds the first time. */
+async function listed(campaignId, signal) {
+  const { items } = await get(`/v1/campaigns?campaign_id=${encodeURIComponent(campaignId)}`, signal);
+  if (!items.length) throw new Problem(404, { object: `campaign ${campaignId}`, fact: "is not there", remedy: "Look at the list of campaigns" });
+  return { ...items[0], standing: "being read", progress: null };
 }
 
 class Campaign {
@@ -102,9 +109,14 @@ class Campaign {
   }
 
   async begin() {
-    if (this.campaign.progress === null) return;
     this.begun = true;
-    await Promise.all([this.follow(), this.draw(), this.waits(), this.asked()]);
+    try {
+      await this.follow();
+    } catch (error) {
+      this.begun = false;
+      throw error;
+    }
+    await Promise.all([this.draw(), this.waits(), this.asked()]);
     const { bound } = await get(`/v1/plans/${this.plan.plan_id}/exposure-bound`, this.signal);
     this.bound = bound;
     await this.draw();
@@ -149,7 +161,10 @@ class Campaign {
     this.campaign = campaign;
     this.show(campaign);
     this.connection("answers");
-    if (campaign.progress === null) return;
+    if (campaign.progress === null) {
+      if (campaign.standing !== "proposed" && campaign.standing !== "failed") this.again();
+      return;
+    }
     if (!this.begun) {
       await this.begin();
       return;
@@ -218,6 +233,7 @@ class Campaign {
       { curve: found.returned, tone: "measured", kind: "line" },
       ...(this.bound ? [{ curve: this.bound, tone: "limit", kind: "dash" }] : []),
     ];
+    await breathe();
     this.exposure.show(
       (width) => curves(width, { ...whole, series, height: 250, most: found.due * 1.04, label: "Due hosts not yet patched, planned and measured" }),
       `Due hosts not yet patched: ${count(found.returned.value.at(-1) ?? found.due)} of ${count(found.due)} now. No plan can run below the dashed line, the bound on each host's return.`,
@@ -227,6 +243,7 @@ class Campaign {
       { curve: each.measured, tone: "measured", kind: "line" },
     ];
     const now = (each) => `${outName(each)}: ${count(each.measured.value.at(-1) ?? 0)} of ${count(each.limit)}`;
+    await breathe();
     this.out.show((width) => found.out.map((each) => outCurves(width, whole, each, both(each))), `Now: ${found.out.map(now).join("; ")}. Of each kind of failure domain the most loaded is shown.`);
     this.tiles.exposure.set(hostHours(found.exposed_host_h), [["planned in all", hostHours(summary.exposure_host_h)], ["bound", hostHours(summary.exposure_bound_host_h)]]);
     this.drawBlackouts(found.blackouts);
@@ -268,7 +285,7 @@ class Campaign {
       { name: "host or VM", cell: (row) => (row.migration_id ? link(`/page/campaigns/${this.id}/vms/${encodeURIComponent(row.subject)}`, row.subject) : link(`?host=${encodeURIComponent(row.subject)}`, row.subject)) },
       { name: "since, into the campaign", number: true, cell: (row) => duration(row.since_s) },
       { name: "for", number: true, cell: (row) => duration(Math.max(0, now - row.since_s)) },
-      { name: "why", cell: (row) => row.reason },
+      { name: "why", cell: (row) => people(row.reason) },
     ];
     const more = next ? `The ${count(items.length)} that have waited longest are listed; there are more.` : `${counted(items.length, "host or VM", "hosts and VMs")} in all.`;
     put(this.stuck, plainTable("Hosts and VMs that are late", columns, items), el("p", { class: "note" }, more));
@@ -297,6 +314,7 @@ class Campaign {
 function sentence({ standing, progress, said, holder, created_by: by }) {
   if (standing === "proposed") return `It waits until somebody starts it; ${person(by)} has asked for it.`;
   if (standing === "failed") return `Its process ended every time${said ? `, and last said: ${said}` : ""}.`;
+  if (standing === "being read") return "Its journal is being read.";
   if (standing === "starting" || progress === null) return "Its process is starting.";
   const order = progress.aborted ?? progress.paused;
   const reason = order ? ` since ${duration(order.at_s)} into the campaign, by ${person(order.by)}${order.why ? `: ${order.why}` : ""}` : "";
@@ -357,6 +375,6 @@ function reportLink(campaign, failed) {
       failed(error);
     }
   };
-  return el("button", { type: "button", onclick: save }, "Save the report");
+  return el("button", { type: "button", class: "save", onclick: save }, "Save the report");
 }
 

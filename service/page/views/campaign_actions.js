@@ -89,7 +89,7 @@ export function campaignButtons(campaign, gates, done) {
     };
     return [start];
   }
-  if (["finished", "aborted", "starting"].includes(standing)) return [];
+  if (["finished", "aborted", "starting", "being read"].includes(standing)) return [];
   const paused = standing === "paused";
   const abort = order("Abort…", ["Nothing new begins any more, and the campaign ends. Patches that are under way end in any case. This cannot be taken back."], ({ cancel }) => ({ kind: "abort", cancel }), {
     fields: [field("cancel", "Stop migrations that are under way; else they end by themselves", { kind: "check" })],

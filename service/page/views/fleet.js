@@ -37,7 +37,13 @@ export async function fleetView({ main, signal, failed, go, connection }, fleetI
     actions("operator", [{ text: "Have a plan made…", kind: "main", press: () => plans(fleetId, go) }]),
     await lists(fleetId, signal),
   );
-  const stop = shown ? await live(shown, panel, signal, failed, connection) : () => {};
+  let stop = () => {};
+  if (shown) {
+    live(shown, panel, signal, failed, connection).then((end) => {
+      if (signal.aborted) end();
+      else stop = end;
+    }, failed);
+  }
   return () => {
     stop();
     panel.end();

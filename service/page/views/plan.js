@@ -2,7 +2,7 @@
 
 import { all, get, post } from "../api.js";
 import { curves, distribution, figure, waveBars } from "../charts.js";
-import { el, link, put } from "../dom.js";
+import { breathe, el, link, put } from "../dom.js";
 import { mapPanel } from "../map_panel.js";
 import { actions, section, short, tile, trail, trouble } from "../parts.js";
 import { plainTable, remoteTable } from "../tables.js";
@@ -115,7 +115,11 @@ async function drawn(planId, pictures, figures, signal) {
     );
   }
   figures.push(timeline, out, exposure, links, blackouts);
-  put(pictures, timeline, out, exposure, found.links.length ? links : null, predicted ? blackouts : null);
+  put(pictures);
+  for (const each of [timeline, out, exposure, found.links.length ? links : null, predicted ? blackouts : null]) {
+    await breathe();
+    if (each) pictures.append(each);
+  }
   const { bound } = await get(`/v1/plans/${planId}/exposure-bound`, signal);
   exposure.show(
     draw([planned, { curve: bound, tone: "limit", kind: "dash" }]),

@@ -26,6 +26,7 @@ const KEYS = [
   { tone: "limit", meaning: "blackout" },
   { tone: "measured", meaning: "post-migration brownout" },
   { tone: "return", meaning: "source deleted" },
+  { tone: "blocked", meaning: "failed attempt" },
 ];
 
 export async function vmView({ main, signal, failed, connection }, campaignId, vmId) {
@@ -105,7 +106,8 @@ function facts(vm) {
 function movement(move, place, story, campaign, figures) {
   const origin = campaign.progress?.origin;
   const picture = figure("Stages over time", KEYS);
-  const bars = { planned: plannedBars(move), measured: measuredBars(move) };
+  const tries = attempts(move, story.events);
+  const bars = { planned: plannedBars(move), measured: measuredBars(move, tries) };
   const all = [...bars.planned, ...bars.measured];
   const label = `Stages of ${move.migration_id}, planned and measured`;
   picture.show(
@@ -113,7 +115,6 @@ function movement(move, place, story, campaign, figures) {
     notice(move),
   );
   figures.push(picture);
-  const tries = attempts(move, story.events);
   return section(
     `Migration ${place + 1}: ${move.source} → ${move.target}`,
     { class: "card move" },
@@ -136,12 +137,13 @@ function plannedBars(move) {
   return bars;
 }
 
-function measuredBars(move) {
-  const bars = [];
+function measuredBars(move, tries) {
+  const failed = tries.filter((each) => each.error);
+  const bars = failed.map(({ attempt, from, to, error }) => ({ from, to, tone: "blocked", title: `attempt ${attempt} failed after ${fineDuration(to - from)}: ${error}` }));
   const told = move.told_s ?? move.notified_s;
-  const began = move.start_s;
+  const began = tries[0]?.from ?? move.start_s;
   if (isKnown(told) && isKnown(began) && began > told) bars.push({ from: told, to: began, tone: "due", title: `notice: ${fineDuration(began - told)}` });
-  let at = began;
+  let at = failed.some((each) => each.from === move.start_s) ? null : move.start_s;
   for (const [name, words, tone, unit] of STAGES) {
     if (!isKnown(at) || !isKnown(move[name])) continue;
     const lasted = move[name] * unit;
@@ -223,9 +225,9 @@ function eventColumns(campaign) {
   const origin = campaign.progress?.origin;
   return [
     { name: "into the campaign", number: true, cell: ({ event }) => duration(event.at_s) },
-    { name: "at", cell: ({ event }) => clock(origin, event.at_s) },
+    { name: "at", minor: true, cell: ({ event }) => clock(origin, event.at_s) },
     { name: "what", cell: ({ event }) => eventWords(event) },
-    { name: "attempt", number: true, cell: ({ event }) => count(event.attempt) },
-    { name: "event", number: true, cell: ({ number }) => count(number) },
+    { name: "attempt", number: true, minor: true, cell: ({ event }) => count(event.attempt) },
+    { name: "event", number: true, minor: true, cell: ({ number }) => count(number) },
   ];
 }

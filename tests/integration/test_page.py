@@ -1,0 +1,397 @@
+"""The page in a real browser: what each view shows, and what may be done there by whom."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from page_server import PageServer, wait_for
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+
+pytestmark = [pytest.mark.integration, pytest.mark.computing]
+
+HOSTS: Final = 200
+SEED: Final = 3
+PICTURES: Final = os.environ.get("SLACKTIDE_PICTURES")
+"""Folder for pictures of every view; none are made without."""
+PATIENCE_MS: Final = 60_000
+OUTSIDE: Final = re.compile(r"^(?!http://127\.0\.0\.1:|blob:http://127\.0\.0\.1:|data:)")
+WATCH: Final = """
+window.longTasks = [];
+new PerformanceObserver((list) => list.getEntries().forEach((each) => window.longTasks.push(Math.round(each.duration))))
+  .observe({type: 'longtask', buffered: true});
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if path is None:
+        pytest.skip("no Chromium found: install the package chromium to look at the page in a browser")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+def generated(folder: Path, hosts: int) -> Path:
+    words = ["fleet", "generate", "--hosts", str(hosts), "--seed", str(SEED), "-o", str(folder / "fleet")]
+    subprocess.run([sys.executable, "-m", "slacktide.service.cli", *words], check=True, capture_output=True)
+    return folder / "fleet"
+
+
+class Night:
+    """A server with a plan and a campaign that waits to be started; `end` leaves nothing running."""
+
+    def __init__(self, folder: Path, hosts: int, speed: float) -> None:
+        self.server = PageServer(folder)
+        self.fleet = self.server.upload(generated(folder, hosts))
+        asked = {"fleet_id": self.fleet, "preset": "urgent", "time_limit_s": 0}
+        self.plan = self.server.done(self.server.asked("/v1/plans", asked))["plan_id"]
+        terms = {"simulation": {"seed": SEED, "failures_per_mille": 20, "lost_hosts_per_mille": 8, "speed": speed}}
+        made = {"plan_id": self.plan, "start": "on-approval", "terms": terms}
+        self.campaign = self.server.asked("/v1/campaigns", made)["campaign_id"]
+
+    @property
+    def standing(self) -> str:
+        found: str = self.server.got(f"/v1/campaigns/{self.campaign}")["standing"]
+        return found
+
+    def end(self) -> None:
+        if self.standing not in ("proposed", "finished", "aborted"):
+            order = {"order": {"kind": "abort", "cancel": True}, "why": "the test is over"}
+            self.server.asked(f"/v1/campaigns/{self.campaign}/orders", order)
+            wait_for(lambda: self.standing == "aborted", "the end of the campaign")
+        self.server.leave()
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Night]:
+    assert browser
+    made = Night(tmp_path_factory.mktemp("page"), HOSTS, speed=240)
+    yield made
+    made.end()
+
+
+class Reader:
+    """Somebody who looks at the page, with what the browser complained of and whom it asked."""
+
+    def __init__(self, browser: Browser, night: Night, role: str | None = None, **how: Any) -> None:
+        self.night = night
+        size = how.pop("size", (1280, 900))
+        self.context: BrowserContext = browser.new_context(viewport={"width": size[0], "height": size[1]}, **how)
+        if role is not None:
+            token = night.server.tokens[role]  # type: ignore[index]
+            self.context.add_init_script(f"sessionStorage.setItem('slacktide-token', '{token}')")
+        self.context.add_init_script(WATCH)
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.said: list[str] = []
+        self.requests: list[Request] = []
+        self.page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request))
+
+    def look(self, path: str) -> Page:
+        self.page.goto(f"{self.night.server.url}/page/{path}")
+        expect(self.page.locator("main:not([aria-busy]) h1")).to_be_visible(timeout=PATIENCE_MS)
+        return self.page
+
+    def leave(self) -> None:
+        self.context.close()
+
+
+@pytest.fixture
+def reader(browser: Browser, night: Night) -> Iterator[Callable[..., Reader]]:
+    """Return who makes readers; what a browser complains of at the end fails the test."""
+    made: list[Reader] = []
+
+    def make(role: str | None = None, **how: Any) -> Reader:
+        made.append(Reader(browser, night, role, **how))
+        return made[-1]
+
+    yield make
+    for each in made:
+        asked = [request.url for request in each.requests]
+        each.leave()
+        assert not [url for url in asked if OUTSIDE.match(url)]
+        assert not [text for text in each.said if "ERR_CONNECTION_REFUSED" not in text and "ERR_INCOMPLETE" not in text]
+
+
+def views(night: Night) -> dict[str, str]:
+    vm = night.server.got(f"/v1/fleets/{night.fleet}/vms?limit=1")["items"][0]["vm_id"]
+    return {
+        "overview": "",
+        "fleets": "fleets",
+        "campaigns": "campaigns",
+        "fleet": f"fleets/{night.fleet}",
+        "plan": f"plans/{night.plan}",
+        "campaign": f"campaigns/{night.campaign}",
+        "vm": f"campaigns/{night.campaign}/vms/{vm}",
+        "jobs": "jobs",
+    }
+
+
+def ask(page: Page, button: str, **fields: str) -> None:
+    """Press a button and answer its dialog."""
+    page.get_by_role("button", name=button).first.click()
+    dialog = page.get_by_role("dialog")
+    for label, value in fields.items():
+        dialog.get_by_label(label.replace("_", " "), exact=True).fill(value)
+    dialog.get_by_role("button").first.click()
+    expect(dialog).to_have_count(0, timeout=PATIENCE_MS)
+
+
+def test_whoever_may_not_act_is_told_why_and_may_give_a_token(reader: Callable[..., Reader], night: Night) -> None:
+    one = reader()
+    page = one.look(f"plans/{night.plan}")
+    button = page.get_by_role("button", name="Have it carried out…")
+    expect(button).to_be_disabled()
+    expect(page.get_by_text("You are viewer; this is for operators.").first).to_be_visible()
+    page.get_by_role("button", name="Without a token: viewer").click()
+    page.get_by_label("Token").fill("slacktide_000000000000_wrong")
+    page.get_by_role("button", name="Use it").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("not known")
+    page.get_by_label("Token").fill(night.server.tokens["operator"])
+    page.get_by_role("button", name="Use it").click()
+    expect(page.get_by_role("button", name="the operator: operator")).to_be_visible()
+    expect(page.get_by_role("button", name="Have it carried out…")).to_be_enabled()
+    kept = page.evaluate("[Object.values(sessionStorage), Object.values(localStorage), document.cookie]")
+    assert kept == [[night.server.tokens["operator"]], [], ""]
+    page.reload()
+    expect(page.get_by_role("button", name="the operator: operator")).to_be_visible()
+    assert not [request.url for request in one.requests if night.server.tokens["operator"] in request.url]
+    one.said = [text for text in one.said if "401" not in text]
+
+
+def test_a_plan_is_read_before_it_is_approved(reader: Callable[..., Reader], night: Night) -> None:
+    page = reader("operator").look(f"plans/{night.plan}")
+    summary = night.server.got(f"/v1/plans/{night.plan}")["header"]["summary"]
+    left = sum(summary["deferred"].values())
+    tiles = page.get_by_label("Key figures")
+    expect(tiles).to_contain_text(f"{summary['hosts']} of {summary['hosts'] + left}")
+    expect(tiles).to_contain_text("over the bound")
+    for title in ("Waves", "Hosts out", "Exposure", "Hottest links", "Blackouts of live migrations, predicted"):
+        heading = page.get_by_role("region", name="Pictures").get_by_role("heading", name=title, exact=True)
+        expect(heading).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_text("No plan can run below the dashed line")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name=f"Deferred: {left} hosts")).to_be_visible()
+    assert page.get_by_label("Deferred hosts").locator("tbody tr").count() == min(left, 10)
+    page.get_by_role("button", name="Explain it").click()
+    bought = page.get_by_role("region", name="What each relaxation buys")
+    expect(bought).to_contain_text("max_out.fleet", timeout=PATIENCE_MS)
+    expect(page.get_by_text("What binds:")).to_be_visible()
+    page.get_by_role("button", name="Have it carried out…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text(f"{summary['hosts']} hosts are drained")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_role("button", name="Have it carried out…")).to_be_focused()
+
+
+def test_the_map_is_reached_by_keyboard_and_by_address(reader: Callable[..., Reader], night: Night) -> None:
+    one = reader("viewer")
+    page = one.look(f"fleets/{night.fleet}?colour=fill")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    fleet = page.get_by_role("application")
+    fleet.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown"):
+        page.keyboard.press(key)
+    shown = page.locator(".details h3")
+    expect(shown).to_have_text(re.compile(r"^host-\d{6}$"))
+    host = shown.inner_text()
+    assert host != "host-000000"
+    expect(page.locator(".map-whole [role=status]")).to_contain_text(host)
+    page.wait_for_url(f"**host={host}*")
+    page.keyboard.press("Tab")
+    expect(fleet).not_to_be_focused()
+    page.reload()
+    expect(page.locator(".details h3")).to_have_text(host)
+    expect(page.get_by_label("Colours")).to_have_value("fill")
+    counts = page.locator(".toggles b").all_inner_texts()
+    assert sum(map(int, counts)) == HOSTS
+    key = page.locator(".toggles button").first
+    key.click()
+    expect(key).to_have_attribute("aria-pressed", "true")
+    page.get_by_text("The same as a table").click()
+    expect(page.get_by_role("region", name="Hosts", exact=True).locator("tbody tr")).to_have_count(
+        min(50, int(counts[0]))
+    )
+    page.locator("canvas").click(position={"x": 3, "y": 20})
+    expect(shown).to_have_text("host-000000")
+
+
+def test_a_campaign_is_started_paused_and_goes_on_through_a_restart(
+    reader: Callable[..., Reader], night: Night
+) -> None:
+    """From the page alone; while the server is away the page says so, and then goes on where it was."""
+    one = reader("operator")
+    page = one.look(f"campaigns/{night.campaign}")
+    expect(page.get_by_text("It waits until somebody starts it")).to_be_visible()
+    ask(page, "Start it…")
+    expect(page.locator(".title .badge")).to_have_text("running", timeout=PATIENCE_MS)
+    expect(page.get_by_role("heading", name="Hosts by stage")).to_be_visible(timeout=PATIENCE_MS)
+    back = page.locator(".toggles li", has_text="patched and back").locator("b")
+    expect(back).to_have_text(re.compile(r"^[3-9]\d$"), timeout=PATIENCE_MS)
+    expect(page.locator(".log li", has_text="is patched and back").first).to_be_visible()
+    page.get_by_role("button", name="Pause…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    assert page.locator("textarea:invalid").count() == 1
+    page.get_by_label("Why", exact=True).fill("power feed B")
+    page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+    expect(page.locator(".title .badge")).to_have_text("paused", timeout=PATIENCE_MS)
+    expect(page.locator(".lead")).to_contain_text("by the operator: power feed B")
+    late = page.get_by_role("region", name="Hosts and VMs that are late")
+    expect(late).to_contain_text("the campaign is paused", timeout=PATIENCE_MS)
+    pictures(one, night, {"campaign": f"campaigns/{night.campaign}"})
+    page.goto(f"{night.server.url}/page/campaigns/{night.campaign}?events=all")
+    expect(page.locator(".log li").first).to_be_visible(timeout=PATIENCE_MS)
+
+    night.server.end()
+    expect(page.locator(".banner")).to_contain_text("The server does not answer", timeout=PATIENCE_MS)
+    night.server.begin()
+    expect(page.locator(".banner")).to_be_hidden(timeout=PATIENCE_MS)
+    ask(page, "Resume…", Why="the feed is back")
+    expect(page.locator(".title .badge")).to_have_text("running", timeout=PATIENCE_MS)
+    expect(page.locator(".log li", has_text="Resumed by the operator: the feed is back")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    numbers = [int(each.replace(",", "")) for each in page.locator(".log .at").evaluate_all(EVENT_NUMBERS)]
+    assert numbers == sorted(numbers, reverse=True)
+    assert len(set(numbers)) == len(numbers)
+    expect(page.get_by_role("region", name="Orders")).to_contain_text("power feed B")
+
+
+EVENT_NUMBERS: Final = "all => all.map(each => each.title.replace('event ', ''))"
+
+
+def test_one_vms_story(reader: Callable[..., Reader], night: Night) -> None:
+    path = f"/v1/campaigns/{night.campaign}"
+    failed = wait_for(
+        lambda: night.server.got(f"{path}/events?type=migration-failed&limit=1")["items"], "a failed attempt"
+    )[0]["event"]["migration_id"]
+    rows = night.server.got(f"{path}/migrations?limit=1000")["items"]
+    move = next((row for row in rows if row["migration_id"] == failed), rows[0])
+    page = reader("viewer").look(f"campaigns/{night.campaign}")
+    page.get_by_label("One VM's story").fill(move["vm_id"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text(move["vm_id"])
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    first = page.locator(".move").first
+    expect(first.get_by_role("img")).to_be_visible()
+    expect(first).to_contain_text("pre-migration brownout")
+    expect(page.get_by_role("region", name="Attempts").first).to_contain_text("why it failed")
+    expect(page.get_by_role("region", name="Events")).to_contain_text("failed while")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Campaign")
+
+
+def test_what_others_have_named_stays_text(reader: Callable[..., Reader], night: Night) -> None:
+    one = reader("operator")
+    page = one.look(f"campaigns/{night.campaign}/vms/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
+    expect(page.get_by_role("alert")).to_contain_text("<img src=x onerror=alert(1)>")
+    assert page.locator("main img").count() == 0
+    one.said = [text for text in one.said if "404" not in text]
+    policy = page.evaluate(
+        "() => { try { document.body.innerHTML = '<b>x</b>'; return 'taken' } catch (error) { return error.name } }"
+    )
+    assert policy == "TypeError"
+    one.said = [text for text in one.said if "TrustedHTML" not in text and "Trusted Type" not in text]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_rule_of_accessibility_is_broken(reader: Callable[..., Reader], night: Night, scheme: str) -> None:
+    one = reader("operator", color_scheme=scheme)
+    for name, path in views(night).items():
+        page = one.look(path)
+        page.wait_for_load_state("networkidle") if name not in ("campaign", "fleet", "vm") else None
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
+        wrong = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found.response["violations"]]
+        assert not wrong, f"{name}, {scheme}: {json.dumps(wrong, indent=1)}"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_no_view_scrolls_sideways(reader: Callable[..., Reader], night: Night, width: int) -> None:
+    one = reader("operator", size=(width, 844))
+    for name, path in views(night).items():
+        page = one.look(path)
+        expect(page.locator("figure:visible .drawing:empty")).to_have_count(0, timeout=PATIENCE_MS)
+        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert over == 0, f"{name} at {width} px: {over} px too wide"
+
+
+def test_pictures_of_every_view(browser: Browser, night: Night) -> None:
+    if PICTURES is None:
+        pytest.skip("no pictures are made: SLACKTIDE_PICTURES names no folder")
+    one = Reader(browser, night, "operator")
+    pictures(one, night, {name: path for name, path in views(night).items() if name != "campaign"})
+    one.leave()
+
+
+def pictures(one: Reader, night: Night, paths: dict[str, str]) -> None:
+    """Take a picture of some views at every size and in both schemes, as the reader sees them."""
+    if PICTURES is None:
+        return
+    folder = Path(PICTURES)
+    folder.mkdir(parents=True, exist_ok=True)
+    for size, scheme in (((1280, 900), "light"), ((1280, 900), "dark"), ((390, 844), "light")):
+        one.page.set_viewport_size({"width": size[0], "height": size[1]})
+        one.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for name, path in paths.items():
+            page = one.look(path)
+            expect(page.locator("figure:visible .drawing:empty")).to_have_count(0, timeout=PATIENCE_MS)
+            page.wait_for_timeout(1500)
+            page.screenshot(path=folder / f"{name}-{size[0]}-{scheme}.png", full_page=True)
+    one.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_ten_thousand_hosts(
+    browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
+) -> None:
+    """All of them are on the map and are followed; how quick that is, is printed."""
+    assert pytestconfig
+    large = Night(tmp_path, 10_000, speed=4)
+    one = Reader(browser, large, "operator")
+    told = []
+    try:
+        large.server.asked(f"/v1/campaigns/{large.campaign}/start")
+        path = f"/v1/campaigns/{large.campaign}"
+        for name, view in (("fleet", f"fleets/{large.fleet}"), ("plan", f"plans/{large.plan}")):
+            page = one.look(view)
+            expect(page.locator("canvas")).to_be_visible(timeout=PATIENCE_MS)
+            told.append(quickness(page, name))
+            assert sum(int(each.replace(",", "")) for each in page.locator(".toggles b").all_inner_texts()) == 10_000
+        page = one.look(f"campaigns/{large.campaign}")
+        told.append(quickness(page, "campaign"))
+        wait_for(lambda: large.server.got(path)["progress"], "the campaign")
+        expect(page.locator(".toggles li", has_text="patched").first).to_be_visible(timeout=PATIENCE_MS)
+        page.evaluate("window.longTasks.length = 0")
+        page.wait_for_timeout(10_000)
+        told.append(f"campaign, 10 s of following: long tasks {page.evaluate('window.longTasks')} ms")
+        assert sum(int(each.replace(",", "")) for each in page.locator(".toggles b").all_inner_texts()) == 10_000
+        if PICTURES is not None:
+            page.screenshot(path=Path(PICTURES) / "campaign-10000.png", full_page=True)
+            one.look(f"fleets/{large.fleet}").screenshot(path=Path(PICTURES) / "fleet-10000.png", full_page=True)
+    finally:
+        one.leave()
+        large.end()
+    with capsys.disabled():
+        print("\n" + "\n".join(told))  # noqa: T201
+    assert not one.said
+
+
+def quickness(page: Page, name: str) -> str:
+    """Return when something, and when the map, was first seen, and what held the page up until then."""
+    paint = page.evaluate("Math.round(performance.getEntriesByName('first-contentful-paint')[0].startTime)")
+    now = page.evaluate("Math.round(performance.now())")
+    return f"{name}: first paint {paint} ms, whole {now} ms, long tasks {page.evaluate('window.longTasks')} ms"
