@@ -10,16 +10,21 @@ import gc
 import logging
 import os
 import pickle
+import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import ray
+from ray.job_config import JobConfig
 
 from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.agent import HostAgent
+from slacktide.executors.agent_log import log_answered, log_asked
 from slacktide.executors.attendance import Absence, ClusterError
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.changeover import Course
@@ -27,13 +32,17 @@ from slacktide.executors.coordinator import Coordinator
 from slacktide.executors.drivers.making import DriverSettings, clock_for, make_driver, quiet_for
 from slacktide.executors.drivers.protocol import HostVms
 from slacktide.executors.journal import Journal, JournalPlace
+from slacktide.executors.logs import LogSettings, log_to
+from slacktide.executors.measuring.meter import INTERVAL_S, Meter
 from slacktide.executors.progress import Progress
 from slacktide.executors.ray_agents import PICKLE_PROTOCOL, RayAgents
+from slacktide.executors.ray_metrics import RayMetrics
 from slacktide.executors.revising import Revising
 from slacktide.executors.terms import CampaignTerms
 from slacktide.ids import HostId
 from slacktide.planner.policy import MigrationRules
 
+_LOG: Final = logging.getLogger("slacktide.agent")
 NAMESPACE: Final = "slacktide"
 OBJECT_STORE_BYTES: Final = 256 * 2**20
 """Ray's shared memory on one machine: a program of 150,000 migrations takes about 60 MiB, reports less."""
@@ -43,7 +52,10 @@ Python's 700 it spends a quarter of its time looking at the same 150,000 migrati
 
 
 class HostAgentActor:
-    """A host agent in a process of its own."""
+    """A host agent in a process of its own; it logs as the campaign's command was asked to."""
+
+    def __init__(self, logs: LogSettings, about: Mapping[str, str]) -> None:
+        log_to(sys.stdout, logs, **about)
 
     def ready(self) -> None:
         """Return once the process is there."""
@@ -53,10 +65,15 @@ class HostAgentActor:
     ) -> None:
         """Have a driver; nothing can be asked before."""
         self._agent = HostAgent(make_driver(settings, rules, origin, deeds))
+        _LOG.info("begun")
 
     def ask(self, method: str, argument: bytes) -> bytes:
         """Have the agent do ``method``; argument and answer are pickled."""
-        return pickle.dumps(getattr(self._agent, method)(pickle.loads(argument)), PICKLE_PROTOCOL)
+        asked = pickle.loads(argument)
+        log_asked(asked)
+        answer = getattr(self._agent, method)(asked)
+        log_answered(answer)
+        return pickle.dumps(answer, PICKLE_PROTOCOL)
 
 
 class Stepped(NamedTuple):
@@ -68,7 +85,10 @@ class Stepped(NamedTuple):
 
 
 class CampaignCoordinator:
-    """A campaign's coordinator in a process of its own."""
+    """A campaign's coordinator in a process of its own; it logs as the campaign's command was asked to."""
+
+    def __init__(self, logs: LogSettings) -> None:
+        log_to(sys.stdout, logs)
 
     def ready(self) -> None:
         """Return once the process is there."""
@@ -89,6 +109,11 @@ class CampaignCoordinator:
         quiet = quiet_for(terms.driver, program.policy.migration)
         self._agents = RayAgents(*crew)
         self._coordinator = Coordinator(program, self._journal, self._agents, clock, terms.rules, quiet, revising)
+        self._metrics = RayMetrics(journal.campaign)
+        self._meter = Meter(course.snapshot, program)
+        self._meter.begin(self._coordinator.state)
+        self._read_s = -inf
+        """When the metrics are read next, on this machine's clock."""
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
@@ -97,11 +122,17 @@ class CampaignCoordinator:
         """Go on for about ``wall_s`` seconds; ``renewed``: agents that were started again, by number."""
         self._agents.renew(renewed)
         progress = self._coordinator.step(wall_s)
+        self._measure(at_once=progress.finished)
         absent = {
             agent: Absence(reason, self._coordinator.is_patched(agent))
             for agent, reason in self._agents.ended().items()
         }
         return Stepped(progress, absent)
+
+    def _measure(self, *, at_once: bool) -> None:
+        if at_once or time.monotonic() >= self._read_s:
+            self._metrics.tell(self._meter.read(self._coordinator.standing()))
+            self._read_s = time.monotonic() + INTERVAL_S
 
     def state(self) -> CampaignState:
         """Return what is known of the campaign."""
@@ -148,6 +179,7 @@ def cluster(
     hosts: Sequence[HostId] = (),
     address: str | None = None,
     *,
+    job: str,
     dashboard: bool = False,
 ) -> Iterator[None]:
     """Have a Ray cluster: the one that is there, or one on this machine alone, which is then shut down again.
@@ -158,6 +190,8 @@ def cluster(
     ----------
     address
         Where one is; null: where the environment says, or nowhere.
+    job
+        What this process does there, as ``ray list jobs --detail`` shows it.
     dashboard
         Whether one that is made here has Ray's dashboard, on this machine's own address.
 
@@ -170,7 +204,7 @@ def cluster(
         yield
         return
     try:
-        _start(cpus, store_bytes, hosts, address, dashboard)
+        _start(cpus, store_bytes, hosts, address, JobConfig(metadata={"name": job}), dashboard)
     except (RuntimeError, OSError, ConnectionError, ValueError) as error:
         fact = f"does not start: {str(error).splitlines()[0]}"
         raise ClusterError("Ray", fact, "Run without it (--no-ray), or see its logs in the session's folder") from error
@@ -180,15 +214,18 @@ def cluster(
         ray.shutdown()
 
 
-def _start(cpus: int, store_bytes: int, hosts: Sequence[HostId], address: str | None, dashboard: bool) -> None:
+def _start(
+    cpus: int, store_bytes: int, hosts: Sequence[HostId], address: str | None, job: JobConfig, dashboard: bool
+) -> None:
     if address is not None or os.environ.get("RAY_ADDRESS"):
-        ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address, namespace=NAMESPACE, job_config=job, log_to_driver=False, logging_level=logging.ERROR)
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray.init(
         address="local",
         namespace=NAMESPACE,
+        job_config=job,
         num_cpus=cpus,
         resources={host_resource(host): 1.0 for host in hosts},
         include_dashboard=dashboard,

@@ -75,6 +75,16 @@ class AgentExchange:
             self._send_s = min(self._send_s, quiet_until_s)
 
     @property
+    def unsent(self) -> int:
+        """How many requests wait to be sent."""
+        return sum(requests.count for requests in self._asked.values())
+
+    @property
+    def away(self) -> int:
+        """How many agents are known to be away."""
+        return len(self._away)
+
+    @property
     def asks(self) -> bool:
         """Whether requests wait to be sent."""
         return bool(self._asked)

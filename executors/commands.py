@@ -59,6 +59,11 @@ class Requests:
     cancel: list[CancelRequest] = field(default_factory=list)
     patch: list[PatchRequest] = field(default_factory=list)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.notify) + len(self.migrate) + len(self.cancel) + len(self.patch)
+
     def add_untold(self, others: "Requests") -> None:
         """Add notices and stops that are not among these."""
         told = {request.migration_id for request in self.notify}

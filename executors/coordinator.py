@@ -20,9 +20,10 @@ from slacktide.executors.agents import Agents
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.control import Control
 from slacktide.executors.decisions import Scheduler
-from slacktide.executors.events import Event
+from slacktide.executors.events import Event, Stage
 from slacktide.executors.journal import Journal
 from slacktide.executors.ledger import Ledger
+from slacktide.executors.measuring.readings import Standing
 from slacktide.executors.others_heard import OthersHeard
 from slacktide.executors.pace import pace_of, wait_until
 from slacktide.executors.program import Program
@@ -255,11 +256,34 @@ class Coordinator:
         """Return whether a host that this agent stands for is being patched."""
         return bool(patched_now(self.state)[agent :: self._agent_count].any())
 
+    def standing(self) -> Standing:
+        """Return what the campaign's metrics are read off."""
+        state = self.state
+        queues = {
+            "hosts for a place among hosts out": self._scheduler.slots.waiting,
+            "migrations to be tried again": int((state.stage == Stage.FAILED).sum()),
+            "news of agents": self._ledger.news.held(),
+            "requests to agents": self._exchange.unsent,
+            "events for the journal": self._ledger.unwritten,
+        }
+        return Standing(
+            state=state,
+            program=self._ledger.program,
+            generation=self._ledger.journal.generation,
+            agents=self._agent_count,
+            agents_away=self._exchange.away,
+            waits=self._waits_for() is not None,
+            queues=queues,
+            append_s=self._ledger.append_s,
+        )
+
+    def _waits_for(self) -> str | None:
+        return self._patience.waits_for or self._scheduler.waits_for() or self._control.waits_for()
+
     def close(self) -> None:
         """Look at no signal any more, and let go of what makes revisions; the campaign may be taken up again."""
         self._control.close()
 
     def progress(self) -> Progress:
         """Return how far the campaign has got."""
-        waits_for = self._patience.waits_for or self._scheduler.waits_for() or self._control.waits_for()
-        return replace(progress(self.state, self._ledger.program), waits_for=waits_for)
+        return replace(progress(self.state, self._ledger.program), waits_for=self._waits_for())

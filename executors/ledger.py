@@ -1,7 +1,11 @@
 """What is heard and decided on its way into the journal, and the state that the journal makes."""
 
+import time
+from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
+from slacktide.executors.campaign_log import CampaignLog
 from slacktide.executors.campaign_state import initial_state
 from slacktide.executors.changeover import Course, turned
 from slacktide.executors.control_events import PlanRevised
@@ -12,6 +16,9 @@ from slacktide.executors.news import News
 from slacktide.executors.program import Program
 from slacktide.executors.revising import Made, Revising
 from slacktide.executors.standing import standing
+
+APPENDS_KEPT: Final = 4_096
+"""Batches whose times are kept until somebody measures them: nobody does outside Ray."""
 
 
 class Ledger:
@@ -27,6 +34,9 @@ class Ledger:
         """Revision whose changeover is being journaled."""
         self._revising = revising
         self._unwritten: list[Event] = []
+        self._log = CampaignLog(journal.record.campaign_id)
+        self.append_s: deque[float] = deque(maxlen=APPENDS_KEPT)
+        """How long the store took for each batch that was not measured yet."""
 
     def take_up(self) -> list[Entry]:
         """Rebuild the state from the journal, and return all that is in it."""
@@ -62,9 +72,17 @@ class Ledger:
     def append(self) -> None:
         """Journal what was noted; errors as :meth:`write`."""
         if self._unwritten:
+            begun_s = time.monotonic()
             written = self.journal.append(self._unwritten)
+            self.append_s.append(time.monotonic() - begun_s)
             self._unwritten = []
             self._fold(written)
+            self._log.tell(self.program, self.state.numbers, written)
+
+    @property
+    def unwritten(self) -> int:
+        """How many events wait to be journaled."""
+        return len(self._unwritten)
 
     def _fold(self, entries: list[Entry]) -> None:
         """Take in what was journaled; what comes after a changeover is about the plan that it goes over to."""

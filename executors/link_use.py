@@ -104,7 +104,7 @@ def hottest_links(
         stream, link, rate = _entries(planned, rows, loads)
         mbit += np.bincount(link, rate * (planned.end_s - planned.start_s)[stream], minlength=len(limits))
     mean = mbit / (limits * max(1.0, float(planned.end_s.max(initial=0.0))))
-    links = _chosen(mean, between, datacenter)
+    links = chosen_links(mean, between, datacenter)
     curves = _curves(planned, links, loads)
     ran = [None] * len(links) if measured is None else _curves(measured, links, loads)
     return tuple(
@@ -121,8 +121,11 @@ def hottest_links(
     )
 
 
-def _chosen(mean: Floats, between: NDArray[np.bool_], datacenter: Datacenter) -> Ints:
-    """Return up to ``HOTTEST`` links, half of each kind where there are as many; each kind the hottest first."""
+def chosen_links(mean: Floats, between: NDArray[np.bool_], datacenter: Datacenter) -> Ints:
+    """Return up to ``HOTTEST`` links, half of each kind where there are as many; each kind the hottest first.
+
+    ``mean``: how much each link carries for what it may; ``between``: which of them run between switches.
+    """
     # Rounded, so that sums in another order do not decide between equal links.
     mean = np.round(mean, 9)
     order = np.argsort(-mean, kind="stable")

@@ -70,6 +70,10 @@ class News:
             if isinstance(event, events.AttemptEvent):
                 self._told.add((event.migration_id, event.attempt))
 
+    def held(self) -> int:
+        """Return how many events are held."""
+        return sum(map(len, self._held.values()))
+
     def next_s(self) -> float | None:
         """Return when the next outcome is to be taken in; null: none is held."""
         return self._outcomes[0] if self._outcomes else None

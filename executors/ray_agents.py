@@ -10,6 +10,7 @@ import ray
 from slacktide.errors import SlacktideError
 from slacktide.executors.commands import Report, Turn
 from slacktide.executors.drivers.protocol import Adoption, TakenOver
+from slacktide.executors.ray_names import call_name
 
 PICKLE_PROTOCOL: Final = 5
 """Calls between coordinator and agents are pickled here, as bytes: Ray's own pickler asks about every object in Python
@@ -36,6 +37,8 @@ class RayAgents:
     def __init__(self, handles: Sequence[Any], names: Sequence[str]) -> None:
         self._handles = list(handles)
         self._names = tuple(names)
+        self._named: dict[tuple[int, str], Any] = {}
+        """Calls by agent and method, under the names that Ray's state API shows."""
         self._open: dict[int, _Call] = {}
         """Calls that have not been answered."""
         self._ended: dict[int, str] = {}
@@ -70,6 +73,7 @@ class RayAgents:
         """Take other processes in place of agents that have ended."""
         for agent, handle in handles.items():
             self._handles[agent] = handle
+            self._named = {key: call for key, call in self._named.items() if key[0] != agent}
             self._open.pop(agent, None)
             self._ended.pop(agent, None)
             self._renewed.add(agent)
@@ -91,7 +95,7 @@ class RayAgents:
         asked_s = time.monotonic()
         calls = {}
         for agent, argument in arguments.items():
-            answer = self._handles[agent].ask.remote(method, pickle.dumps(argument, PICKLE_PROTOCOL))
+            answer = self._asking(agent, method).remote(method, pickle.dumps(argument, PICKLE_PROTOCOL))
             calls[agent] = _Call(method, answer, asked_s)
         try:
             found = ray.get([call.answer for call in calls.values()], timeout=ANSWER_S)
@@ -100,6 +104,13 @@ class RayAgents:
             return self._arrived(method)
         answers = {agent: pickle.loads(answer) for agent, answer in zip(calls, found, strict=True)}
         return self._arrived(method) | answers if self._open else answers
+
+    def _asking(self, agent: int, method: str) -> Any:  # noqa: ANN401  (Ray makes its handles at run time)
+        """Return an agent's call under a name of its own, which is made once."""
+        if (agent, method) not in self._named:
+            name = call_name(method, self._names[agent])
+            self._named[agent, method] = self._handles[agent].ask.options(name=name)
+        return self._named[agent, method]
 
     def _arrived(self, method: str) -> dict[int, Any]:
         """Return the answers that have come meanwhile, and note which will not come."""

@@ -12,8 +12,10 @@ from slacktide.executors.attendance import Restarts
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.drivers.making import deeds_of_agents, settings_of_agent
 from slacktide.executors.journal import CampaignRecord
+from slacktide.executors.logs import log_settings
 from slacktide.executors.progress import Progress
 from slacktide.executors.ray_crew import Crew, beside_the_command
+from slacktide.executors.ray_names import coordinator_name, step_name
 from slacktide.executors.terms import CampaignSetup
 
 CLOSE_S: Final = 30
@@ -43,13 +45,12 @@ class RayCampaign:
     def _make_coordinator(self) -> Any:  # noqa: ANN401  (Ray makes its handles at run time)
         """Make the coordinator where the journal is, once the name of one that has ended is free."""
         strategy = beside_the_command(soft=False)
-        made = actor_class(
-            CampaignCoordinator, f"campaign-{self._setup.journal.campaign}", scheduling_strategy=strategy
-        )
+        name = coordinator_name(self._setup.journal.campaign)
+        made = actor_class(CampaignCoordinator, name, scheduling_strategy=strategy)
         until_s = time.monotonic() + NAME_S
         while True:
             try:
-                return made.remote()
+                return made.remote(log_settings())
             except ValueError:
                 if time.monotonic() > until_s:
                     raise
@@ -87,7 +88,8 @@ class RayCampaign:
         arrived = self._crew.arrived()
         try:
             with ray_errors(passing=(ray.exceptions.RayActorError,)):
-                stepped: Stepped = ray.get(self._coordinator.step.remote(wall_s, arrived))
+                step = self._coordinator.step.options(name=step_name(self._setup.journal.campaign))
+                stepped: Stepped = ray.get(step.remote(wall_s, arrived))
         except ray.exceptions.RayActorError as error:
             self._renew_coordinator(error)
             return None

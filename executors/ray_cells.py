@@ -44,7 +44,7 @@ class RayCells:
     def __call__(self, function: Planner, problems: Sequence[Problem], tasks: Sequence[CellTask]) -> Iterator[Schedule]:
         """Yield the schedule of every task in turn; closed early, it cancels what is not done."""
         if not self._started:
-            self._stack.enter_context(cluster(self._cpus, STORE_BYTES))
+            self._stack.enter_context(cluster(self._cpus, STORE_BYTES, job="plan in cells"))
             self._started = True
         remote = ray.remote(num_cpus=1)(_planned)
         answers = [

@@ -1,7 +1,7 @@
 """The agents of a campaign as actors: made, and made again where they have ended.
 
-Names as an operator reads them in Ray's state: ``agent-<number>-of-<count>-<id>`` or ``agent-<host>-<id>``.  All are
-owned by the process that makes them and end with it, so that a campaign that was interrupted leaves none behind.
+All are owned by the process that makes them and end with it, so that a campaign that was interrupted leaves none
+behind.
 """
 
 import time
@@ -18,6 +18,8 @@ from slacktide.executors.actors import HostAgentActor, actor_class, host_resourc
 from slacktide.executors.agents import AgentPlace
 from slacktide.executors.attendance import RESTARTS, Absence, Placement, placement
 from slacktide.executors.drivers.making import DriverSettings, settings_away
+from slacktide.executors.logs import log_settings
+from slacktide.executors.ray_names import agent_name
 from slacktide.ids import CampaignId
 
 SHARE: Final = 0.001
@@ -177,12 +179,15 @@ class Crew:
     def _make(self, number: int, there: Mapping[str, float]) -> Any:  # noqa: ANN401  (Ray makes its handles at run time)
         """Make an agent, pinned to its host's node where that is one of Ray's."""
         place = self._places[number]
-        name = f"agent-{place.name}-{self._campaign}"
+        where: dict[str, object]
         if place.host is not None and self._has_node(number, there):
-            return actor_class(HostAgentActor, name, resources={host_resource(place.host): SHARE}).remote()
-        if GATEWAY in there:
-            return actor_class(HostAgentActor, name, resources={GATEWAY: SHARE}).remote()
-        return actor_class(HostAgentActor, name, scheduling_strategy=beside_the_command(soft=True)).remote()
+            where = {"resources": {host_resource(place.host): SHARE}}
+        elif GATEWAY in there:
+            where = {"resources": {GATEWAY: SHARE}}
+        else:
+            where = {"scheduling_strategy": beside_the_command(soft=True)}
+        about = {"campaign": str(self._campaign), "agent": place.name}
+        return actor_class(HostAgentActor, agent_name(place, self._campaign), **where).remote(log_settings(), about)
 
     def close(self) -> None:
         """End all agents."""

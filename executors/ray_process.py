@@ -22,6 +22,7 @@ from slacktide.executors.attendance import ClusterError, Restarts
 from slacktide.executors.campaign_file import RAY_LOG_FILE
 from slacktide.executors.campaign_state import CampaignState, initial_state
 from slacktide.executors.journal import CampaignRecord
+from slacktide.executors.logs import are_asked_for, log_settings, log_to
 from slacktide.executors.progress import Progress, progress
 from slacktide.executors.terms import CampaignSetup
 
@@ -215,12 +216,16 @@ def _run(connection: Connection, parent: int, setup: CampaignSetup, cpus: int, a
     os.setsid()  # Ctrl-C is for the command, which ends this process between two steps
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", HEAD_GONE_S)
     _write_to(setup.directory / RAY_LOG_FILE)
+    if are_asked_for():
+        log_to(sys.stderr, log_settings(), campaign=str(setup.journal.campaign))
     from slacktide.executors import actors
     from slacktide.executors.ray_campaign import RayCampaign
+    from slacktide.executors.ray_names import entitle, job_name
 
     hosts = [place.host for place in setup.places if place.host is not None]
     try:
-        with actors.cluster(cpus, hosts=hosts, address=address):
+        with actors.cluster(cpus, hosts=hosts, address=address, job=job_name(setup.journal.campaign)):
+            entitle(setup.journal.campaign)
             campaign = RayCampaign(setup)
             try:
                 connection.send((None, []))

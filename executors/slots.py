@@ -69,6 +69,11 @@ class OutSlots:
             if kind in max_out:
                 self._limit[place] = resolved(max_out[kind], size)
 
+    @property
+    def waiting(self) -> int:
+        """How many hosts wait for a place."""
+        return len(self._queued)
+
     def queued(self) -> set[int]:
         """Return the hosts that wait for a place."""
         return set(self._queued)

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
 
 from slacktide import __version__
+from slacktide.executors.logs import are_asked_for, log_settings, log_to
 from slacktide.service.commands.calibrate import calibrate
 from slacktide.service.commands.campaign import run
 from slacktide.service.commands.compare import compare
@@ -20,6 +21,7 @@ from slacktide.service.commands.fleet import fleet
 from slacktide.service.commands.inventory import import_libvirt  # noqa: F401  (a command of `fleet import`)
 from slacktide.service.commands.lab import lab
 from slacktide.service.commands.maintenance import maintenance
+from slacktide.service.commands.metrics import metrics
 from slacktide.service.commands.plan import plan
 from slacktide.service.commands.plan_views import audit, explain
 from slacktide.service.commands.policy import policy
@@ -64,6 +66,7 @@ app.command(revise, sort_key=12, help_epilogue="")
 app.command(calibrate, sort_key=13, help_epilogue="")
 app.command(serve, sort_key=14, help_epilogue="")
 app.command(token)
+app.command(metrics)
 app.command(lab)
 
 
@@ -71,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line (by default the process's own) and return its exit code."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in tokens
+    if arguments is None and are_asked_for():
+        log_to(sys.stderr, log_settings())
     if arguments is None and not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' advice to programmers is no news to operators
     return guarded(lambda: _carried_out(tokens, as_json=as_json), as_json=as_json)

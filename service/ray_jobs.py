@@ -3,8 +3,11 @@
 A task has the name of its job, as operators read it in Ray's state: ``plan for fleet 6c6eeb428fcb937b``.
 """
 
+import sys
+
 import ray
 
+from slacktide.executors.logs import log_settings, log_to
 from slacktide.executors.ray_cells import RayCells
 from slacktide.service.ahead import load_planner
 from slacktide.service.http.server import campaigning_of, open_places
@@ -29,6 +32,7 @@ class RayJobs:
 
 
 def _carried_out(job_id: str, settings: ServerSettings) -> None:
+    log_to(sys.stdout, log_settings(), job=job_id)
     places, database = open_places(settings)
     try:
         carry_out(job_id, places, database, campaigning_of(settings, places, database), RayCells)

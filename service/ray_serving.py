@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,7 @@ from ray import serve
 
 from slacktide.errors import ExecutionError
 from slacktide.executors.actors import cluster
+from slacktide.executors.logs import log_settings, log_to
 from slacktide.service.http.app import make_app
 from slacktide.service.http.server import Server, make_server
 from slacktide.service.http.settings import ServerSettings
@@ -42,7 +44,7 @@ def serve_until_told(settings: ServerSettings, *, dashboard: bool, ready: Callab
     """
     told = threading.Event()
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    with cluster(len(os.sched_getaffinity(0)), STORE_BYTES, dashboard=dashboard):
+    with cluster(len(os.sched_getaffinity(0)), STORE_BYTES, job="serve the API", dashboard=dashboard):
         try:
             _deploy(settings)
             for number in (
@@ -87,6 +89,7 @@ class _Api:
 
 
 def _server(settings: ServerSettings) -> Server:
+    log_to(sys.stdout, log_settings())
     jobs = RayJobs(settings)
     jobs.warm_up()
     return make_server(settings, jobs)

@@ -19,6 +19,8 @@ from slacktide.datasets.files import write_snapshot
 from slacktide.planner.plan_files import write_plan
 
 PROGRAM = Path(sys.executable).with_name("slacktide")
+RUNNER = "slacktide: campaign "
+"""How the title of a campaign's process on Ray begins."""
 
 
 class Told(NamedTuple):
@@ -55,7 +57,7 @@ class Running:
 
     def runner(self) -> int | None:
         """Return the process that speaks to Ray for the command."""
-        return next((child for child in below(self.process.pid) if "spawn_main" in " ".join(words_of(child))), None)
+        return next((child for child in below(self.process.pid) if words_of(child)[0].startswith(RUNNER)), None)
 
     def entries(self) -> list[Told]:
         """Return the journal."""

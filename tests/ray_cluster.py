@@ -48,6 +48,8 @@ class RayCluster:
     folder: Path
     environment: dict[str, str]
     port: int
+    dashboard_port: int
+    with_dashboard: bool = False
     head: Node | None = None
     nodes: dict[str, Node] = field(default_factory=dict)
     waiting_hosts: list[str] = field(default_factory=list)
@@ -58,10 +60,20 @@ class RayCluster:
     def address(self) -> str:
         return f"{HEAD_IP}:{self.port}"
 
+    @property
+    def dashboard(self) -> str:
+        """Where Ray's dashboard is, of a cluster that has one."""
+        return f"http://{HEAD_IP}:{self.dashboard_port}"
+
     def start_head(self) -> None:
-        clients, dashboard = free_ports(2)
-        ports = (f"--port={self.port}", f"--ray-client-server-port={clients}", f"--dashboard-port={dashboard}")
-        common = ("--head", "--include-dashboard=false", "--no-monitor", "--num-cpus=2", '--resources={"gateway": 1}')
+        (clients,) = free_ports(1)
+        ports = (
+            f"--port={self.port}",
+            f"--ray-client-server-port={clients}",
+            f"--dashboard-port={self.dashboard_port}",
+        )
+        shown = (f"--include-dashboard={str(self.with_dashboard).lower()}", f"--dashboard-host={HEAD_IP}")
+        common = ("--head", *shown, "--no-monitor", "--num-cpus=2", '--resources={"gateway": 1}')
         self.head = self._start(HEAD_IP, *common, *ports)
 
     def start_node(self, host: str, **environment: str) -> None:
@@ -72,6 +84,7 @@ class RayCluster:
     def _start(self, ip: str, *words: str, **environment: str) -> Node:
         before = ours(self.folder)
         common = (f"--node-ip-address={ip}", f"--object-store-memory={STORE}", "--include-log-monitor=false")
+        common = (*common, "--dashboard-agent-listen-port=0")
         command = [str(RAY), "start", *words, *common]
         command += ["--disable-usage-stats", f"--temp-dir={self.folder}"] if "--head" in words else []
         done = subprocess.run(
@@ -150,9 +163,11 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def ray_cluster(folder: Path, hosts: Sequence[str] = (), **environment: str) -> Iterator[RayCluster]:
+def ray_cluster(
+    folder: Path, hosts: Sequence[str] = (), *, dashboard: bool = False, **environment: str
+) -> Iterator[RayCluster]:
     """Have a cluster with a node for each of some hosts."""
-    cluster = RayCluster(folder, QUICK | environment, *free_ports(1))
+    cluster = RayCluster(folder, QUICK | environment, *free_ports(2), with_dashboard=dashboard)
     try:
         cluster.start_head()
         for host in hosts:

@@ -19,7 +19,8 @@ KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 20), (socket.TCP_KEEPINTVL, 10), (sock
 with many guests a neighbour after 60, and then nobody would know any more who waits.  Who does not give one for half a
 minute has moved away or ended."""
 ACCESS_LOG: Final = logging.getLogger(__name__)
-"""Nothing is written to it, unless somebody sets it to do so."""
+"""Nothing is written to it, unless somebody sets its level so: guests ask every few seconds."""
+ACCESS_LOG.setLevel(logging.WARNING)
 
 
 class Connection(web.RequestHandler):
