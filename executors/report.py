@@ -17,6 +17,7 @@ from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError, UsageError
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Stage
+from slacktide.executors.half_drained import half_drained
 from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.journal_notes import JournalNotes
 from slacktide.executors.order_words import orders_answered
@@ -56,6 +57,7 @@ LATER_TABLES: Final = frozenset({"others"})
 """Tables that the first reports do not have; they are empty there."""
 LATER_COLUMNS: Final = {
     "migrations": ("told_s", "promised_notice_s", "notice_s", "acknowledged_s", "notice_shortfall_s"),
+    "hosts": ("gone_vms", "remaining_vms"),
 }
 """Columns that the first reports do not have."""
 
@@ -113,6 +115,7 @@ def make_report(
         attempts=int(state.attempts.sum(dtype=np.int64)),
         failed_attempts={Stage(stage).name.lower(): count for stage, count in sorted(state.failed_attempts.items())},
         not_patched=not_patched(hosts),
+        half_drained=half_drained(state),
         over_limits=over_limits(state.program, hosts, with_limits(migrations, snapshot, plan)),
         overruns=overruns(hosts),
         revisions=tuple(

@@ -1,6 +1,5 @@
 """The tables of a report page, counted and cut to what a person reads."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
@@ -8,39 +7,15 @@ import polars as pl
 from slacktide.executors.link_use import LinkUse
 from slacktide.executors.readable import UNKNOWN, count, duration, gbit_s, milliseconds, percent
 from slacktide.executors.report_figures import STAGE_WORDS, differ_words, next_step
-from slacktide.executors.report_summary import CampaignSummary, OverLimits
+from slacktide.executors.report_happened import half_drained_listing, orders_listing, others_listing, revisions_listing
+from slacktide.executors.report_listing import REASONS_SHOWN, Column, Listing, more, numbers
+from slacktide.executors.report_summary import OverLimits
 from slacktide.executors.report_view import CampaignReport, ReportView
 
 WAVES_SHOWN: Final = 300
 """Rows of the wave table: more are not read on a page, and ``waves.parquet`` has them all."""
-ORDERS_SHOWN: Final = 100
-"""Orders listed: a night of a person's; approvals of a simulation may be more."""
-REASONS_SHOWN: Final = 40
-"""Reasons listed, the most frequent first; error texts may name single VMs and be as many as these."""
 LONGEST_SHOWN: Final = 20
 """VMs with the longest blackouts: as many as one would ask their owners about."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Head of a column."""
-
-    name: str
-    number: bool = False
-    """Numbers are set flush right."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One table."""
-
-    key: str
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-    nothing: str = ""
-    """What stands there if there are no rows."""
 
 
 def listings(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Listing, ...]:
@@ -50,17 +25,14 @@ def listings(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Listing, ...
     if view.report is not None:
         over, report = view.report.summary.over_limits, view.report
         happened = [_over_limits(over)] if over.hosts_out or over.blackouts else []
-        happened += [_revisions(report.summary)] if report.summary.revisions else []
-        happened += [_orders(report.summary)] if report.summary.orders else []
-        happened += [_others(report)] if report.others.height else []
+        happened += [revisions_listing(report.summary)] if report.summary.revisions else []
+        happened += [orders_listing(report.summary)] if report.summary.orders else []
+        happened += [others_listing(report)] if report.others.height else []
+        happened += [half_drained_listing(report)] if report.summary.half_drained else []
         happened += [_failed_hosts(report), _failed_migrations(report), _given_up(report)]
         happened += [] if report.summary.notices is None else [_notices(report)]
     restarts = [] if view.restarted.is_empty() else [_restarts(view)]
     return (*found, *happened, _deferred(view), _longest_blackouts(view), *restarts, _links(view, links), _waves(view))
-
-
-def _numbers(*names: str) -> tuple[Column, ...]:
-    return tuple(Column(name, number=True) for name in names)
 
 
 def _findings(view: ReportView) -> Listing:
@@ -75,7 +47,7 @@ def _findings(view: ReportView) -> Listing:
         for each in findings[:REASONS_SHOWN]
     )
     columns = tuple(Column(name) for name in ("severity", "rule", "finding", "remedy"))
-    return Listing("findings", "Findings of the audit", columns, rows, _more(len(findings), REASONS_SHOWN, "plan.json"))
+    return Listing("findings", "Findings of the audit", columns, rows, more(len(findings), REASONS_SHOWN, "plan.json"))
 
 
 def _over_limits(over: OverLimits) -> Listing:
@@ -87,13 +59,9 @@ def _over_limits(over: OverLimits) -> Listing:
         many = over.blackouts.count > 1
         detail = f"{count(over.blackouts.count)} above their VM's limit, the longest shown" if many else "1"
         rows.append(("blackouts of live migrations", milliseconds(most), milliseconds(limit), detail))
-    columns = (Column("what"), *_numbers("measured", "limit"), Column("how many"))
-    note = _more(len(over.hosts_out), REASONS_SHOWN, "report.json")
+    columns = (Column("what"), *numbers("measured", "limit"), Column("how many"))
+    note = more(len(over.hosts_out), REASONS_SHOWN, "report.json")
     return Listing("over", "Over limits", columns, tuple(rows), note)
-
-
-def _more(total: int, shown: int, file: str) -> str:
-    return f"{count(total - shown)} more in {file}." if total > shown else ""
 
 
 def _deferred(view: ReportView) -> Listing:
@@ -106,8 +74,8 @@ def _deferred(view: ReportView) -> Listing:
         (row["reason"], count(row["hosts"]), f"{row['example']['host_id']}: {row['example']['detail']}", row["remedy"])
         for row in reasons.head(REASONS_SHOWN).iter_rows(named=True)
     )
-    columns = (Column("reason"), *_numbers("hosts"), Column("for example"), Column("remedy"))
-    note = _more(len(reasons), REASONS_SHOWN, "deferred.parquet")
+    columns = (Column("reason"), *numbers("hosts"), Column("for example"), Column("remedy"))
+    note = more(len(reasons), REASONS_SHOWN, "deferred.parquet")
     return Listing("deferred", "Deferred hosts", columns, rows, note, "No due host is deferred.")
 
 
@@ -129,8 +97,8 @@ def _failed_migrations(report: CampaignReport) -> Listing:
         )
         for row in reasons.head(REASONS_SHOWN).iter_rows(named=True)
     )
-    columns = (Column("reason"), Column("when"), *_numbers("migrations", "attempts"), Column("for example"))
-    note = _more(len(reasons), REASONS_SHOWN, "migrations.parquet")
+    columns = (Column("reason"), Column("when"), *numbers("migrations", "attempts"), Column("for example"))
+    note = more(len(reasons), REASONS_SHOWN, "migrations.parquet")
     return Listing("failed", "Failed migrations", columns, rows, note, "No migration that was tried failed.")
 
 
@@ -146,8 +114,8 @@ def _given_up(report: CampaignReport) -> Listing:
         (row["error"] or UNKNOWN, count(row["migrations"]), row["example"])
         for row in reasons.head(REASONS_SHOWN).iter_rows(named=True)
     )
-    columns = (Column("reason"), *_numbers("migrations"), Column("for example"))
-    note = _more(len(reasons), REASONS_SHOWN, "migrations.parquet")
+    columns = (Column("reason"), *numbers("migrations"), Column("for example"))
+    note = more(len(reasons), REASONS_SHOWN, "migrations.parquet")
     title = "Migrations given up without an attempt"
     return Listing("given-up", title, columns, rows, note, "No migration was given up without an attempt.")
 
@@ -167,8 +135,8 @@ def _notices(report: CampaignReport) -> Listing:
         )
         for row in told.head(REASONS_SHOWN).iter_rows(named=True)
     )
-    columns = (Column("VM"), *_numbers("notice promised", "given", "too short by"), Column("acknowledged"))
-    note = _more(told.height, REASONS_SHOWN, "migrations.parquet")
+    columns = (Column("VM"), *numbers("notice promised", "given", "too short by"), Column("acknowledged"))
+    note = more(told.height, REASONS_SHOWN, "migrations.parquet")
     return Listing("notices", "Notice", columns, rows, note, "Every guest was told in time; none acknowledged.")
 
 
@@ -184,8 +152,8 @@ def _failed_hosts(report: CampaignReport) -> Listing:
         (row["reason"] or UNKNOWN, row["state"], count(row["hosts"]), row["example"])
         for row in reasons.head(REASONS_SHOWN).iter_rows(named=True)
     )
-    columns = (Column("reason"), Column("state"), *_numbers("hosts"), Column("for example"))
-    note = _more(len(reasons), REASONS_SHOWN, "hosts.parquet")
+    columns = (Column("reason"), Column("state"), *numbers("hosts"), Column("for example"))
+    note = more(len(reasons), REASONS_SHOWN, "hosts.parquet")
     note = f"{note} Next: {next_step(report.summary)}.".strip()
     return Listing("hosts", "Hosts not patched", columns, rows, note, "Every planned host was patched.")
 
@@ -217,8 +185,8 @@ def _longest(view: ReportView, table: pl.DataFrame, key: str, title: str) -> Lis
         for row in longest.iter_rows(named=True)
     )
     names = ("predicted", *(() if view.report is None else ("hypervisor", "probe")), *(("limit",) if limited else ()))
-    columns = (Column("VM"), Column("migration"), Column("strategy"), *_numbers(*names))
-    note = _more(len(table), LONGEST_SHOWN, "migrations.parquet") if key == "restarts" else _differ_note(view)
+    columns = (Column("VM"), Column("migration"), Column("strategy"), *numbers(*names))
+    note = more(len(table), LONGEST_SHOWN, "migrations.parquet") if key == "restarts" else _differ_note(view)
     return Listing(key, title, columns, rows, note, "No migration.")
 
 
@@ -241,38 +209,9 @@ def _links(view: ReportView, links: tuple[LinkUse, ...]) -> Listing:
         for link in links
     )
     names = ("capacity", "limit for migrations", "planned mean", "planned peak", "measured peak")
-    columns = (Column("link"), *_numbers(*names[: 5 if measured else 4]))
+    columns = (Column("link"), *numbers(*names[: 5 if measured else 4]))
     note = "Mean and peaks are shares of the limit." if links else ""
     return Listing("links", "Hottest links", columns, rows, note, "No migration crosses a link.")
-
-
-def _revisions(summary: CampaignSummary) -> Listing:
-    rows = tuple(
-        (duration(each.at_s), each.plan_id, each.why or "no reason given", each.by) for each in summary.revisions
-    )
-    columns = (Column("after", number=True), Column("plan"), Column("why"), Column("by"))
-    note = "Planned values are those of the plan under which a host left, or a migration began."
-    return Listing("revisions", "Revisions", columns, rows, note)
-
-
-def _orders(summary: CampaignSummary) -> Listing:
-    rows = tuple(
-        (duration(each.at_s), each.by, each.outcome, each.why or "no reason given")
-        for each in summary.orders[:ORDERS_SHOWN]
-    )
-    columns = (Column("after", number=True), Column("by"), Column("what came of it"), Column("why"))
-    note = _more(len(summary.orders), ORDERS_SHOWN, "report.json")
-    return Listing("orders", "What was asked of the campaign", columns, rows, note)
-
-
-def _others(report: CampaignReport) -> Listing:
-    rows = tuple(
-        (duration(row["at_s"]), row["vm_id"], row["what"], row["host_id"], row["source"] or "")
-        for row in report.others.head(REASONS_SHOWN).iter_rows(named=True)
-    )
-    columns = (Column("after", number=True), *(Column(name) for name in ("VM", "what", "host", "from")))
-    note = _more(report.others.height, REASONS_SHOWN, "others.parquet")
-    return Listing("others", "What others did with VMs meanwhile", columns, rows, note)
 
 
 def _waves(view: ReportView) -> Listing:
@@ -298,5 +237,5 @@ def _waves(view: ReportView) -> Listing:
     )
     returned = () if view.report is None else ("returned",)
     heads = ("start", "end") if view.report is None else ("planned start", "end", "measured start", "end")
-    columns = (*_numbers("wave"), Column("gate"), *_numbers("hosts", *returned, "migrations", *heads))
-    return Listing("waves", "Waves", columns, rows, _more(len(waves), WAVES_SHOWN, "waves.parquet"), "No wave.")
+    columns = (*numbers("wave"), Column("gate"), *numbers("hosts", *returned, "migrations", *heads))
+    return Listing("waves", "Waves", columns, rows, more(len(waves), WAVES_SHOWN, "waves.parquet"), "No wave.")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from slacktide.executors.campaign_state import RUNNING_STAGES, CampaignState, HostStage
 from slacktide.executors.events import Stage
+from slacktide.executors.half_drained import half_drained
 from slacktide.executors.report_notices import notice_columns
 from slacktide.executors.report_tables import (
     HOST_STATES,
@@ -120,6 +121,10 @@ def host_rows(plan: Plan, state: CampaignState, why: dict[int, tuple[str, str]])
         "return_s": _known(times[:, HostStage.RETURNED]),
         "released_s": _known(np.where(np.isnan(times[:, HostStage.DRAINING]), np.nan, _released_s(times))),
     }
+    half = {each.host_id: each for each in half_drained(state)}
+    for name in ("gone_vms", "remaining_vms"):
+        vms = [getattr(half.get(host), name, None) for host in plan.hosts["host_id"].to_list()]
+        columns[name] = pl.Series(vms, dtype=pl.Int32)
     names = ("drain_start_s", "drained_s", "return_s")
     planned = plan.hosts.rename({name: f"planned_{name}" for name in names})
     return ReportHostTable.validate(planned.with_columns(**columns), cast=True)

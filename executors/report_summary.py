@@ -169,6 +169,18 @@ class Evacuated(_Part):
     """Who asked for it, and why."""
 
 
+class HalfDrained(_Part):
+    """A host that was given up after VMs had left it: in service, unpatched, with the VMs that are still on it."""
+
+    host_id: str
+    gone_vms: int
+    """That have left it for other hosts, and stay there."""
+    remaining_vms: int
+    """That are on it now."""
+    gone_to: dict[str, int]
+    """Where those that have left are now: VMs by host."""
+
+
 class CampaignSummary(_Part):
     """The figures of a campaign."""
 
@@ -194,6 +206,8 @@ class CampaignSummary(_Part):
     """Count of failed attempts to migrate by the stage in which they ended."""
     not_patched: dict[str, int]
     """Count of failed and blocked hosts by reason."""
+    half_drained: tuple[HalfDrained, ...] = ()
+    """Of these, the ones that VMs have left; the others that are blocked were never touched."""
     over_limits: OverLimits
     overruns: Overruns | None = None
     """Null: there were none, or the report is of before they were counted."""

@@ -98,6 +98,10 @@ class ReportHostTable(dy.Schema):
     return_s = dy.Float64(nullable=True, min=0)
     released_s = dy.Float64(nullable=True, min=0)
     """When it was in service again unpatched, its drain given up."""
+    gone_vms = dy.Int32(nullable=True, min=0)
+    """VMs that have left a host which was then given up; null: it is not left half drained."""
+    remaining_vms = dy.Int32(nullable=True, min=0)
+    """VMs that are on it still."""
 
 
 class ReportTroubleTable(dy.Schema):

@@ -65,6 +65,8 @@ def verdict(view: ReportView) -> Verdict:
     facts += [ended] if (ended := ended_words(summary)) else []
     evacuated = summary.hosts.get("evacuated", 0)
     facts += [f"{count(evacuated)} evacuated: {evacuation_words(summary)}"] if summary.evacuations else []
+    half = len(summary.half_drained)
+    facts += [f"{count(half)} {'host' if half == 1 else 'hosts'} left half drained"] if half else []
     facts += [f"{count(len(view.plan.deferred))} deferred"] if len(view.plan.deferred) else []
     total = count(sum(summary.migrations.values()))
     facts.append(f"{count(failed)} of {total} migrations failed" if failed else "no migration failed")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 from rich.text import Text
 
+from slacktide.executors.half_drained import WHAT_TO_DO, half_drained_words
 from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
 from slacktide.executors.report_figures import STAGE_WORDS, ended_words, next_step, overrun_words, revisions_words
@@ -18,12 +19,14 @@ from slacktide.service.words import counted, plain
 if TYPE_CHECKING:
     from slacktide.executors.progress import Progress
     from slacktide.executors.report import CampaignReport
-    from slacktide.executors.report_summary import CampaignSummary
+    from slacktide.executors.report_summary import CampaignSummary, HalfDrained
     from slacktide.planner.plan import Plan
 
 _NEVER_TRIED: Final = "given up without an attempt"
 HOSTS_NAMED: Final = 5
 """Hosts not patched that are named with their reason; the tables have them all."""
+HALF_DRAINED_NAMED: Final = 20
+"""Hosts left half drained that are named: a person may want to look at each."""
 
 
 def complete(summary: "CampaignSummary", plan: "Plan") -> bool:
@@ -61,6 +64,10 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
         yield "attempts failed", count(sum(failed.values())), _by(failed)
     if summary.not_patched:
         yield "hosts not patched", count(sum(summary.not_patched.values())), _by(summary.not_patched)
+    if summary.half_drained:
+        gone = sum(each.gone_vms for each in summary.half_drained)
+        of = counted(gone + sum(each.remaining_vms for each in summary.half_drained), "VM")
+        yield "half drained", count(len(summary.half_drained)), f"of these, in service; {count(gone)} of {of} gone"
     yield from zip_longest(("over limits",), over_limits_words(summary.over_limits) or ["none"], fillvalue="")
     if summary.overruns is not None:
         yield "overruns", overrun_words(summary.overruns)
@@ -127,19 +134,44 @@ def finished_before(directory: Path, *, simulated: bool) -> str:
 
 
 def not_patched_text(report: "CampaignReport") -> Text:
-    """Return the first planned hosts that were not patched, those that failed themselves first, and what to do next."""
+    """Return the planned hosts that were not patched, those left half drained first, and what to do next."""
+    half = report.summary.half_drained
     troubles = report.troubles.filter(pl.col("kind") == "host").join(
-        report.hosts.select("state", subject="host_id"), on="subject"
+        report.hosts.select("state", "drain_start_s", subject="host_id"), on="subject"
     )
     rows = troubles.with_columns(pl.col("state").cast(pl.String)).sort(
         "state", "at_s", "subject", descending=[True, False, False]
     )
-    text = Text(f"not patched: {counted(rows.height, 'host')}\n", style="yellow")
-    for row in rows.head(HOSTS_NAMED).iter_rows(named=True):
-        text.append(f"  {row['subject']}  {row['state']}, {row['reason']}: {row['detail']}\n", style="default")
-    if rows.height > HOSTS_NAMED:
-        text.append(f"  {count(rows.height - HOSTS_NAMED)} more in troubles.parquet\n", style="default")
+    why = {row["subject"]: f"{row['state']}, {row['reason']}: {row['detail']}" for row in rows.iter_rows(named=True)}
+    rest = rows.filter(~pl.col("subject").is_in([each.host_id for each in half]))
+    untouched = rest["drain_start_s"].null_count()
+    apart = f": {count(len(half))} half drained, {count(untouched)} never touched" if half else ""
+    text = Text(f"not patched: {counted(rows.height, 'host')}{apart}\n", style="yellow")
+    text.append_text(_half_drained_lines(half, why))
+    for subject in rest["subject"].head(HOSTS_NAMED):
+        text.append(f"  {subject}  {why[subject]}\n", style="default")
+    if rest.height > HOSTS_NAMED:
+        text.append(f"  {count(rest.height - HOSTS_NAMED)} more in troubles.parquet\n", style="default")
+    text.append(f"{WHAT_TO_DO}\n" if half else "", style="default")
     text.append(f"next: {next_step(report.summary)}", style="default")
+    return text
+
+
+def half_drained_text(half: "tuple[HalfDrained, ...]", why: dict[str, str]) -> Text:
+    """Return the hosts that were given up with some of their VMs gone, why, and what becomes of them."""
+    text = Text(f"half drained: {counted(len(half), 'host')}\n", style="yellow")
+    text.append_text(_half_drained_lines(half, why))
+    text.append(WHAT_TO_DO, style="default")
+    return text
+
+
+def _half_drained_lines(half: "tuple[HalfDrained, ...]", why: dict[str, str]) -> Text:
+    text = Text()
+    for each in half[:HALF_DRAINED_NAMED]:
+        reason = f"; {why[each.host_id]}" if each.host_id in why else ""
+        text.append(f"  {each.host_id}  {half_drained_words(each)}{reason}\n", style="default")
+    if len(half) > HALF_DRAINED_NAMED:
+        text.append(f"  {count(len(half) - HALF_DRAINED_NAMED)} more with --json\n", style="default")
     return text
 
 

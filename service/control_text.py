@@ -8,6 +8,7 @@ from rich.text import Text
 
 from slacktide.executors.campaign_state import OUT_STAGES, UNPATCHED_STAGES, HostStage
 from slacktide.executors.events import Event, Stage
+from slacktide.executors.half_drained import half_drained
 from slacktide.executors.order_state import asked
 from slacktide.executors.order_words import order_words
 from slacktide.executors.readable import count, duration
@@ -94,6 +95,14 @@ def _why(state: "CampaignState") -> str:
     return "" if order is None else f"since {duration(order.at_s)}, {asked(order.by, order.why)}"
 
 
+def given_up_words(state: "CampaignState") -> dict[str, str]:
+    """Return why hosts are not patched, by id: how each ended, the reason's name, and what happened."""
+    return {
+        state.program.hosts.ids[host]: f"{HostStage(int(state.host_stage[host])).name.lower()}, {reason}: {detail}"
+        for host, (reason, detail) in sorted(state.host_reasons.items())
+    }
+
+
 def unanswered_words(asked: "Asked") -> str:
     """Return what becomes of an order that nobody has answered yet."""
     name = f"asked, as order {asked.number}"
@@ -149,6 +158,7 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
         "waves_opened": int((~np.isnan(state.wave_opened_s)).sum()),
         "signals": {name: signal.healthy for name, signal in sorted(state.signals.items())},
         "evacuated": {state.program.hosts.ids[host]: why for host, why in sorted(state.evacuated.items())},
+        "half_drained": [each.model_dump() for each in half_drained(state)],
         "max_out": state.max_out,
         "others": [to_json(event) for event in state.deeds],
         "orders": [to_json(event) for event in viewed.orders],

@@ -200,6 +200,8 @@ def sample_report(plan: Plan, seed: int = 2, failed: int = 9) -> SampleReport:
         drained_s=plan.hosts["drained_s"] + late + 5,
         return_s=plan.hosts["return_s"] + late + rng.gamma(2, 10, len(plan.hosts)),
         released_s=pl.lit(None, dtype=pl.Float64),
+        gone_vms=pl.lit(None, dtype=pl.Int32),
+        remaining_vms=pl.lit(None, dtype=pl.Int32),
     )
     blackout = plan.migrations["predicted_blackout_ms"].to_numpy() * np.exp(rng.normal(0.04, 0.18, count))
     probed = pl.Series(blackout + rng.gamma(2, 3, count))

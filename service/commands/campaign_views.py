@@ -81,7 +81,9 @@ def list_all(
 @campaign.command(name="show", sort_key=2)
 def show_one(path: CampaignPath, /, *, store: StoreUrl = None, as_json: AsJson = False) -> int:
     """Show where a campaign stands, what was asked of it, and for each host and VM that waits why and since when."""
-    from slacktide.service.control_text import orders_text, view_document, view_rows, waiting_text
+    from slacktide.executors.half_drained import half_drained
+    from slacktide.service.campaign_text import half_drained_text
+    from slacktide.service.control_text import given_up_words, orders_text, view_document, view_rows, waiting_text
 
     with progress("Reading the campaign"):
         viewed = view(path, store)
@@ -90,6 +92,8 @@ def show_one(path: CampaignPath, /, *, store: StoreUrl = None, as_json: AsJson =
         document(view_document(viewed, waits))
         return OK
     show(figures(view_rows(viewed)))
+    if half := half_drained(viewed.state):
+        show(half_drained_text(half, given_up_words(viewed.state)))
     if viewed.orders:
         show(orders_text(viewed.orders))
     if waits:

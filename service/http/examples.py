@@ -291,6 +291,7 @@ ANSWERS: Final[dict[str, tuple[int, Any]]] = {
                     "state": "returned",
                 },
                 **{"reason": None, "drain_start_s": 60.0, "drained_s": 232.8, "return_s": 1127.1, "released_s": None},
+                **{"gone_vms": None, "remaining_vms": None},
             }
         ),
     ),

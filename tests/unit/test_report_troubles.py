@@ -138,10 +138,11 @@ def test_failed_attempts_and_hosts_not_patched_are_counted_apart(ran) -> None:
 def test_hosts_not_patched_are_named_with_what_to_do_next(ran) -> None:
     made, _ = ran
     lines = not_patched_text(made).plain.splitlines()
-    assert lines[0] == "not patched: 19 hosts"
+    half = [each.host_id for each in made.summary.half_drained]
+    assert lines[0] == f"not patched: 19 hosts: {len(half)} half drained, 15 never touched"
     named = made.hosts.filter(pl.col("state") == "failed")["host_id"].to_list()
-    assert {line.split()[0] for line in lines[1:4]} == set(named)
-    assert lines[HOSTS_NAMED + 1] == f"  {19 - HOSTS_NAMED} more in troubles.parquet"
+    assert {line.split()[0] for line in lines[1:4]} == {*named, *half}
+    assert lines[HOSTS_NAMED + len(half) + 1] == f"  {19 - len(half) - HOSTS_NAMED} more in troubles.parquet"
     assert lines[-1] == "next: plan the rest anew, with `slacktide revise` or on a fresh snapshot"
 
 
