@@ -5,7 +5,7 @@ who asks need not reach the coordinator, and an order outlives both.
 """
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -135,8 +135,11 @@ def answer(stored: StoredOrder, state: CampaignState, now_s: float, *, revisable
 def _granted(order: Order, number: int, by: str, why: str, state: CampaignState, now_s: float) -> Event:
     match order:
         case Approve():
-            wave = _asking_now(state) if order.wave is None else order.wave
-            assert wave is not None, "without one it is forbidden"
+            wave = order.wave
+            if wave is None:
+                asking = asking_now(state)
+                assert asking is not None, "without one it is forbidden"
+                wave = asking.wave
             return WaveApproved(now_s, wave, by, number, why)
         case Pause():
             return CampaignPaused(now_s, number, by, why, order.cancel)
@@ -178,13 +181,21 @@ def _forbids(order: Order, state: CampaignState) -> str | None:
     return None
 
 
-def _asking_now(state: CampaignState) -> int | None:
+class AskingWave(NamedTuple):
+    """A wave that waits for a person's approval."""
+
+    wave: int
+    at_s: float
+    """From when on it waits for nothing else, as what bakes before it has."""
+
+
+def asking_now(state: CampaignState) -> AskingWave | None:
     """Return the wave that waits for nothing but an approval, and for what bakes before it; None: none does."""
     gates = Gates(state.program, state)
     opening, wave = gates.next_opening(), gates.next_wave
     if opening is None or opening.at_s is None or state.wave_approved[wave] or not gates.needs_approval():
         return None
-    return wave
+    return AskingWave(wave, opening.at_s)
 
 
 def _asks_later(state: CampaignState) -> str:
@@ -198,7 +209,7 @@ def _asks_later(state: CampaignState) -> str:
 def _forbids_approval(order: Approve, state: CampaignState) -> str | None:
     gates, wave = state.program.waves.gate, order.wave
     if wave is None:
-        return _asks_later(state) if _asking_now(state) is None else None
+        return _asks_later(state) if asking_now(state) is None else None
     if not 0 <= wave < len(gates):
         return f"there is no wave {wave}; there are {len(gates)}, the first is 0"
     if gates[wave] != "approval":

@@ -101,11 +101,17 @@ def read_plan(path: Path) -> Plan:
 
 def first_gate(path: Path) -> str | None:
     """Return what opens the first wave of the plan in ``path``, from one small table; None: it cannot be read."""
+    gates = gates_in(path)
+    return gates[0] if gates else None
+
+
+def gates_in(path: Path) -> tuple[str, ...]:
+    """Return what opens each wave of the plan in ``path``, in order; nothing where it cannot be read."""
     try:
         gates = pl.read_parquet(path / "waves.parquet", columns=["gate"])["gate"]
     except (OSError, pl.exceptions.PolarsError):
-        return None
-    return str(gates[0]) if len(gates) else None
+        return ()
+    return tuple(map(str, gates))
 
 
 def plan_id(plan: Plan) -> str:

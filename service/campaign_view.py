@@ -49,7 +49,10 @@ class Viewed:
     @property
     def now_s(self) -> float:
         """The campaign's moment: its newest event's, or that of the clock on the wall while real hosts are at work."""
-        if self.state.finished or not self.stored.is_held or _simulated(self.stored.record.settings):
+        from slacktide.service.campaign_standing import holding
+
+        carried_out = holding(self.stored).word != "stopped"
+        if self.state.finished or not carried_out or _simulated(self.stored.record.settings):
             return self.state.end_s
         return max(self.state.end_s, (datetime.now(UTC) - self.stored.record.origin).total_seconds())
 
@@ -214,11 +217,11 @@ def _answer(place: "Store", stored: "StoredCampaign", number: int, last: int, pa
 
 
 def _carried_out_by(place: "Store", stored: "StoredCampaign") -> str | None:
-    """Return who carries a campaign out now; None: nobody, or somebody who is known to have ended."""
+    """Return who carries a campaign out now, or would if its store let it; None: nobody of whom that is known."""
     from slacktide.executors.store.campaigns import list_campaigns
-    from slacktide.executors.store.holder import is_gone
+    from slacktide.service.campaign_standing import holding
 
     for now in list_campaigns(place):
-        if now.record.campaign_id == stored.record.campaign_id and now.is_held and now.holder is not None:
-            return None if is_gone(now.holder) else now.holder
+        if now.record.campaign_id == stored.record.campaign_id:
+            return now.holder if holding(now).word != "stopped" else None
     return None

@@ -13,6 +13,7 @@ from slacktide.executors.order_state import asked
 from slacktide.executors.order_words import order_words
 from slacktide.executors.readable import count, duration
 from slacktide.executors.report_others import deeds_words
+from slacktide.service.campaign_standing import holding, known_of, standing_of
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
@@ -26,14 +27,7 @@ WAITING_NAMED: Final = 20
 
 def standing(viewed: "Viewed") -> str:
     """Return in a word or two how a campaign stands."""
-    state = viewed.state
-    if state.finished:
-        return "aborted" if state.aborted is not None else "finished"
-    if state.aborted is not None:
-        return "ending, aborted"
-    if state.paused is not None:
-        return "paused"
-    return "running" if viewed.stored.is_held else "stopped"
+    return standing_of(known_of(viewed.state, viewed.now_s), viewed.stored)
 
 
 def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
@@ -45,12 +39,8 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
         beside = f"last plan {last.plan_id}, {duration(last.at_s)} into the campaign: {last.why or last.by}"
         yield "revisions", count(len(state.revisions)), beside
     yield "stands", standing(viewed), _why(state)
-    held = f"{stored.holder}, until {stored.lease_until}" if stored.is_held else "nobody"
-    yield (
-        "carried out by",
-        held,
-        "" if stored.is_held or state.finished else "the command that began it goes on with it",
-    )
+    held = holding(stored)
+    yield "carried out by", held.who, held.beside
     planned = state.program.makespan_s
     yield "moment", duration(viewed.now_s), f"into the campaign; the plan ends after {duration(planned)}"
     hosts = state.host_stage[state.program.hosts.planned]
@@ -150,7 +140,8 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
         "plan_id": stored.record.plan_id,
         "revisions": [to_json(event) for event in state.revisions],
         "standing": standing(viewed),
-        "holder": stored.holder if stored.is_held else None,
+        "holder": None if holding(stored).word == "stopped" else stored.holder,
+        "carried_out": holding(stored)._asdict(),
         "now_s": viewed.now_s,
         "planned_s": state.program.makespan_s,
         "hosts": {stage.name.lower(): hosts.count(stage) for stage in HostStage if stage in hosts},

@@ -6,11 +6,14 @@ import secrets
 import socket
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 TOKEN_LENGTH = 6
 """Hexadecimal digits of the token; as many before it name the place."""
 
 
+Fate = Literal["lives", "ended", "unknown"]
+"""What is known of a holder."""
 _HERE: set[str] = set()
 """Holders of this process that have not let go."""
 
@@ -28,22 +31,32 @@ def let_go(holder: str) -> None:
 
 
 def is_gone(holder: str) -> bool:
-    """Return whether a holder is known to have ended: it was in this process, or in one beside it that is no more.
+    """Return whether a holder is known to have ended."""
+    return fate_of(holder) == "ended"
+
+
+def fate_of(holder: str) -> Fate:
+    """Return what is known of a holder: it is in this process, or in one beside it, and lives or has ended.
 
     Of a process on another machine, in another container or from before a restart of the machine nothing is known.
     """
     host, process, token = holder.rsplit(":", 2)
     if host != socket.gethostname() or not token.startswith(_place()) or not process.isdecimal():
-        return False
+        return "unknown"
     if int(process) == os.getpid():
-        return holder not in _HERE
+        return "lives" if holder in _HERE else "ended"
     try:
         stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return True
+        return "ended"
     except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] in "ZX"
+        return "unknown"
+    return "ended" if stat.rpartition(")")[2].split()[0] in "ZX" else "lives"
+
+
+def process_of(holder: str) -> str:
+    """Return the number of a holder's process on its machine."""
+    return holder.rsplit(":", 2)[1]
 
 
 @cache

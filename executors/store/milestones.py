@@ -17,6 +17,7 @@ from slacktide.ids import CampaignId
 _KINDS: Final = tuple(
     kind.type for kind in (events.WaveOpened, control_events.CampaignAborted, events.CampaignFinished)
 )
+_PAUSES: Final = (control_events.CampaignPaused.type, control_events.CampaignContinued.type)
 
 
 class Milestones(NamedTuple):
@@ -27,6 +28,7 @@ class Milestones(NamedTuple):
     """Its first wave has begun."""
     aborted: bool
     finished: bool
+    paused: bool
 
 
 def milestones(store: Store, campaign_id: CampaignId) -> Milestones:
@@ -39,9 +41,13 @@ def milestones(store: Store, campaign_id: CampaignId) -> Milestones:
     """
     with opening(store) as connection, closing(connection), connection.reading() as transaction:
         number, stored = find_campaign(transaction, campaign_id, store.shown)
-        query = sql.select(EVENTS.c.type).where(EVENTS.c.campaign == number, EVENTS.c.type.in_(_KINDS)).distinct()
-        found = set(transaction.execute(query).scalars())
-    return Milestones(stored, *(kind in found for kind in _KINDS))
+        kind = EVENTS.c.type
+        query = sql.select(kind, sql.func.max(EVENTS.c.number)).group_by(kind)
+        query = query.where(EVENTS.c.campaign == number, kind.in_((*_KINDS, *_PAUSES)))
+        last: dict[str, int] = {row[0]: row[1] for row in transaction.execute(query)}
+    paused, continued = (last.get(name, 0) for name in _PAUSES)
+    opened, aborted, finished = (name in last for name in _KINDS)
+    return Milestones(stored, opened, aborted, finished, paused > continued)
 
 
 def answer_to(store: Store, campaign_id: CampaignId, order: int) -> Event | None:

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
@@ -13,8 +13,10 @@ from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.failures import OK, REFUSED
 
 if TYPE_CHECKING:
+    from slacktide.executors.store.address import Store
     from slacktide.executors.store.campaigns import StoredCampaign
     from slacktide.executors.waiting import Waiting
+    from slacktide.service.campaign_standing import Known
 
 LOOK_S: Final = 1.0
 """How often a campaign that is watched is looked at."""
@@ -41,6 +43,7 @@ def list_all(
     from slacktide.executors.store.address import parse_store
     from slacktide.executors.store.campaigns import list_campaigns
     from slacktide.executors.triggers.making import CAMPAIGN
+    from slacktide.service.campaign_standing import holding, known_in, standing_of
 
     if store is not None:
         found = [("", each) for each in list_campaigns(parse_store(store))]
@@ -51,31 +54,33 @@ def list_all(
         places = [at for place in (folder, *below) for at in (place, place / CAMPAIGN) if holds_campaign(at)]
         places = list(dict.fromkeys(places))
         found = [(str(place), place_of(place, None)[1]) for place in places]
-    waiting = {each.record.campaign_id: _waits_to_begin(each, place, store) for place, each in found}
+    known = [known_in(each, _store_of(place, store), Path(place) if place else None) for place, each in found]
     if as_json:
-        rows = [
-            {
-                "directory": place or None,
-                "campaign_id": each.record.campaign_id,
-                "plan_id": each.record.plan_id,
-                "origin": each.record.origin.isoformat(),
-                "holder": each.holder if each.is_held else None,
-                "state": each.state,
-                "waits_for_approval": waiting[each.record.campaign_id],
-            }
-            for place, each in found
-        ]
-        document(rows)
+        document([_listed(place, each, knows) for (place, each), knows in zip(found, known, strict=True)])
         return OK
-    for place, each in found:
-        held = f"carried out by {each.holder}" if each.is_held else each.state or "carried out by nobody now"
-        if waiting[each.record.campaign_id]:
-            held = f"waits for approval; {held}"
+    for (place, each), knows in zip(found, known, strict=True):
+        held = holding(each)
+        by = "" if knows.finished else f", carried out by {held.who}"
         begun = f"plan {each.record.plan_id}, origin {each.record.origin:%Y-%m-%d %H:%M} UTC"
-        show(figures([(str(each.record.campaign_id), place, f"{held}; {begun}")]))
+        show(figures([(str(each.record.campaign_id), place, f"{standing_of(knows, each)}{by}; {begun}")]))
     if not found:
         tell("no campaign")
     return OK
+
+
+def _listed(place: str, each: "StoredCampaign", knows: "Known") -> dict[str, Any]:
+    from slacktide.service.campaign_standing import holding, standing_of
+
+    return {
+        "directory": place or None,
+        "campaign_id": each.record.campaign_id,
+        "plan_id": each.record.plan_id,
+        "origin": each.record.origin.isoformat(),
+        "standing": standing_of(knows, each),
+        "holder": None if holding(each).word == "stopped" else each.holder,
+        "state": each.state,
+        "waits_for_approval": knows.waits_for_approval,
+    }
 
 
 @campaign.command(name="show", sort_key=2)
@@ -154,21 +159,12 @@ def signals(
     return OK if all(each.healthy for each in found) else REFUSED
 
 
-def _waits_to_begin(each: "StoredCampaign", place: str, store: str | None) -> bool:
-    """Return whether a campaign's first wave waits for a person's approval; a plan that is away says nothing of it."""
+def _store_of(place: str, store: str | None) -> "Store":
     from slacktide.executors.campaign_file import kept_in
     from slacktide.executors.store.address import parse_store
-    from slacktide.executors.store.campaigns import FINISHED
-    from slacktide.executors.store.milestones import milestones
-    from slacktide.planner.plan_files import first_gate
 
-    if each.state == FINISHED or each.record.plan_path is None:
-        return False
-    if first_gate(Path(each.record.plan_path)) != "approval":
-        return False
     kept = kept_in(Path(place)) if store is None else None
-    where = kept.store if kept is not None else parse_store(store or "")
-    return not milestones(where, each.record.campaign_id).opened
+    return kept.store if kept is not None else parse_store(store or "")
 
 
 def _waits(viewed: Viewed) -> "list[Waiting]":

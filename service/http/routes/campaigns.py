@@ -34,7 +34,17 @@ router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], route_class=Guard
 ANSWER_S = 5.0
 """How long an order is waited for; planning anew may take longer, and is then answered with 202."""
 Standing = Literal[
-    "proposed", "starting", "running", "paused", "ending, aborted", "aborted", "finished", "stopped", "failed"
+    "proposed",
+    "starting",
+    "running",
+    "paused",
+    "waiting for approval",
+    "held up",
+    "ending, aborted",
+    "aborted",
+    "finished",
+    "stopped",
+    "failed",
 ]
 
 

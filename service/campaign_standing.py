@@ -1,0 +1,110 @@
+"""How a campaign stands, and who carries it out: the same words wherever it is listed or shown."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
+from slacktide.executors.store.holder import fate_of, process_of
+
+if TYPE_CHECKING:
+    from slacktide.executors.campaign_state import CampaignState
+    from slacktide.executors.store.address import Store
+
+GOES_ON: Final = "the command that began it goes on with it"
+
+
+class Known(NamedTuple):
+    """What is known of a campaign of which is said how it stands."""
+
+    finished: bool
+    aborted: bool
+    paused: bool
+    waits_for_approval: bool
+    """A wave waits for a person's approval and for nothing else."""
+
+
+class Holding(NamedTuple):
+    """Who carries a campaign out."""
+
+    word: str
+    """``running``, ``held up`` or ``stopped``."""
+    who: str
+    beside: str
+    """Until when the lease lasts; of a holder that cannot be seen to carry it out, what is known and what to do."""
+
+
+def standing_of(known: Known, stored: StoredCampaign) -> str:
+    """Return in a word or two how a campaign stands."""
+    if known.finished:
+        return "aborted" if known.aborted else "finished"
+    if known.aborted:
+        return "ending, aborted"
+    if known.paused:
+        return "paused"
+    return "waiting for approval" if known.waits_for_approval else holding(stored).word
+
+
+def holding(stored: StoredCampaign) -> Holding:
+    """Return who carries a campaign out.
+
+    A process of this machine that has ended does not, whatever its lease says; one that lives and whose lease has run
+    out is held up by its store.
+    """
+    if stored.state == FINISHED or stored.holder is None:
+        return Holding("stopped", "nobody", "" if stored.state == FINISHED else GOES_ON)
+    fate, process = fate_of(stored.holder), process_of(stored.holder)
+    if fate == "ended":
+        return Holding("stopped", "nobody", f"process {process} of this machine, which held it, has ended; {GOES_ON}")
+    if stored.is_held:
+        return Holding("running", stored.holder, f"lease until {stored.lease_until}")
+    ran_out = f"its lease ran out at {stored.lease_until}"
+    if fate == "lives":
+        beside = (
+            f"which lives; {ran_out}, so it cannot write its store, which may be full, locked or away. Mend that, and "
+            "it goes on; begin no other beside it"
+        )
+        return Holding("held up", f"process {process} of this machine", beside)
+    beside = f"whether {stored.holder} still lives cannot be seen from here, {ran_out}: look there; if not, {GOES_ON}"
+    return Holding("stopped", "nobody who can be seen", beside)
+
+
+def known_of(state: "CampaignState", now_s: float) -> Known:
+    """Return what a campaign's state says at ``now_s``."""
+    paused, aborted = state.paused is not None, state.aborted is not None
+    return Known(state.finished, aborted, paused, _waits_for_approval(state, now_s))
+
+
+def known_in(stored: StoredCampaign, store: "Store", directory: Path | None) -> Known:
+    """Return the same from the store; the whole campaign is read only where one of its gates may wait for a person.
+
+    Parameters
+    ----------
+    directory
+        The campaign's; null: nothing is known of gates but the first, as where its fleet or its plan is away.
+    """
+    from slacktide.errors import SlacktideError
+    from slacktide.executors.store.milestones import milestones
+    from slacktide.planner.plan_files import gates_in
+    from slacktide.service.campaign_view import view
+
+    passed = milestones(store, stored.record.campaign_id)
+    known = Known(stored.state == FINISHED, passed.aborted, passed.paused, waits_for_approval=False)
+    path = stored.record.plan_path
+    gates = () if path is None or known.finished or known.aborted or known.paused else gates_in(Path(path))
+    if "approval" not in gates:
+        return known
+    begun = known._replace(waits_for_approval=gates[0] == "approval" and not passed.opened)
+    if begun.waits_for_approval or directory is None:
+        return begun
+    try:
+        viewed = view(directory, store.url.render_as_string(hide_password=False))
+    except SlacktideError:
+        return begun
+    return known_of(viewed.state, viewed.now_s)
+
+
+def _waits_for_approval(state: "CampaignState", now_s: float) -> bool:
+    from slacktide.executors.orders import asking_now
+
+    wave = asking_now(state)
+    return wave is not None and now_s >= wave.at_s

@@ -1,0 +1,137 @@
+"""How a campaign stands is said in the same words by list and show, and of its holder what is known and no more."""
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sql
+from campaigns import REPLAY
+from small_fleet import POLICY, small_fleet
+
+from slacktide.datasets.files import write_snapshot
+from slacktide.executors import control_events, events
+from slacktide.executors.campaign_file import JOURNAL_FILE
+from slacktide.executors.journal import CampaignRecord, Journal
+from slacktide.planner.plan_files import read_plan, write_plan
+from slacktide.planner.solve import make_plan
+from slacktide.planner.stopping import Iterations
+from slacktide.service.cli import main
+
+FLEET, PLAN = REPLAY / "urgent" / "fleet", REPLAY / "urgent" / "plan"
+PAST, FUTURE = "2026-11-29T01:02:03.000Z", "2999-01-01T00:00:00.000Z"
+PAUSED = control_events.CampaignPaused(1.0, 1, "ada", "lunch", cancel=False)
+CONTINUED = control_events.CampaignContinued(2.0, 2, "ada", "")
+ABORTED = control_events.CampaignAborted(3.0, 3, "ada", "", cancel=False)
+
+
+def record_of(fleet: Path, plan: Path) -> CampaignRecord:
+    origin = datetime(2014, 4, 8, 20, tzinfo=UTC)
+    return CampaignRecord(
+        "c1", read_plan(plan).header.id, "s", "p", origin, '{"driver": "simulated"}', str(plan), str(fleet)
+    )
+
+
+@pytest.fixture
+def journal(tmp_path: Path):
+    made = Journal.create(tmp_path / JOURNAL_FILE, record_of(FLEET, PLAN))
+    made.append([events.CampaignCreated(0.0, "c1", "plan"), events.WaveOpened(0.0, 0)])
+    yield made
+    made.close()
+
+
+def both(capsys, folder: Path) -> tuple[str, str]:
+    """Return how a campaign stands, and who carries it out, after checking that list and show agree."""
+    assert main(["campaign", "show", str(folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert main(["campaign", "list", str(folder), "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["standing"], listed["holder"]) == (told["standing"], told["holder"])
+    assert main(["campaign", "list", str(folder)]) == 0
+    assert f"  {told['standing']}" in capsys.readouterr().out
+    assert main(["campaign", "show", str(folder)]) == 0
+    rows = {line[:16].strip(): line[16:].strip() for line in capsys.readouterr().out.splitlines()}
+    assert rows["stands"].startswith(told["standing"])
+    return told["standing"], rows["carried out by"]
+
+
+def held_by(journal: Journal, holder: str | None, until: str | None) -> None:
+    with journal._connection.writing() as transaction:
+        values = sql.text("UPDATE campaigns SET holder = :holder, lease_until = :until")
+        transaction.execute(values, {"holder": holder, "until": until})
+
+
+@pytest.mark.parametrize(
+    ("told", "stands"),
+    [
+        ([], "running"),
+        ([PAUSED], "paused"),
+        ([PAUSED, CONTINUED], "running"),
+        ([PAUSED, ABORTED], "ending, aborted"),
+        ([ABORTED, events.CampaignFinished(4.0)], "aborted"),
+        ([events.CampaignFinished(4.0)], "finished"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_list_and_show_say_the_same(journal, tmp_path, capsys, told, stands) -> None:
+    journal.append(told)
+    assert both(capsys, tmp_path)[0] == stands
+
+
+def test_a_wave_that_waits_for_a_person_is_said_by_both(tmp_path, capsys) -> None:
+    asks = POLICY.model_copy(update={"approve_start": True})
+    write_snapshot(small_fleet(), tmp_path / "fleet")
+    write_plan(make_plan(small_fleet(), asks, seed=1, stop=Iterations(5)), tmp_path / "plan")
+    folder = tmp_path / "campaign"
+    folder.mkdir()
+    made = Journal.create(folder / JOURNAL_FILE, record_of(tmp_path / "fleet", tmp_path / "plan"))
+    made.append(
+        [events.CampaignCreated(0.0, "c1", "plan"), control_events.OrderRefused(900.0, 1, "ada", "", "skip", "")]
+    )
+    assert both(capsys, folder)[0] == "waiting for approval"
+    made.append([events.WaveApproved(901.0, 0, "ada"), events.WaveOpened(901.0, 0)])
+    assert both(capsys, folder)[0] == "running"
+    made.close()
+
+
+def test_a_process_of_this_machine_that_was_killed_is_known_to_have_ended_at_once(journal, tmp_path, capsys) -> None:
+    host, _, token = journal.holder.split(":")
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    held_by(journal, f"{host}:{ended.pid}:{token}", FUTURE)
+    stands, by = both(capsys, tmp_path)
+    assert stands == "stopped"
+    assert f"process {ended.pid} of this machine, which held it, has ended; the command that began it goes on" in by
+
+
+def test_a_process_that_lives_and_cannot_renew_its_lease_is_not_to_be_doubled(journal, tmp_path, capsys) -> None:
+    held_by(journal, journal.holder, PAST)
+    stands, by = both(capsys, tmp_path)
+    assert stands == "held up"
+    assert by.startswith(f"process {journal.holder.split(':')[1]} of this machine")
+    assert f"which lives; its lease ran out at {PAST}, so it cannot write its store" in by
+    assert by.endswith("begin no other beside it")
+    assert main(["campaign", "pause", str(tmp_path)]) == 0
+    assert (
+        f"asked, as order 1: {journal.holder} carries the campaign out and has not answered" in capsys.readouterr().out
+    )
+
+
+def test_of_a_process_elsewhere_it_is_said_that_nothing_is_known(journal, tmp_path, capsys) -> None:
+    held_by(journal, "elsewhere:7:000000000000", PAST)
+    stands, by = both(capsys, tmp_path)
+    assert stands == "stopped"
+    assert "whether elsewhere:7:000000000000 still lives cannot be seen from here" in by
+    held_by(journal, "elsewhere:7:000000000000", FUTURE)
+    assert both(capsys, tmp_path)[0] == "running"
+    held_by(journal, None, None)
+    assert both(capsys, tmp_path)[1].split(maxsplit=1) == ["nobody", "the command that began it goes on with it"]
+
+
+def test_where_fleet_and_plan_are_away_the_store_is_enough_to_list_it(journal, tmp_path, capsys) -> None:
+    journal.append([PAUSED])
+    with journal._connection.writing() as transaction:
+        transaction.execute(sql.text("UPDATE campaigns SET fleet_path = '/nowhere', plan_path = '/nowhere'"))
+    assert main(["campaign", "list", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["standing"] == "paused"
