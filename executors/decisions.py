@@ -11,7 +11,6 @@ longer happen is given up with a reason, and so is what depends on it: nothing w
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from slacktide.executors import events
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.moments import DRAIN, MIGRATION_DEADLINE, NOTIFY, PATCH_DEADLINE, RETRY, START, Moment
-from slacktide.executors.order_state import Stopping
+from slacktide.executors.order_state import Stopping, pause_remedy, pause_words
 from slacktide.executors.program import Program
 from slacktide.executors.rules import Rules
 from slacktide.executors.scheduling.beginning import Beginning
@@ -31,8 +30,6 @@ from slacktide.executors.scheduling.observing import Observing
 from slacktide.executors.scheduling.standing_orders import StandingOrders
 from slacktide.executors.scheduling.timers import Timers
 from slacktide.executors.scheduling.unforeseen import Unforeseen
-
-PAUSED: Final = "it is paused; end that with `slacktide campaign resume`"
 
 
 def next_actions(program: Program, state: CampaignState, now: float, rules: Rules | None = None) -> tuple[Event, ...]:
@@ -144,8 +141,8 @@ class Scheduler:
 
     def waits_for(self) -> str | None:
         """Return what keeps the campaign until a person does something about it, in words; null: nothing does."""
-        if self.paused:
-            return PAUSED
+        if self._orders.pause_order is not None:
+            return f"it is {pause_words(self._orders.pause_order)}; {pause_remedy(self._orders.pause_order)}"
         if self._giving_up.drift.asks:
             return self._giving_up.drift.waits_for()
         wave = self.gates.next_wave

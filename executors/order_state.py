@@ -34,11 +34,29 @@ ORDERS: Final = frozenset(
     }
 )
 """Events that say what was asked of a campaign and is done."""
+BUDGET: Final = "the budget"
+SIGNAL: Final = "the signal"
+"""What the name of a budget or a signal follows where it pauses a campaign in a person's place."""
 
 
 def asked(by: str, why: str) -> str:
     """Return who asked for something and why, in words."""
     return f"asked for by {by}: {why}" if why else f"asked for by {by}"
+
+
+def pause_words(event: CampaignPaused) -> str:
+    """Return that a campaign is paused, and who or what asked for that, with the budget or the signal and its value."""
+    return f"paused by {event.by}: {event.why}" if not event.order else f"paused, {asked(event.by, event.why)}"
+
+
+def pause_remedy(event: CampaignPaused) -> str:
+    """Return how a pause is ended, and what that means for the budget or the signal that asked for it."""
+    if not event.order and event.by.startswith(BUDGET):
+        anew = "`slacktide campaign resume` lets it go on and counts the budget anew from then"
+        return f"look into that first: {anew}, `slacktide campaign abort` ends it"
+    if not event.order and event.by.startswith(SIGNAL):
+        return "mend that, then `slacktide campaign resume`: before the signal is well again it pauses nothing more"
+    return "end that with `slacktide campaign resume`"
 
 
 def _paused(state: CampaignState, event: CampaignPaused) -> None:

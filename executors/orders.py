@@ -22,7 +22,7 @@ from slacktide.executors.control_events import (
 )
 from slacktide.executors.events import Event, WaveApproved
 from slacktide.executors.gates import Gates
-from slacktide.executors.order_state import asked
+from slacktide.executors.order_state import asked, pause_words
 from slacktide.executors.store.orders import StoredOrder
 from slacktide.executors.wanted import Wanted
 from slacktide.ids import HostId
@@ -167,7 +167,7 @@ def _forbids(order: Order, state: CampaignState) -> str | None:
         case Approve():
             return _forbids_approval(order, state)
         case Pause() if state.paused is not None and not (order.cancel and not state.paused.cancel):
-            return f"it is paused already, {asked(state.paused.by, state.paused.why)}"
+            return f"it is already {pause_words(state.paused)}"
         case Resume() if state.paused is None:
             return "it is not paused"
         case Skip():

@@ -12,7 +12,7 @@ from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Stage
 from slacktide.executors.obstacles import waits_for
-from slacktide.executors.order_state import asked
+from slacktide.executors.order_state import pause_words
 from slacktide.executors.readable import duration
 from slacktide.executors.rules import Rules
 from slacktide.executors.scheduling.books import patching, under_way
@@ -48,7 +48,7 @@ class _Waits:
         self._scheduler = Scheduler(state.program, state, rules)
         self._draining = state.host_stage == HostStage.DRAINING
         paused = state.paused
-        self._paused = None if paused is None else f"the campaign is paused, {asked(paused.by, paused.why)}"
+        self._paused = None if paused is None else f"the campaign is {pause_words(paused)}"
 
     def hosts(self) -> Iterator[Waiting]:
         """Yield the hosts that are late."""

@@ -10,6 +10,7 @@ from slacktide.executors.health.budgets import exceeded
 from slacktide.executors.health.settings import Budgets, Health
 from slacktide.executors.health.watching import Watch
 from slacktide.executors.news import OUTCOMES
+from slacktide.executors.order_state import BUDGET, SIGNAL
 
 LOOK_S: Final = 0.25
 """How often signals are asked for what has changed, on this machine's clock."""
@@ -52,9 +53,9 @@ class Guard:
                 continue  # a person may have let the campaign go on all the same
             told.append(SignalChanged(now_s, verdict.name, verdict.healthy, verdict.detail))
             if not verdict.healthy and by_why is None:
-                by_why = f"the signal {verdict.name}", verdict.detail
+                by_why = f"{SIGNAL} {verdict.name}", verdict.detail
         if by_why is None and self._counts and (budget := exceeded(state, self._budgets)) is not None:
-            by_why = f"the budget {budget.name}", budget.why
+            by_why = f"{BUDGET} {budget.name}", budget.why
         if by_why is not None and state.paused is None and state.aborted is None and not state.finished:
             told.append(CampaignPaused(now_s, 0, *by_why, False))
         return told

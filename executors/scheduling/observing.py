@@ -92,7 +92,7 @@ class Observing:
         """Take note of what a person, or a rule in a person's place, asked for."""
         books, orders = self._books, self._orders
         if isinstance(event, control_events.CampaignPaused):
-            orders.pause(stopping(event))
+            orders.pause(event)
         elif isinstance(event, control_events.CampaignContinued):
             orders.resume()
         elif isinstance(event, control_events.CampaignAborted):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from slacktide.executors.campaign_state import CampaignState
+from slacktide.executors.control_events import CampaignPaused
 from slacktide.executors.order_state import Stopping, stopping
 
 
@@ -10,7 +11,8 @@ class StandingOrders:
     """Whether anything new may begin, which waves may, and whether what runs is to be stopped."""
 
     def __init__(self, state: CampaignState) -> None:
-        self.paused = state.paused is not None
+        self.pause_order = state.paused
+        """What paused the campaign; null: it is not paused."""
         self.holding = False
         """Nothing new begins, patches excepted: the rest is being planned anew."""
         self.approved = set(np.flatnonzero(state.wave_approved).tolist())
@@ -21,21 +23,26 @@ class StandingOrders:
         """All that may have come due is looked at with the next decision: the campaign was quiet, or a person asked."""
 
     @property
+    def paused(self) -> bool:
+        """Whether nothing new begins until a person lets the campaign go on."""
+        return self.pause_order is not None
+
+    @property
     def quiet(self) -> bool:
         """Whether nothing new begins."""
         return self.paused or self.holding
 
-    def pause(self, how: Stopping | None) -> None:
+    def pause(self, order: CampaignPaused) -> None:
         """Let nothing new begin until a person lets the campaign go on."""
-        self.paused, self.stopping = True, how
+        self.pause_order, self.stopping = order, stopping(order)
 
     def abort(self, how: Stopping | None) -> None:
         """End a pause, so that what is given up ends."""
-        self.paused, self.stopping = False, how
+        self.pause_order, self.stopping = None, how
 
     def resume(self) -> None:
         """End a pause."""
-        self.paused, self.waking = False, True
+        self.pause_order, self.waking = None, True
 
     def approve(self, wave: int) -> None:
         """Let a wave open, and have the guests told of it whose notice is due."""

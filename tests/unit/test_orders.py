@@ -8,7 +8,7 @@ from story import Story, canary_back, drained_to
 
 from slacktide.executors import control_events, events
 from slacktide.executors.campaign_state import HostStage
-from slacktide.executors.decisions import PAUSED, Scheduler
+from slacktide.executors.decisions import Scheduler
 from slacktide.executors.orders import Abort, Approve, Limits, Pause, Resume, Skip, answer
 from slacktide.executors.program import build_program
 from slacktide.executors.store.orders import StoredOrder
@@ -54,7 +54,7 @@ def test_a_scheduler_that_is_told_of_pause_and_continuation_wakes_all_that_waits
     scheduler = Scheduler(program, story.state)
     scheduler.observe([control_events.CampaignPaused(0, 1, BY, WHY, False)])
     assert scheduler.decide(0) == scheduler.decide(60) == scheduler.decide(500) == ()
-    assert scheduler.waits_for() == PAUSED
+    assert scheduler.waits_for() == f"it is paused, asked for by {BY}: {WHY}; end that with `slacktide campaign resume`"
     scheduler.observe([control_events.CampaignContinued(600, 2, BY, WHY)])
     at_once = scheduler.decide(600)
     assert {"migration-notified", "wave-opened", "host-drain-started"} <= kinds(at_once)
@@ -77,6 +77,34 @@ def test_migrations_stopped_by_a_pause_begin_again_and_do_not_count(program) -> 
     assert story.at(5000) == (events.MigrationIntended(5000, "m1", 2), events.MigrationIntended(5000, "m2", 2))
     story.happens(events.MigrationFailed(5010, "m1", 2, "connected", "no route", retryable=True))
     assert events.MigrationIntended(5070, "m1", 3) in story.at(5070), "the attempt that was stopped does not count"
+
+
+@pytest.mark.parametrize(
+    ("pause", "words"),
+    [
+        (
+            control_events.CampaignPaused(70, 1, "ada", "lunch", False),
+            "it is paused, asked for by ada: lunch; end that with `slacktide campaign resume`",
+        ),
+        (
+            control_events.CampaignPaused(70, 0, "the budget blackout_p99_ms", "p99 of 35 blackouts is 159 ms", False),
+            "it is paused by the budget blackout_p99_ms: p99 of 35 blackouts is 159 ms; look into that first: "
+            "`slacktide campaign resume` lets it go on and counts the budget anew from then, `slacktide campaign "
+            "abort` ends it",
+        ),
+        (
+            control_events.CampaignPaused(70, 0, "the signal shop", "status 503 and not 200", False),
+            "it is paused by the signal shop: status 503 and not 200; mend that, then `slacktide campaign resume`: "
+            "before the signal is well again it pauses nothing more",
+        ),
+    ],
+    ids=["person", "budget", "signal"],
+)
+def test_a_pause_says_who_or_what_asked_for_it_and_what_ends_it(program, pause, words) -> None:
+    scheduler = Scheduler(program, drained_to(program).state)
+    scheduler.observe([pause])
+    assert scheduler.waits_for() == words
+    assert Scheduler(program, drained_to(program).happens(pause).state).waits_for() == words, "as before a restart"
 
 
 def test_an_outcome_that_was_known_when_it_was_to_be_stopped_counts(program) -> None:
