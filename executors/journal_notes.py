@@ -9,6 +9,7 @@ from slacktide.executors.control_events import OrderRefused
 from slacktide.executors.events import Event
 from slacktide.executors.order_state import ORDERS
 from slacktide.executors.store.address import Store
+from slacktide.executors.store.orders import StoredOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,9 @@ class JournalNotes:
     untouched: Collection[str] = ()
     """Hosts whose patch failed before anything was done to them."""
     orders: tuple[Event, ...] = ()
-    """What was asked of the campaign, as it was answered, in order."""
+    """What was asked of the campaign, as it was answered, in order, and what it did by rules of its own."""
+    asked_for: tuple[StoredOrder, ...] = ()
+    """The orders as people gave them."""
     coordinators: int = 1
     """How many have carried it out, one after the other."""
 
@@ -35,6 +38,7 @@ def journal_notes(directory: Path, store: Store | None = None) -> JournalNotes:
     try:
         kinds: list[type[Event]] = [*ORDERS, OrderRefused]
         orders = journal.of_types(*sorted(kind.type for kind in kinds))
-        return JournalNotes(journal.untouched_hosts(), tuple(orders), journal.coordinators())
+        asked_for = tuple(journal.orders(0))
+        return JournalNotes(journal.untouched_hosts(), tuple(orders), asked_for, journal.coordinators())
     finally:
         journal.close()

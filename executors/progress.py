@@ -1,12 +1,19 @@
 """How far a campaign has got, in figures."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final
 
 import numpy as np
 
 from slacktide.executors.campaign_state import OUT_STAGES, UNPATCHED_STAGES, CampaignState, HostStage
 from slacktide.executors.events import Stage
 from slacktide.executors.program import Program
+
+FAILED_NAMED: Final = 20
+"""Hosts that failed and are named while a campaign runs: who sees twenty stops it."""
+OWN_FAILURES: Final = (HostStage.FAILED, HostStage.LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,10 @@ class Progress:
     waits_for: str | None = None
     """What has to happen before the campaign goes on, and what to do about it: the store answers again, a person
     approves a wave, or ends a pause; null: nothing."""
+    aborted: bool = False
+    failed_hosts: tuple[tuple[str, str], ...] = ()
+    """Hosts that failed themselves or did not come back, each with the reason, at most :data:`FAILED_NAMED`; others
+    were left alone with them."""
 
 
 def progress(state: CampaignState, program: Program) -> Progress:
@@ -56,4 +67,12 @@ def progress(state: CampaignState, program: Program) -> Progress:
         waves_opened=int(opened.sum()),
         waves_over=int(over.sum()),
         finished=state.finished,
+        aborted=state.aborted is not None,
+        failed_hosts=tuple(_failed(state)),
     )
+
+
+def _failed(state: CampaignState) -> Iterator[tuple[str, str]]:
+    own = ((host, why) for host, why in state.host_reasons.items() if state.host_stage[host] in OWN_FAILURES)
+    for host, why in islice(own, FAILED_NAMED):
+        yield state.program.hosts.ids[host], ": ".join(why)

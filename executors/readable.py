@@ -1,5 +1,7 @@
 """Numbers as people read them: with thousands separated, few digits, and the unit."""
 
+from datetime import UTC, datetime
+
 UNKNOWN = "\u2013"
 """What stands for null: a dash, never 0."""
 
@@ -24,6 +26,11 @@ def duration(seconds: float | None) -> str:
     first = next((place for place, (number, _) in enumerate(parts) if number), 3)
     shown = [(number, unit) for number, unit in parts[first : first + 2] if number or unit == parts[first][1]]
     return " ".join(f"{number}{_NARROW}{unit}" for number, unit in shown)
+
+
+def moment(iso: str) -> str:
+    """Return a moment that is given as ISO text, in UTC to the second: ``2026-11-29T19:35:30Z``."""
+    return datetime.fromisoformat(iso).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def seconds(number: float | None) -> str:

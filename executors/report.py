@@ -20,7 +20,7 @@ from slacktide.executors.events import Stage
 from slacktide.executors.half_drained import half_drained
 from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.journal_notes import JournalNotes
-from slacktide.executors.order_words import orders_answered
+from slacktide.executors.order_words import orders_answered, own_steps
 from slacktide.executors.over_limits import over_limits, with_limits
 from slacktide.executors.report_figures import (
     blackouts,
@@ -121,7 +121,8 @@ def make_report(
         revisions=tuple(
             RevisionMade(at_s=each.at_s, plan_id=each.plan_id, by=each.by, why=each.why) for each in state.revisions
         ),
-        orders=orders_answered(notes.orders),
+        orders=orders_answered(notes.orders, notes.asked_for),
+        own_steps=own_steps(notes.orders),
         evacuations=_evacuations(state),
         notices=notices(migrations),
         others=others_counts(state.deeds),

@@ -4,8 +4,9 @@ from typing import Final
 
 import polars as pl
 
+from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.half_drained import WHAT_TO_DO, places_words
-from slacktide.executors.readable import count, duration
+from slacktide.executors.readable import UNKNOWN, count, duration, moment
 from slacktide.executors.report_listing import REASONS_SHOWN, Column, Listing, more, numbers
 from slacktide.executors.report_summary import CampaignSummary
 from slacktide.executors.report_view import CampaignReport
@@ -27,14 +28,39 @@ def revisions_listing(summary: CampaignSummary) -> Listing:
 
 
 def orders_listing(summary: CampaignSummary) -> Listing:
-    """Return what was asked of a campaign, by whom, why, and what came of it."""
+    """Return what people asked of a campaign: when, by whom, why, and what came of it."""
     rows = tuple(
-        (duration(each.at_s), each.by, each.outcome, each.why or "no reason given")
+        (
+            duration(each.at_s),
+            moment(each.asked_at) if each.asked_at else UNKNOWN,
+            each.by,
+            each.outcome,
+            each.why or "no reason given",
+        )
         for each in summary.orders[:ORDERS_SHOWN]
     )
-    columns = (Column("after", number=True), Column("by"), Column("what came of it"), Column("why"))
+    columns = (Column("after", number=True), *(Column(name) for name in ("asked", "by", "what came of it", "why")))
     note = more(len(summary.orders), ORDERS_SHOWN, "report.json")
     return Listing("orders", "What was asked of the campaign", columns, rows, note)
+
+
+def own_steps_listing(summary: CampaignSummary) -> Listing:
+    """Return what a campaign did by rules of its own, without its revisions, which have a table of their own."""
+    steps = [each for each in summary.own_steps if each.kind != PlanRevised.type]
+    rows = tuple(
+        (
+            duration(each.at_s),
+            duration(each.last_s) if each.times > 1 else "",
+            count(each.times),
+            each.by,
+            each.outcome,
+            each.why or "no reason given",
+        )
+        for each in steps[:ORDERS_SHOWN]
+    )
+    columns = (*numbers("after", "last", "times"), Column("by"), Column("what it did"), Column("why"))
+    note = more(len(steps), ORDERS_SHOWN, "report.json")
+    return Listing("own-steps", "What the campaign did by rules of its own", columns, rows, note)
 
 
 def others_listing(report: CampaignReport) -> Listing:

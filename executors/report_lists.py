@@ -7,7 +7,13 @@ import polars as pl
 from slacktide.executors.link_use import LinkUse
 from slacktide.executors.readable import UNKNOWN, count, duration, gbit_s, milliseconds, percent
 from slacktide.executors.report_figures import STAGE_WORDS, differ_words, next_step
-from slacktide.executors.report_happened import half_drained_listing, orders_listing, others_listing, revisions_listing
+from slacktide.executors.report_happened import (
+    half_drained_listing,
+    orders_listing,
+    others_listing,
+    own_steps_listing,
+    revisions_listing,
+)
 from slacktide.executors.report_listing import REASONS_SHOWN, Column, Listing, more, numbers
 from slacktide.executors.report_summary import OverLimits
 from slacktide.executors.report_view import CampaignReport, ReportView
@@ -27,6 +33,8 @@ def listings(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Listing, ...
         happened = [_over_limits(over)] if over.hosts_out or over.blackouts else []
         happened += [revisions_listing(report.summary)] if report.summary.revisions else []
         happened += [orders_listing(report.summary)] if report.summary.orders else []
+        own = own_steps_listing(report.summary)
+        happened += [own] if own.rows else []
         happened += [others_listing(report)] if report.others.height else []
         happened += [half_drained_listing(report)] if report.summary.half_drained else []
         happened += [_failed_hosts(report), _failed_migrations(report), _given_up(report)]

@@ -147,9 +147,11 @@ class OrderAnswered(_Part):
     """Something that was asked of a campaign, and what came of it."""
 
     order: int
-    """Its number among the campaign's orders; 0: nobody asked, a rule of the campaign did."""
+    """Its number among the campaign's orders; 0, in reports of before: nobody asked, a rule of the campaign did."""
     at_s: float
     """When it was answered."""
+    asked_at: str | None = None
+    """When it was asked, in UTC by the store's clock, as ISO text; null: the report is of before that was kept."""
     by: str
     why: str
     kind: str
@@ -157,6 +159,23 @@ class OrderAnswered(_Part):
     granted: bool
     outcome: str
     """What came of it, in words."""
+
+
+class OwnStep(_Part):
+    """Something that a campaign did, or did not do, by a rule of its own; the same that came again is one."""
+
+    at_s: float
+    last_s: float
+    """When it came last."""
+    times: int
+    by: str
+    """The budget or signal that asked for it, or the campaign itself."""
+    why: str
+    """The last reason."""
+    kind: str
+    """Type of the event."""
+    outcome: str
+    """What it did, in words."""
 
 
 class Evacuated(_Part):
@@ -214,7 +233,9 @@ class CampaignSummary(_Part):
     revisions: tuple[RevisionMade, ...] = ()
     """In order; planned values of each host and migration are those of the plan under which it began."""
     orders: tuple[OrderAnswered, ...] = ()
-    """As they were answered, in order."""
+    """People's, as they were answered, in order."""
+    own_steps: tuple[OwnStep, ...] = ()
+    """Pauses by budgets and signals, revisions, and revisions that were not made, in order."""
     others: dict[str, int] = {}
     """VMs that others created, deleted and moved meanwhile."""
     evacuations: tuple[Evacuated, ...] = ()

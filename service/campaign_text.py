@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 from rich.text import Text
 
+from slacktide.executors.control_events import CampaignPaused
 from slacktide.executors.half_drained import WHAT_TO_DO, half_drained_words
 from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
@@ -73,10 +74,7 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
         yield "overruns", overrun_words(summary.overruns)
     if summary.revisions:
         yield "revisions", count(len(summary.revisions)), revisions_words(summary)
-    if summary.orders:
-        refused = sum(not each.granted for each in summary.orders)
-        beside = f"last: {summary.orders[-1].outcome}, by {summary.orders[-1].by}"
-        yield "orders", count(len(summary.orders)), f"{count(refused)} of them refused; {beside}" if refused else beside
+    yield from _asked_rows(summary)
     if summary.others:
         yield "others", count(sum(summary.others.values())), f"VMs meanwhile: {counts_words(summary.others)}"
     if summary.notices is not None:
@@ -97,6 +95,18 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     many = summary.coordinators
     since = f"; since the command was last given, {count(many)} coordinators one after the other" if many > 1 else ""
     yield "execution", seconds(summary.execution_wall_s), f"{where}, {how}{since}"
+
+
+def _asked_rows(summary: "CampaignSummary") -> Iterator[tuple[str, ...]]:
+    """Yield how much people asked of it, and how often a budget or a signal paused it."""
+    if summary.orders:
+        refused = sum(not each.granted for each in summary.orders)
+        beside = f"last: {summary.orders[-1].outcome}, by {summary.orders[-1].by}"
+        yield "orders", count(len(summary.orders)), f"{count(refused)} of them refused; {beside}" if refused else beside
+    pauses = [each for each in summary.own_steps if each.kind == CampaignPaused.type]
+    if pauses:
+        last = f"last by {pauses[-1].by}: {pauses[-1].why}"
+        yield "pauses", count(sum(each.times for each in pauses)), f"by budgets and signals; {last}"
 
 
 def _blackout_rows(summary: "CampaignSummary") -> Iterator[tuple[str, ...]]:
@@ -133,6 +143,17 @@ def finished_before(directory: Path, *, simulated: bool) -> str:
     )
 
 
+class NotPatched(NamedTuple):
+    """Planned hosts that were not patched."""
+
+    half: "tuple[HalfDrained, ...]"
+    """Those left half drained."""
+    why: dict[str, str]
+    """How each ended and why, by id, those that failed themselves first."""
+    untouched: int
+    """How many never began to leave, or were only told of it."""
+
+
 def not_patched_text(report: "CampaignReport") -> Text:
     """Return the planned hosts that were not patched, those left half drained first, and what to do next."""
     half = report.summary.half_drained
@@ -143,35 +164,29 @@ def not_patched_text(report: "CampaignReport") -> Text:
         "state", "at_s", "subject", descending=[True, False, False]
     )
     why = {row["subject"]: f"{row['state']}, {row['reason']}: {row['detail']}" for row in rows.iter_rows(named=True)}
-    rest = rows.filter(~pl.col("subject").is_in([each.host_id for each in half]))
-    untouched = rest["drain_start_s"].null_count()
+    untouched = rows.filter(~pl.col("subject").is_in([each.host_id for each in half]))["drain_start_s"].null_count()
+    text = left_text(NotPatched(half, why, untouched), "in troubles.parquet")
+    text.append(f"\nnext: {next_step(report.summary)}", style="default")
+    return text
+
+
+def left_text(left: NotPatched, more_in: str) -> Text:
+    """Return hosts that were not patched, half-drained ones first; ``more_in`` says where those not named are."""
+    half, why, untouched = left
     apart = f": {count(len(half))} half drained, {count(untouched)} never touched" if half else ""
-    text = Text(f"not patched: {counted(rows.height, 'host')}{apart}\n", style="yellow")
-    text.append_text(_half_drained_lines(half, why))
-    for subject in rest["subject"].head(HOSTS_NAMED):
-        text.append(f"  {subject}  {why[subject]}\n", style="default")
-    if rest.height > HOSTS_NAMED:
-        text.append(f"  {count(rest.height - HOSTS_NAMED)} more in troubles.parquet\n", style="default")
-    text.append(f"{WHAT_TO_DO}\n" if half else "", style="default")
-    text.append(f"next: {next_step(report.summary)}", style="default")
-    return text
-
-
-def half_drained_text(half: "tuple[HalfDrained, ...]", why: dict[str, str]) -> Text:
-    """Return the hosts that were given up with some of their VMs gone, why, and what becomes of them."""
-    text = Text(f"half drained: {counted(len(half), 'host')}\n", style="yellow")
-    text.append_text(_half_drained_lines(half, why))
-    text.append(WHAT_TO_DO, style="default")
-    return text
-
-
-def _half_drained_lines(half: "tuple[HalfDrained, ...]", why: dict[str, str]) -> Text:
-    text = Text()
+    text = Text(f"not patched: {counted(len(why), 'host')}{apart}\n", style="yellow")
     for each in half[:HALF_DRAINED_NAMED]:
-        reason = f"; {why[each.host_id]}" if each.host_id in why else ""
-        text.append(f"  {each.host_id}  {half_drained_words(each)}{reason}\n", style="default")
+        text.append(f"  {each.host_id}  {half_drained_words(each)}; {why.get(each.host_id, '')}\n", style="default")
     if len(half) > HALF_DRAINED_NAMED:
-        text.append(f"  {count(len(half) - HALF_DRAINED_NAMED)} more with --json\n", style="default")
+        text.append(f"  {count(len(half) - HALF_DRAINED_NAMED)} more half drained with --json\n", style="default")
+    drained = {each.host_id for each in half}
+    rest = [host for host in why if host not in drained]
+    for host in rest[:HOSTS_NAMED]:
+        text.append(f"  {host}  {why[host]}\n", style="default")
+    if len(rest) > HOSTS_NAMED:
+        text.append(f"  {count(len(rest) - HOSTS_NAMED)} more {more_in}\n", style="default")
+    text.append(WHAT_TO_DO if half else "", style="default")
+    text.rstrip()
     return text
 
 
@@ -180,7 +195,7 @@ def progress_words(now: "Progress") -> tuple[float | None, str]:
     total = now.hosts + now.migrations
     ended = now.hosts_returned + now.hosts_evacuated + now.hosts_failed + now.migrations_done + now.migrations_given_up
     if now.waits_for is not None:
-        return (ended / total if total else None), f"{duration(now.now_s)}: paused, {now.waits_for}"
+        return (ended / total if total else None), f"{duration(now.now_s)}: {now.waits_for}"
     words = f"{duration(now.now_s)}: {count(now.hosts_returned)} of {counted(now.hosts, 'host')} returned"
     return (ended / total if total else None), f"{words}, {count(now.hosts_out)} out"
 

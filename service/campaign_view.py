@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from slacktide.executors.orders import Order
     from slacktide.executors.store.address import Store
     from slacktide.executors.store.campaigns import StoredCampaign
+    from slacktide.executors.store.orders import StoredOrder
 
 ANSWER_S: Final = 5.0
 """How long an order is waited for: a coordinator looks for one four times a second."""
@@ -42,9 +43,11 @@ class Viewed:
     stored: "StoredCampaign"
     state: "CampaignState"
     orders: "tuple[Event, ...]"
-    """What was asked of it and answered, in order, and the revisions that it has gone over to."""
+    """What was asked of it and answered, in order, and what it did by rules of its own."""
     first_plan: str
     """Id of the plan that it began with."""
+    asked_for: "tuple[StoredOrder, ...]" = ()
+    """The orders as people gave them, answered or not."""
 
     @property
     def now_s(self) -> float:
@@ -107,12 +110,12 @@ def view(directory: Path, store: str | None = None) -> Viewed:
         raise UsageError(str(directory), fact, "Put that plan back where it was")
     journal = read_journal(place, record.campaign_id)
     try:
-        entries = journal.read()
+        entries, asked_for = journal.read(), tuple(journal.orders(0))
     finally:
         journal.close()
     _, state = standing_in(directory, snapshot, plan, entries)
     asked = tuple(entry.event for entry in entries if type(entry.event) in (*ORDERS, OrderRefused))
-    return Viewed(stored, state, asked, plan.header.id)
+    return Viewed(stored, state, asked, plan.header.id, asked_for)
 
 
 def refuse_unknown_host(directory: Path, store: str | None, host: str) -> None:

@@ -1,6 +1,6 @@
 """A running campaign as people read it: where it stands, what was asked of it, who waits and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,14 +10,17 @@ from slacktide.executors.campaign_state import OUT_STAGES, UNPATCHED_STAGES, Hos
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.half_drained import half_drained
 from slacktide.executors.order_state import asked
-from slacktide.executors.order_words import order_words
-from slacktide.executors.readable import count, duration
+from slacktide.executors.order_words import limits_words, order_name, orders_answered, own_steps
+from slacktide.executors.readable import count, duration, moment
 from slacktide.executors.report_others import deeds_words
+from slacktide.executors.wanted import CAMPAIGN
 from slacktide.service.campaign_standing import holding, known_of, standing_of
+from slacktide.service.campaign_text import NotPatched
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.executors.campaign_state import CampaignState
+    from slacktide.executors.store.orders import StoredOrder
     from slacktide.executors.waiting import Waiting
     from slacktide.service.campaign_view import Asked, Viewed
 
@@ -38,16 +41,12 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
         last = state.revisions[-1]
         beside = f"last plan {last.plan_id}, {duration(last.at_s)} into the campaign: {last.why or last.by}"
         yield "revisions", count(len(state.revisions)), beside
-    yield "stands", standing(viewed), _why(state)
+    yield "stands", standing(viewed), _since(viewed)
     held = holding(stored)
     yield "carried out by", held.who, held.beside
     planned = state.program.makespan_s
     yield "moment", duration(viewed.now_s), f"into the campaign; the plan ends after {duration(planned)}"
-    hosts = state.host_stage[state.program.hosts.planned]
-    returned, out = int((hosts == HostStage.RETURNED).sum()), int(np.isin(hosts, OUT_STAGES).sum())
-    left = int(np.isin(hosts, UNPATCHED_STAGES).sum())
-    beside = f"of {counted(len(hosts), 'planned host')} returned; {count(out)} out, {count(left)} left alone or lost"
-    yield "hosts", count(returned), beside
+    yield "hosts", *_hosts_counted(state)
     yield from _evacuated_rows(state)
     stages = state.stage
     done, running = int((stages == Stage.DONE).sum()), int(((stages >= Stage.INTENDED) & (stages < Stage.DONE)).sum())
@@ -65,8 +64,18 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
             f"since {duration(signal.at_s)}: {signal.detail}",
         )
     if state.max_out:
-        limits = ", ".join(f"{kind} {limit}" for kind, limit in sorted(state.max_out.items()))
-        yield "limits", limits, "hosts out at once, in place of the policy's"
+        yield "limits", limits_words(state.max_out), "hosts out at once, in place of the policy's"
+
+
+def _hosts_counted(state: "CampaignState") -> tuple[str, str]:
+    """Return how many planned hosts have returned, and how many are otherwise: each is counted once."""
+    hosts = state.host_stage[state.program.hosts.planned]
+    returned, lost = int((hosts == HostStage.RETURNED).sum()), int((hosts == HostStage.LOST).sum())
+    out = int(np.isin(hosts, OUT_STAGES).sum()) - lost
+    left = int(np.isin(hosts, UNPATCHED_STAGES).sum()) - lost
+    others = [f"{count(out)} out", f"{count(left)} left alone"]
+    others += [f"{count(lost)} not back from {'its' if lost == 1 else 'their'} patch"] if lost else []
+    return count(returned), f"of {counted(len(hosts), 'planned host')} returned; {', '.join(others)}"
 
 
 def _evacuated_rows(state: "CampaignState") -> Iterator[tuple[str, ...]]:
@@ -80,17 +89,37 @@ def _evacuated_rows(state: "CampaignState") -> Iterator[tuple[str, ...]]:
         yield "evacuation", state.program.hosts.ids[host], f"{how}: {since}{why}"
 
 
-def _why(state: "CampaignState") -> str:
+def _since(viewed: "Viewed") -> str:
+    """Return when a campaign was paused or aborted, by which clock, for how long, and by whom."""
+    state = viewed.state
     order = state.aborted or state.paused
-    return "" if order is None else f"since {duration(order.at_s)}, {asked(order.by, order.why)}"
+    if order is None:
+        return ""
+    asked_at = next((each.asked_at for each in viewed.asked_for if each.number == order.order), None)
+    clock = f" ({moment(asked_at)[11:16]} UTC)" if asked_at is not None else ""
+    lasts = "" if state.aborted is not None else f", for {duration(max(0.0, viewed.now_s - order.at_s))}"
+    who = f"by {order.by}: {order.why}" if not order.order else asked(order.by, order.why)
+    return f"at {duration(order.at_s)}{clock}{lasts}; {who}"
 
 
-def given_up_words(state: "CampaignState") -> dict[str, str]:
-    """Return why hosts are not patched, by id: how each ended, the reason's name, and what happened."""
-    return {
-        state.program.hosts.ids[host]: f"{HostStage(int(state.host_stage[host])).name.lower()}, {reason}: {detail}"
-        for host, (reason, detail) in sorted(state.host_reasons.items())
+def not_patched_now(state: "CampaignState") -> "NotPatched":
+    """Return the hosts that are not patched and will not be by this campaign, those that failed themselves first."""
+    order = {HostStage.LOST: 0, HostStage.FAILED: 1}
+    hosts = sorted(
+        (order.get(HostStage(int(state.host_stage[host])), 2), host)
+        for host in state.host_reasons
+        if state.host_stage[host] in UNPATCHED_STAGES
+    )
+    why = {
+        state.program.hosts.ids[host]: f"{HostStage(int(state.host_stage[host])).name.lower()}, {': '.join(reason)}"
+        for _, host in hosts
+        for reason in (state.host_reasons[host],)
     }
+    half = half_drained(state)
+    drained = {each.host_id for each in half}
+    began = ~np.isnan(state.host_times[:, HostStage.DRAINING])
+    untouched = sum(not began[host] and state.program.hosts.ids[host] not in drained for _, host in hosts)
+    return NotPatched(half, why, untouched)
 
 
 def unanswered_words(asked: "Asked") -> str:
@@ -105,15 +134,42 @@ def unanswered_words(asked: "Asked") -> str:
     return f"{name}: nobody carries the campaign out now. It is answered once the command that began it is given again"
 
 
-def orders_text(events: tuple[Event, ...]) -> Text:
-    """Return what was asked of a campaign, who asked, when and why."""
-    text = Text("asked for, and planned anew:\n")
-    for event in events:
-        why = getattr(event, "why", None)
-        text.append(f"  {duration(event.at_s)}  {getattr(event, 'by', '')}: {order_words(event)}")
-        text.append(f" ({why})\n" if why else "\n")
+def orders_text(events: tuple[Event, ...], asked_for: "Sequence[StoredOrder]" = (), answered: int = 0) -> Text:
+    """Return what people asked of a campaign, who, when and why; below, what waits and what it did by itself.
+
+    Parameters
+    ----------
+    asked_for
+        The orders as the store has them.
+    answered
+        Number of the newest that was answered.
+    """
+    text = Text()
+    orders, own = orders_answered(events, asked_for), own_steps(events)
+    waiting = [order for order in asked_for if order.number > answered]
+    width = max((len(duration(each.at_s)) for each in orders), default=0)
+    if orders or waiting:
+        text.append("asked for:\n")
+    for each in orders:
+        asked_at = f"  {moment(each.asked_at)}" if each.asked_at else ""
+        text.append(f"  {duration(each.at_s):<{width}}{asked_at}  {each.by}: {each.outcome}{_in_brackets(each.why)}\n")
+    for order in waiting:
+        words = f"{order.by}: {order_name(order)}{_in_brackets(order.why)}"
+        text.append(f"  asked at {moment(order.asked_at)}, not answered yet  {words}\n", style="yellow")
+    if own:
+        text.append("done by itself:\n")
+    for step in own:
+        until = f" to {duration(step.last_s)}, {count(step.times)} times" if step.times > 1 else ""
+        last = "last " if step.times > 1 and step.why else ""
+        why = _in_brackets(f"{last}{step.why}" if step.why else "")
+        by = "" if step.by == CAMPAIGN else f"{step.by}: "
+        text.append(f"  {duration(step.at_s)}{until}  {by}{step.outcome}{why}\n")
     text.rstrip()
     return text
+
+
+def _in_brackets(why: str | None) -> str:
+    return f" ({why})" if why else ""
 
 
 def waiting_text(waits: "list[Waiting]", now_s: float) -> Text:
@@ -126,6 +182,11 @@ def waiting_text(waits: "list[Waiting]", now_s: float) -> Text:
         text.append(f"  {count(len(waits) - WAITING_NAMED)} more with --json\n", style="default")
     text.rstrip()
     return text
+
+
+def _with_asked_at(told: dict[str, Any], asked_for: "Sequence[StoredOrder]") -> dict[str, Any]:
+    moments = {order.number: order.asked_at for order in asked_for}
+    return told | {"asked_at": moments[told["order"]]} if told.get("order") in moments else told
 
 
 def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
@@ -150,8 +211,10 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
         "signals": {name: signal.healthy for name, signal in sorted(state.signals.items())},
         "evacuated": {state.program.hosts.ids[host]: why for host, why in sorted(state.evacuated.items())},
         "half_drained": [each.model_dump() for each in half_drained(state)],
+        "not_patched": not_patched_now(state).why,
         "max_out": state.max_out,
         "others": [to_json(event) for event in state.deeds],
-        "orders": [to_json(event) for event in viewed.orders],
+        "orders": [_with_asked_at(to_json(event), viewed.asked_for) for event in viewed.orders],
+        "unanswered": [each._asdict() for each in viewed.asked_for if each.number > state.orders],
         "waiting": [each._asdict() for each in waits],
     }

@@ -20,6 +20,7 @@ from slacktide.executors.order_state import ORDERS
 from slacktide.executors.report import CampaignReport, Execution, make_report
 from slacktide.executors.standing import advanced, revisions_in
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, find_campaign
+from slacktide.executors.store.orders import StoredOrder
 from slacktide.executors.store.reading import Entry, read_journal
 from slacktide.ids import CampaignId
 from slacktide.planner.plan_files import read_plan
@@ -57,6 +58,8 @@ class _Folded:
         self._state = initial_state(self._course.program)
         self._last = 0
         self._asked: list[Event] = []
+        self.asked_for: tuple[StoredOrder, ...] = ()
+        """The orders that are answered, as people gave them."""
         self._folding = _Pace()
 
     def fold(self, database: Database, stored: StoredCampaign) -> None:
@@ -68,6 +71,8 @@ class _Folded:
                     self._course, self._state = advanced(self._course, self._state, entries, self._load)
                     self._last = entries[-1].number
                     self._asked += [entry.event for entry in entries if type(entry.event) in _ASKED]
+                    answered = self._state.orders
+                    self.asked_for = tuple(order for order in journal.orders(0) if order.number <= answered)
 
     def see(self, name: str, see: Callable[[CampaignState, tuple[Event, ...]], object]) -> object:
         """Return what ``see`` sees, as before where nothing has happened since or it is not yet time to look again."""
@@ -143,11 +148,12 @@ class FoldedCampaigns:
 
         Nobody folds the campaign further while it looks.  ``name`` is the same for the same ``see``.
         """
+        folded = self._folded(run)
 
         def seen(state: CampaignState, asked: tuple[Event, ...]) -> object:
-            return see(Viewed(stored, state, asked, run.plan_id))
+            return see(Viewed(stored, state, asked, run.plan_id, folded.asked_for))
 
-        return cast("Seen", self._seen(self._folded(run), stored, name, seen))
+        return cast("Seen", self._seen(folded, stored, name, seen))
 
     def report(self, run: Run, stored: StoredCampaign) -> CampaignReport:
         """Return what was planned and what is measured so far, as tables; as recent as :meth:`look`."""

@@ -46,20 +46,24 @@ class ProgressLines:
             return None
         self._told_s, self._told = at_s, known
         hosts = f"{count(now.hosts_returned)} of {counted(now.hosts, 'host')} returned, {count(now.hosts_out)} out"
-        moves = f"{count(now.migrations_done)} of {counted(now.migrations, 'migration')} done"
+        done = int(100 * now.migrations_done / max(1, now.migrations))
+        moves = f"{count(now.migrations_done)} of {counted(now.migrations, 'migration')} done ({done} %)"
+        moves += f", {count(now.migrations_given_up)} given up" if now.migrations_given_up else ""
         waves = f"{count(now.waves_opened)} of {counted(now.waves, 'wave')} opened, {count(now.waves_over)} over"
         rest = f"waits: {now.waits_for}" if now.waits_for is not None else self._rest(now, at_s)
-        return plain(f"{duration(now.now_s)}: {hosts}; {moves} ({100 * _share(now):.0f} %); {waves}; {rest}")
+        return plain(f"{duration(now.now_s)} into the campaign: {hosts}; {moves}; {waves}; {rest}")
 
     def _rest(self, now: "Progress", at_s: float) -> str:
-        """Return how long it will take by the plan, at the pace so far, or by how much it is late."""
+        """Return how long it will take by the plan and this machine's clock, or by how much it is late."""
         assert self._began is not None, "it was looked at before"
+        if now.aborted:
+            return "aborted, it ends once what is under way has ended"
         rest_s, passed_s = now.planned_s - now.now_s, now.now_s - self._began[1]
         if rest_s <= 0:
             return f"{duration(-rest_s)} later than planned"
         if passed_s <= 0:
-            return f"the plan takes another {duration(rest_s)}"
-        return f"about {duration(rest_s * (at_s - self._began[0]) / passed_s)} to go by the plan"
+            return f"the plan takes another {duration(rest_s)} of the campaign's time"
+        return f"about {duration(rest_s * (at_s - self._began[0]) / passed_s)} of real time to go by the plan"
 
 
 def _share(now: "Progress") -> float:

@@ -1,5 +1,6 @@
-"""Telling that a campaign stands still, for want of its store or of a person, once, and that it goes on."""
+"""Telling that a campaign stands still, for want of its store or of a person, once, that it goes on, and who failed."""
 
+from slacktide.executors.progress import FAILED_NAMED, Progress
 from slacktide.service.console import tell
 
 
@@ -18,3 +19,21 @@ class Stalled:
             tell("the campaign goes on")
         else:
             tell(f"nothing new is begun: {waits_for}")
+
+
+class FailedHosts:
+    """Which hosts that failed were told; those that had failed before it was first looked are not told again."""
+
+    def __init__(self) -> None:
+        self._told: set[str] | None = None
+
+    def tell(self, now: Progress) -> None:
+        """Tell of every host that has failed itself, or not come back from its patch, since."""
+        failed = dict(now.failed_hosts)
+        if self._told is None:
+            self._told = set(failed)
+        for host in [host for host in failed if host not in self._told]:
+            tell(f"{host} is not patched: {failed[host]}")
+            self._told.add(host)
+            if len(self._told) == FAILED_NAMED:
+                tell("further hosts that fail are not told here; `slacktide campaign show` has them")

@@ -306,7 +306,7 @@ def _run(
     from slacktide.executors.run import run_campaign
     from slacktide.service.campaign_text import progress_words
     from slacktide.service.progress_lines import ProgressLines
-    from slacktide.service.stalled import Stalled
+    from slacktide.service.stalled import FailedHosts, Stalled
 
     seed, failures, answering, pace, others = simulated
     say_compiling()
@@ -316,10 +316,11 @@ def _run(
             migrations = counted(plan.migrations.height, "migration")
             tell(f"resumed from the journal: {done:,} of {migrations} done")
 
-        stalled, lines = Stalled(), ProgressLines()
+        stalled, lines, failed = Stalled(), ProgressLines(), FailedHosts()
 
         def tell_progress(now: "Progress") -> None:
             stalled.tell(now.waits_for)
+            failed.tell(now)
             told(*progress_words(now))
             lines.tell(now)
             held.let_through()

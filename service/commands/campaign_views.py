@@ -86,9 +86,8 @@ def _listed(place: str, each: "StoredCampaign", knows: "Known") -> dict[str, Any
 @campaign.command(name="show", sort_key=2)
 def show_one(path: CampaignPath, /, *, store: StoreUrl = None, as_json: AsJson = False) -> int:
     """Show where a campaign stands, what was asked of it, and for each host and VM that waits why and since when."""
-    from slacktide.executors.half_drained import half_drained
-    from slacktide.service.campaign_text import half_drained_text
-    from slacktide.service.control_text import given_up_words, orders_text, view_document, view_rows, waiting_text
+    from slacktide.service.campaign_text import left_text
+    from slacktide.service.control_text import not_patched_now, orders_text, view_document, view_rows, waiting_text
 
     with progress("Reading the campaign"):
         viewed = view(path, store)
@@ -97,10 +96,11 @@ def show_one(path: CampaignPath, /, *, store: StoreUrl = None, as_json: AsJson =
         document(view_document(viewed, waits))
         return OK
     show(figures(view_rows(viewed)))
-    if half := half_drained(viewed.state):
-        show(half_drained_text(half, given_up_words(viewed.state)))
-    if viewed.orders:
-        show(orders_text(viewed.orders))
+    left = not_patched_now(viewed.state)
+    if left.why:
+        show(left_text(left, "with --json"))
+    if asked := orders_text(viewed.orders, viewed.asked_for, viewed.state.orders):
+        show(asked)
     if waits:
         show(waiting_text(waits, viewed.now_s))
     return OK

@@ -12,6 +12,7 @@ from slacktide.executors.journal import Entry
 from slacktide.executors.program import build_program
 from slacktide.executors.progress import Progress, progress
 from slacktide.service.progress_lines import LEAST_S, MOST_S, ProgressLines
+from slacktide.service.stalled import FailedHosts
 
 BEGUN = Progress(0.0, 7_200, 100, 0, 0, 0, 0, 1_000, 0, 0, 10, 1, 0, finished=False)
 
@@ -36,8 +37,8 @@ def watched() -> Watched:
 
 def test_a_wave_that_opens_is_told_with_an_estimate(watched) -> None:
     assert watched.after(600, now_s=600.0, waves_opened=2, hosts_returned=5, hosts_out=3, migrations_done=50) == (
-        "10 min: 5 of 100 hosts returned, 3 out; 50 of 1,000 migrations done (5 %); 2 of 10 waves opened, 0 over; "
-        "about 1 h 50 min to go by the plan"
+        "10 min into the campaign: 5 of 100 hosts returned, 3 out; 50 of 1,000 migrations done (5 %); "
+        "2 of 10 waves opened, 0 over; about 1 h 50 min of real time to go by the plan"
     )
     assert watched.after(LEAST_S, now_s=610.0, waves_opened=2) is None, "nothing is new"
     assert "2 of 10 waves opened, 1 over" in str(watched.after(60, now_s=670.0, waves_opened=2, waves_over=1))
@@ -48,14 +49,32 @@ def test_many_waves_within_seconds_are_one_line(watched) -> None:
     assert watched.after(1, now_s=900.0, waves_opened=4) is None
     line = watched.after(LEAST_S, now_s=1_200.0, waves_opened=6)
     assert "6 of 10 waves opened" in str(line)
-    assert "about 1 min to go by the plan" in str(line), "a virtual clock runs ahead of this one"
+    assert "about 1 min of real time to go by the plan" in str(line), "a virtual clock runs ahead of this one"
 
 
 def test_a_tenth_is_told_and_ten_minutes_without_news(watched) -> None:
     assert watched.after(60, now_s=60.0, migrations_done=100) is None
-    assert "(10 %)" in str(watched.after(60, now_s=120.0, migrations_done=110))
+    assert "110 of 1,000 migrations done (11 %); " in str(watched.after(60, now_s=120.0, migrations_done=110))
     assert watched.after(MOST_S - 1, now_s=700.0, migrations_done=111) is None
     assert "111 of 1,000" in str(watched.after(1, now_s=721.0, migrations_done=111))
+
+
+def test_a_percentage_is_of_the_count_before_it(watched) -> None:
+    line = watched.after(60, now_s=60.0, migrations_done=14, migrations_given_up=986, hosts_failed=98, aborted=True)
+    assert "14 of 1,000 migrations done (1 %), 986 given up; " in str(line)
+    assert str(line).endswith("; aborted, it ends once what is under way has ended"), "nothing goes by the plan"
+    assert "999 of 1,000 migrations done (99 %)" in str(watched.after(MOST_S, now_s=660.0, migrations_done=999))
+
+
+def test_hosts_that_fail_are_told_once_and_not_those_of_before(capsys) -> None:
+    failed = FailedHosts()
+    for hosts in (
+        (("h1", "before"),),
+        (("h1", "before"), ("h2", "patch-failed: it is at level 5")),
+        (("h2", "again"),),
+    ):
+        failed.tell(replace(BEGUN, failed_hosts=hosts))
+    assert capsys.readouterr().err.splitlines() == ["h2 is not patched: patch-failed: it is at level 5"]
 
 
 def test_what_it_waits_for_and_how_late_it_is(watched) -> None:
