@@ -94,28 +94,62 @@ def view(directory: Path, store: str | None = None) -> Viewed:
     UsageError
         If the directory holds none, or its plan or fleet is not where it was.
     """
-    from slacktide.executors.control_events import OrderRefused
-    from slacktide.executors.order_state import ORDERS
-    from slacktide.executors.standing import standing_in
-    from slacktide.executors.store.reading import read_journal
+    return Followed(directory, store).look()
 
-    place, stored = place_of(directory, store)
-    record = stored.record
-    if record.fleet_path is None or record.plan_path is None:
-        fact = "its store does not say where its fleet and its plan are"
-        raise UsageError(str(directory), fact, "Look at it with the process that carries it out")
-    snapshot, plan = read_both(Path(record.fleet_path), Path(record.plan_path))
-    if plan.header.id != record.plan_id:
-        fact = f"{record.plan_path} is plan {plan.header.id}; the campaign carries out plan {record.plan_id}"
-        raise UsageError(str(directory), fact, "Put that plan back where it was")
-    journal = read_journal(place, record.campaign_id)
-    try:
-        entries, asked_for = journal.read(), tuple(journal.orders(0))
-    finally:
-        journal.close()
-    _, state = standing_in(directory, snapshot, plan, entries)
-    asked = tuple(entry.event for entry in entries if type(entry.event) in (*ORDERS, OrderRefused))
-    return Viewed(stored, state, asked, plan.header.id, asked_for)
+
+class Followed:
+    """A campaign that is looked at again and again: what is folded grows with its journal.
+
+    Making one raises as :func:`view` does.
+    """
+
+    def __init__(self, directory: Path, store: str | None = None) -> None:
+        from slacktide.executors.campaign_state import initial_state
+        from slacktide.executors.changeover import first_course
+        from slacktide.executors.standing import revisions_in
+
+        place, stored = place_of(directory, store)
+        record = stored.record
+        if record.fleet_path is None or record.plan_path is None:
+            fact = "its store does not say where its fleet and its plan are"
+            raise UsageError(str(directory), fact, "Look at it with the process that carries it out")
+        snapshot, plan = read_both(Path(record.fleet_path), Path(record.plan_path))
+        if plan.header.id != record.plan_id:
+            fact = f"{record.plan_path} is plan {plan.header.id}; the campaign carries out plan {record.plan_id}"
+            raise UsageError(str(directory), fact, "Put that plan back where it was")
+        self._directory, self._given, self._place, self._plan = directory, store, place, plan.header.id
+        self._course, self._load = first_course(snapshot, plan), revisions_in(directory)
+        self._state, self._last = initial_state(self._course.program), 0
+        self._asked: list[Event] = []
+        self.news: list[Event] = []
+        """What has happened since the look before, or all of it."""
+
+    def look(self) -> Viewed:
+        """Return where it stands now.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer now.
+        ExecutionError
+            If a plan that it went over to is not there.
+        """
+        from slacktide.executors.control_events import OrderRefused
+        from slacktide.executors.order_state import ORDERS
+        from slacktide.executors.standing import advanced
+        from slacktide.executors.store.reading import read_journal
+
+        _, stored = place_of(self._directory, self._given)
+        journal = read_journal(self._place, stored.record.campaign_id)
+        try:
+            entries, asked_for = journal.read(self._last), tuple(journal.orders(0))
+        finally:
+            journal.close()
+        self._course, self._state = advanced(self._course, self._state, entries, self._load)
+        self._last = entries[-1].number if entries else self._last
+        self.news = [entry.event for entry in entries]
+        self._asked += [event for event in self.news if type(event) in (*ORDERS, OrderRefused)]
+        return Viewed(stored, self._state, tuple(self._asked), self._plan, asked_for)
 
 
 def refuse_unknown_host(directory: Path, store: str | None, host: str) -> None:

@@ -7,7 +7,8 @@ from slacktide.service.console import tell
 class Stalled:
     """Whether it was told, and what; a store that is on its way back may give other reasons every second."""
 
-    def __init__(self) -> None:
+    def __init__(self, begins: str = "nothing new is begun", ends: str = "the campaign goes on") -> None:
+        self._begins, self._ends = begins, ends
         self._told: str | None = None
 
     def tell(self, waits_for: str | None) -> None:
@@ -16,9 +17,9 @@ class Stalled:
             return
         self._told = waits_for
         if waits_for is None:
-            tell("the campaign goes on")
+            tell(self._ends)
         else:
-            tell(f"nothing new is begun: {waits_for}")
+            tell(f"{self._begins}: {waits_for}")
 
 
 class FailedHosts:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import App, Parameter
 
-from slacktide.errors import UsageError
+from slacktide.errors import StoreError, UsageError
 from slacktide.service.campaign_view import Viewed, place_of, view
 from slacktide.service.commands.options import AsJson, CampaignPath, StoreUrl
 from slacktide.service.console import document, figures, progress, show, tell
@@ -108,24 +108,37 @@ def show_one(path: CampaignPath, /, *, store: StoreUrl = None, as_json: AsJson =
 
 @campaign.command(sort_key=3)
 def watch(path: CampaignPath, /, *, store: StoreUrl = None) -> int:
-    """Watch a campaign until it ends; what it waits for is told as it comes up.  Ctrl-C ends the watching alone."""
-    from slacktide.executors.progress import progress as progress_of
-    from slacktide.service.campaign_text import progress_words
-    from slacktide.service.control_text import standing
+    """Watch a campaign until it ends: waves, hosts, orders, pauses, failures, and waits that last are told.
 
-    told: set[tuple[str, str]] = set()
+    Ctrl-C ends the watching alone.
+    """
+    from slacktide.executors.progress import progress as progress_of
+    from slacktide.service.campaign_news import CampaignNews
+    from slacktide.service.campaign_text import progress_words
+    from slacktide.service.campaign_view import Followed
+    from slacktide.service.stalled import Stalled
+
+    trouble = Stalled("it cannot be looked at now", "it can be looked at again")
+    news, followed, is_first = CampaignNews(), Followed(path, store), True
     with progress("Watching") as bar:
         while True:
-            viewed = view(path, store)
-            bar(*progress_words(progress_of(viewed.state, viewed.state.program)))
-            for each in _waits(viewed):
-                if (each.subject, each.reason) not in told:
-                    told.add((each.subject, each.reason))
-                    tell(f"{each.subject} waits: {each.reason}")
+            try:
+                viewed = followed.look()
+            except StoreError as error:
+                trouble.tell(f"{error.subject} {error.fact}")
+                time.sleep(LOOK_S)
+                continue
+            trouble.tell(None)
+            far = progress_words(progress_of(viewed.state, viewed.state.program))
+            bar(*far)
+            if is_first:
+                tell(far[1])
+            for line in news.lines(viewed, [] if is_first else followed.news, _waits(viewed)):
+                tell(line)
+            is_first = False
             if viewed.state.finished:
                 break
             time.sleep(LOOK_S)
-    tell(f"the campaign is {standing(viewed)}")
     return OK
 
 
