@@ -9,7 +9,8 @@ def waits_for(program: Program, obstacle: tuple[str, int] | None) -> str:
         return "waits for what will not come"
     kind, number = obstacle
     if kind == "service":
-        return f"its service moves {program.max_moving[number]} VMs at once already"
+        most = program.max_moving[number]
+        return f"its service moves {most} {'VM' if most == 1 else 'VMs'} at once already"
     host = program.hosts.ids[number]
     if kind == "nic":
         return f"{host} carries as much migration traffic as it may"

@@ -250,7 +250,8 @@ def _forbids_hosts(order: Revise, state: CampaignState) -> str | None:
         if stage in (HostStage.RETURNED, HostStage.LOST):
             return f"{name} is too far: {_WORDS[stage]}"
         if number in state.skipped:
-            return f"{name} is to be left alone, {state.skipped[number]}"
+            taken = "that is not taken back: a later plan patches it"
+            return f"{name} is to be left alone, {state.skipped[number]}; {taken}"
     return None
 
 

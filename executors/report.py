@@ -34,7 +34,7 @@ from slacktide.executors.report_figures import (
 from slacktide.executors.report_notices import notices
 from slacktide.executors.report_others import others_counts, others_table
 from slacktide.executors.report_rows import host_reasons, host_rows, migration_rows, trouble_rows
-from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary, Evacuated, RevisionMade
+from slacktide.executors.report_summary import FORMAT_VERSION, CampaignSummary, Evacuated, Makespan, RevisionMade
 from slacktide.executors.report_tables import (
     HOST_STATES,
     MIGRATION_STATES,
@@ -43,6 +43,7 @@ from slacktide.executors.report_tables import (
     ReportOthersTable,
     ReportTroubleTable,
 )
+from slacktide.executors.waited import waited_for_people_s
 from slacktide.planner.plan import Plan
 
 SUMMARY_FILE: Final = "report.json"
@@ -126,7 +127,7 @@ def make_report(
         evacuations=_evacuations(state),
         notices=notices(migrations),
         others=others_counts(state.deeds),
-        makespan=makespan(plan, hosts),
+        makespan=_makespan(plan, hosts, state, notes),
         exposure=exposure(plan, hosts, state.end_s),
         blackout=blackouts(migrations),
         counts_differ=counts_differ(migrations),
@@ -212,6 +213,12 @@ def _read_table(directory: Path, name: str) -> pl.DataFrame:
         raise InputError(str(path), "is missing", remedy) from None
     except (pl.exceptions.PolarsError, dy.exc.ValidationError, dy.exc.SchemaError, OSError) as error:
         raise InputError(str(path), f"is damaged: {str(error).splitlines()[0]}", remedy) from error
+
+
+def _makespan(plan: Plan, hosts: pl.DataFrame, state: CampaignState, notes: JournalNotes) -> Makespan:
+    found = makespan(plan, hosts)
+    waited_s = waited_for_people_s(state, notes.orders, found.measured_s or 0.0)
+    return found.model_copy(update={"waited_s": waited_s})
 
 
 def _evacuations(state: CampaignState) -> tuple[Evacuated, ...]:

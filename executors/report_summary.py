@@ -123,6 +123,8 @@ class Makespan(_Part):
     """Proven lower limit for any plan."""
     measured_s: float | None
     """Null: no host has returned."""
+    waited_s: float = 0.0
+    """How long of it was waited for people: pauses, and gates that ask for an approval; plan and bound have none."""
 
 
 class Exposure(_Part):

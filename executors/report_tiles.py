@@ -183,7 +183,10 @@ def _bounded(
 def _makespan(view: ReportView) -> Tile:
     summary = view.plan.header.summary
     measured = None if view.report is None else view.report.summary.makespan.measured_s
-    return _bounded("Makespan", duration, summary.makespan_s, summary.makespan_bound_s, measured, view.report)
+    tile = _bounded("Makespan", duration, summary.makespan_s, summary.makespan_bound_s, measured, view.report)
+    waited_s = 0.0 if view.report is None else view.report.summary.makespan.waited_s
+    waited = (("waited for people", duration(waited_s)),) if waited_s >= 1 else ()
+    return replace(tile, lines=(*tile.lines, *waited))
 
 
 def _exposure(view: ReportView) -> Tile:

@@ -48,7 +48,8 @@ class OutSlots:
         for limit in self._of_host[host]:
             ahead = bisect_left(self._queue[limit], rank)
             if self._out[limit] + ahead >= self._limit[limit]:
-                return f"{self._names[limit]}: at most {self._limit[limit]} hosts out"
+                most = self._limit[limit]
+                return f"{self._names[limit]}: at most {most} {'host' if most == 1 else 'hosts'} out"
         return None
 
     def take(self, host: int) -> None:

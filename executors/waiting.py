@@ -70,7 +70,7 @@ class _Waits:
         if not self._scheduler.room.vms_on[host]:
             return "its hypervisor has yet to say that nothing is on it"
         left, names = self._scheduler.room.vms_on[host], self._scheduler.unforeseen.names_on(host)
-        return f"{left} VMs are still on it ({names})"
+        return f"{left} {'VM is' if left == 1 else 'VMs are'} still on it ({names})"
 
     def strays(self) -> Iterator[Waiting]:
         """Yield the VMs that others have put on hosts that are to be drained, and that nothing moves from there."""
@@ -91,7 +91,8 @@ class _Waits:
         coming = [number for number in self._incoming(host) if self._state.stage[number] < Stage.DONE]
         if coming:
             first = self._program.migrations.ids[coming[0]]
-            return f"{len(coming)} VMs that were to come before have not arrived, first by {first}", 0.0
+            many = f"{len(coming)} {'VM that was' if len(coming) == 1 else 'VMs that were'}"
+            return f"{many} to come before {'has' if len(coming) == 1 else 'have'} not arrived, first by {first}", 0.0
         scheduler.slots.enqueue(host)
         return scheduler.slots.obstacle(host) or "its turn comes with the next decision", 0.0
 

@@ -83,7 +83,9 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     whole = not summary.not_patched
     compared_s = makespan.measured_s if whole else None
     beside = _beside(duration(makespan.planned_s), duration(makespan.bound_s), compared_s, makespan.bound_s)
-    yield "makespan", duration(makespan.measured_s), beside if whole else f"{beside}, for all planned hosts"
+    beside += "" if whole else ", for all planned hosts"
+    beside += f"; {duration(makespan.waited_s)} of it waited for people" if makespan.waited_s >= 1 else ""
+    yield "makespan", duration(makespan.measured_s), beside
     planned, bound = host_hours(exposure.planned_host_h), host_hours(exposure.bound_host_h)
     beside = _beside(planned, bound, exposure.measured_host_h if whole else None, exposure.bound_host_h)
     until = "" if whole else ", measured until the campaign's end; hosts not patched stay exposed"
@@ -93,8 +95,8 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     where = f"{counted(summary.agents, 'agent')} {'on Ray' if summary.ray else 'in one process'}"
     how = f"seed {summary.seed}" if summary.simulated else "on real hosts"
     many = summary.coordinators
-    since = f"; since the command was last given, {count(many)} coordinators one after the other" if many > 1 else ""
-    yield "execution", seconds(summary.execution_wall_s), f"{where}, {how}{since}"
+    since = f" since the command was last given; {count(many)} coordinators in all, one after the other"
+    yield "execution", seconds(summary.execution_wall_s), f"{where}, {how}{';' + since if many > 1 else ''}"
 
 
 def _asked_rows(summary: "CampaignSummary") -> Iterator[tuple[str, ...]]:

@@ -1,5 +1,6 @@
 """A campaign as its store has it, whoever carries it out: for looking at it, and for asking something of it."""
 
+import re
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -178,7 +179,14 @@ def refuse_unknown_host(directory: Path, store: str | None, host: str) -> None:
         return
     near = difflib.get_close_matches(host, known, n=3, cutoff=0.6)
     remedy = f"Give its id in the fleet, such as {' or '.join(near)}" if near else "Give its id in the fleet"
+    if len({_shape(name) for name in (host, *known)}) == 1:
+        remedy = f"Give its id in the fleet, from {min(known)} to {max(known)}"
     raise UsageError(f"host {host}", f"the campaign's fleet in {path} has none of this name", remedy)
+
+
+def _shape(name: str) -> str:
+    """Return a name with its digits alike: where all hosts have the same, only the number can be wrong."""
+    return re.sub(r"\d", "0", name)
 
 
 def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: str, most_s: float = PLANNED_S) -> Asked:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
+from threading import Timer
 from typing import Any, Final, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -90,6 +91,18 @@ def progress(task: str) -> Iterator[Told]:
             bar.update(number, total=total, completed=fraction or 0.0, words=plain(words))
 
         yield told
+
+
+@contextmanager
+def told_if_slow(words: str, after_s: float) -> Iterator[None]:
+    """Print a message on standard error where the block takes longer than ``after_s`` seconds."""
+    timer = Timer(after_s, tell, (words,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _grid(rows: list[tuple[str, ...]], widths: list[int]) -> Table:

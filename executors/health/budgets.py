@@ -68,5 +68,6 @@ def _lost(state: CampaignState, budgets: Budgets) -> Exceeded | None:
     lost = state.lost_hosts - state.lost_before
     if budgets.lost_hosts is None or lost <= budgets.lost_hosts:
         return None
-    why = f"{count(lost)} hosts did not come back from their patch, more than {count(budgets.lost_hosts)}"
+    who = "1 host" if lost == 1 else f"{count(lost)} hosts"
+    why = f"{who} did not come back from {'its' if lost == 1 else 'their'} patch, more than {count(budgets.lost_hosts)}"
     return Exceeded("lost_hosts", why)

@@ -1,13 +1,14 @@
 """Health as a file: YAML or JSON, read as strictly as policies are."""
 
+import difflib
 import json
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from slacktide.errors import InputError
-from slacktide.executors.health.settings import Health
+from slacktide.executors.health.settings import Budgets, Health, Signal
 from slacktide.findings import Finding
 from slacktide.planner.policy_mending import line_of
 from slacktide.planner.strict_files import FileKind, read_fields
@@ -52,10 +53,21 @@ def _finding(path: Path, text: str, kind: str, location: tuple[int | str, ...], 
     where = f"`{'.'.join(map(str, place))}`" if place else "the file"
     where += "" if line is None else f" in line {line}"
     if kind == "extra_forbidden":
-        return Finding("health-field", f"{where} is not a field here", "Leave it out", file=path.name)
+        known = _fields_at(place[:-1])
+        near = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
+        fields = f"Fields here: {', '.join(known)}" if known else "Leave it out"
+        remedy = f"Did you mean `{near[0]}`?" if near else fields
+        return Finding("health-field", f"{where} is not a field here", remedy, file=path.name)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         fact, remedy = f"{where} has no `kind` that there is", f"Write one of {', '.join(KINDS)}"
         return Finding("health-field", fact, remedy, file=path.name)
     fact, _, remedy = message.removeprefix("Value error, ").partition("; ")
     remedy = f"{remedy[0].upper()}{remedy[1:]}" if remedy else "Correct the value"
     return Finding("health-field", f"{where}: {fact}", remedy, file=path.name)
+
+
+def _fields_at(place: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Return the fields that there may be at a place; of checks, which are of several kinds, none are named."""
+    models: dict[tuple[str, ...], type[BaseModel]] = {(): Health, ("budgets",): Budgets, ("signals",): Signal}
+    model = models.get(tuple(part for part in place if isinstance(part, str)))
+    return () if model is None else tuple(model.model_fields)

@@ -1,5 +1,6 @@
 """Texts of an action filled in for one host, and secrets kept out of what is told."""
 
+import html
 import json
 import re
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ SHORTEST_SECRET: Final = 4
 """Characters of a value that is hidden in messages: shorter ones stand in them by chance."""
 WORDS: Final = 300
 """Characters of what a failed action said that are told: its last words, where the reason is."""
+PAGE_WORDS: Final = 80
+"""Characters of a page for people that are told: its title says what it is."""
 
 
 class Target(NamedTuple):
@@ -95,6 +98,16 @@ def hidden(text: str, names: tuple[str, ...], environment: Mapping[str, str]) ->
 def last_words(text: str) -> str:
     """Return the end of what was said, in one line."""
     return " ".join(text.split())[-WORDS:] or "nothing"
+
+
+def answer_words(text: str) -> str:
+    """Return what an answer over HTTP says, in one line; of a page for people its title, or its first words."""
+    if text.lstrip()[:1] != "<":
+        return last_words(text)
+    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    bare = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.IGNORECASE | re.DOTALL)
+    words = " ".join(html.unescape(title[1] if title else bare).split())
+    return f"a page, {words[:PAGE_WORDS]}" if words else "a page"
 
 
 def at(data: Any, field: str) -> Any:  # noqa: ANN401  (JSON)

@@ -22,6 +22,7 @@ from slacktide.executors.maintenance.action import (
 from slacktide.executors.maintenance.filling import (
     Target,
     address,
+    answer_words,
     as_text,
     at,
     filled,
@@ -94,7 +95,8 @@ def _looked(check: Check, target: Target, environment: Mapping[str, str]) -> str
             return _patch_level(check, target, environment)
         case CommandCheck(command=command, answer_within_s=limit_s):
             code, said = _run(command, target, limit_s)
-            return None if code == 0 else f"it ended with {code} and said: {said}" if code is not None else said
+            ended = said if code is None else f"it ended with {code} and said: {last_words(said)}"
+            return None if code == 0 else ended
         case HttpCheck(url=url, headers=headers):
             answer = _get(url, headers, check.answer_within_s, target, environment)
             return answer if isinstance(answer, str) else _answer_wrong(check, answer)
@@ -112,18 +114,18 @@ def _patch_level(check: PatchLevelCheck, target: Target, environment: Mapping[st
     if check.command is not None:
         code, text = _run(check.command, target, check.answer_within_s)
         if code != 0:
-            return text if code is None else f"it ended with {code} and said: {text}"
+            return text if code is None else f"it ended with {code} and said: {last_words(text)}"
     else:
         answer = _get(check.url or "", check.headers, check.answer_within_s, target, environment)
         if isinstance(answer, str):
             return answer
         if not answer.is_success:
-            return f"it was answered with {answer.status_code} and: {last_words(answer.text)}"
+            return f"it was answered with {answer.status_code} and: {answer_words(answer.text)}"
         text = answer.text
     if check.field is not None:
         found = _field(text, check.field)
         if found is None:
-            return f"there is no field {check.field} in: {last_words(text)}"
+            return f"there is no field {check.field} in: {answer_words(text)}"
         text = found
     level = text.strip()
     if check.match is None:
@@ -135,12 +137,12 @@ def _patch_level(check: PatchLevelCheck, target: Target, environment: Mapping[st
 
 def _answer_wrong(check: HttpCheck, answer: Any) -> str | None:  # noqa: ANN401  (httpx is imported when it is needed)
     if answer.status_code != check.status:
-        return f"it was answered with {answer.status_code} in place of {check.status} and: {last_words(answer.text)}"
+        return f"it was answered with {answer.status_code} in place of {check.status} and: {answer_words(answer.text)}"
     if check.field is None:
         return None
     found = _field(answer.text, check.field)
     if found is None:
-        return f"there is no field {check.field} in: {last_words(answer.text)}"
+        return f"there is no field {check.field} in: {answer_words(answer.text)}"
     if check.equals is None or found == check.equals:
         return None
     return f"{check.field} is {last_words(found)} in place of {check.equals}"

@@ -76,6 +76,8 @@ def parse_store(text: str, folder: Path | None = None) -> Store:
     UsageError
         If it is no such URL.
     """
+    if not text.strip():
+        raise UsageError("store", "its URL is empty", f"{REMEDY}, or leave it out")
     scheme, separator, _ = text.partition("://")
     if not separator or scheme not in DRIVERS:
         fact = f"{scheme}:// is neither SQLite nor PostgreSQL" if separator else "is no URL of a database"

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from slacktide.errors import StoreError, UsageError
 from slacktide.service.campaign_view import Viewed, place_of, view
 from slacktide.service.commands.options import AsJson, CampaignPath, StoreUrl
-from slacktide.service.console import document, figures, progress, show, tell
+from slacktide.service.console import document, figures, progress, show, tell, told_if_slow
 from slacktide.service.failures import OK, REFUSED
 
 if TYPE_CHECKING:
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 1.0
 """How often a campaign that is watched is looked at."""
+
+SLOW: Final = "waiting: the campaign's store has not answered yet, which may be locked or busy; large ones take a while"
+SLOW_S: Final = 5.0
+"""Reading a campaign of a thousand hosts takes a second or two."""
 
 campaign = App(
     name="campaign",
@@ -89,7 +93,7 @@ def show_one(path: CampaignPath, /, *, store: StoreUrl = None, as_json: AsJson =
     from slacktide.service.campaign_text import left_text
     from slacktide.service.control_text import not_patched_now, orders_text, view_document, view_rows, waiting_text
 
-    with progress("Reading the campaign"):
+    with progress("Reading the campaign"), told_if_slow(SLOW, SLOW_S):
         viewed = view(path, store)
         waits = _waits(viewed)
     if as_json:

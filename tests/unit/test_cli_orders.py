@@ -69,3 +69,8 @@ def test_a_fleet_that_is_not_there_leaves_it_to_the_coordinator(journal, tmp_pat
     with sqlite3.connect(tmp_path / JOURNAL_FILE) as other:
         other.execute("UPDATE campaigns SET fleet_path = '/nowhere'")
     assert "asked, as order 1" in said(capsys, "skip", tmp_path, "h0001")
+
+
+def test_where_only_the_number_can_be_wrong_the_fleets_range_is_said(journal, tmp_path, capsys) -> None:
+    text = said(capsys, "skip", tmp_path, "host-999999", code=2)
+    assert "Give its id in the fleet, from host-000000 to host-" in text

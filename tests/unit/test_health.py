@@ -182,3 +182,13 @@ def test_wrong_files_name_the_field_and_the_remedy(tmp_path, text, says) -> None
 def test_a_file_that_is_not_there_is_a_wrong_call(tmp_path) -> None:
     with pytest.raises(UsageError):
         read_health(tmp_path / "none.yaml")
+
+
+def test_a_field_that_is_misspelt_is_answered_with_the_nearest_or_all(tmp_path) -> None:
+    path = tmp_path / "health.yaml"
+    path.write_text("budgets: {blackout_p99: 500, colour: 1}\nsignal: []\n")
+    with pytest.raises(InputError) as found:
+        read_health(path)
+    remedies = sorted(each.remedy for each in found.value.findings)
+    assert remedies[:2] == ["Did you mean `blackout_p99_ms`?", "Did you mean `signals`?"]
+    assert remedies[2].startswith("Fields here: blackout_p99_ms, blackout_max_ms")

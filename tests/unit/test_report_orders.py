@@ -102,7 +102,7 @@ def test_text_and_page_list_orders(notes: JournalNotes) -> None:
     rows = {row[0]: plain("  ".join(row[1:])) for row in campaign_rows(report.summary, plan)}
     assert rows["orders"] == "3  1 of them refused; last: goes on, by ada@node7"
     assert rows["pauses"] == "1  by budgets and signals; last by budget lost_hosts: 3 hosts are lost"
-    assert rows["execution"].endswith("; since the command was last given, 2 coordinators one after the other")
+    assert rows["execution"].endswith("; since the command was last given; 2 coordinators in all, one after the other")
     words = outline(render_report(snapshot, plan, report)).words
     assert "What was asked of the campaign" in words
     assert "refused `skip`: h9 is not to be patched by this campaign" in words

@@ -187,3 +187,8 @@ def test_what_is_kept_is_readable(tmp_path: Path) -> None:
         "store": "postgresql://eva@db/night",
         "campaign": "c1",
     }
+
+
+def test_an_empty_url_is_said_to_be_empty() -> None:
+    with pytest.raises(UsageError, match="its URL is empty"):
+        parse_store(" ")

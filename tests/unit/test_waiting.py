@@ -55,7 +55,7 @@ def test_a_host_that_may_not_be_out_names_the_limit(program) -> None:
     story.at(1000)
     late = said(story, 1001)
     assert set(late) == {"h4"}
-    assert late["h4"][0] == "fleet: at most 1 hosts out"
+    assert late["h4"][0] == "fleet: at most 1 host out"
 
 
 def test_a_vm_says_what_it_waits_for_and_how_its_last_attempt_ended(program) -> None:
