@@ -51,6 +51,8 @@ class Control:
         """Pause the campaign where a signal or a budget asks for it."""
         if self._health.is_due(news):
             self._ledger.write(now)
+            while self._health.awaits_first():
+                self._ledger.journal.keep()
             told = self._health.judge(self._ledger.state, now)
             scheduler.observe(told)
             self._ledger.note(told)

@@ -14,6 +14,8 @@ from slacktide.executors.order_state import BUDGET, SIGNAL
 
 LOOK_S: Final = 0.25
 """How often signals are asked for what has changed, on this machine's clock."""
+FIRST_S: Final = 1.0
+"""How long a first look is waited for at a time: meanwhile the campaign is to be kept."""
 OUTCOMES_BETWEEN: Final = 20
 SHARE_BETWEEN: Final = 0.02
 """Outcomes after which budgets are looked at again, at least, and as a share of those before: a percentile of a hundred
@@ -40,6 +42,10 @@ class Guard:
             if self._outcomes >= enough or (self._outcomes and time.monotonic() >= self._look_s):
                 return True
         return self._watch is not None and time.monotonic() >= self._look_s
+
+    def awaits_first(self) -> bool:
+        """Wait a little for the first look at every signal, and return whether one has not ended that has time to."""
+        return self._watch is not None and self._watch.awaits_first(FIRST_S)
 
     def judge(self, state: CampaignState, now_s: float) -> list[Event]:
         """Return what has changed at ``now_s``, and a pause if that asks for one and the campaign is not held yet."""

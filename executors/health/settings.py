@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from slacktide.executors.maintenance.action import CommandCheck, HttpCheck, Request, TcpCheck
+from slacktide.executors.maintenance.action import DAY_S, CommandCheck, HttpCheck, Request, TcpCheck
 from slacktide.planner.limits import CountOrShare
 
 EVERY_S = 15.0
@@ -26,7 +26,7 @@ class PrometheusCheck(Request):
     query: str = Field(min_length=1)
     above: float | None = None
     below: float | None = None
-    answer_within_s: float = Field(default=10.0, gt=0)
+    answer_within_s: float = Field(default=10.0, gt=0, le=DAY_S)
 
     @model_validator(mode="after")
     def _bounded(self) -> "PrometheusCheck":
@@ -43,7 +43,7 @@ class Signal(_Part):
 
     name: str = Field(min_length=1, max_length=60)
     check: SignalCheck
-    every_s: float = Field(default=EVERY_S, gt=0)
+    every_s: float = Field(default=EVERY_S, gt=0, le=DAY_S)
     tries: int = Field(default=TRIES, ge=1)
     """Looks in a row that have to fail before it is not well; the first look of a campaign counts by itself."""
 

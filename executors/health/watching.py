@@ -1,13 +1,15 @@
 """Signals, looked at again and again in threads of their own, so that a slow one holds nothing up."""
 
 import os
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, Final, NamedTuple
 
 from slacktide.errors import DriverError
 from slacktide.executors.health.settings import Health, PrometheusCheck, Signal, SignalCheck
+from slacktide.executors.maintenance.answers import answer_to
 from slacktide.executors.maintenance.filling import Target, hidden, referred, revealed
 from slacktide.executors.maintenance.verifying import looked as checked
 from slacktide.ids import HostId
@@ -15,6 +17,11 @@ from slacktide.ids import HostId
 NOBODY: Final = Target(HostId(""), "")
 """Signals are about no single host."""
 WELL: Final = "is well"
+GRACE_S: Final = 10.0
+"""By how much a look may exceed its time: a busy machine may take some seconds to begin a process."""
+STOOD_S: Final = 1.0
+"""Time between two questions for what has changed that counts at most: while this process stood still it looked at
+nothing, which says nothing of a signal."""
 
 
 class Verdict(NamedTuple):
@@ -32,16 +39,41 @@ class Watch:
         self._look = look or looked
         self._news: SimpleQueue[Verdict] = SimpleQueue()
         self._closed = Event()
-        self._threads = [Thread(target=self._watch, args=(signal,), daemon=True) for signal in health.signals]
-        self._known = [Event() for _ in health.signals]
-        self._first = dict(zip((signal.name for signal in health.signals), self._known, strict=True))
-        for thread in self._threads:
-            thread.start()
+        self._time_s = 0.0
+        """Since it began, without that in which nobody asked."""
+        self._began_s = time.monotonic()
+        self._asked_s: float | None = None
+        """When it was asked last for what has changed, on this machine's clock."""
+        self._signals = [_Watched(signal, self._news) for signal in health.signals]
+        for signal in self._signals:
+            Thread(target=self._watch, args=(signal,), daemon=True).start()
+
+    def awaits_first(self, wait_s: float) -> bool:
+        """Wait so long for the first look at every signal; return whether one has not ended that still has time to."""
+        now_s = time.monotonic()
+        for signal in self._signals:
+            end_s = self._began_s + signal.first_within_s
+            left_s = max(0.0, min(end_s, now_s + wait_s) - time.monotonic())
+            if not signal.known.wait(left_s) and time.monotonic() < end_s:
+                return True
+        return False
 
     def changes(self) -> list[Verdict]:
-        """Return what has changed; the first time, how every signal is: that is waited for."""
-        while self._known:
-            self._known.pop().wait()
+        """Return what has changed; the first time, how every signal is: that is waited for.
+
+        A signal that was not looked at in its time is not well.
+        """
+        while self._asked_s is None and self.awaits_first(STOOD_S):
+            pass
+        now_s = time.monotonic()
+        if self._asked_s is not None:
+            self._time_s += min(now_s - self._asked_s, STOOD_S)
+        self._asked_s = now_s
+        for signal in self._signals:
+            if not signal.known.is_set():
+                signal.is_late(f"it has not answered within {signal.first_within_s:g} s")
+            elif self._time_s > signal.looked_s + signal.again_within_s:
+                signal.is_late(f"it was looked at last more than {signal.again_within_s:g} s ago")
         found = []
         while True:
             try:
@@ -53,20 +85,54 @@ class Watch:
         """Look no more."""
         self._closed.set()
 
-    def _watch(self, signal: Signal) -> None:
-        healthy: bool | None = None
-        failed = 0
+    def _watch(self, watched: "_Watched") -> None:
+        signal = watched.signal
         while not self._closed.is_set():
-            wrong = self._look(signal.check)
-            failed = 0 if wrong is None else failed + 1
-            if wrong is None and healthy is not True:
-                healthy = True
-                self._news.put(Verdict(signal.name, True, WELL))
-            elif wrong is not None and (healthy is None or (healthy and failed >= signal.tries)):
-                healthy = False
-                self._news.put(Verdict(signal.name, False, wrong))
-            self._first[signal.name].set()
+            try:
+                wrong = self._look(signal.check)
+            except Exception as error:  # otherwise nobody would look again, and it would count as what it was last
+                wrong = f"it cannot be looked at: {type(error).__name__}: {_hidden(signal.check, str(error))}"
+            watched.is_found(wrong, self._time_s)
             self._closed.wait(signal.every_s)
+
+
+class _Watched:
+    """One signal, and how it was found."""
+
+    def __init__(self, signal: Signal, news: "SimpleQueue[Verdict]") -> None:
+        self.signal = signal
+        self.known = Event()
+        """Set once it was looked at."""
+        self.looked_s = 0.0
+        """When a look has ended last, by the watch's time."""
+        self.first_within_s = signal.check.answer_within_s + GRACE_S
+        self.again_within_s = signal.every_s + self.first_within_s
+        self._news = news
+        self._healthy: bool | None = None
+        self._failed = 0
+        """Looks in a row that have."""
+        self._lock = Lock()
+
+    def is_found(self, wrong: str | None, at_s: float) -> None:
+        """Take in what is wrong with it, None: all is well."""
+        with self._lock:
+            self.looked_s = at_s
+            self._failed = 0 if wrong is None else self._failed + 1
+            if wrong is None and self._healthy is not True:
+                self._tell(True, WELL)
+            elif wrong is not None and (self._healthy is None or (self._healthy and self._failed >= self.signal.tries)):
+                self._tell(False, wrong)
+        self.known.set()
+
+    def is_late(self, words: str) -> None:
+        """Take in that nobody knows how it is."""
+        with self._lock:
+            if self._healthy is not False:
+                self._tell(False, f"{words}: nobody knows how it is. See what its check waits for")
+
+    def _tell(self, healthy: bool, detail: str) -> None:
+        self._healthy = healthy
+        self._news.put(Verdict(self.signal.name, healthy, detail))
 
 
 def looked(check: SignalCheck) -> str | None:
@@ -77,24 +143,26 @@ def looked(check: SignalCheck) -> str | None:
         wrong = _prometheus(check)
     except DriverError as error:
         wrong = str(error)
-    return None if wrong is None else hidden(wrong, referred(check.model_dump(mode="json")), os.environ)
+    return None if wrong is None else _hidden(check, wrong)
+
+
+def _hidden(check: SignalCheck, text: str) -> str:
+    return hidden(text, referred(check.model_dump(mode="json")), os.environ)
 
 
 def _prometheus(check: PrometheusCheck) -> str | None:
-    import httpx
-
     url = f"{revealed(check.url, os.environ).rstrip('/')}/api/v1/query"
     headers = {name: revealed(value, os.environ) for name, value in check.headers.items()}
+    answer = answer_to(url, headers, check.answer_within_s, {"query": check.query})
+    if isinstance(answer, str):
+        return answer
     try:
-        answer = httpx.get(url, params={"query": check.query}, headers=headers, timeout=check.answer_within_s)
-        told: dict[str, Any] = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return f"there is no answer: {' '.join(str(error).split()) or type(error).__name__}"
+        told = answer.json()
     except ValueError:
-        return f"it was answered with {answer.status_code} and no JSON: is this a Prometheus server?"
+        return f"it was answered with {answer.code} and no JSON: is this a Prometheus server?"
     if not isinstance(told, dict) or told.get("status") != "success":
         reason = told.get("error") if isinstance(told, dict) else None
-        return f"the query was refused: {reason or answer.status_code}"
+        return f"the query was refused: {reason or answer.code}"
     return _out_of_bounds(check, _values(told.get("data")))
 
 

@@ -32,6 +32,8 @@ ANSWER_S: Final = 60.0
 """How long an answer to the call may take: interfaces that begin a job answer at once."""
 CHECK_ANSWER_S: Final = 10.0
 """How long a check may take each time; one that hangs is repeated."""
+DAY_S: Final = 86_400.0
+"""The longest that a check may take or pause: longer than any night, and a time that every clock can wait for."""
 SECRET_HEADER: Final = re.compile(r"authorization|cookie|token|secret|password|api-?key", re.IGNORECASE)
 """Headers whose value is a secret, by their name."""
 NOT_TO_BE_GIVEN: Final = re.compile(r"-[lCi]|--limit|--subset|--inventory|--check|--list|--syntax-check")
@@ -89,11 +91,11 @@ class Request(_Part):
 
 
 class _Check(_Part):
-    within_s: float = Field(default=WITHIN_S, gt=0)
+    within_s: float = Field(default=WITHIN_S, gt=0, le=DAY_S)
     """How long it is repeated until it passes."""
-    every_s: float = Field(default=EVERY_S, gt=0)
+    every_s: float = Field(default=EVERY_S, gt=0, le=DAY_S)
     """Pause between two times."""
-    answer_within_s: float = Field(default=CHECK_ANSWER_S, gt=0)
+    answer_within_s: float = Field(default=CHECK_ANSWER_S, gt=0, le=DAY_S)
     """How long it may take each time."""
 
 

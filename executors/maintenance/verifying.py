@@ -1,15 +1,11 @@
 """Checks after an action: each is repeated until it passes, or has had its time."""
 
-import json
 import os
 import re
-import shutil
-import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 from slacktide.errors import DriverError
 from slacktide.executors.maintenance.action import (
@@ -19,6 +15,8 @@ from slacktide.executors.maintenance.action import (
     PatchLevelCheck,
     TcpCheck,
 )
+from slacktide.executors.maintenance.answers import Answer, answer_to, read_json
+from slacktide.executors.maintenance.commands import asked
 from slacktide.executors.maintenance.filling import (
     Target,
     address,
@@ -103,8 +101,8 @@ def _looked(check: Check, target: Target, environment: Mapping[str, str]) -> str
         case TcpCheck(port=port, answer_within_s=limit_s):
             try:
                 socket.create_connection((filled(check.address, target), port), timeout=limit_s).close()
-            except OSError as error:
-                return f"it does not accept a connection: {error.strerror or error}"
+            except (OSError, ValueError) as error:  # ValueError: a name that no host can have
+                return f"it does not accept a connection: {getattr(error, 'strerror', None) or error}"
             return None
         case _ as never:
             assert_never(never)
@@ -120,7 +118,7 @@ def _patch_level(check: PatchLevelCheck, target: Target, environment: Mapping[st
         if isinstance(answer, str):
             return answer
         if not answer.is_success:
-            return f"it was answered with {answer.status_code} and: {answer_words(answer.text)}"
+            return f"it was answered with {answer.code} and: {answer_words(answer.text)}"
         text = answer.text
     if check.field is not None:
         found = _field(text, check.field)
@@ -135,9 +133,9 @@ def _patch_level(check: PatchLevelCheck, target: Target, environment: Mapping[st
     return None if fits else f"it says {last_words(level)}, and the policy asks for {target.patch_level}"
 
 
-def _answer_wrong(check: HttpCheck, answer: Any) -> str | None:  # noqa: ANN401  (httpx is imported when it is needed)
-    if answer.status_code != check.status:
-        return f"it was answered with {answer.status_code} in place of {check.status} and: {answer_words(answer.text)}"
+def _answer_wrong(check: HttpCheck, answer: Answer) -> str | None:
+    if answer.code != check.status:
+        return f"it was answered with {answer.code} in place of {check.status} and: {answer_words(answer.text)}"
     if check.field is None:
         return None
     found = _field(answer.text, check.field)
@@ -150,41 +148,23 @@ def _answer_wrong(check: HttpCheck, answer: Any) -> str | None:  # noqa: ANN401 
 
 def _field(text: str, field: str) -> str | None:
     try:
-        return as_text(at(json.loads(text), field))
+        return as_text(at(read_json(text), field))
     except (ValueError, KeyError):
         return None
 
 
 def _run(command: Sequence[str], target: Target, limit_s: float) -> tuple[int | None, str]:
     """Return a command's exit code and what it printed, or what is wrong; no code: it did not end."""
-    words = [filled(word, target) for word in command]
-    if shutil.which(words[0]) is None:
-        return None, f"there is no program {words[0]} where the agent runs"
     known = {"SLACKTIDE_HOST": target.host, "SLACKTIDE_PATCH_LEVEL": target.patch_level}
-    with subprocess.Popen(
-        words,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | known,
-        start_new_session=True,
-    ) as running:
-        try:
-            out, err = running.communicate(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.communicate()
-            return None, f"it did not end within {limit_s:g} s"
-    good = running.returncode == 0
-    return running.returncode, (out if good else out + err).decode("utf-8", errors="replace").strip()
+    ended = asked([filled(word, target) for word in command], known, limit_s)
+    if isinstance(ended, str):
+        return None, ended
+    return ended.code, (ended.out if ended.code == 0 else ended.out + ended.err).strip()
 
 
-def _get(url: str, headers: Mapping[str, str], limit_s: float, target: Target, environment: Mapping[str, str]) -> Any:  # noqa: ANN401  (httpx is imported when it is needed)
+def _get(
+    url: str, headers: Mapping[str, str], limit_s: float, target: Target, environment: Mapping[str, str]
+) -> Answer | str:
     """Return the answer to a GET, or in words why there is none."""
-    import httpx
-
     sent = {key: revealed(filled(value, target), environment) for key, value in headers.items()}
-    try:
-        return httpx.get(address(url, target, environment), headers=sent, timeout=limit_s)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return f"there is no answer: {' '.join(str(error).split()) or type(error).__name__}"
+    return answer_to(address(url, target, environment), sent, limit_s)
