@@ -7,7 +7,7 @@ from pathlib import Path
 from slacktide.clock import SystemClock
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
-from slacktide.executors.campaign_file import JOURNAL_FILE, RAY_LOG_FILE, Kept, kept_in, write_campaign_file
+from slacktide.executors.campaign_file import JOURNAL_FILE, Kept, kept_in, left_behind, no_campaign, write_campaign_file
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.changeover import Course
 from slacktide.executors.drivers.making import DriverSettings, begins_now, identity_text, settings_text
@@ -61,7 +61,9 @@ def open_campaign(
     """
     kept = refuse_other_campaign(plan, settings, directory, store)
     if kept is not None and kept.campaign is None:
-        return _with_the_same_disks(_record(kept), settings, directory)
+        record = _record(kept)
+        write_campaign_file(directory, kept.store, record.campaign_id)
+        return _with_the_same_disks(record, settings, directory)
     _make(directory)
     plan_path, fleet_path = paths
     record = CampaignRecord(
@@ -120,7 +122,7 @@ def refuse_other_campaign(
         if (kept.campaign or _record(kept).campaign_id) != campaign_id(plan, settings):
             raise other_campaign(directory, _record(kept))
         return kept
-    if directory.is_dir() and any(path.name != RAY_LOG_FILE for path in directory.iterdir()):
+    if directory.is_dir() and len(left_behind(directory)) < len(list(directory.iterdir())):
         raise OutputError(str(directory), "is not empty and holds no campaign", "Choose a new directory")
     return None
 
@@ -172,7 +174,7 @@ def journal_of(directory: Path, store: Store | None = None) -> JournalReader:
     """
     kept = kept_in(directory, store)
     if kept is None:
-        raise ExecutionError(str(directory), "holds no campaign", "Give the directory that `slacktide run -o` made")
+        raise ExecutionError(str(directory), *no_campaign(directory))
     return read_journal(kept.store, kept.campaign)
 
 

@@ -1,11 +1,12 @@
 """``campaign.json``: in which store the campaign of a directory is, and under which id; never a password."""
 
 import json
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from slacktide.atomic import write_file
-from slacktide.errors import InputError, UsageError
+from slacktide.errors import InputError, SlacktideError, UsageError
 from slacktide.executors.store.address import Store, parse_store, store_in
 from slacktide.ids import CampaignId
 
@@ -15,7 +16,9 @@ JOURNAL_FILE: Final = "journal.sqlite"
 RAY_LOG_FILE: Final = "ray.log"
 """What Ray says; taken away at the end where it has said nothing.  A campaign that could not be begun may leave it."""
 CAMPAIGN_FILES: Final = (CAMPAIGN_FILE, JOURNAL_FILE)
-"""A directory that holds one of them holds a campaign; those of older releases have no ``campaign.json``."""
+"""A directory that holds a campaign holds one of them; those of older releases have no ``campaign.json``."""
+_LEFT: Final = (RAY_LOG_FILE, JOURNAL_FILE, f"{JOURNAL_FILE}-wal", f"{JOURNAL_FILE}-shm", f".{CAMPAIGN_FILE}.*.partial")
+"""What a command leaves that was killed before it had begun its campaign, as patterns of names."""
 FORMAT_VERSION: Final = 1
 
 
@@ -28,12 +31,25 @@ class Kept(NamedTuple):
 
 
 def holds_campaign(directory: Path) -> bool:
-    """Return whether a campaign was begun in a directory."""
-    return any((directory / name).is_file() for name in CAMPAIGN_FILES)
+    """Return whether a campaign was begun in a directory; one that cannot be read was."""
+    try:
+        return kept_in(directory) is not None
+    except SlacktideError:
+        return True
+
+
+def left_behind(directory: Path) -> list[str]:
+    """Return the names of a directory's files that a command may have left which was killed before it began."""
+    if not directory.is_dir():
+        return []
+    names = [path.name for path in directory.iterdir()]
+    return [name for name in names if any(fnmatchcase(name, pattern) for pattern in _LEFT)]
 
 
 def kept_in(directory: Path, given: Store | None = None) -> Kept | None:
     """Return where the campaign of a directory is kept; None: none was begun there.
+
+    A journal in it counts without ``campaign.json`` too, unless it has no campaign: who made it was killed meanwhile.
 
     Parameters
     ----------
@@ -44,10 +60,15 @@ def kept_in(directory: Path, given: Store | None = None) -> Kept | None:
     ------
     InputError
         If ``campaign.json`` is damaged.
+    ExecutionError
+        If there is a journal alone, and it cannot be read.
     """
     file = directory / CAMPAIGN_FILE
     if not file.is_file():
-        return Kept(store_in(directory / JOURNAL_FILE), None) if (directory / JOURNAL_FILE).is_file() else None
+        from slacktide.executors.store.campaigns import has_campaign
+
+        journal = store_in(directory / JOURNAL_FILE)
+        return Kept(journal, None) if journal.path.is_file() and has_campaign(journal) else None
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         version, url, campaign = content["format_version"], content["store"], content["campaign"]
@@ -59,6 +80,15 @@ def kept_in(directory: Path, given: Store | None = None) -> Kept | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
         fact = f"is damaged: {error}"
         raise InputError(str(file), fact, "Restore it, or write it anew: store and campaign id") from error
+
+
+def no_campaign(directory: Path) -> tuple[str, str]:
+    """Return what to say of a directory in which none was begun, and the remedy."""
+    if not directory.is_dir():
+        return "there is no such directory", "Give the directory that `slacktide run -o` made"
+    if left_behind(directory):
+        return "its campaign has not begun yet", "Give the command again that was to begin it"
+    return "holds no campaign", "Give the directory that `slacktide run -o` made"
 
 
 def refuse_other_store(directory: Path, given: Store | None) -> None:

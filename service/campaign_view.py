@@ -73,14 +73,13 @@ def place_of(directory: Path, store: str | None) -> "tuple[Store, StoredCampaign
     UsageError
         If the directory holds none.
     """
-    from slacktide.executors.campaign_file import kept_in
+    from slacktide.executors.campaign_file import kept_in, no_campaign
     from slacktide.executors.store.campaigns import list_campaigns
     from slacktide.service.stores import store_given
 
     kept = kept_in(directory, store_given(store, directory))
     if kept is None:
-        fact = "holds no campaign" if directory.is_dir() else "there is no such directory"
-        raise UsageError(str(directory), fact, "Give the directory that `slacktide run -o` made")
+        raise UsageError(str(directory), *no_campaign(directory))
     found = [each for each in list_campaigns(kept.store) if kept.campaign in (None, each.record.campaign_id)]
     if not found:
         raise ExecutionError(kept.store.shown, f"holds no campaign {kept.campaign}", "Restore it from a copy")

@@ -85,8 +85,8 @@ def begin_campaign(store: Store, record: CampaignRecord, durability: Durability 
             return find_campaign(transaction, record.campaign_id, store.shown)[1].record
 
 
-def has_campaign(store: Store, campaign_id: CampaignId) -> bool:
-    """Return whether a store keeps a campaign; one in which nothing was ever kept does not.
+def has_campaign(store: Store, campaign_id: CampaignId | None = None) -> bool:
+    """Return whether a store keeps a campaign, by default any; one in which nothing was ever kept does not.
 
     Raises
     ------
@@ -101,7 +101,9 @@ def has_campaign(store: Store, campaign_id: CampaignId) -> bool:
                 return False
         bring_to_head(connection, create=False)
         with connection.reading() as transaction:
-            query = sql.select(CAMPAIGNS.c.number).where(CAMPAIGNS.c.campaign_id == campaign_id)
+            query = sql.select(CAMPAIGNS.c.number).limit(1)
+            if campaign_id is not None:
+                query = query.where(CAMPAIGNS.c.campaign_id == campaign_id)
             return transaction.execute(query).first() is not None
 
 

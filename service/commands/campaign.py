@@ -169,7 +169,7 @@ def run(
     ray
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
     """
-    from slacktide.executors.campaign_file import CAMPAIGN_FILES, RAY_LOG_FILE, holds_campaign
+    from slacktide.executors.campaign_file import CAMPAIGN_FILES, holds_campaign, left_behind
     from slacktide.executors.connections_file import connections_beside
     from slacktide.executors.drivers.settings import Answering, Failures
     from slacktide.executors.health.files import read_health
@@ -179,7 +179,7 @@ def run(
     from slacktide.service.campaign_text import finished_before
 
     directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
-    check_campaign(directory, CAMPAIGN_FILES, (RAY_LOG_FILE,))
+    check_campaign(directory, CAMPAIGN_FILES, left_behind(directory))
     where = store_given(store, directory)
     snapshot, plan = _read_fitting(path, plan_path)
     pace = (speed or 1.0) if agent_per_host and driver == "simulated" else None

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sql
+from campaigns import record_of
 from postgresql import PASSWORD
 
 from slacktide.errors import ExecutionError, InputError, UsageError
 from slacktide.executors.campaign_file import CAMPAIGN_FILE, holds_campaign, kept_in, write_campaign_file
+from slacktide.executors.journal import Journal
 from slacktide.executors.store.address import Store, parse_store, store_in
 from slacktide.executors.store.campaigns import list_campaigns
 from slacktide.executors.store.upgrading import opening
@@ -98,6 +100,9 @@ def test_a_directory_of_an_older_release_has_a_journal_alone(tmp_path) -> None:
     assert kept_in(tmp_path) is None
     assert not holds_campaign(tmp_path)
     (tmp_path / "journal.sqlite").touch()
+    assert kept_in(tmp_path) is None, "who made it was killed before there was a campaign in it"
+    assert not holds_campaign(tmp_path)
+    Journal.create(tmp_path / "journal.sqlite", record_of("c1")).close()
     assert kept_in(tmp_path) == (store_in(tmp_path / "journal.sqlite"), None)
     assert holds_campaign(tmp_path)
 
