@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from slacktide.errors import DriverError
 from slacktide.executors.health.settings import Health, PrometheusCheck, Signal, SignalCheck
 from slacktide.executors.maintenance.answers import answer_to
-from slacktide.executors.maintenance.filling import Target, hidden, referred, revealed
+from slacktide.executors.maintenance.filling import Secrets, Target, revealed
 from slacktide.executors.maintenance.verifying import looked as checked
 from slacktide.ids import HostId
 
@@ -91,7 +91,9 @@ class Watch:
             try:
                 wrong = self._look(signal.check)
             except Exception as error:  # otherwise nobody would look again, and it would count as what it was last
-                wrong = f"it cannot be looked at: {type(error).__name__}: {_hidden(signal.check, str(error))}"
+                wrong = (
+                    f"it cannot be looked at: {type(error).__name__}: {_secrets(signal.check).last_words(str(error))}"
+                )
             watched.is_found(wrong, self._time_s)
             self._closed.wait(signal.every_s)
 
@@ -143,11 +145,11 @@ def looked(check: SignalCheck) -> str | None:
         wrong = _prometheus(check)
     except DriverError as error:
         wrong = str(error)
-    return None if wrong is None else _hidden(check, wrong)
+    return None if wrong is None else _secrets(check).hidden(wrong)
 
 
-def _hidden(check: SignalCheck, text: str) -> str:
-    return hidden(text, referred(check.model_dump(mode="json")), os.environ)
+def _secrets(check: SignalCheck) -> Secrets:
+    return Secrets(check.model_dump(mode="json"), os.environ)
 
 
 def _prometheus(check: PrometheusCheck) -> str | None:
@@ -162,7 +164,7 @@ def _prometheus(check: PrometheusCheck) -> str | None:
         return f"it was answered with {answer.code} and no JSON: is this a Prometheus server?"
     if not isinstance(told, dict) or told.get("status") != "success":
         reason = told.get("error") if isinstance(told, dict) else None
-        return f"the query was refused: {reason or answer.code}"
+        return f"the query was refused: {_secrets(check).last_words(str(reason or answer.code))}"
     return _out_of_bounds(check, _values(told.get("data")))
 
 

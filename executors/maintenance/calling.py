@@ -23,15 +23,13 @@ from slacktide.atomic import write_file
 from slacktide.errors import DriverError, OutputError
 from slacktide.executors.maintenance.action import ACTION, HttpAction, Polling, Request
 from slacktide.executors.maintenance.filling import (
+    Secrets,
     Target,
     address,
     as_text,
     at,
     everywhere,
     filled,
-    hidden,
-    last_words,
-    referred,
     revealed,
 )
 from slacktide.executors.maintenance.outcome import DONE, Outcome, failed, refused
@@ -75,7 +73,7 @@ class Caller:
         self._action = action
         self._target = Target(HostId(call.host), call.patch_level)
         self._environment = environment
-        self._secrets = referred(call.action)
+        self._secrets = Secrets(call.action, environment)
 
     def outcome(self) -> Outcome:
         """Return what came of it, secrets hidden."""
@@ -85,7 +83,7 @@ class Caller:
             found = refused(str(error))
         except httpx.InvalidURL as error:
             found = refused(f"the address is none: {error}. Correct it")
-        reason = hidden(found.reason, self._secrets, self._environment)
+        reason = self._secrets.hidden(found.reason)
         return Outcome(found.done, reason, found.untouched, found.again, found.answered)
 
     def _carried_out(self) -> Outcome:
@@ -130,7 +128,8 @@ class Caller:
             return failed(f"{what} broke before its answer: {_words(error)}. {remedy}", answered=False)
         if answer.is_success:
             return answer
-        reason = f"{what} was answered with {answer.status_code} and: {last_words(answer.text)}. Look at its log"
+        said = self._secrets.last_words(answer.text)
+        reason = f"{what} was answered with {answer.status_code} and: {said}. Look at its log"
         if 300 <= answer.status_code < 500:
             return refused(reason, again=answer.status_code in PASSING)
         return failed(reason)
@@ -148,7 +147,7 @@ class Caller:
             except httpx.HTTPError as error:
                 said = _words(error)
             else:
-                outcome, said = _verdict(polling, answer, what)
+                outcome, said = _verdict(polling, answer, what, self._secrets)
                 if outcome is not None:
                     return outcome
             if time.time() + polling.every_s > self._call.until_wall_s:
@@ -171,9 +170,8 @@ class Caller:
         try:
             return ANSWER_FIELD.sub(lambda field: quote(as_text(at(data, field[1])), safe=""), url)
         except KeyError as error:
-            fact = (
-                f"the call's answer has no field {error.args[0]}, which poll.url names, but: {last_words(kept['text'])}"
-            )
+            said = self._secrets.last_words(kept["text"])
+            fact = f"the call's answer has no field {error.args[0]}, which poll.url names, but: {said}"
             return failed(f"{fact}. {wrong}", again=False)
 
     def _kept(self) -> dict[str, str] | None:
@@ -197,9 +195,9 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parsed.scheme, parsed.host, parsed.port
 
 
-def _verdict(polling: Polling, answer: httpx.Response, what: str) -> tuple[Outcome | None, str]:
+def _verdict(polling: Polling, answer: httpx.Response, what: str, secrets: Secrets) -> tuple[Outcome | None, str]:
     """Return how the job ended by an answer, None: it goes on, or the answer does not say; and what that was."""
-    said = f"{answer.status_code} and: {last_words(answer.text)}"
+    said = f"{answer.status_code} and: {secrets.last_words(answer.text)}"
     if answer.status_code in JOB_GONE:
         return failed(f"{what} was answered with {said}. The job is not there any more; look what became of it"), said
     if polling.field is None:
@@ -212,19 +210,25 @@ def _verdict(polling: Polling, answer: httpx.Response, what: str) -> tuple[Outco
         data = answer.json()
         status = as_text(at(data, polling.field))
     except (ValueError, KeyError):
-        return None, f"no field {polling.field} in {last_words(answer.text)}"
+        return None, f"no field {polling.field} in {secrets.last_words(answer.text)}"
     if status in polling.done:
         return DONE, status
     if status not in polling.failed:
         return None, status
-    return failed(f"{what} says that the job is {status}: {_message(polling, data, answer)}. Look at the job"), status
+    return failed(
+        f"{what} says that the job is {status}: {_message(polling, data, answer, secrets)}. Look at the job"
+    ), status
 
 
-def _message(polling: Polling, data: Any, answer: httpx.Response) -> str:  # noqa: ANN401  (JSON)
+def _message(polling: Polling, data: Any, answer: httpx.Response, secrets: Secrets) -> str:  # noqa: ANN401  (JSON)
     try:
-        return last_words(as_text(at(data, polling.message))) if polling.message else last_words(answer.text)
+        return (
+            secrets.last_words(as_text(at(data, polling.message)))
+            if polling.message
+            else secrets.last_words(answer.text)
+        )
     except KeyError:
-        return last_words(answer.text)
+        return secrets.last_words(answer.text)
 
 
 def _words(error: Exception) -> str:

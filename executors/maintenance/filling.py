@@ -80,23 +80,42 @@ def revealed(text: str, environment: Mapping[str, str]) -> str:
     return REFERENCE.sub(value, text)
 
 
+class Secrets:
+    """Values of the variables that an action or a check refers to, which are told to nobody."""
+
+    def __init__(self, data: Any, environment: Mapping[str, str]) -> None:  # noqa: ANN401  (JSON)
+        values = {environment.get(name, "") for name in referred(data)}
+        forms = {form for value in values if len(value) >= SHORTEST_SECRET for form in _forms(value)}
+        self._forms = sorted(forms, key=lambda form: (-len(form), form))
+        """The longer first: one secret may be the beginning of another."""
+
+    def hidden(self, text: str) -> str:
+        """Return a text without them."""
+        for form in self._forms:
+            text = text.replace(form, HIDDEN)
+        return text
+
+    def last_words(self, text: str) -> str:
+        """Return the end of what was said, in one line; they are hidden first, for a part of one is not known."""
+        return last_words(self.hidden(text))
+
+    def answer_words(self, text: str) -> str:
+        """Return :func:`answer_words` of what was answered, likewise."""
+        return answer_words(self.hidden(text))
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """Return how a secret is written: as it is, in one line, in an address, in JSON."""
+    return secret, " ".join(secret.split()), quote(secret, safe=""), json.dumps(secret)[1:-1]
+
+
 def referred(data: Any) -> tuple[str, ...]:  # noqa: ANN401  (JSON)
     """Return the names of all variables that an action's data refer to, sorted."""
     return tuple(sorted(set(REFERENCE.findall(json.dumps(data)))))
 
 
-def hidden(text: str, names: tuple[str, ...], environment: Mapping[str, str]) -> str:
-    """Return a text without the values of these variables."""
-    for name in names:
-        secret = environment.get(name, "")
-        if len(secret) >= SHORTEST_SECRET:
-            for form in (secret, quote(secret, safe="")):
-                text = text.replace(form, HIDDEN)
-    return text
-
-
 def last_words(text: str) -> str:
-    """Return the end of what was said, in one line."""
+    """Return the end of what was said, in one line; where secrets may be in it, see :meth:`Secrets.last_words`."""
     return " ".join(text.split())[-WORDS:] or "nothing"
 
 

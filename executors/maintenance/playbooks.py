@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from slacktide.executors.maintenance.action import AnsibleAction
-from slacktide.executors.maintenance.filling import Target, everywhere, filled, last_words
+from slacktide.executors.maintenance.filling import Secrets, Target, everywhere, filled
 from slacktide.executors.maintenance.notes import Ending
 from slacktide.executors.maintenance.outcome import DONE, Outcome, failed, refused
 from slacktide.executors.maintenance.starting import Prepared
@@ -76,29 +76,29 @@ class _Run(NamedTuple):
     """The failing task, and its message."""
 
 
-def outcome(action: AnsibleAction, target: Target, ending: Ending) -> Outcome:
+def outcome(action: AnsibleAction, target: Target, ending: Ending, secrets: Secrets) -> Outcome:
     """Return what came of a run."""
-    run = _read(ending.said, target.host)
+    run = _read(ending.said, target.host, secrets)
     what = f"{PROGRAM} {Path(action.playbook).name}"
     if ending.code == 0 and run.recap is not None:
         return DONE
     if ending.code == 0:
         return refused(f"{what} has no play for {target.host}. Correct the playbook's hosts, or the inventory")
     if run.failure is None:
-        reason = f"{what} ended with {ending.code} and said: {_error(ending.said)}. Correct what it names"
+        reason = f"{what} ended with {ending.code} and said: {_error(ending.said, secrets)}. Correct what it names"
         return failed(reason) if run.began else refused(reason)
     reason = f"{what} ended with {ending.code}: {run.failure}. Look at the host, and at this task"
     ok, changed, unreachable, _ = run.recap or (0, 0, 0, 0)
     return refused(reason, again=True) if unreachable and not ok and not changed else failed(reason)
 
 
-def _read(said: str, host: str) -> _Run:
+def _read(said: str, host: str, secrets: Secrets) -> _Run:
     task, began, failure, recap = "", False, None, None
     for line in said.splitlines():
         if found := _TASK.match(line):
             task, began = found[1], True
         elif (found := _FATAL.match(line)) and found[1] == host:
-            failure = f"task {task or 'without a name'}: {_message(found[2])}"
+            failure = f"task {task or 'without a name'}: {_message(found[2], secrets)}"
         elif line.startswith("...ignoring"):
             failure = None
         elif (found := _RECAP.match(line)) and found[1] == host:
@@ -106,19 +106,19 @@ def _read(said: str, host: str) -> _Run:
     return _Run(began, recap, failure)
 
 
-def _message(text: str) -> str:
+def _message(text: str, secrets: Secrets) -> str:
     """Return what a task's result gives as the reason, with the last words of what its command said."""
     try:
         result = json.loads(text)
     except ValueError:
-        return last_words(text)
+        return secrets.last_words(text)
     parts = [str(result.get(name, "")) for name in ("msg", "reason", "stderr", "module_stderr")]
     if not any(parts):
         parts = [str(result.get("censored", "")), str(result.get("stdout", ""))]
-    return last_words("; ".join(part.strip() for part in parts if part.strip()))
+    return secrets.last_words("; ".join(part.strip() for part in parts if part.strip()))
 
 
-def _error(said: str) -> str:
+def _error(said: str, secrets: Secrets) -> str:
     """Return what Ansible itself complains of, else the end of what it said."""
     errors = [line.partition("]: ")[2] for line in said.splitlines() if line.startswith("[ERROR]: ")]
-    return last_words("; ".join(errors)) if errors else last_words(said)
+    return secrets.last_words("; ".join(errors)) if errors else secrets.last_words(said)

@@ -15,7 +15,7 @@ from slacktide.executors.maintenance.action import (
     CommandAction,
     HttpAction,
 )
-from slacktide.executors.maintenance.filling import Target, filled, hidden, last_words, referred
+from slacktide.executors.maintenance.filling import Secrets, Target, filled
 from slacktide.executors.maintenance.notes import Ending, HostNotes, Note
 from slacktide.executors.maintenance.outcome import DONE, Outcome, failed, refused
 from slacktide.executors.maintenance.starting import Prepared
@@ -81,9 +81,9 @@ class Try:
 
     def outcome(self, note: Note, ending: Ending) -> Outcome:
         """Return what came of a try that has ended, secrets hidden."""
-        found = self._stopped() if note.stopped and ending.code else self._outcome(ending)
-        data = ACTION.dump_python(self.action, mode="json", by_alias=True)
-        return replace(found, reason=hidden(found.reason, referred(data), os.environ))
+        secrets = Secrets(ACTION.dump_python(self.action, mode="json", by_alias=True), os.environ)
+        found = self._stopped() if note.stopped and ending.code else self._outcome(ending, secrets)
+        return replace(found, reason=secrets.hidden(found.reason))
 
     def _stopped(self) -> Outcome:
         limit = "the campaign waits for the host" if self.action.timeout_s is None else f"{self.action.timeout_s:g} s"
@@ -100,16 +100,16 @@ class Try:
             case HttpAction(method=method, url=url):
                 return f"{method} {filled(url, self.target)}"
 
-    def _outcome(self, ending: Ending) -> Outcome:
+    def _outcome(self, ending: Ending, secrets: Secrets) -> Outcome:
         match self.action:
             case AnsibleAction() as action:
-                return playbooks.outcome(action, self.target, ending)
+                return playbooks.outcome(action, self.target, ending, secrets)
             case HttpAction():
-                return _told(ending, self.name)
+                return _told(ending, self.name, secrets)
             case CommandAction(untouched_codes=untouched_codes):
                 if ending.code == 0:
                     return DONE
-                reason = f"{self.name} ended with {ending.code} and said: {last_words(ending.said)}"
+                reason = f"{self.name} ended with {ending.code} and said: {secrets.last_words(ending.said)}"
                 again = ending.code in untouched_codes
                 return refused(reason, again=True) if again else failed(reason)
 
@@ -119,12 +119,12 @@ def call_key(note: Note) -> str:
     return f"{note.key}-{note.call}"
 
 
-def _told(ending: Ending, name: str) -> Outcome:
+def _told(ending: Ending, name: str, secrets: Secrets) -> Outcome:
     """Return the outcome that a process of :mod:`slacktide.executors.maintenance.calling` printed."""
     lines = ending.said.splitlines()
     try:
         return Outcome(**json.loads(lines[-1]))
     except (IndexError, ValueError, TypeError):
-        said = last_words(ending.said)
+        said = secrets.last_words(ending.said)
         fact = f"{name}: its process ended with {ending.code} and said: {said}"
         return failed(f"{fact}. Look at the host and the interface: what was done is not known", answered=False)

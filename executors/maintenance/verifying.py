@@ -18,15 +18,12 @@ from slacktide.executors.maintenance.action import (
 from slacktide.executors.maintenance.answers import Answer, answer_to, read_json
 from slacktide.executors.maintenance.commands import asked
 from slacktide.executors.maintenance.filling import (
+    Secrets,
     Target,
     address,
-    answer_words,
     as_text,
     at,
     filled,
-    hidden,
-    last_words,
-    referred,
     revealed,
 )
 
@@ -80,24 +77,25 @@ def _remedy(check: Check) -> str:
 
 def looked(check: Check, target: Target, environment: Mapping[str, str]) -> str | None:
     """Return what is wrong now, None: the check passes."""
+    secrets = Secrets(check.model_dump(mode="json"), environment)
     try:
-        wrong = _looked(check, target, environment)
+        wrong = _looked(check, target, environment, secrets)
     except DriverError as error:
         wrong = str(error)
-    return None if wrong is None else hidden(wrong, referred(check.model_dump(mode="json")), environment)
+    return None if wrong is None else secrets.hidden(wrong)
 
 
-def _looked(check: Check, target: Target, environment: Mapping[str, str]) -> str | None:
+def _looked(check: Check, target: Target, environment: Mapping[str, str], secrets: Secrets) -> str | None:
     match check:
         case PatchLevelCheck():
-            return _patch_level(check, target, environment)
+            return _patch_level(check, target, environment, secrets)
         case CommandCheck(command=command, answer_within_s=limit_s):
             code, said = _run(command, target, limit_s)
-            ended = said if code is None else f"it ended with {code} and said: {last_words(said)}"
+            ended = said if code is None else f"it ended with {code} and said: {secrets.last_words(said)}"
             return None if code == 0 else ended
         case HttpCheck(url=url, headers=headers):
             answer = _get(url, headers, check.answer_within_s, target, environment)
-            return answer if isinstance(answer, str) else _answer_wrong(check, answer)
+            return answer if isinstance(answer, str) else _answer_wrong(check, answer, secrets)
         case TcpCheck(port=port, answer_within_s=limit_s):
             try:
                 socket.create_connection((filled(check.address, target), port), timeout=limit_s).close()
@@ -108,42 +106,44 @@ def _looked(check: Check, target: Target, environment: Mapping[str, str]) -> str
             assert_never(never)
 
 
-def _patch_level(check: PatchLevelCheck, target: Target, environment: Mapping[str, str]) -> str | None:
+def _patch_level(
+    check: PatchLevelCheck, target: Target, environment: Mapping[str, str], secrets: Secrets
+) -> str | None:
     if check.command is not None:
         code, text = _run(check.command, target, check.answer_within_s)
         if code != 0:
-            return text if code is None else f"it ended with {code} and said: {last_words(text)}"
+            return text if code is None else f"it ended with {code} and said: {secrets.last_words(text)}"
     else:
         answer = _get(check.url or "", check.headers, check.answer_within_s, target, environment)
         if isinstance(answer, str):
             return answer
         if not answer.is_success:
-            return f"it was answered with {answer.code} and: {answer_words(answer.text)}"
+            return f"it was answered with {answer.code} and: {secrets.answer_words(answer.text)}"
         text = answer.text
     if check.field is not None:
         found = _field(text, check.field)
         if found is None:
-            return f"there is no field {check.field} in: {answer_words(text)}"
+            return f"there is no field {check.field} in: {secrets.answer_words(text)}"
         text = found
     level = text.strip()
     if check.match is None:
         fits = level == target.patch_level
     else:
         fits = re.fullmatch(check.match.replace("{patch_level}", re.escape(target.patch_level)), level) is not None
-    return None if fits else f"it says {last_words(level)}, and the policy asks for {target.patch_level}"
+    return None if fits else f"it says {secrets.last_words(level)}, and the policy asks for {target.patch_level}"
 
 
-def _answer_wrong(check: HttpCheck, answer: Answer) -> str | None:
+def _answer_wrong(check: HttpCheck, answer: Answer, secrets: Secrets) -> str | None:
     if answer.code != check.status:
-        return f"it was answered with {answer.code} in place of {check.status} and: {answer_words(answer.text)}"
+        return f"it was answered with {answer.code} in place of {check.status} and: {secrets.answer_words(answer.text)}"
     if check.field is None:
         return None
     found = _field(answer.text, check.field)
     if found is None:
-        return f"there is no field {check.field} in: {answer_words(answer.text)}"
+        return f"there is no field {check.field} in: {secrets.answer_words(answer.text)}"
     if check.equals is None or found == check.equals:
         return None
-    return f"{check.field} is {last_words(found)} in place of {check.equals}"
+    return f"{check.field} is {secrets.last_words(found)} in place of {check.equals}"
 
 
 def _field(text: str, field: str) -> str | None:

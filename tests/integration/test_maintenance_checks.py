@@ -1,11 +1,17 @@
 """Checks after maintenance, against real commands, servers and ports."""
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
 from maintained import LEVEL, Maintained
 from patch_servers import Answer, Asked, patch_server
+
+from slacktide.executors.maintenance.action import CHECKS
+from slacktide.executors.maintenance.filling import WORDS, Target
+from slacktide.executors.maintenance.verifying import looked
+from slacktide.ids import HostId
 
 pytestmark = pytest.mark.integration
 SOON = {"within_s": 0.3, "every_s": 0.05}
@@ -123,3 +129,17 @@ def test_a_rehearsal_is_verified_too(folder: Path) -> None:
     failed = Maintained(folder, {"kind": "none", "verify": [level_by("echo old")]}).begin().failed()
     assert "it says old" in failed.reason
     assert failed.untouched is False
+
+
+@pytest.mark.parametrize("secret", ["t0ken-of-health", "two  blanks in a t0ken", 'a "t0ken" with\ttab'])
+@pytest.mark.parametrize("kind", ["http", "patch_level"])
+def test_no_part_of_a_secret_is_left_where_an_answer_is_cut(folder: Path, monkeypatch, kind: str, secret: str) -> None:
+    """As long an answer as has the cut at any place of the secret."""
+    monkeypatch.setenv("HEALTH_TOKEN", secret)
+    for more in range(WORDS - len(secret) - 2, WORDS + 1, 2):
+        with patch_server(lambda _, more=more: Answer(500, f"{secret}{'.' * more}")) as server:
+            check = {"kind": kind, "url": f"{server.url}/${{HEALTH_TOKEN}}"}
+            said = looked(CHECKS[kind].model_validate(check), Target(HostId("h1"), LEVEL), os.environ)
+        assert said is not None
+        start = said.partition(" and: ")[2].rstrip(".")
+        assert "***".endswith(start), "the end of what stands for it, or nothing"

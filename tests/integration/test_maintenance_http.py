@@ -82,6 +82,16 @@ def test_a_secret_that_an_answer_repeats_is_hidden(folder: Path, monkeypatch) ->
     assert len(server.asked) == 1, "no other try mends a call that is wrong"
 
 
+@pytest.mark.parametrize("more", [270, 285, 295, 299])
+def test_no_part_of_a_secret_is_left_where_an_answer_is_cut(folder: Path, monkeypatch, more: int) -> None:
+    monkeypatch.setenv("PATCH_TOKEN", SECRET)
+    with patch_server(in_turn(Answer(401, f"{SECRET}{'.' * more}"))) as server:
+        action = call(server.url, headers={"Authorization": "Bearer ${PATCH_TOKEN}"})
+        failed = Maintained(folder, action).begin().failed()
+    assert "night" not in failed.reason
+    assert f"and: {'***'[: 300 - more]}{'.' * more}" in failed.reason
+
+
 def test_a_variable_that_is_not_set_is_named_and_nothing_is_called(folder: Path, monkeypatch) -> None:
     monkeypatch.delenv("PATCH_TOKEN", raising=False)
     with patch_server(in_turn(Answer(200))) as server:
