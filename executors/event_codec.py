@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from slacktide.errors import InputError
@@ -106,6 +107,8 @@ def decode(row: Row) -> Event:
             "Read the journal with the version of Slacktide that wrote it, or a newer one.",
         )
     try:
+        if not isfinite(row.at_s):
+            raise ValueError(f"at_s is {row.at_s}")
         fields = _attempt_fields(row.body) if row.body and len(row.body) < 20 else json.loads(row.body or "{}")
         if row.subject is None:
             return kind(row.at_s, **fields)

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from slacktide.errors import InternalError
+from slacktide.errors import ExecutionError, InternalError
 from slacktide.executors import events
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.events import Event, Stage
@@ -35,7 +35,9 @@ def apply(state: CampaignState, entries: Sequence[Entry]) -> None:
     Raises
     ------
     InternalError
-        If an entry is missing before one of them, or one is about something that the plan does not have.
+        If an entry is missing before one of them: who reads a journal has refused that.
+    ExecutionError
+        If one is about something that the plan does not have.
     """
     last, end_s = state.last, state.end_s
     for number, event in entries:
@@ -54,8 +56,11 @@ def apply(state: CampaignState, entries: Sequence[Entry]) -> None:
             else:
                 _HANDLERS[kind](state, event)
         except KeyError as error:
-            fact = f"{kind.type} is about {error}, which the plan does not have"
-            raise InternalError("journal", fact, "Run the campaign with the plan that it was begun with") from error
+            fact = (
+                f"is damaged, or of another plan: event {number}, {kind.type}, is about {error}, which the plan lacks"
+            )
+            remedy = "Give the plan that the campaign was begun with, or restore the journal from a copy"
+            raise ExecutionError("the campaign's journal", fact, remedy) from error
     state.last, state.end_s = last, end_s
 
 

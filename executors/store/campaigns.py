@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
 
+from slacktide.errors import ExecutionError
 from slacktide.executors.store.address import Store, store_in
 from slacktide.executors.store.connection import Durability, StoreConnection, now_text
 from slacktide.executors.store.orders import no_such_campaign
@@ -62,7 +63,7 @@ def list_campaigns(store: Store | Path) -> list[StoredCampaign]:
     with opening(store_in(store)) as connection, closing(connection), connection.reading() as transaction:
         now = now_text(transaction.dialect.name).label("now")
         rows = transaction.execute(sql.select(CAMPAIGNS, now).order_by(CAMPAIGNS.c.number)).mappings()
-        return [_stored(dict(row)) for row in rows]
+        return [_stored(dict(row), connection.store.shown) for row in rows]
 
 
 def begin_campaign(store: Store, record: CampaignRecord, durability: Durability = "power") -> CampaignRecord:
@@ -124,7 +125,7 @@ def find_campaign(
     found = transaction.execute(query.with_for_update() if locked else query).mappings().first()
     if found is None:
         raise no_such_campaign(shown)
-    return int(found["number"]), _stored(dict(found))
+    return int(found["number"]), _stored(dict(found), shown)
 
 
 def values_of(record: CampaignRecord) -> dict[str, str | None]:
@@ -141,13 +142,28 @@ def values_of(record: CampaignRecord) -> dict[str, str | None]:
     }
 
 
-def _stored(found: dict[str, Any]) -> StoredCampaign:
+def damaged(subject: str, fact: str) -> ExecutionError:
+    """Return the error of something in a store that no release has written so."""
+    return ExecutionError(subject, f"is damaged: {fact}", "Restore it from a copy")
+
+
+def _origin(text: str, campaign: str, shown: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found
+    except (TypeError, ValueError):
+        pass
+    raise damaged(shown, f"the row of campaign {campaign} has the origin {text!r}, which is no moment in UTC")
+
+
+def _stored(found: dict[str, Any], shown: str) -> StoredCampaign:
     record = CampaignRecord(
         campaign_id=CampaignId(found["campaign_id"]),
         plan_id=PlanId(found["plan_id"]),
         snapshot_digest=found["snapshot_digest"],
         policy_digest=found["policy_digest"],
-        origin=datetime.fromisoformat(found["origin"]),
+        origin=_origin(found["origin"], found["campaign_id"], shown),
         settings=found["settings"],
         plan_path=found["plan_path"],
         fleet_path=found["fleet_path"],

@@ -1,16 +1,17 @@
 """Reading a campaign's journal, whoever holds it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sql
 
+from slacktide.errors import ExecutionError, InputError
 from slacktide.executors import events
 from slacktide.executors.event_codec import Row, decode
 from slacktide.executors.events import Event
 from slacktide.executors.store.address import Store, store_in
-from slacktide.executors.store.campaigns import CampaignRecord, find_campaign
+from slacktide.executors.store.campaigns import CampaignRecord, damaged, find_campaign
 from slacktide.executors.store.connection import StoreConnection
 from slacktide.executors.store.orders import StoredOrder, orders_since
 from slacktide.executors.store.schema import EVENTS
@@ -49,6 +50,8 @@ class JournalReader:
         ------
         StoreError
             If the store does not answer now.
+        ExecutionError
+            If the journal is damaged, or of a newer release: an event is missing, or cannot be read.
         """
         columns = (EVENTS.c.number, EVENTS.c.at_s, EVENTS.c.type, EVENTS.c.subject, EVENTS.c.body)
         query = sql.select(*columns).where(EVENTS.c.campaign == self._campaign).order_by(EVENTS.c.number)
@@ -57,7 +60,7 @@ class JournalReader:
             wanted = READ_AT_ONCE if most is None else min(READ_AT_ONCE, most - len(entries))
             with self._connection.reading() as transaction:
                 rows = transaction.execute(query.where(EVENTS.c.number > since).limit(wanted)).all()
-            entries += [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
+            entries += self._entries(rows, since)
             if len(rows) < wanted or len(entries) == most:
                 return entries
             since = rows[-1][0]
@@ -69,6 +72,21 @@ class JournalReader:
         with self._connection.reading() as transaction:
             rows = transaction.execute(sql.select(*columns).where(mine).order_by(EVENTS.c.number)).all()
         return [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
+
+    def _entries(self, rows: Sequence[Sequence[Any]], since: int) -> Iterator[Entry]:
+        """Yield the events in rows that follow number ``since`` without a gap; errors as :meth:`read`."""
+        for expected, (number, *row) in enumerate(rows, start=since + 1):
+            if number != expected:
+                raise damaged(self._shown, f"event {expected} is missing before event {number}")
+            try:
+                yield Entry(number, decode(Row(*row)))
+            except InputError as error:
+                fact = f"event {number} cannot be read: {error.subject} {error.fact}"
+                raise ExecutionError(self._shown, fact, error.remedy) from error
+
+    @property
+    def _shown(self) -> str:
+        return f"the journal of campaign {self.record.campaign_id} in {self._connection.store.shown}"
 
     def migrations_done(self) -> int:
         """Return how many migrations are done."""

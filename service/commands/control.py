@@ -3,13 +3,14 @@
 import getpass
 import re
 import socket
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
-from slacktide.errors import InputError, UsageError
+from slacktide.errors import UsageError
 from slacktide.service.campaign_view import ask_for, refuse_unknown_host
 from slacktide.service.commands.campaign_views import campaign as campaign
 from slacktide.service.commands.options import AsJson, CampaignPath, StoreUrl, Whole
@@ -19,7 +20,9 @@ from slacktide.service.failures import OK, REFUSED
 if TYPE_CHECKING:
     from slacktide.executors.orders import Order
 
-_LIMIT = re.compile(r"([\w.-]+)=(\d+(?:\.\d+)?%?)")
+_LIMIT = re.compile(r"([\w.-]+)=([0-9]{1,12}|[0-9]{1,12}(?:\.[0-9]{1,9})?%)")
+_MOST_SAID: Final = 500
+"""Characters of a reason or a name: they stand in a line of `campaign show` and of the report."""
 
 Cancel = Annotated[bool, Parameter(negative="")]
 
@@ -112,19 +115,26 @@ def limits(
     asking: Asking = ASKING,
 ) -> int:
     """Let other limits on hosts out hold from now on; hosts that are out already stay out until they have returned."""
+    from pydantic import ValidationError
+
     from slacktide.executors.orders import Limits
 
     found = [_LIMIT.fullmatch(text.replace(" ", "")) for text in limit]
-    if not limit or not all(found):
-        fact = f"{' '.join(limit) or 'nothing'} is no limit"
+    wrong = [text for text, match in zip(limit, found, strict=True) if match is None]
+    if wrong or not limit:
+        fact = f"{wrong[0] if wrong else 'nothing'} is no limit"
         raise UsageError(
             "limits", fact, 'Give kinds of failure domain and counts or shares, such as "fleet=20" "rack=10%"'
         )
     max_out = {match[1]: match[2] if match[2].endswith("%") else int(match[2]) for match in found if match}
+    if len(max_out) < len(limit):
+        raise UsageError("limits", "name a kind of failure domain twice", "Give one limit for each")
     try:
         order = Limits(max_out=max_out)
-    except ValueError as error:
-        raise InputError("limits", str(error).splitlines()[2].strip(), "Give another count or share") from None
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        fact = f"{fault['loc'][-1]}: {fault['msg'].removeprefix('Value error, ')}"
+        raise UsageError("limits", fact, "Give another count or share") from None
     return _asked(path, order, asking)
 
 
@@ -193,6 +203,14 @@ def evacuate(
     return _asked(path, Evacuate(host_id=host), asking)
 
 
+def _refuse_unprintable(option: str, text: str) -> None:
+    if len(text) > _MOST_SAID:
+        raise UsageError(option, f"has {len(text):,} characters, of {_MOST_SAID} at most", "Say it in fewer")
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
+        fact = "has a line break, or a character that cannot be printed"
+        raise UsageError(option, fact, "Write one line of text, in UTF-8")
+
+
 def _asked(path: Path, order: "Order", asking: Asking) -> int:
     """Ask something of a campaign, and print what comes of it."""
     from slacktide.executors.control_events import OrderRefused
@@ -200,6 +218,8 @@ def _asked(path: Path, order: "Order", asking: Asking) -> int:
     from slacktide.executors.order_words import order_words
     from slacktide.service.control_text import unanswered_words
 
+    _refuse_unprintable("--why", asking.why)
+    _refuse_unprintable("--by", asking.by or "")
     by = asking.by or f"{getpass.getuser()}@{socket.gethostname()}"
     asked = ask_for(path, asking.store, order, by, asking.why)
     answer = asked.answer
