@@ -76,20 +76,34 @@ def server_reasons(uri: str, client_uri: str, until: datetime) -> Iterator[Reaso
     client_uri
         The address by which this machine opens the host: its files say whom it trusts.
     """
+    found = server_certificate(uri, client_uri)
+    if found is None:
+        return
+    host, shown, authorities = found
+    what = f"the certificate of libvirtd at {host}"
+    yield from reasons(what, shown, authorities, until)
+    if not names(shown, host):
+        fact = f"{what} is for {', '.join(sorted(_names(shown))) or 'no name'}: hosts that go there would refuse it"
+        yield fact, f"Make it with {host} among its names, or give one that it has in the file of connections"
+
+
+def server_certificate(uri: str, client_uri: str) -> tuple[str, x509.Certificate, list[x509.Certificate]] | None:
+    """Return the host of an address, the certificate that it shows, and whom this machine trusts; None: it shows none.
+
+    Parameters
+    ----------
+    client_uri
+        As in :func:`server_reasons`.
+    """
     parts = urlsplit(uri)
     if parts.scheme != TLS or parts.hostname is None:
-        return
+        return None
     pki = pki_of(client_uri)
     try:
         shown = _shown(parts.hostname, parts.port or PORT, pki)
-        authorities = x509.load_pem_x509_certificates(pki.authority.read_bytes())
+        return parts.hostname, shown, x509.load_pem_x509_certificates(pki.authority.read_bytes())
     except (OSError, ValueError):  # ssl.SSLError is an OSError
-        return
-    what = f"the certificate of libvirtd at {parts.hostname}"
-    yield from reasons(what, shown, authorities, until)
-    if not names(shown, parts.hostname):
-        fact = f"{what} is for {', '.join(sorted(_names(shown))) or 'no name'}: hosts that go there would refuse it"
-        yield fact, f"Make it with {parts.hostname} among its names, or give one that it has in the file of connections"
+        return None
 
 
 def reasons(

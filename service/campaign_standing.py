@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
+from slacktide.executors.store.campaigns import FINISHED, RESTORED, StoredCampaign
 from slacktide.executors.store.holder import fate_of, process_of
 
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from slacktide.executors.store.address import Store
 
 GOES_ON: Final = "the command that began it goes on with it"
+RELEASE: Final = "it came back from a backup: see `slacktide store release`"
 
 
 class Known(NamedTuple):
@@ -37,6 +38,8 @@ def standing_of(known: Known, stored: StoredCampaign) -> str:
     """Return in a word or two how a campaign stands."""
     if known.finished:
         return "aborted" if known.aborted else "finished"
+    if stored.state == RESTORED:
+        return "waits for its release"
     if known.aborted:
         return "ending, aborted"
     if known.paused:
@@ -50,6 +53,8 @@ def holding(stored: StoredCampaign) -> Holding:
     A process of this machine that has ended does not, whatever its lease says; one that lives and whose lease has run
     out is held up by its store.
     """
+    if stored.state == RESTORED:
+        return Holding("stopped", "nobody", RELEASE)
     if stored.state == FINISHED or stored.holder is None:
         return Holding("stopped", "nobody", "" if stored.state == FINISHED else GOES_ON)
     fate, process = fate_of(stored.holder), process_of(stored.holder)

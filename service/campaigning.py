@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from slacktide import atomic
 from slacktide.errors import ExecutionError, InputError, OutputError, SlacktideError, StoreError, UsageError
 from slacktide.executors.detached import is_running, last_words
-from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, list_campaigns
+from slacktide.executors.store.campaigns import FINISHED, RESTORED, StoredCampaign, list_campaigns
 from slacktide.service.campaign_terms import CampaignTerms, Profile, driver_settings, run_options
 from slacktide.service.launching import CampaignLaunch
 from slacktide.service.places import Places
@@ -28,6 +28,10 @@ PAUSE_S: Final = 5.0
 MOST_PAUSE_S: Final = 90.0
 MOST_STARTS: Final = 8
 """Starts in a row that come to nothing before a campaign counts as failed."""
+WAITS_FOR_RELEASE: Final = (
+    "it came back from a backup, and what was done on its hosts since is not in its journal; "
+    "see `slacktide store release`"
+)
 
 Launch = Callable[[CampaignLaunch], None]
 
@@ -116,6 +120,8 @@ class Campaigning:
     def _look_at(self, run: Run, stored: StoredCampaign | None) -> None:
         if stored is not None and stored.state == FINISHED:
             change_run(self.database, run.campaign_id, state="ended", next_look_at=None)
+        elif stored is not None and stored.state == RESTORED:
+            change_run(self.database, run.campaign_id, state="failed", said=WAITS_FOR_RELEASE, next_look_at=None)
         elif stored is not None and stored.is_held:
             change_run(self.database, run.campaign_id, starts=0, said=None, next_look_at=now_utc(HELD_LOOK_S))
         elif is_running(self.places.run(run.campaign_id)):

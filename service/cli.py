@@ -17,6 +17,7 @@ from slacktide.service.commands.calibrate import calibrate
 from slacktide.service.commands.campaign import run
 from slacktide.service.commands.compare import compare
 from slacktide.service.commands.control import campaign
+from slacktide.service.commands.doctor import doctor
 from slacktide.service.commands.fleet import fleet
 from slacktide.service.commands.inventory import import_libvirt  # noqa: F401  (a command of `fleet import`)
 from slacktide.service.commands.lab import lab
@@ -29,6 +30,7 @@ from slacktide.service.commands.preflight import preflight
 from slacktide.service.commands.report import report
 from slacktide.service.commands.revise import revise
 from slacktide.service.commands.serve import serve, token
+from slacktide.service.commands.store import store
 from slacktide.service.commands.triggers import triggers
 from slacktide.service.commands.what_if import pareto, what_if
 from slacktide.service.console import document
@@ -67,6 +69,8 @@ app.command(calibrate, sort_key=13, help_epilogue="")
 app.command(serve, sort_key=14, help_epilogue="")
 app.command(token)
 app.command(metrics)
+app.command(store)
+app.command(doctor, sort_key=17, help_epilogue="")
 app.command(lab)
 
 

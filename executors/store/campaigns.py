@@ -18,6 +18,8 @@ from slacktide.executors.store.upgrading import bring_to_head, opening, revision
 from slacktide.ids import CampaignId, PlanId
 
 FINISHED: Final = "finished"
+RESTORED: Final = "restored"
+"""Of a campaign on real hosts whose journal came back from a backup, until a person releases it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class StoredCampaign(NamedTuple):
     is_held: bool
     """Whether the lease has not run out, by the database's clock."""
     state: str | None
-    """``finished`` once it has; null: not yet."""
+    """``finished`` once it has; ``restored`` while nobody may carry it out; null: neither."""
 
 
 def list_campaigns(store: Store | Path) -> list[StoredCampaign]:

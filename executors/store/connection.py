@@ -31,13 +31,20 @@ fsync a commit, milliseconds each).  A simulated campaign needs only the first. 
 
 
 class StoreConnection:
-    """One connection to a store, for one transaction at a time."""
+    """One connection to a store, for one transaction at a time.
 
-    def __init__(self, store: Store, durability: Durability = "power") -> None:
+    Parameters
+    ----------
+    watched
+        Whether a transaction that a frozen server leaves hanging is cut off; not where it is to take long.
+    """
+
+    def __init__(self, store: Store, durability: Durability = "power", *, watched: bool = True) -> None:
         self.store = store
         self.engine = _sqlite_engine(store, durability) if store.is_file else _postgresql_engine(store)
         self._connection: sql.Connection | None = None
-        self._watchdog = None if store.is_file else Watchdog(STATEMENT_TIMEOUT_MS / 1000 + CONNECT_TIMEOUT_S)
+        unwatched = store.is_file or not watched
+        self._watchdog = None if unwatched else Watchdog(STATEMENT_TIMEOUT_MS / 1000 + CONNECT_TIMEOUT_S)
 
     @contextmanager
     def reading(self) -> Iterator[sql.Connection]:

@@ -10,7 +10,7 @@ from typing import Final
 import sqlalchemy as sql
 
 from slacktide.errors import ExecutionError
-from slacktide.executors.store.campaigns import StoredCampaign
+from slacktide.executors.store.campaigns import RESTORED, StoredCampaign
 from slacktide.executors.store.connection import now_text
 from slacktide.executors.store.holder import is_gone, new_holder
 from slacktide.executors.store.schema import CAMPAIGNS
@@ -45,8 +45,15 @@ class Lease:
         Raises
         ------
         ExecutionError
-            If another holds it, unless ``take_over`` says that this does not count.
+            If another holds it, unless ``take_over`` says that this does not count; or it came back from a backup.
         """
+        if found.state == RESTORED:
+            fact = "came back from a backup, and what was done on its hosts since is not in its journal"
+            remedy = (
+                "Import the hosts as they are now and plan anew; or, if nothing was done since, have it go on: "
+                f"`slacktide store release {found.record.campaign_id}`"
+            )
+            raise ExecutionError(self._name, fact, remedy)
         if found.is_held and not take_over and not is_gone(found.holder or ""):
             fact = f"is carried out by {found.holder}, whose lease lasts until {found.lease_until}"
             raise ExecutionError(self._name, fact, "Wait for that one, end it, or give --take-over to fence it off")

@@ -1,18 +1,18 @@
 """A store that does not answer for a while: stopped, full, locked.  The campaign waits, says so, and goes on."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 
 import pytest
 from campaigns import planned_fleet
 from postgresql import Server, binaries, running_server
+from small_disks import small_disk
 
 from slacktide.errors import ExecutionError, StoreError
 from slacktide.executors.campaign_file import kept_in
@@ -171,19 +171,6 @@ def test_a_file_that_another_process_locks(tmp_path, monkeypatch) -> None:
     assert holders[0].returncode == 0
     outage.check("is locked by another process")
     check_same(tmp_path, report)
-
-
-@contextmanager
-def small_disk(place: Path) -> Iterator[Path]:
-    """Have a file system of 32 MiB, in memory."""
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("A FULL DISK IS NOT TESTED: a file system of its own can only be mounted by root")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_disk_that_is_full_until_somebody_frees_it(tmp_path) -> None:

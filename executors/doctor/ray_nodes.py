@@ -1,0 +1,102 @@
+"""The process that speaks to Ray for the doctor: it answers lines of JSON about the cluster and each of its nodes.
+
+An actor is put on every node that is asked about something; all of them end with this process.
+"""
+
+import json
+import sys
+import urllib.request
+from typing import Any, Final
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from slacktide.executors.actors import actor_class, cluster
+from slacktide.executors.doctor.on_host import ASKED, HostSide
+
+START_S: Final = 60.0
+ANSWER_S: Final = 60.0
+DASHBOARD_S: Final = 5.0
+
+
+class NodeSide(HostSide):
+    """What is asked of a node; Ray's version there is beside the rest."""
+
+    def about(self) -> dict[str, Any]:
+        """Return what runs there."""
+        return {**super().about(), "ray": ray.__version__}
+
+
+class _Nodes:
+    def __init__(self) -> None:
+        self._actors: dict[str, Any] = {}
+
+    def cluster(self) -> dict[str, Any]:
+        """Return the nodes, and whether the dashboard answers."""
+        nodes = [
+            {
+                "node": node["NodeID"],
+                "address": node["NodeManagerAddress"],
+                "alive": bool(node["Alive"]),
+                "resources": node.get("Resources", {}),
+            }
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+        ]
+        context = ray.get_runtime_context()
+        return {
+            "ray": ray.__version__,
+            "address": context.gcs_address,
+            "nodes": nodes,
+            "dashboard": _dashboard(),
+        }
+
+    def ask(self, node: str, what: str, how: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Return what a node answers."""
+        if what not in ASKED:
+            raise ValueError(f"nobody knows {what}")
+        actor = self._actors.get(node)
+        if actor is None:
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            # Threads: while it waits for what arrives, it may be asked for something else.
+            kind = actor_class(NodeSide, f"doctor on {node[:8]}", scheduling_strategy=there, max_concurrency=4)
+            actor = self._actors[node] = kind.remote()
+            ray.get(actor.clock_ms.remote(), timeout=START_S)
+        return ray.get(getattr(actor, what).remote(**how), timeout=ANSWER_S)
+
+
+def _dashboard() -> dict[str, Any]:
+    """Return where the dashboard is, and whether it answers; an empty address: the cluster has none."""
+    from ray._private.worker import get_dashboard_url
+
+    url = get_dashboard_url()  # type: ignore[no-untyped-call]
+    if not url:
+        return {"url": "", "answers": False}
+    address = url if url.startswith("http") else f"http://{url}"
+    try:
+        with urllib.request.urlopen(f"{address}/api/version", timeout=DASHBOARD_S) as answer:
+            return {"url": address, "answers": answer.status == 200}
+    except OSError as error:
+        wanted = getattr(error, "code", None) in (401, 403)
+        return {"url": address, "answers": wanted}
+
+
+def main() -> None:
+    """Answer each line of standard input, until it ends."""
+    with cluster(1):
+        nodes = _Nodes()
+        for line in sys.stdin:
+            try:
+                question = json.loads(line)
+                if question["ask"] == "cluster":
+                    said: Any = nodes.cluster()
+                else:
+                    said = nodes.ask(question["on"], question["ask"], question.get("with", {}))
+                answer = {"said": said}
+            except Exception as error:
+                answer = {"wrong": f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"}
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Whether a store, the directory beside it, or a backup of both is whole."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sql
+
+from slacktide.executors.store.connection import StoreConnection
+from slacktide.executors.store.schema import CAMPAIGNS, EVENTS, ORDERS
+from slacktide.executors.store.upgrading import opening
+from slacktide.findings import Finding, Severity
+from slacktide.service.backup.manifest import FILES, STORE, read_manifest
+from slacktide.service.backup.places import Place
+from slacktide.service.backup.rows import reading_copy
+from slacktide.service.places import Places
+from slacktide.service.store.schema import FLEETS, PLANS, RUNS
+
+FROM_BACKUP: Final = "Restore it from a backup; what was done since that was made is not in it"
+ANOTHER: Final = "Take another backup; this one is damaged"
+
+
+def check_backup(backup: Path) -> list[Finding]:
+    """Return what is wrong with a backup: files that are missing or not as they were copied, a store that is not whole.
+
+    Raises
+    ------
+    UsageError, InputError
+        If it is none, or what it says cannot be read.
+    """
+    manifest = read_manifest(backup)
+    found = []
+    for path, known in manifest.files.items():
+        file = backup / path
+        if not file.is_file():
+            found.append(Finding("missing-file", "is not there", ANOTHER, file=path))
+            continue
+        with file.open("rb") as content:
+            if hashlib.file_digest(content, "sha256").hexdigest() != known.sha256:
+                found.append(Finding("changed-file", "is not what was copied", ANOTHER, file=path))
+    if found:
+        return found
+    with reading_copy(backup / STORE) as transaction:
+        found = list(_store_findings(transaction, ANOTHER))
+        if manifest.kind == "server":
+            found += _missing(transaction, Places(backup / FILES), "warning")
+    return found
+
+
+def check_place(place: Place) -> list[Finding]:
+    """Return what is wrong with a store in use and the directory beside it.
+
+    Raises
+    ------
+    ExecutionError, StoreError
+        If the store is none, or does not answer.
+    """
+    with opening(place.store) as connection:
+        connection.close()
+    with closing(StoreConnection(place.store, watched=False)) as connection, connection.reading() as transaction:
+        found = list(_store_findings(transaction, FROM_BACKUP))
+        if place.kind == "server" and place.directory is not None:
+            found += _missing(transaction, Places(place.directory), "error")
+    return found
+
+
+def _store_findings(transaction: sql.Connection, remedy: str) -> Iterator[Finding]:
+    if transaction.dialect.name == "sqlite":
+        for (words,) in transaction.exec_driver_sql("PRAGMA integrity_check"):
+            if words != "ok":
+                yield Finding("integrity", f"SQLite finds: {words}", remedy)
+        for table, row, parent, _ in transaction.exec_driver_sql("PRAGMA foreign_key_check"):
+            yield Finding("integrity", f"row {row} of {table} belongs to nothing in {parent}", remedy)
+    for table, what in ((EVENTS, "events"), (ORDERS, "orders")):
+        counted = (sql.func.count(), sql.func.min(table.c.number), sql.func.max(table.c.number))
+        query = sql.select(CAMPAIGNS.c.campaign_id, *counted).join_from(
+            table, CAMPAIGNS, table.c.campaign == CAMPAIGNS.c.number
+        )
+        for campaign, number, first, last in transaction.execute(query.group_by(CAMPAIGNS.c.campaign_id)):
+            if (first, last) != (1, number):
+                words = f"campaign {campaign} has {number:,} {what}, numbered {first:,} to {last:,}: some are missing"
+                yield Finding("missing-rows", words, remedy, subjects=(campaign,))
+
+
+def _missing(transaction: sql.Connection, places: Places, severity: Severity) -> Iterator[Finding]:
+    """Yield fleets and plans whose files are not there; a backup of such a directory is no worse than that was."""
+    if not sql.inspect(transaction).has_table(FLEETS.name):
+        return
+    for column, place, what in (
+        (FLEETS.c.fleet_id, places.fleet, "fleet"),
+        (PLANS.c.plan_id, places.plan, "plan"),
+        (RUNS.c.fleet_id, places.fleet, "fleet of a campaign"),
+        (RUNS.c.plan_id, places.plan, "plan of a campaign"),
+    ):
+        for name in transaction.execute(sql.select(column).distinct().order_by(column)).scalars():
+            if not place(name).is_dir():
+                words = f"the files of {what} {name} are not in {place(name)}"
+                yield Finding("missing-files", words, FROM_BACKUP, severity, (name,))

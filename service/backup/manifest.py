@@ -1,0 +1,95 @@
+"""``backup.json``: what a backup is of, from when, and which files belong to it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slacktide.errors import InputError, UsageError
+from slacktide.service.backup.places import Kind
+
+MANIFEST: Final = "backup.json"
+STORE: Final = "store.sqlite"
+FILES: Final = "files"
+FORMAT_VERSION: Final = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KeptFile(_Part):
+    """One file, as it was copied."""
+
+    bytes: int
+    sha256: str
+
+
+class KeptCampaign(_Part):
+    """How a campaign stood."""
+
+    campaign_id: str
+    plan_id: str
+    state: str | None
+    """``finished`` once it has; null: not yet."""
+    generation: int
+    events: int
+    """Number of the newest event: what was done later is not in the backup."""
+
+
+class Manifest(_Part):
+    """What a backup is of."""
+
+    format_version: int = FORMAT_VERSION
+    made_at: str
+    """In UTC; before the copy began."""
+    slacktide: str
+    kind: Kind
+    directory: str | None
+    """Where what is in ``files`` was; null: the store alone was copied."""
+    store: str
+    """Where the store was, without password."""
+    store_file: str | None
+    """Its name within the directory; null: it was elsewhere."""
+    campaigns: tuple[KeptCampaign, ...]
+    files: dict[str, KeptFile]
+    """By path within the backup, the store's copy among them."""
+
+
+def read_manifest(backup: Path) -> Manifest:
+    """Return what a backup says that it is.
+
+    Raises
+    ------
+    UsageError
+        If there is no backup.
+    InputError
+        If what it says cannot be read.
+    """
+    file = backup / MANIFEST
+    if not file.is_file():
+        fact = f"is no backup: there is no {MANIFEST}"
+        raise UsageError(str(backup), fact, "Give the directory that `slacktide store backup -o` made")
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        version = data.get("format_version") if isinstance(data, dict) else None
+        if version != FORMAT_VERSION:
+            fact = f"has format version {version}; this release reads version {FORMAT_VERSION}"
+            raise InputError(str(file), fact, "Use the release that wrote it")
+        return Manifest.model_validate(data)
+    except (OSError, ValueError, ValidationError) as error:
+        fact = f"cannot be read: {str(error).splitlines()[0]}"
+        raise InputError(str(file), fact, "Take another backup; this one is damaged") from error
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """Yield the files within a folder in order of their paths; links are followed nowhere."""
+    for entry in sorted(folder.iterdir()):
+        if entry.is_symlink():
+            continue
+        if entry.is_dir():
+            yield from files_of(entry)
+        elif entry.is_file():
+            yield entry
