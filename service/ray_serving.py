@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -16,8 +17,10 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.actors import cluster
 from slacktide.executors.logs import log_settings, log_to
 from slacktide.service.http.app import make_app
+from slacktide.service.http.readiness import leaving_file
 from slacktide.service.http.server import Server, make_server
 from slacktide.service.http.settings import ServerSettings
+from slacktide.service.places import Places
 from slacktide.service.ray_jobs import RayJobs
 
 APPLICATION: Final = "slacktide"
@@ -29,11 +32,16 @@ ENDING_S: Final = 10.0
 """How long calls under way may take once the server is to end; streams are cut off."""
 
 
-def serve_until_told(settings: ServerSettings, *, dashboard: bool, ready: Callable[[], None]) -> None:
+def serve_until_told(
+    settings: ServerSettings, *, dashboard: bool, ready: Callable[[], None], drain_s: float = 0.0
+) -> None:
     """Serve the API until SIGTERM or SIGINT; what is under way is answered, campaigns go on by themselves.
 
     Parameters
     ----------
+    drain_s
+        How long all is still answered once the server is to end, while it says that it is not ready, so that balancers
+        send their callers elsewhere; a second signal cuts that short.
     ready
         Called once the API answers.
 
@@ -42,7 +50,8 @@ def serve_until_told(settings: ServerSettings, *, dashboard: bool, ready: Callab
     ExecutionError
         If Ray does not start, or the API does not.
     """
-    told = threading.Event()
+    told, again = threading.Event(), threading.Event()
+    leaving = leaving_file(Places(settings.data), settings)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with cluster(len(os.sched_getaffinity(0)), STORE_BYTES, job="serve the API", dashboard=dashboard):
         try:
@@ -51,12 +60,16 @@ def serve_until_told(settings: ServerSettings, *, dashboard: bool, ready: Callab
                 signal.SIGTERM,
                 signal.SIGINT,
             ):  # Ray's own handlers, which it sets as it starts, end at once
-                signal.signal(number, lambda *_: told.set())
+                signal.signal(number, lambda *_: (again if told.is_set() else told).set())
             ready()
             told.wait()
+            with suppress(OSError):  # a disk that is full: it is not ready then either
+                leaving.touch()
+            again.wait(drain_s)
         finally:
             serve.delete(APPLICATION)
             serve.shutdown()  # type: ignore[no-untyped-call]
+            leaving.unlink(missing_ok=True)
 
 
 def _deploy(settings: ServerSettings) -> None:

@@ -4,10 +4,12 @@ import json
 import os
 import select
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from slacktide.errors import ExecutionError
@@ -64,13 +66,27 @@ class Line:
 
     def close(self) -> None:
         """End the process, which ends once its questions do."""
-        with self._process:
-            assert self._process.stdin is not None
-            try:
-                self._process.stdin.close()
-                self._process.wait(END_S)
-            except (OSError, subprocess.TimeoutExpired):
-                self._process.kill()
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.close()
+            self._process.wait(END_S)
+        except (OSError, subprocess.TimeoutExpired):
+            pass  # it is killed
+        self._killed()
+
+    def _killed(self) -> bytes:
+        """End the process with those that it began, and return what it has said beside its answers."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(END_S)
+        said = b""
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            if pipe is self._process.stderr and not pipe.closed:
+                said = pipe.read()
+            with suppress(OSError):
+                pipe.close()
+        return said
 
     def _heard(self, limit_s: float) -> bytes:
         """Return the next line that is an answer; whatever else the way there prints is passed over."""
@@ -91,9 +107,7 @@ class Line:
             self._left += piece
 
     def _silent(self, fact: str) -> ExecutionError:
-        self._process.kill()
-        assert self._process.stderr is not None
-        words = " ".join(self._process.stderr.read().decode(errors="replace").split())
+        words = " ".join(self._killed().decode(errors="replace").split())
         said = f"; it said: {words[-WORDS_SHOWN:]}" if words else ""
         return ExecutionError(self._subject, f"{fact}{said}", "Try the same by hand, and mend what it says")
 

@@ -4,7 +4,7 @@ import getpass
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from slacktide.service.http.settings import ServerSettings
     from slacktide.service.store.database import Database
 
+BALANCED_DRAIN_S: Final = 5.0
+"""Balancers ask every second or two, and go by two or three answers in a row."""
 RoleName = Literal["viewer", "operator", "admin"]
 DataPath = Annotated[
     Path | None, Parameter(name="--data", help="The server's data directory. [default: ~/.local/share/slacktide]")
@@ -40,6 +42,7 @@ def serve(
     anonymous: Literal["none", "viewer", "operator", "admin"] | None = None,
     config: Path | None = None,
     dashboard: Annotated[bool, Parameter(negative="")] = False,
+    drain_s: Annotated[float | None, Parameter(validator=Number(gte=0, lte=600))] = None,
 ) -> int:
     """Serve the HTTP API, on Ray Serve, until SIGTERM or Ctrl-C.
 
@@ -63,6 +66,9 @@ def serve(
         YAML or JSON file of what has no option: `oidc`, `limits`, `rates`, `profiles`, `replicas`.
     dashboard
         Have Ray's dashboard too, on this machine's own address.
+    drain_s
+        Seconds for which all is still answered after SIGTERM while `/readyz` says that the server is not ready, so that
+        a balancer sends callers elsewhere. [default: 5 behind a proxy, else 0]
     """
     from slacktide.service.http.settings import check_exposure, is_loopback
 
@@ -96,7 +102,9 @@ def serve(
     with progress("Starting Ray"):
         from slacktide.service.ray_serving import serve_until_told
 
-    serve_until_told(settings, dashboard=dashboard, ready=ready)
+    if drain_s is None:
+        drain_s = BALANCED_DRAIN_S if behind_proxy else 0.0
+    serve_until_told(settings, dashboard=dashboard, ready=ready, drain_s=drain_s)
     tell("the server has ended; campaigns go on")
     return OK
 

@@ -1,6 +1,7 @@
 """How the server is run: where its data is, where it listens, whom it trusts and what it takes."""
 
 import ipaddress
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -78,6 +79,8 @@ class ServerSettings(_Part):
     replicas: int = Field(default=1, ge=1, le=64)
     limits: Limits = Limits()
     rates: Rates = Rates()
+    instance: str = Field(default_factory=lambda: secrets.token_hex(8))
+    """Tells this server's replicas from those of others on the same data."""
 
     @property
     def scheme(self) -> str:

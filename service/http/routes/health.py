@@ -6,13 +6,28 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from slacktide.errors import SlacktideError
+from slacktide.service.http.readiness import not_ready
 from slacktide.service.http.server import Server
-from slacktide.service.store.tokens import list_tokens
 
 router = APIRouter(tags=["health"])
 _ANSWER: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/json": {"schema": {"type": "object", "properties": {"ready": {"type": "boolean"}}}}}}
+}
+_UNREADY: dict[int | str, dict[str, Any]] = {
+    503: {
+        "description": "It cannot, and why",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "ready": {"type": "boolean"},
+                        "reasons": {"type": "array", "items": {"type": "string"}},
+                    },
+                }
+            }
+        },
+    }
 }
 
 
@@ -22,12 +37,10 @@ def healthy() -> Response:
     return JSONResponse({"ready": True})
 
 
-@router.get("/readyz", operation_id="get-readiness", response_class=JSONResponse, responses=_ANSWER)
+@router.get("/readyz", operation_id="get-readiness", response_class=JSONResponse, responses=_ANSWER | _UNREADY)
 def ready(request: Request) -> Response:
-    """Say whether the database answers: 503 if it does not."""
+    """Say whether new callers had better come: 503 where the store is away, a disk is full, or the server is to end."""
     server: Server = request.app.state.server
-    try:
-        list_tokens(server.database)
-    except SlacktideError:
-        return JSONResponse({"ready": False}, 503)
+    if reasons := not_ready(server):
+        return JSONResponse({"ready": False, "reasons": reasons}, 503)
     return JSONResponse({"ready": True})
