@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from campaign_commands import Running
-from ray_cluster import RayCluster, kill_all, ours, until, words_of
+from ray_cluster import TITLES, RayCluster, kill_all, ours, until, words_of
 
 GIVEN_UP_S = 300.0
 """After which nothing is expected any more; a whole cluster with its head takes longest."""
@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
 
 def kill_agent(cluster: RayCluster, running: Running, rng: random.Random) -> tuple[str, Callable[[], object]]:
-    agents = sorted(one for one in ours(cluster.folder) if words_of(one)[0].startswith("ray::HostAgentActor"))
+    agents = sorted(one for one in ours(cluster.folder) if words_of(one)[0].startswith(TITLES["HostAgentActor"]))
     kill_all([rng.choice(agents)])
     after = last(running)
     return "an agent's process", lambda: all_back(running, after)
@@ -37,7 +37,7 @@ def kill_agent(cluster: RayCluster, running: Running, rng: random.Random) -> tup
 def pause_agent(cluster: RayCluster, running: Running, rng: random.Random) -> tuple[str, Callable[[], object]]:
     """Have an agent say nothing until the coordinator has noticed, and then go on as if nothing had been."""
     agent = rng.choice(
-        sorted(one for one in ours(cluster.folder) if words_of(one)[0].startswith("ray::HostAgentActor"))
+        sorted(one for one in ours(cluster.folder) if words_of(one)[0].startswith(TITLES["HostAgentActor"]))
     )
     after = last(running)
     os.kill(agent, signal.SIGSTOP)

@@ -27,6 +27,11 @@ QUICK = {
 HEAD_IP = "127.0.0.2"
 """Loopback like that of every node; Ray takes 127.0.0.1 for another name of the machine's address on its network."""
 STORE = str(80 * 2**20)
+TITLES = {
+    "HostAgentActor": ("ray::HostAgentActor", "ray::turn of agent ", "ray::take-over of agent "),
+    "CampaignCoordinator": ("ray::CampaignCoordinator", "ray::step of campaign "),
+}
+"""How the titles of an actor's process begin: between two calls that of its class, in a call that of the task."""
 
 
 @dataclass
@@ -103,10 +108,10 @@ class RayCluster:
         kill_all({*self.head.processes, *(child for process in self.head.processes for child in below(process))})
         self.head = None
 
-    def actor(self, title: str, node: str | None = None) -> int | None:
-        """Return the process of an actor by the beginning of its title; ``node``: one on the node of this host."""
+    def actor(self, kind: str, node: str | None = None) -> int | None:
+        """Return the process of an actor of a class; ``node``: one on the node of this host."""
         among = ours(self.folder) if node is None else below(self.nodes[node].named("raylet"))
-        return next((process for process in among if words_of(process)[0].startswith(f"ray::{title}")), None)
+        return next((process for process in among if words_of(process)[0].startswith(TITLES[kind])), None)
 
     def close(self) -> None:
         kill_all(ours(self.folder))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from campaign_commands import Running, assert_done_once, small_campaign
 from kill_matrix import KINDS, QUICK_KINDS, Row, killed, table
-from ray_cluster import RayCluster, kill_all, ours, ray_cluster, until, words_of
+from ray_cluster import TITLES, RayCluster, kill_all, ours, ray_cluster, until, words_of
 
 pytestmark = pytest.mark.integration
 PACE = 18.0
@@ -84,7 +84,7 @@ def test_a_campaign_goes_on_whatever_ends(cluster: RayCluster, running: Running)
     running.until_told("campaign-resumed", after=resumed.number)
     assert running.end() == 0, running.words
     assert_done_once(running)
-    assert not [one for one in ours(cluster.folder) if words_of(one)[0].startswith("ray::HostAgent")]
+    assert not [one for one in ours(cluster.folder) if words_of(one)[0].startswith(TITLES["HostAgentActor"])]
 
 
 def test_what_ends_at_random_moments_is_made_up_for(cluster: RayCluster, tmp_path: Path) -> None:

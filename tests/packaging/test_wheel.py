@@ -14,7 +14,7 @@ pytestmark = pytest.mark.packaging
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("datasets", "executors", "lab", "planner", "service", "topology")
-SUFFIXES = (".py", ".c", ".h", ".css", ".html", ".js", ".ld", ".svg", ".typed")
+SUFFIXES = (".py", ".c", ".h", ".css", ".html", ".js", ".json", ".ld", ".svg", ".typed")
 
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, sys, warnings
