@@ -82,7 +82,7 @@ def _dashboard() -> dict[str, Any]:
 
 def main() -> None:
     """Answer each line of standard input, until it ends."""
-    with cluster(1):
+    with cluster(1, job="doctor"):
         nodes = _Nodes()
         for line in sys.stdin:
             try:
