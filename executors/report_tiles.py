@@ -221,9 +221,9 @@ def _failures(summary: CampaignSummary) -> Tile:
 def _machine_time(view: ReportView) -> Tile:
     lines = []
     if view.report is not None:
-        again = view.report.summary.coordinators > 1
-        name = "execution, since the command was last given" if again else "execution"
-        lines = [(name, seconds(view.report.summary.execution_wall_s))]
+        done = view.report.summary
+        name = "execution, since the command was last given" if done.coordinators > 1 else "execution"
+        lines = [(name, seconds(done.execution_wall_s) if done.agents else UNKNOWN)]
     summary = view.plan.header.summary
     errors = sum(finding.get("severity") == "error" for finding in summary.audit.findings)
     lines.append(("audit", f"{_rules(view)} rules, {count(errors)} errors"))

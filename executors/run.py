@@ -41,15 +41,15 @@ from slacktide.executors.report import (
     Execution,
     make_report,
     read_report,
-    read_summary,
     write_report,
 )
+from slacktide.executors.report_again import execution_before
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import NOTHING, Hearing, OnDrift, Rules
 from slacktide.executors.store.address import Store
 from slacktide.executors.terms import CampaignSetup, CampaignTerms
 from slacktide.findings import errors_in
-from slacktide.ids import CampaignId, HostId
+from slacktide.ids import HostId
 from slacktide.planner.audit import audit
 from slacktide.planner.belonging import refuse_a_revision, refuse_another_snapshot
 from slacktide.planner.plan import Plan
@@ -183,7 +183,7 @@ def _carried_out(
                 break
     course, state = journal_standing(snapshot, plan, directory, options.store)
     record = begin()
-    execution = _execution_before(directory, record.campaign_id) or Execution(
+    execution = execution_before(directory, record.campaign_id) or Execution(
         simulated=isinstance(settings, SimulationSettings),
         seed=settings.seed if isinstance(settings, SimulationSettings) else 0,
         wall_s=time.monotonic() - begun,
@@ -226,17 +226,6 @@ def finished_report(
         return None
     same = report.summary.campaign_id == campaign_id(plan, settings) and plan.header.snapshot_digest == digest(snapshot)
     return report if same and report.summary.finished else None
-
-
-def _execution_before(directory: Path, campaign: CampaignId) -> Execution | None:
-    """Return how a campaign was executed that had finished before; None: it had not."""
-    try:
-        summary = read_summary(directory)
-    except (InputError, UsageError):
-        return None
-    if not summary.finished or summary.campaign_id != campaign:
-        return None
-    return Execution(summary.simulated, summary.seed, summary.execution_wall_s, summary.ray, summary.agents)
 
 
 def refuse_unsound(snapshot: FleetSnapshot, plan: Plan) -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from slacktide.executors.control_events import CampaignPaused
 from slacktide.executors.half_drained import WHAT_TO_DO, half_drained_words
 from slacktide.executors.over_limits import over_limits_words
-from slacktide.executors.readable import count, duration, host_hours, milliseconds, over_bound, seconds
+from slacktide.executors.readable import UNKNOWN, count, duration, host_hours, milliseconds, over_bound, seconds
 from slacktide.executors.report_figures import STAGE_WORDS, ended_words, next_step, overrun_words, revisions_words
 from slacktide.executors.report_notices import notice_words
 from slacktide.executors.report_others import counts_words
@@ -92,10 +92,13 @@ def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[st
     yield "exposure", host_hours(exposure.measured_host_h), beside + until
     yield from _blackout_rows(summary)
     yield "plan", summary.plan_id, f"policy {summary.policy_name}"
-    where = f"{counted(summary.agents, 'agent')} {'on Ray' if summary.ray else 'in one process'}"
     how = f"seed {summary.seed}" if summary.simulated else "on real hosts"
     many = summary.coordinators
     since = f" since the command was last given; {count(many)} coordinators in all, one after the other"
+    if not summary.agents:
+        yield "execution", UNKNOWN, f"this report is made again from the journal, {how}"
+        return
+    where = f"{counted(summary.agents, 'agent')} {'on Ray' if summary.ray else 'in one process'}"
     yield "execution", seconds(summary.execution_wall_s), f"{where}, {how}{';' + since if many > 1 else ''}"
 
 

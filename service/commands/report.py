@@ -3,17 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slacktide.errors import ExecutionError, InputError, UsageError
+from slacktide.errors import InputError, UsageError
 from slacktide.service.commands.options import AsJson, CampaignPath
 from slacktide.service.commands.plan import read_both
-from slacktide.service.console import document, figures, progress, show
+from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.failures import OK, REFUSED
 from slacktide.service.stores import store_given
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
     from slacktide.executors.report import CampaignReport
+    from slacktide.executors.report_summary import CampaignSummary
     from slacktide.executors.store.address import Store
+    from slacktide.executors.store.campaigns import CampaignRecord
     from slacktide.planner.plan import Plan
 
 
@@ -22,7 +24,8 @@ def report(
 ) -> int:
     """Write a campaign's page again from its tables, and print its figures.
 
-    The exit code is 1 if a planned host did not return. With --json prints report.json.
+    Tables that are gone are made again from the journal. The exit code is 1 if a planned host did not return. With
+    --json prints report.json.
 
     Parameters
     ----------
@@ -32,18 +35,9 @@ def report(
         Directory of the plan. [default: where it was when the campaign ran]
     """
     with progress("Reading the campaign"):
-        done = read_campaign(path)
-        summary = done.summary
-        fleet_path = _place(fleet, summary.fleet_path, "--fleet", path)
-        plan_path = _place(plan, summary.plan_path, "--plan", path)
-        snapshot, made = read_both(fleet_path, plan_path)
-    if made.header.id != summary.plan_id:
-        raise InputError(
-            str(plan_path),
-            f"is plan {made.header.id}; the campaign ran plan {summary.plan_id}",
-            "Give that one: --plan",
-        )
-    if summary.revisions:
+        done = read_campaign(path, fleet, plan)
+        snapshot, made = _began_with(path, done.summary, fleet, plan)
+    if done.summary.revisions:
         snapshot, made = carried_out(snapshot, made, path, store_given(None, path))
     page = write_page(path, snapshot, made, done)
     return show_report(done, made, page, as_json=as_json)
@@ -59,18 +53,45 @@ def carried_out(
     return course.fleet, course.shown
 
 
-def read_campaign(path: Path) -> "CampaignReport":
-    """Return the report of a campaign that has finished, from its directory."""
+def read_campaign(path: Path, fleet: Path | None = None, plan: Path | None = None) -> "CampaignReport":
+    """Return the report of a campaign that has finished, from its directory; made again where it is gone.
+
+    Raises
+    ------
+    UsageError
+        If there is neither report nor campaign; if the report is gone, and fleet or plan are not where they were.
+    InputError
+        If the report is damaged; if it is gone, and the plan is another one by now.
+    ExecutionError
+        If the campaign has not finished.
+    """
     from slacktide.executors.campaign_file import holds_campaign
-    from slacktide.executors.report import SUMMARY_FILE, read_report
+    from slacktide.executors.report import read_report
+    from slacktide.executors.report_again import finished_record, is_gone, report_again
 
     if not path.is_dir():
         fact = "is not a directory" if path.exists() else "there is no such directory"
         raise UsageError(str(path), fact, "Give the directory of a campaign, as `slacktide run` made it")
-    if holds_campaign(path) and not (path / SUMMARY_FILE).is_file():
-        fact = "the campaign has not finished, so it has no report"
-        raise ExecutionError(str(path), fact, "Give the command again that began it: it goes on from its journal")
-    return read_report(path)
+    if not is_gone(path) or not holds_campaign(path):
+        return read_report(path)
+    store = store_given(None, path)
+    began = _began_with(path, finished_record(path, store), fleet, plan)
+    done = report_again(path, *began, store)
+    tell(f"the report of {path} was not all there: it is made again from the journal")
+    return done
+
+
+def _began_with(
+    path: Path, told: "CampaignSummary | CampaignRecord", fleet: Path | None, plan: Path | None
+) -> "tuple[FleetSnapshot, Plan]":
+    """Return fleet and plan that a campaign began with, from where it says that they are, or where they are given."""
+    fleet_path = _place(fleet, told.fleet_path, "--fleet", path)
+    plan_path = _place(plan, told.plan_path, "--plan", path)
+    snapshot, made = read_both(fleet_path, plan_path)
+    if made.header.id != told.plan_id:
+        fact = f"is plan {made.header.id}; the campaign ran plan {told.plan_id}"
+        raise InputError(str(plan_path), fact, "Give that one: --plan")
+    return snapshot, made
 
 
 def _place(given: Path | None, recorded: str | None, option: str, campaign: Path) -> Path:

@@ -122,6 +122,12 @@ def test_run_and_report_without_ray(work):
     (campaign / "report.html").unlink()
     assert str(campaign / "report.html") in slacktide("report", campaign).stdout
     assert (campaign / "report.html").read_bytes() == page
+    tables = {path: path.read_bytes() for path in campaign.glob("*.parquet")}
+    for path in (*tables, campaign / "report.html"):
+        path.unlink()
+    assert "made again from the journal" in slacktide("report", campaign).stderr
+    assert {path: path.read_bytes() for path in campaign.glob("*.parquet")} == tables
+    assert (campaign / "report.html").read_bytes() == page
     other = slacktide("run", work / "fleet", work / "plan", "--no-ray", "--seed", 8, code=1)
     assert "run with other settings or another plan" in other.stderr
 

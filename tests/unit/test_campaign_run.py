@@ -14,6 +14,7 @@ from slacktide.executors.campaign_file import JOURNAL_FILE
 from slacktide.executors.drivers.settings import Failures, Others
 from slacktide.executors.events import MigrationDone
 from slacktide.executors.report import read_report
+from slacktide.executors.report_again import is_gone, report_again
 from slacktide.executors.report_page import render_report
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.store.reading import read_journal
@@ -118,6 +119,22 @@ def test_a_finished_campaign_with_a_damaged_table_keeps_how_it_was_executed(repo
     assert again.summary == made.summary
     assert again.hosts.equals(made.hosts)
     assert read_report(tmp_path / "c").hosts.equals(made.hosts)
+
+
+def test_a_report_that_is_gone_is_made_again_from_the_journal(report, tmp_path) -> None:
+    made, folder, plan = report
+    shutil.copytree(folder, tmp_path / "c")
+    for path in [*(tmp_path / "c").glob("*.parquet"), tmp_path / "c" / "report.json"]:
+        path.unlink()
+    assert is_gone(tmp_path / "c")
+    again = report_again(tmp_path / "c", planned_fleet("urgent")[0], plan)
+    unknown = {"execution_wall_s": 0.0, "ray": False, "agents": 0}
+    assert again.summary == made.summary.model_copy(update=unknown)
+    assert again.migrations.equals(made.migrations)
+    assert not is_gone(tmp_path / "c")
+    assert read_report(tmp_path / "c").summary == again.summary
+    (execution,) = (row for row in campaign_rows(again.summary, plan) if row[0] == "execution")
+    assert execution == ("execution", "\u2013", "this report is made again from the journal, seed 3")
 
 
 def test_no_blackout_is_claimed_for_what_did_not_finish(tmp_path) -> None:
