@@ -17,6 +17,7 @@ from slacktide.datasets.snapshot import FORMAT_VERSION, FleetMeta, FleetSnapshot
 from slacktide.datasets.validation import checked_tables, errors_first, refuse_errors
 from slacktide.errors import UsageError
 from slacktide.findings import Finding, errors_in
+from slacktide.object_store import AnyPath, StoredPath, steady
 
 META_FILE: Final = "fleet.json"
 FILE_NAMES: Final = (*(f"{name}.parquet" for name in TABLES), META_FILE)
@@ -25,7 +26,7 @@ PLAN_FILE: Final = "plan.json"
 """What a plan's directory holds in its stead; the two are easily given in the wrong order."""
 
 
-def write_snapshot(snapshot: FleetSnapshot, path: Path) -> None:
+def write_snapshot(snapshot: FleetSnapshot, path: AnyPath) -> None:
     """Write a snapshot as a directory, replacing a snapshot that is there as a whole.
 
     The same content gives the same bytes.
@@ -41,10 +42,10 @@ def write_snapshot(snapshot: FleetSnapshot, path: Path) -> None:
     contents = {f"{name}.parquet": _parquet(name, getattr(snapshot, name)) for name in TABLES}
     meta = snapshot.meta.model_dump(mode="json")
     contents[META_FILE] = (json.dumps(meta, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    write_directory(path, contents)
+    write_directory(path, contents, FILE_NAMES, META_FILE)
 
 
-def read_snapshot(path: Path, *, overfull: bool = False) -> FleetSnapshot:
+def read_snapshot(path: AnyPath, *, overfull: bool = False) -> FleetSnapshot:
     """Read a snapshot and check everything about it.
 
     ``overfull``: hosts may hold more than they sell, as where others fill them while a campaign runs.
@@ -62,7 +63,7 @@ def read_snapshot(path: Path, *, overfull: bool = False) -> FleetSnapshot:
     return snapshot
 
 
-def check_snapshot(path: Path, *, overfull: bool = False) -> tuple[FleetSnapshot | None, tuple[Finding, ...]]:
+def check_snapshot(path: AnyPath, *, overfull: bool = False) -> tuple[FleetSnapshot | None, tuple[Finding, ...]]:
     """Return the snapshot at ``path``, or None if a finding is an error, and every finding, errors first.
 
     ``overfull``: that hosts hold more than they sell is a warning.
@@ -78,13 +79,15 @@ def check_snapshot(path: Path, *, overfull: bool = False) -> tuple[FleetSnapshot
     if not (path / META_FILE).exists() and (path / PLAN_FILE).exists():
         raise UsageError(str(path), f"holds {PLAN_FILE}: it is a plan, and no fleet", "Give the fleet's directory")
     findings: list[Finding] = []
-    meta = _read_meta(path, findings)
-    read = {name: table for name in TABLES if (table := _read_table(path / f"{name}.parquet", findings)) is not None}
-    tables, wrong = checked_tables(read)
+    with steady(path / META_FILE):
+        meta = _read_meta(path, findings)
+        tables = {name: _read_table(path / f"{name}.parquet", findings) for name in TABLES}
+    read = {name: table for name, table in tables.items() if table is not None}
+    checked, wrong = checked_tables(read)
     findings += [replace(each, severity="warning") if overfull and each.rule in OVERFULL else each for each in wrong]
     if meta is None or errors_in(findings):
         return None, errors_first(tuple(findings))
-    return FleetSnapshot(meta=meta, **tables), errors_first(tuple(findings))
+    return FleetSnapshot(meta=meta, **checked), errors_first(tuple(findings))
 
 
 def read_new_vms(path: Path) -> pl.DataFrame:
@@ -110,12 +113,13 @@ def read_new_vms(path: Path) -> pl.DataFrame:
     return checked["vms"]
 
 
-def _refuse_other(path: Path) -> None:
+def _refuse_other(path: AnyPath) -> None:
     if not path.exists():
         return
     if not path.is_dir():
         raise UsageError(str(path), "is a file", "Give the path of a new directory, or of a fleet snapshot to replace")
-    others = sorted(entry.name for entry in path.iterdir() if entry.name not in FILE_NAMES)
+    there = path.names() if isinstance(path, StoredPath) else [entry.name for entry in path.iterdir()]
+    others = sorted(name for name in there if name not in FILE_NAMES)
     if others:
         raise UsageError(
             str(path),
@@ -129,7 +133,7 @@ def _parquet(name: str, table: pl.DataFrame) -> bytes:
     return parquet_bytes(in_key_order(table.select(schema.column_names()), schema.primary_key()))
 
 
-def _read_table(file: Path, findings: list[Finding]) -> pl.DataFrame | None:
+def _read_table(file: AnyPath, findings: list[Finding]) -> pl.DataFrame | None:
     content = _read_bytes(file, findings)
     if content is None:
         return None
@@ -140,7 +144,7 @@ def _read_table(file: Path, findings: list[Finding]) -> pl.DataFrame | None:
         return None
 
 
-def _read_bytes(file: Path, findings: list[Finding]) -> bytes | None:
+def _read_bytes(file: AnyPath, findings: list[Finding]) -> bytes | None:
     try:
         return file.read_bytes()
     except FileNotFoundError:
@@ -151,13 +155,13 @@ def _read_bytes(file: Path, findings: list[Finding]) -> bytes | None:
     return None
 
 
-def _unreadable(file: Path, fact: str, reason: str) -> Finding:
+def _unreadable(file: AnyPath, fact: str, reason: str) -> Finding:
     first_line = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
     remedy = "Write the file again, or restore it from where it came; it may be truncated"
     return Finding("file-unreadable", f"{file.name} {fact}: {first_line}", remedy, file=file.name)
 
 
-def _read_meta(path: Path, findings: list[Finding]) -> FleetMeta | None:
+def _read_meta(path: AnyPath, findings: list[Finding]) -> FleetMeta | None:
     content = _read_bytes(path / META_FILE, findings)
     if content is None:
         return None

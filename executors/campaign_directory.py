@@ -18,6 +18,7 @@ from slacktide.executors.store.address import Store, store_in
 from slacktide.executors.store.campaigns import begin_campaign, has_campaign
 from slacktide.executors.store.reading import JournalReader, read_journal
 from slacktide.ids import CampaignId, PlanId
+from slacktide.object_store import AnyPath
 from slacktide.planner.plan import Plan
 
 
@@ -37,7 +38,7 @@ def open_campaign(
     plan: Plan,
     settings: DriverSettings,
     directory: Path,
-    paths: tuple[Path | None, Path | None],
+    paths: tuple[AnyPath | None, AnyPath | None],
     store: Store | None = None,
 ) -> CampaignRecord:
     """Return the campaign in ``directory``, begun there if it is empty.

@@ -4,11 +4,11 @@ One JSON object: host id to address, or to ``{"uri": address, "peer": address}``
 """
 
 import json
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from slacktide.errors import InputError, UsageError
 from slacktide.ids import HostId
+from slacktide.object_store import AnyPath
 
 FORM: Final = 'Write "h1": "qemu+tls://h1/system", or "h1": {"uri": ..., "peer": ...}'
 
@@ -22,13 +22,13 @@ class HostAddress(NamedTuple):
     """From other hosts, where they have to reach it by another address; null: the same."""
 
 
-def connections_beside(fleet: Path) -> Path:
+def connections_beside(fleet: AnyPath) -> AnyPath:
     """Return where the addresses of a fleet's hosts are, if nobody says otherwise: where the import wrote them."""
     whole = fleet.resolve()
     return whole.with_name(f"{whole.name}-connections.json")
 
 
-def read_connections(path: Path) -> dict[HostId, HostAddress]:
+def read_connections(path: AnyPath) -> dict[HostId, HostAddress]:
     """Return the address of each host.
 
     Raises
@@ -50,7 +50,7 @@ def read_connections(path: Path) -> dict[HostId, HostAddress]:
     return {HostId(host): _address(path, host, value) for host, value in data.items()}
 
 
-def _address(path: Path, host: str, value: object) -> HostAddress:
+def _address(path: AnyPath, host: str, value: object) -> HostAddress:
     subject = f"{path}, host {host}"
     if isinstance(value, str):
         value = {"uri": value}

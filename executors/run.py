@@ -50,6 +50,7 @@ from slacktide.executors.store.address import Store
 from slacktide.executors.terms import CampaignSetup, CampaignTerms
 from slacktide.findings import errors_in
 from slacktide.ids import HostId
+from slacktide.object_store import AnyPath
 from slacktide.planner.audit import audit
 from slacktide.planner.belonging import refuse_a_revision, refuse_another_snapshot
 from slacktide.planner.plan import Plan
@@ -73,9 +74,9 @@ class RunOptions:
     agents: int | None = None
     """Agent processes; null: as many as the fleet needs (``HOSTS_PER_AGENT``), at most one for each processor."""
     use_ray: bool = True
-    plan_path: Path | None = None
+    plan_path: AnyPath | None = None
     """Where the plan was read from, for the report."""
-    fleet_path: Path | None = None
+    fleet_path: AnyPath | None = None
     store: Store | None = None
     """Where a new campaign is kept; null: in its directory."""
     take_over: bool = False

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import dataframely as dy
@@ -14,8 +13,9 @@ from slacktide import atomic
 from slacktide.datasets.columns import cast_table, row_findings, structure_findings
 from slacktide.datasets.digest import in_key_order
 from slacktide.datasets.listing import ROW
-from slacktide.errors import InputError, UsageError
+from slacktide.errors import InputError, SlacktideError, UsageError
 from slacktide.findings import Finding, errors_in
+from slacktide.object_store import AnyPath, steady
 from slacktide.planner.plan import (
     FORMAT_VERSION,
     BlackoutSummary,
@@ -46,7 +46,7 @@ ID_DIGITS: Final = 16
 """Hex digits of a plan's id: 64 bits, so that two of a million plans collide with a chance below 10**-7."""
 
 
-def write_plan(plan: Plan, path: Path) -> None:
+def write_plan(plan: Plan, path: AnyPath) -> None:
     """Write ``plan`` to a directory at ``path``, whole or not at all; a plan that is there is replaced.
 
     The same plan gives the same bytes.
@@ -61,10 +61,10 @@ def write_plan(plan: Plan, path: Path) -> None:
         buffer = io.BytesIO()
         getattr(plan, name).write_parquet(buffer)
         contents[f"{name}.parquet"] = buffer.getvalue()
-    atomic.write_directory(path, contents, known=FILE_NAMES)
+    atomic.write_directory(path, contents, FILE_NAMES, HEADER_FILE)
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: AnyPath) -> Plan:
     """Return the plan in the directory ``path``.
 
     Raises
@@ -78,8 +78,9 @@ def read_plan(path: Path) -> Plan:
         fact = "is not a directory" if path.exists() else "there is no such directory"
         raise UsageError(str(path), fact, "Give the path of a plan, as `slacktide plan -o` made it")
     findings: list[Finding] = []
-    header = _read_header(path / HEADER_FILE, findings)
-    tables = {name: _read_table(path, name, findings) for name in TABLES}
+    with steady(path / HEADER_FILE):
+        header = _read_header(path / HEADER_FILE, findings)
+        tables = {name: _read_table(path, name, findings) for name in TABLES}
     sound = {name: table for name, table in tables.items() if table is not None}
     if header is None or len(sound) < len(TABLES) or errors_in(findings):
         raise _refused(path, findings)
@@ -99,17 +100,18 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
-def first_gate(path: Path) -> str | None:
+def first_gate(path: AnyPath) -> str | None:
     """Return what opens the first wave of the plan in ``path``, from one small table; None: it cannot be read."""
     gates = gates_in(path)
     return gates[0] if gates else None
 
 
-def gates_in(path: Path) -> tuple[str, ...]:
+def gates_in(path: AnyPath) -> tuple[str, ...]:
     """Return what opens each wave of the plan in ``path``, in order; nothing where it cannot be read."""
     try:
-        gates = pl.read_parquet(path / "waves.parquet", columns=["gate"])["gate"]
-    except (OSError, pl.exceptions.PolarsError):
+        content = io.BytesIO((path / "waves.parquet").read_bytes())
+        gates = pl.read_parquet(content, columns=["gate"])["gate"]
+    except (OSError, SlacktideError, pl.exceptions.PolarsError):
         return ()
     return tuple(map(str, gates))
 
@@ -153,12 +155,12 @@ class _Hashing(io.BytesIO):
         return memoryview(part).nbytes
 
 
-def _refused(path: Path, findings: list[Finding]) -> InputError:
+def _refused(path: AnyPath, findings: list[Finding]) -> InputError:
     count = f"the plan has {len(findings)} error{'s' if len(findings) > 1 else ''}"
     return InputError(str(path), count, "Correct what is listed, or make the plan again", findings)
 
 
-def _read_header(path: Path, findings: list[Finding]) -> PlanHeader | None:
+def _read_header(path: AnyPath, findings: list[Finding]) -> PlanHeader | None:
     remedy = "Make the plan again"
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
@@ -183,7 +185,7 @@ def _read_header(path: Path, findings: list[Finding]) -> PlanHeader | None:
         return None
 
 
-def _read_table(folder: Path, name: str, findings: list[Finding]) -> pl.DataFrame | None:
+def _read_table(folder: AnyPath, name: str, findings: list[Finding]) -> pl.DataFrame | None:
     """Return the table cast to its schema and sorted, or None if its columns are not the schema's."""
     file, schema = f"{name}.parquet", TABLES[name]
     try:

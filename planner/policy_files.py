@@ -4,7 +4,6 @@ import difflib
 import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final, get_args
 
 import yaml
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from slacktide import atomic
 from slacktide.errors import InputError
 from slacktide.findings import Finding
+from slacktide.object_store import AnyPath
 from slacktide.planner import strict_files
 from slacktide.planner.policy import Policy
 from slacktide.planner.policy_mending import line_of, proposal
@@ -27,7 +27,7 @@ KIND: Final = FileKind(
 )
 
 
-def read_policy(path: Path) -> Policy:
+def read_policy(path: AnyPath) -> Policy:
     """Return the policy in a YAML or JSON file.
 
     Raises
@@ -48,7 +48,7 @@ def read_policy(path: Path) -> Policy:
         raise strict_files.refusal(path, KIND, " ".join(str(error).split())) from error
 
 
-def write_policy(policy: Policy, path: Path) -> None:
+def write_policy(policy: Policy, path: AnyPath) -> None:
     """Write every field of the policy, defaults included, as YAML or JSON by the path's suffix.
 
     Raises
@@ -78,7 +78,7 @@ def meaning(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in LATER or value}
 
 
-def check_suffix(path: Path) -> None:
+def check_suffix(path: AnyPath) -> None:
     """Refuse a path that no policy can be read from or written to, by its suffix.
 
     Raises
@@ -89,7 +89,7 @@ def check_suffix(path: Path) -> None:
     strict_files.check_suffix(path, KIND)
 
 
-def _findings(path: Path, error: ValidationError, data: dict[str, Any], text: str) -> tuple[Finding, ...]:
+def _findings(path: AnyPath, error: ValidationError, data: dict[str, Any], text: str) -> tuple[Finding, ...]:
     """Return one finding for each innermost wrong field: a field of several kinds fails in each of them."""
     findings: dict[str, Finding] = {}
     for fault in error.errors(include_url=False, include_input=False):

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Hashable, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import yaml
 
 from slacktide.errors import InputError, UsageError
 from slacktide.findings import Finding
+from slacktide.object_store import AnyPath
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 
@@ -23,7 +23,7 @@ class FileKind(NamedTuple):
     remedy: str
 
 
-def read_fields(path: Path, kind: FileKind) -> tuple[dict[str, Any], str]:
+def read_fields(path: AnyPath, kind: FileKind) -> tuple[dict[str, Any], str]:
     """Return the fields with their values, and the text that they stand in.
 
     Raises
@@ -45,7 +45,7 @@ def read_fields(path: Path, kind: FileKind) -> tuple[dict[str, Any], str]:
     return data, text
 
 
-def check_suffix(path: Path, kind: FileKind) -> None:
+def check_suffix(path: AnyPath, kind: FileKind) -> None:
     """Refuse a path that cannot be such a file, by its suffix.
 
     Raises
@@ -58,7 +58,7 @@ def check_suffix(path: Path, kind: FileKind) -> None:
         raise UsageError(str(path), fact, f"A {kind.name} is a file of one of {', '.join(SUFFIXES)}")
 
 
-def refusal(path: Path, kind: FileKind, fact: str) -> InputError:
+def refusal(path: AnyPath, kind: FileKind, fact: str) -> InputError:
     """Return the error of a file that is something else."""
     finding = Finding(kind.rule, fact, kind.remedy, file=path.name)
     return InputError(str(path), f"is not a {kind.name}", "Correct what is listed here", (finding,))
@@ -86,7 +86,7 @@ def _mapping(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return mapping
 
 
-def _text(path: Path, kind: FileKind) -> str:
+def _text(path: AnyPath, kind: FileKind) -> str:
     check_suffix(path, kind)
     try:
         return path.read_text(encoding="utf-8")

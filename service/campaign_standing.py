@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from slacktide.executors.store.campaigns import FINISHED, RESTORED, StoredCampaign
 from slacktide.executors.store.holder import fate_of, process_of
+from slacktide.object_store import path_at
 
 if TYPE_CHECKING:
     from slacktide.executors.campaign_state import CampaignState
@@ -95,7 +96,7 @@ def known_in(stored: StoredCampaign, store: "Store", directory: Path | None) -> 
     passed = milestones(store, stored.record.campaign_id)
     known = Known(stored.state == FINISHED, passed.aborted, passed.paused, waits_for_approval=False)
     path = stored.record.plan_path
-    gates = () if path is None or known.finished or known.aborted or known.paused else gates_in(Path(path))
+    gates = () if path is None or known.finished or known.aborted or known.paused else gates_in(path_at(path))
     if "approval" not in gates:
         return known
     begun = known._replace(waits_for_approval=gates[0] == "approval" and not passed.opened)

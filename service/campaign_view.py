@@ -1,5 +1,6 @@
 """A campaign as its store has it, whoever carries it out: for looking at it, and for asking something of it."""
 
+import io
 import re
 import time
 from dataclasses import dataclass
@@ -7,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from slacktide.errors import ExecutionError, StoreError, UsageError
+from slacktide.errors import ExecutionError, InputError, StoreError, UsageError
+from slacktide.object_store import path_at
 from slacktide.service.commands.plan import read_both
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class Followed:
         if record.fleet_path is None or record.plan_path is None:
             fact = "its store does not say where its fleet and its plan are"
             raise UsageError(str(directory), fact, "Look at it with the process that carries it out")
-        snapshot, plan = read_both(Path(record.fleet_path), Path(record.plan_path))
+        snapshot, plan = read_both(path_at(record.fleet_path), path_at(record.plan_path))
         if plan.header.id != record.plan_id:
             fact = f"{record.plan_path} is plan {plan.header.id}; the campaign carries out plan {record.plan_id}"
             raise UsageError(str(directory), fact, "Put that plan back where it was")
@@ -167,12 +169,12 @@ def refuse_unknown_host(directory: Path, store: str | None, host: str) -> None:
     import polars as pl
 
     path = place_of(directory, store)[1].record.fleet_path
-    hosts = None if path is None else Path(path) / "hosts.parquet"
-    if hosts is None or not hosts.is_file():
+    if path is None:
         return
     try:
-        known = pl.read_parquet(hosts, columns=["host_id"])["host_id"].to_list()
-    except (OSError, pl.exceptions.PolarsError):
+        content = io.BytesIO((path_at(path) / "hosts.parquet").read_bytes())
+        known = pl.read_parquet(content, columns=["host_id"])["host_id"].to_list()
+    except (OSError, InputError, pl.exceptions.PolarsError):
         return
     if host in known:
         return

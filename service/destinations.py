@@ -5,10 +5,13 @@ from collections.abc import Collection
 from pathlib import Path
 
 from slacktide.errors import OutputError, UsageError
+from slacktide.object_store import AnyPath, StoredPath, check_writable
 
 
-def check_directory(path: Path, known: Collection[str]) -> None:
+def check_directory(path: AnyPath, known: Collection[str]) -> None:
     """Check that a directory of the files ``known`` can be written to ``path``, new or in place of an older one.
+
+    In an object store something small is written beside it and removed.
 
     Raises
     ------
@@ -22,14 +25,15 @@ def check_directory(path: Path, known: Collection[str]) -> None:
         return
     if not path.is_dir():
         raise UsageError(str(path), "is a file, where a directory is to be written", "Choose another path")
-    others = sorted(entry.name for entry in path.iterdir() if entry.name not in known)
+    there = path.names() if isinstance(path, StoredPath) else [entry.name for entry in path.iterdir()]
+    others = sorted(name for name in there if name not in known)
     if others:
         raise UsageError(
             str(path), f"is not empty: it holds {others[0]}", "Choose a path that does not exist, or empty it first"
         )
 
 
-def refuse_to_replace(path: Path, source: Path) -> None:
+def refuse_to_replace(path: AnyPath, source: AnyPath) -> None:
     """Refuse to write to ``path`` what is made from ``source``, if they are one directory or it lies within.
 
     Raises
@@ -57,7 +61,7 @@ def check_campaign(path: Path, signs: Collection[str], left: Collection[str] = (
         check_directory(path, left)
 
 
-def check_file(path: Path) -> None:
+def check_file(path: AnyPath) -> None:
     """Check that a file can be written to ``path``, new or in place of an older one.
 
     Raises
@@ -70,7 +74,10 @@ def check_file(path: Path) -> None:
         raise UsageError(str(path), "is a directory, where a file is to be written", "Choose another path")
 
 
-def _check_folder(path: Path) -> None:
+def _check_folder(path: AnyPath) -> None:
+    if isinstance(path, StoredPath):
+        check_writable(path)
+        return
     folder = path.resolve().parent
     if not folder.is_dir():
         fact = "is not a folder" if folder.exists() else "the folder does not exist"

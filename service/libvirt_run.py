@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from slacktide.errors import ExecutionError, InputError, UsageError
 from slacktide.findings import errors_in
+from slacktide.object_store import AnyPath
 from slacktide.service.console import progress
 from slacktide.service.words import counted
 
@@ -25,7 +26,7 @@ REFUSALS_SHOWN = 20
 
 
 def libvirt_settings(
-    connections: Path,
+    connections: AnyPath,
     action: "MaintenanceAction",
     shared_paths: tuple[str, ...],
     probe: tuple[int | None, str | None],

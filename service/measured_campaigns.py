@@ -5,6 +5,7 @@ from pathlib import Path
 
 from slacktide.errors import InputError, UsageError
 from slacktide.executors.report_summary import CampaignSummary
+from slacktide.object_store import AnyPath, path_at
 from slacktide.planner.belonging import refuse_another_snapshot
 from slacktide.planner.calibration import MeasuredCampaign
 from slacktide.planner.policy import Policy
@@ -45,10 +46,10 @@ def read_measured(paths: Sequence[Path]) -> tuple[list[MeasuredCampaign], Policy
     return campaigns, campaigns[last].policy
 
 
-def _place(campaign: Path, what: str, recorded: str | None) -> Path:
+def _place(campaign: Path, what: str, recorded: str | None) -> AnyPath:
     if recorded is None:
         raise UsageError(str(campaign), f"its report does not say where its {what} is", "Leave the campaign out")
-    if not Path(recorded).is_dir():
+    if not path_at(recorded).is_dir():
         fact = f"its {what} is not in {recorded} any more"
         raise UsageError(str(campaign), fact, f"Put the {what} back there, or leave the campaign out")
-    return Path(recorded)
+    return path_at(recorded)

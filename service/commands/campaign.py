@@ -7,11 +7,14 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.errors import InputError, UsageError
+from slacktide.object_store import AnyPath, StoredPath
 from slacktide.service.ahead import say_compiling
 from slacktide.service.commands.options import (
     AsJson,
     Count,
     FleetPath,
+    PathHereOption,
+    PathOption,
     PerMille,
     PlanPath,
     Seed,
@@ -52,7 +55,7 @@ def run(
     plan_path: PlanPath,
     /,
     *,
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    output: Annotated[PathHereOption, Parameter(name=["--output", "-o"])] = None,
     seed: Seed = 0,
     failures: PerMille = 0.0,
     retryable_share: Share = 1.0,
@@ -64,7 +67,7 @@ def run(
     deleted_vms: PerMille = 0.0,
     moved_vms: PerMille = 0.0,
     driver: Literal["simulated", "libvirt"] = "simulated",
-    connections: Path | None = None,
+    connections: PathOption = None,
     patch_command: str | None = None,
     maintenance: Path | None = None,
     shared_path: tuple[str, ...] = (),
@@ -178,7 +181,7 @@ def run(
     from slacktide.executors.run import RunOptions, finished_report, simulation
     from slacktide.service.campaign_text import finished_before
 
-    directory = output or plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
+    directory = output or _beside(plan_path)
     check_campaign(directory, CAMPAIGN_FILES, left_behind(directory))
     where = store_given(store, directory)
     snapshot, plan = _read_fitting(path, plan_path)
@@ -238,7 +241,14 @@ def run(
     return show_report(done, shown[1], page, as_json=as_json)
 
 
-def _read_fitting(path: Path, plan_path: Path) -> tuple["FleetSnapshot", "Plan"]:
+def _beside(plan_path: AnyPath) -> Path:
+    """Return where the campaign of a plan is kept, if nobody says otherwise."""
+    if isinstance(plan_path, StoredPath):
+        raise UsageError("--output", "is needed for a plan at a URL: campaigns are on this machine", "Give a directory")
+    return plan_path.resolve().with_name(f"{plan_path.resolve().name}-campaign")
+
+
+def _read_fitting(path: AnyPath, plan_path: AnyPath) -> tuple["FleetSnapshot", "Plan"]:
     """Return a fleet and a plan of it that patches something.
 
     Raises

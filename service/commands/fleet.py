@@ -7,8 +7,9 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from slacktide.errors import InputError, UsageError
+from slacktide.object_store import AnyPath
 from slacktide.service.commands.generate_options import GenerateOptions
-from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed, Share
+from slacktide.service.commands.options import AsJson, Count, FleetPath, OutputOrUrl, Seed, Share
 from slacktide.service.console import document, figures, findings_text, progress, show
 from slacktide.service.destinations import check_directory
 from slacktide.service.failures import OK, REFUSED
@@ -31,7 +32,7 @@ fleet.command(imports)
 @fleet.command
 def generate(
     *,
-    output: Output,
+    output: OutputOrUrl,
     settings: Path | None = None,
     options: GenerateOptions | None = None,
     as_json: AsJson = False,
@@ -41,7 +42,7 @@ def generate(
     Parameters
     ----------
     output
-        Directory to write; a fleet snapshot that is there is replaced.
+        Directory to write, or its URL; a fleet snapshot that is there is replaced.
     settings
         YAML or JSON file with any settings of the generator, machine types, VM sizes, dirty-rate profiles and service
         sizes among them; options on the command line come before it.
@@ -57,7 +58,7 @@ def generate(
 @imports.command
 def huawei_alibaba(
     *,
-    output: Output,
+    output: OutputOrUrl,
     machines: Path,
     vms: Path,
     at: float | None = None,
@@ -74,7 +75,7 @@ def huawei_alibaba(
     Parameters
     ----------
     output
-        Directory to write; a fleet snapshot that is there is replaced.
+        Directory to write, or its URL; a fleet snapshot that is there is replaced.
     machines
         Alibaba's machines, CSV.
     vms
@@ -146,7 +147,7 @@ def show_fleet(path: FleetPath, /, *, as_json: AsJson = False) -> int:
     return OK
 
 
-def written(snapshot: "FleetSnapshot", output: Path, *, as_json: bool) -> int:
+def written(snapshot: "FleetSnapshot", output: AnyPath, *, as_json: bool) -> int:
     """Write a fleet and show it."""
     with progress("Writing the fleet"):
         from slacktide.datasets.files import write_snapshot

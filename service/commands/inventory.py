@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.service.commands.fleet import fleet_files, imports, written
-from slacktide.service.commands.options import Amount, AsJson, Count, Output, Whole
+from slacktide.service.commands.options import Amount, AsJson, Count, OutputOrUrl, PathOption, Whole
 from slacktide.service.console import progress
 from slacktide.service.destinations import check_directory, check_file
 
@@ -31,9 +31,9 @@ def _window(_kind: type, value: int) -> None:
 @imports.command(name="libvirt")
 def import_libvirt(
     *uris: Annotated[str, Parameter(name="URI", help="Address of a host's libvirtd, such as qemu+tls://h1/system.")],
-    output: Output,
+    output: OutputOrUrl,
     migration_mbit_s: Count,
-    connections: Path | None = None,
+    connections: PathOption = None,
     vcpus_per_cpu: Annotated[float, Parameter(validator=Number(gt=0, lte=64))] = 1.0,
     memory_mib: Count | None = None,
     maintenance_s: Count = 1800,
@@ -53,7 +53,7 @@ def import_libvirt(
     Parameters
     ----------
     output
-        Directory to write; a fleet snapshot that is there is replaced.
+        Directory to write, or its URL; a fleet snapshot that is there is replaced.
     migration_mbit_s
         What a host's NIC may carry of migration traffic, in each direction.
     connections

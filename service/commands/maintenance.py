@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from slacktide.service.commands.options import AsJson
+from slacktide.object_store import AnyPath
+from slacktide.service.commands.options import AsJson, PathOption
 from slacktide.service.console import document, findings_text, progress, tell
 from slacktide.service.console import show as say
 from slacktide.service.failures import OK, REFUSED
@@ -19,7 +20,7 @@ maintenance = App(name="maintenance", help="The action that patches a host, as a
 
 @maintenance.command
 def check(
-    path: Annotated[Path, Parameter(name="FILE")], /, *, fleet: Path | None = None, as_json: AsJson = False
+    path: Annotated[Path, Parameter(name="FILE")], /, *, fleet: PathOption = None, as_json: AsJson = False
 ) -> int:
     """Check the file of a maintenance action: every field, and what it needs on this machine.
 
@@ -53,7 +54,7 @@ def check(
     return REFUSED if errors_in(findings) else OK
 
 
-def _hosts(fleet: Path) -> "tuple[HostId, ...]":
+def _hosts(fleet: AnyPath) -> "tuple[HostId, ...]":
     from slacktide.datasets.files import read_snapshot
     from slacktide.ids import HostId
 

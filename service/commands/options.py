@@ -8,6 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
+from slacktide.object_store import AnyPath, StoredPath, path_at
+
 
 def _whole(_kind: type, tokens: Sequence[Token]) -> int:
     """Return a whole number, where the default conversion would cut decimals off."""
@@ -45,13 +47,29 @@ def moment_s(kind: type, tokens: Sequence[Token]) -> int:
         raise ValueError(f'"{text}" is neither a whole number of seconds nor a duration such as 1h or 90min.') from None
 
 
+def _any_path(_kind: object, tokens: Sequence[Token]) -> AnyPath:
+    return path_at(tokens[0].value)
+
+
+def _path_here(_kind: object, tokens: Sequence[Token]) -> Path:
+    path = path_at(tokens[0].value)
+    if isinstance(path, StoredPath):
+        raise ValueError(f'"{path}" is a URL, where a path on this machine is needed.')
+    return path
+
+
 AsJson = Annotated[
     bool, Parameter(name="--json", negative="", show_default=False, help="Print the result as one JSON document.")
 ]
-Output = Annotated[Path, Parameter(name=["--output", "-o"])]
-FleetPath = Annotated[Path, Parameter(name="FLEET", help="Directory of a fleet snapshot.")]
-PlanPath = Annotated[Path, Parameter(name="PLAN", help="Directory of a plan.")]
-CampaignPath = Annotated[Path, Parameter(name="CAMPAIGN", help="Directory of a campaign.")]
+PathOrUrl = Annotated[AnyPath, Parameter(converter=_any_path, n_tokens=1, accepts_keys=False)]
+PathOption = Annotated[AnyPath | None, Parameter(converter=_any_path, n_tokens=1, accepts_keys=False)]
+PathHereOption = Annotated[Path | None, Parameter(converter=_path_here)]
+PathHere = Annotated[Path, Parameter(converter=_path_here)]
+Output = Annotated[PathHere, Parameter(name=["--output", "-o"])]
+OutputOrUrl = Annotated[PathOrUrl, Parameter(name=["--output", "-o"])]
+FleetPath = Annotated[PathOrUrl, Parameter(name="FLEET", help="Directory of a fleet snapshot, or its URL.")]
+PlanPath = Annotated[PathOrUrl, Parameter(name="PLAN", help="Directory of a plan, or its URL.")]
+CampaignPath = Annotated[PathHere, Parameter(name="CAMPAIGN", help="Directory of a campaign.")]
 StoreUrl = Annotated[
     str | None, Parameter(name="--store", help="URL of the store. [default: SLACKTIDE_STORE, else where it was begun]")
 ]

@@ -1,21 +1,28 @@
 """``slacktide plan``: from a fleet and a policy to a plan."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
 from slacktide.errors import UsageError
+from slacktide.object_store import AnyPath
 from slacktide.service.ahead import load_planner
-from slacktide.service.commands.options import Amount, AsJson, Count, FleetPath, Output, Seed
-from slacktide.service.commands.policy import PresetName
+from slacktide.service.commands.options import Amount, AsJson, Count, FleetPath, OutputOrUrl, PathOption, Seed
 from slacktide.service.console import Told, document, figures, progress, show, tell
 from slacktide.service.destinations import check_directory, check_file, refuse_to_replace
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import remembered_interrupts
+from slacktide.service.planning import (
+    DEFAULT_PRESET,
+    Cells,
+    PresetName,
+    cell_map_for,
+    cell_number,
+    evacuating,
+    stop_after,
+)
 from slacktide.service.presets import fitted
 
 if TYPE_CHECKING:
@@ -24,9 +31,6 @@ if TYPE_CHECKING:
     from slacktide.planner.plan import Plan
     from slacktide.planner.policy import Policy
     from slacktide.planner.stopping import Progress, Stop
-
-DEFAULT_PRESET: PresetName = "routine"
-"""The gentler one: whoever is in a hurry says so."""
 
 
 def _cells_of(_kind: object, tokens: Sequence[Token]) -> int | str:
@@ -42,17 +46,17 @@ def plan(
     path: FleetPath,
     /,
     *,
-    output: Output,
+    output: OutputOrUrl,
     preset: PresetName | None = None,
-    policy: Path | None = None,
+    policy: PathOption = None,
     evacuate: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
     time_limit: Annotated[float | None, Parameter(validator=Number(gte=0))] = None,
     iterations: Amount | None = None,
     seed: Seed = 0,
     workers: Count = 1,
-    cells: Annotated[Literal["auto", "off"] | int, Parameter(converter=_cells_of, accepts_keys=False)] = "auto",
+    cells: Annotated[Cells, Parameter(converter=_cells_of, accepts_keys=False)] = "auto",
     ray: Annotated[bool, Parameter(negative="")] = False,
-    html: Path | None = None,
+    html: PathOption = None,
     as_json: AsJson = False,
 ) -> int:
     """Plan in which waves hosts are patched, where every VM goes and when.
@@ -64,7 +68,7 @@ def plan(
     Parameters
     ----------
     output
-        Directory to write; a plan that is there is replaced.
+        Directory to write, or its URL in an object store; a plan that is there is replaced.
     preset
         A ready policy, urgent or routine; not together with --policy. [default: routine]
     policy
@@ -107,14 +111,14 @@ def plan(
 
     with remembered_interrupts() as interruption:
         try:
-            with _cell_map(workers, ray=ray) as cell_map:
+            with cell_map_for(workers, ray=ray) as cell_map:
                 made = _planned(
                     snapshot,
                     asked,
-                    _stop(time_limit, iterations),
+                    stop_after(time_limit, iterations),
                     seed=seed,
                     workers=workers,
-                    cells=_cells(cells),
+                    cells=cell_number(cells),
                     cell_map=cell_map,
                 )
             _write(made, snapshot, output, html)
@@ -128,7 +132,7 @@ def plan(
     return _exit_code(made)
 
 
-def read_both(path: Path, plan_path: Path) -> "tuple[FleetSnapshot, Plan]":
+def read_both(path: AnyPath, plan_path: AnyPath) -> "tuple[FleetSnapshot, Plan]":
     """Return a fleet and its plan, from their directories."""
     from slacktide.datasets.files import read_snapshot
     from slacktide.planner.plan_files import read_plan
@@ -136,7 +140,7 @@ def read_both(path: Path, plan_path: Path) -> "tuple[FleetSnapshot, Plan]":
     return read_snapshot(path), read_plan(plan_path)
 
 
-def terms(preset: PresetName | None, path: Path | None) -> "Policy":
+def terms(preset: PresetName | None, path: AnyPath | None) -> "Policy":
     """Return the policy of a command line, from a preset or a file."""
     from slacktide.planner.policy import PRESETS
     from slacktide.planner.policy_files import read_policy
@@ -154,54 +158,6 @@ def fitted_preset(preset: "Policy", snapshot: "FleetSnapshot") -> "Policy":
     if missing:
         tell(f"no domains of kind {', '.join(missing)} in the fleet: the preset's limits for these do not count")
     return policy
-
-
-def evacuating(policy: "Policy", hosts: tuple[str, ...]) -> "Policy":
-    """Return a policy under whose limits hosts are evacuated, and none is patched: no canary, no gate.
-
-    Raises
-    ------
-    UsageError
-        If the policy patches hosts in place: it moves no VM.
-    """
-    from slacktide.planner.policy import Canary, Gates, Selection
-
-    if policy.in_place:
-        raise UsageError("--evacuate", "moves VMs; the policy patches hosts in place", "Give another policy")
-    terms = {"selection": Selection(hosts=()), "canary": Canary(), "gates": Gates(), "weights": (), "deadline_s": None}
-    return policy.model_copy(update={**terms, "evacuate": tuple(dict.fromkeys(hosts))})
-
-
-def _stop(time_limit: float | None, iterations: int | None) -> "Stop | None":
-    """Return what ends the search: whichever of the limits comes first, or None without a limit."""
-    from slacktide.planner.stopping import Iterations, TimeLimit
-    from slacktide.service.either_stop import EitherStop
-
-    stops: list[Stop] = []
-    if time_limit is not None:
-        stops.append(TimeLimit(time_limit))
-    if iterations is not None:
-        stops.append(Iterations(iterations))
-    return EitherStop(stops) if len(stops) > 1 else stops[0] if stops else None
-
-
-def _cells(asked: int | str) -> int | None:
-    """Return into how many cells to cut, None: as the planner finds best."""
-    if isinstance(asked, int):
-        return asked
-    return None if asked == "auto" else 1
-
-
-@contextmanager
-def _cell_map(workers: int, *, ray: bool) -> "Iterator[CellMap | None]":
-    """Have what plans cells: Ray, or None for threads of this process."""
-    if not ray:
-        yield None
-        return
-    from slacktide.executors.ray_cells import RayCells  # Ray takes seconds to import
-
-    with RayCells(workers) as cell_map:
-        yield cell_map
 
 
 def _planned(
@@ -236,7 +192,7 @@ def _teller(told: Told) -> "Callable[[Progress], None]":
     return lambda now: told(now.fraction, progress_words(now))
 
 
-def _write(made: "Plan", snapshot: "FleetSnapshot", output: Path, html: Path | None) -> None:
+def _write(made: "Plan", snapshot: "FleetSnapshot", output: AnyPath, html: AnyPath | None) -> None:
     from slacktide import atomic
     from slacktide.planner.plan_files import write_plan
 
@@ -248,7 +204,7 @@ def _write(made: "Plan", snapshot: "FleetSnapshot", output: Path, html: Path | N
             atomic.write_file(html, plan_page(snapshot, made).encode())
 
 
-def _show(made: "Plan", output: Path, html: Path | None, *, as_json: bool) -> None:
+def _show(made: "Plan", output: AnyPath, html: AnyPath | None, *, as_json: bool) -> None:
     from slacktide.service.plan_text import deferred_text, plan_rows, plan_title
 
     if as_json:

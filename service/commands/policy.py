@@ -1,18 +1,17 @@
 """``slacktide policy``: the terms of a campaign."""
 
 import sys
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from slacktide.service.commands.options import AsJson
+from slacktide.object_store import AnyPath
+from slacktide.service.commands.options import AsJson, PathOption, PathOrUrl
 from slacktide.service.console import document, findings_text, progress, tell
 from slacktide.service.console import show as say
 from slacktide.service.failures import OK, REFUSED
+from slacktide.service.planning import PresetName
 from slacktide.service.words import counted
-
-PresetName = Literal["urgent", "routine"]
 
 policy = App(
     name="policy", help="Terms of a campaign: what must hold and what to minimise.", help_epilogue="", sort_key=2
@@ -42,7 +41,7 @@ def show(*, preset: Annotated[PresetName, Parameter()] = "routine", as_json: AsJ
 
 @policy.command
 def check(
-    path: Annotated[Path, Parameter(name="POLICY")], /, *, fleet: Path | None = None, as_json: AsJson = False
+    path: Annotated[PathOrUrl, Parameter(name="POLICY")], /, *, fleet: PathOption = None, as_json: AsJson = False
 ) -> int:
     """Check a policy's file: every field and value, and whether they contradict each other.
 
@@ -73,7 +72,7 @@ def check(
     return REFUSED if errors_in(findings) else OK
 
 
-def _kinds(fleet: Path) -> tuple[str, ...]:
+def _kinds(fleet: AnyPath) -> tuple[str, ...]:
     """Return the kinds of failure domains that a fleet has."""
     from slacktide.datasets.files import read_snapshot
 

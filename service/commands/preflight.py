@@ -1,9 +1,9 @@
 """``slacktide preflight``: live hosts are asked whether they could carry a plan out."""
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from slacktide.service.commands.options import AsJson, FleetPath, PlanPath
+from slacktide.service.commands.options import AsJson, FleetPath, PathOption, PlanPath
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, progress, show
 from slacktide.service.failures import OK, REFUSED
@@ -18,7 +18,7 @@ def preflight(
     plan_path: PlanPath,
     /,
     *,
-    connections: Path | None = None,
+    connections: PathOption = None,
     shared_path: tuple[str, ...] = (),
     as_json: AsJson = False,
 ) -> int:

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slacktide.errors import InputError, UsageError
-from slacktide.service.commands.options import AsJson, CampaignPath
+from slacktide.object_store import AnyPath, path_at
+from slacktide.service.commands.options import AsJson, CampaignPath, PathOption
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.failures import OK, REFUSED
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
     from slacktide.planner.plan import Plan
 
 
-def report(
-    path: CampaignPath, /, *, fleet: Path | None = None, plan: Path | None = None, as_json: AsJson = False
-) -> int:
+def report(path: CampaignPath, /, *, fleet: PathOption = None, plan: PathOption = None, as_json: AsJson = False) -> int:
     """Write a campaign's page again from its tables, and print its figures.
 
     Tables that are gone are made again from the journal. The exit code is 1 if a planned host did not return. With
@@ -53,7 +52,7 @@ def carried_out(
     return course.fleet, course.shown
 
 
-def read_campaign(path: Path, fleet: Path | None = None, plan: Path | None = None) -> "CampaignReport":
+def read_campaign(path: Path, fleet: AnyPath | None = None, plan: AnyPath | None = None) -> "CampaignReport":
     """Return the report of a campaign that has finished, from its directory; made again where it is gone.
 
     Raises
@@ -82,7 +81,7 @@ def read_campaign(path: Path, fleet: Path | None = None, plan: Path | None = Non
 
 
 def _began_with(
-    path: Path, told: "CampaignSummary | CampaignRecord", fleet: Path | None, plan: Path | None
+    path: Path, told: "CampaignSummary | CampaignRecord", fleet: AnyPath | None, plan: AnyPath | None
 ) -> "tuple[FleetSnapshot, Plan]":
     """Return fleet and plan that a campaign began with, from where it says that they are, or where they are given."""
     fleet_path = _place(fleet, told.fleet_path, "--fleet", path)
@@ -94,16 +93,16 @@ def _began_with(
     return snapshot, made
 
 
-def _place(given: Path | None, recorded: str | None, option: str, campaign: Path) -> Path:
+def _place(given: AnyPath | None, recorded: str | None, option: str, campaign: Path) -> AnyPath:
     if given is not None:
         return given
-    if recorded is None or not Path(recorded).is_dir():
+    if recorded is None or not path_at(recorded).is_dir():
         where = "nowhere" if recorded is None else f"in {recorded} any more"
         fact = (
             f"its {option.removeprefix('--')} is not {where}" if recorded else f"names no {option.removeprefix('--')}"
         )
         raise UsageError(str(campaign), fact, f"Say where it is with {option}")
-    return Path(recorded)
+    return path_at(recorded)
 
 
 def write_page(directory: Path, snapshot: "FleetSnapshot", plan: "Plan", done: "CampaignReport") -> Path:

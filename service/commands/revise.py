@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from slacktide.errors import UsageError
+from slacktide.object_store import AnyPath
 from slacktide.service.ahead import load_planner
-from slacktide.service.commands.options import AsJson, FleetPath, Moment, Output, PlanPath
+from slacktide.service.commands.options import AsJson, FleetPath, Moment, OutputOrUrl, PathOption, PlanPath
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, figures, progress, show
 from slacktide.service.destinations import check_directory, refuse_to_replace
@@ -27,15 +28,15 @@ def revise(
     plan_path: PlanPath,
     /,
     *,
-    output: Output,
+    output: OutputOrUrl,
     campaign: Path | None = None,
     at: Moment | None = None,
-    policy: Path | None = None,
+    policy: PathOption = None,
     lost_host: Names = (),
     failed: Names = (),
     new_vms: Path | None = None,
     gone_vm: Names = (),
-    fleet_now: Path | None = None,
+    fleet_now: PathOption = None,
     as_json: AsJson = False,
 ) -> int:
     """Plan the rest of a plan anew: from a campaign's journal, or as if all had gone as planned until a moment.
@@ -156,7 +157,7 @@ def _with_others(now: "FleetSnapshot", new_vms: Path | None, gone: tuple[str, ..
     return changed
 
 
-def _show(child: "Plan", output: Path, fleet_path: Path, *, as_json: bool) -> None:
+def _show(child: "Plan", output: AnyPath, fleet_path: AnyPath, *, as_json: bool) -> None:
     from slacktide.service.plan_text import deferred_text, plan_rows
     from slacktide.service.revision_text import revision_rows, revision_title, stranded_text
 

@@ -8,14 +8,15 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from slacktide.errors import UsageError
+from slacktide.object_store import AnyPath
 from slacktide.service.ahead import load_planner
-from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, Seed, Whole, duration_s
+from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, PathOption, Seed, Whole, duration_s
 from slacktide.service.commands.plan import fitted_preset, terms
-from slacktide.service.commands.policy import PresetName
 from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.destinations import check_directory, refuse_to_replace
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import remembered_interrupts
+from slacktide.service.planning import PresetName
 
 if TYPE_CHECKING:
     from slacktide.planner.loosening import Case
@@ -30,7 +31,7 @@ TimeLimit = Annotated[float | None, Parameter(validator=Number(gte=0))]
 Deadline = Annotated[Whole, Parameter(validator=Number(gte=1))]
 
 
-def read_case(path: Path, preset: PresetName | None, policy: Path | None) -> "Case":
+def read_case(path: AnyPath, preset: PresetName | None, policy: AnyPath | None) -> "Case":
     """Return the fleet at ``path`` under the policy that is asked for."""
     load_planner()
     chosen = terms(preset, policy)
@@ -62,7 +63,7 @@ def what_if(
     *,
     output: Output,
     preset: PresetName | None = None,
-    policy: Path | None = None,
+    policy: PathOption = None,
     by: ByOption = None,
     deadline: Deadline | None = None,
     relax: tuple[str, ...] = (),
@@ -151,7 +152,7 @@ def pareto(
     *,
     output: Output,
     preset: PresetName | None = None,
-    policy: Path | None = None,
+    policy: PathOption = None,
     points: Annotated[int, Parameter(validator=Number(gte=2, lte=100))] = 8,
     time_limit: TimeLimit = None,
     iterations: Count | None = None,
@@ -250,7 +251,7 @@ def show_what_if(found: "WhatIf", output: Path) -> None:
     show(figures([("what-if", str(output))]))
 
 
-def check_output(output: Path, files: Sequence[str], fleet: Path) -> None:
+def check_output(output: Path, files: Sequence[str], fleet: AnyPath) -> None:
     """Check that the output is new or an older one of the same kind, known by its JSON, and not within the fleet."""
     check_directory(output, files if (output / files[0]).is_file() else ())
     refuse_to_replace(output, fleet)

@@ -1,7 +1,8 @@
 """Files and directories that are there whole or not at all.
 
 Everything is written beside its destination and renamed over it.  Whatever goes wrong, nothing half-written is left
-behind, and what was there before still is.
+behind, and what was there before still is.  Object stores rename nothing; :mod:`slacktide.object_store` says what they
+do in place of that.
 """
 
 import contextlib
@@ -12,9 +13,10 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from slacktide.errors import OutputError
+from slacktide.object_store import AnyPath, StoredPath, write_folder, write_object
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: AnyPath, content: bytes) -> None:
     """Write ``content`` to ``path``, replacing a file that is there.
 
     Raises
@@ -22,6 +24,9 @@ def write_file(path: Path, content: bytes) -> None:
     OutputError
         If it cannot be written; a file that was there is untouched.
     """
+    if isinstance(path, StoredPath):
+        write_object(path, content)
+        return
     destination = path.resolve()
     beside = _beside(destination)
     with _output(path):
@@ -33,17 +38,23 @@ def write_file(path: Path, content: bytes) -> None:
             beside.unlink(missing_ok=True)
 
 
-def write_directory(path: Path, contents: Mapping[str, bytes], known: Collection[str] = ()) -> None:
+def write_directory(
+    path: AnyPath, contents: Mapping[str, bytes], known: Collection[str] = (), last: str | None = None
+) -> None:
     """Write a directory of files by name, replacing a directory of the same kind that is there.
 
     A directory is of the same kind if it holds nothing but files named in ``contents`` or ``known``; any other is
-    refused, so that a wrong path never costs somebody's files.
+    refused, so that a wrong path never costs somebody's files.  ``last`` is the file without which the others count for
+    nothing, the last of ``contents`` unless it is named.
 
     Raises
     ------
     OutputError
         If it cannot be written; a directory that was there is untouched.
     """
+    if isinstance(path, StoredPath):
+        write_folder(path, contents, known, last or list(contents)[-1])
+        return
     with staged_directory(path, {*contents, *known}) as folder:
         for name, content in contents.items():
             _write(folder / name, content)

@@ -22,7 +22,7 @@ from slacktide.planner.progress import progress_at
 from slacktide.planner.revision import revise
 from slacktide.planner.solve import assemble
 from slacktide.service.cli import main
-from slacktide.service.commands.plan import evacuating
+from slacktide.service.planning import evacuating
 
 LOOSE = POLICY.model_copy(update={"reserve": Reserve(share=0.1)})
 
