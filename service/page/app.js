@@ -115,9 +115,10 @@ function go(path) {
 document.addEventListener("click", (event) => {
   const to = event.target.closest?.("a[href]");
   const plainly = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
-  if (!to || !plainly || to.origin !== location.origin || !to.pathname.startsWith("/page/") || to.hash || to.download) return;
+  if (!to || !plainly || to.origin !== location.origin || !to.pathname.startsWith("/page/") || to.download) return;
   event.preventDefault();
-  go(to.pathname + to.search);
+  if (to.hash) document.querySelector(to.hash)?.focus(); // Within the page: nothing is shown anew.
+  else go(to.pathname + to.search);
 });
 addEventListener("popstate", () => show({ focus: shown !== location.pathname }));
 

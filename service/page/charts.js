@@ -2,7 +2,7 @@
 
 import { el, put, svg } from "./dom.js";
 import { legend } from "./parts.js";
-import { clock, count, duration, milliseconds } from "./words.js";
+import { count, duration, milliseconds } from "./words.js";
 
 const LEFT = 46;
 const RIGHT = 12;
@@ -164,25 +164,29 @@ export function distribution(width, { edges, series, limit, label, height = 210 
   return picture(width, height, label, parts);
 }
 
-/** Return the stages of one migration, planned above measured; the shortest are still seen. */
-export function stageBars(width, { fromS, toS, planned, measured, label, origin }) {
+/** Return the stages of one migration, planned above measured, from when it began; the shortest are still seen. */
+export function stageBars(width, { fromS, toS, planned, measured, label }) {
   const left = width < 520 ? 66 : 78;
   const height = 2 * 34 + AXIS;
   const bottom = height - AXIS;
   const span = Math.max(toS - fromS, 1);
   const x = (s) => left + ((s - fromS) / span) * (width - left - RIGHT);
-  const step = ticks(span, width - left - RIGHT);
-  const parts = step.flatMap((s) => [
-    svg("line", { x1: x(fromS + s), x2: x(fromS + s), y1: TOP, y2: bottom, class: "grid" }),
-    svg("text", { x: x(fromS + s), y: bottom + 15, class: "middle" }, s === 0 ? clock(origin, fromS) : `+${duration(s)}`),
+  const step = ticks(span, width - left - RIGHT)[1] ?? span;
+  const first = Math.ceil(fromS / step);
+  const moments = Array.from({ length: Math.floor(toS / step) - first + 1 }, (_, place) => (first + place) * step);
+  const parts = moments.flatMap((s) => [
+    svg("line", { x1: x(s), x2: x(s), y1: TOP, y2: bottom, class: s === 0 ? "base" : "grid" }),
+    svg("text", { x: x(s), y: bottom + 15, class: "middle" }, s === 0 ? "begins" : duration(s)),
   ]);
   [["planned", planned], ["measured", measured]].forEach(([name, bars], row) => {
     const top = TOP + row * 34;
     parts.push(svg("text", { x: left - 8, y: top + 17, class: "end" }, name));
     for (const { from, to, tone, title } of bars) {
-      const wide = Math.max(3, x(to) - x(from));
+      if (to < fromS) continue;
+      const begin = x(Math.max(from, fromS));
+      const wide = Math.max(3, x(to) - begin);
       const style = { "--tone": `var(--${tone})` };
-      parts.push(svg("rect", { x: x(from), y: top + 3, width: wide, height: 22, class: "bar", style }, svg("title", {}, title)));
+      parts.push(svg("rect", { x: begin, y: top + 3, width: wide, height: 22, class: "bar", style }, svg("title", {}, title)));
     }
   });
   return picture(width, height, label, parts);

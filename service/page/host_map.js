@@ -119,6 +119,7 @@ export function hostMap(map, { label, described, chosen }) {
   node.addEventListener("keydown", (event) => {
     const ways = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     const start = Math.max(focused, 0);
+    resize();
     if (!layout || event.ctrlKey || event.altKey || event.metaKey) return;
     if (ways[event.key]) look(focused < 0 ? 0 : neighbour(layout, start, ...ways[event.key]), true);
     else if (event.key === "Home") look(0, true);

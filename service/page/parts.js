@@ -33,7 +33,7 @@ export function trail(...steps) {
 export function tile(name, properties = {}) {
   const value = el("p", { class: "value" });
   const list = el("dl");
-  const node = el("div", { class: "tile", ...properties }, el("h3", {}, name), value, list);
+  const node = el("div", { class: "tile", ...properties }, el("h2", {}, name), value, list);
   node.set = (text, lines = [], mood = "") => {
     if (value.textContent !== text) value.textContent = text;
     value.className = `value ${mood} ${text.length > 16 ? "long" : ""}`.trim();

@@ -66,6 +66,12 @@ async function read({ url, token, about }) {
   return true;
 }
 
+/** Leave out the oldest event about a migration, of which there are most; else the oldest. */
+function leaveOut() {
+  const place = heard.findIndex(({ event }) => "migration_id" in event);
+  heard.splice(Math.max(place, 0), 1);
+}
+
 function take(block) {
   let data = null;
   for (const line of block.split("\n")) {
@@ -76,7 +82,7 @@ function take(block) {
   const event = JSON.parse(data);
   counted += 1;
   heard.push({ number: last, event });
-  if (heard.length > MOST_TOLD) heard.shift();
+  if (heard.length > MOST_TOLD) leaveOut();
   if (event.type === "campaign-finished") {
     over = true;
     self.postMessage({ events: heard, count: counted, last });

@@ -1,4 +1,8 @@
-/** Tables in pages, of rows that are here or that come in pages from the API. */
+/**
+ * Tables in pages, of rows that are here or that come in pages from the API.
+ *
+ * On a telephone a row is a block with a line for each cell; roles are written out, since browsers forget them there.
+ */
 
 import { get } from "./api.js";
 import { announce, el, put } from "./dom.js";
@@ -18,7 +22,7 @@ export function pagedTable(label, columns, { size = 25, nothing = "There is none
   const next = el("button", { type: "button", class: "quiet", onclick: () => turn(1) }, "Next");
   const pager = el("div", { class: "pager" }, before, next, says);
   const empty = el("p", { class: "note" }, nothing);
-  const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, grid(columns, body));
+  const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table: ${label}` }, grid(columns, body));
   const node = el("div", { class: "paged" }, scroll, pager, empty);
 
   function turn(step) {
@@ -61,7 +65,7 @@ export function remoteTable(label, path, columns, { size = 25, nothing = "There 
   const next = el("button", { type: "button", class: "quiet", onclick: () => turn(1) }, "Next");
   const pager = el("div", { class: "pager", hidden: true }, before, next, says);
   const empty = el("p", { class: "note", hidden: true }, nothing);
-  const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, grid(columns, body));
+  const scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table: ${label}` }, grid(columns, body));
 
   async function turn(step) {
     page += step;
@@ -95,16 +99,20 @@ export function remoteTable(label, path, columns, { size = 25, nothing = "There 
 /** Return a table of a few rows. */
 export function plainTable(label, columns, rows) {
   const body = el("tbody", {}, rows.map((row) => line(columns, row)));
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, grid(columns, body));
+  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Table: ${label}` }, grid(columns, body));
 }
 
 function grid(columns, body) {
-  const heads = columns.map((column) => el("th", { scope: "col", class: kind(column) }, column.name));
-  return el("table", {}, el("thead", {}, el("tr", {}, heads)), body);
+  const heads = columns.map((column) => el("th", { scope: "col", role: "columnheader", class: kind(column) }, column.name));
+  body.setAttribute("role", "rowgroup");
+  return el("table", { role: "table" }, el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads)), body);
 }
 
 function line(columns, row) {
-  return el("tr", {}, columns.map((column) => el("td", { class: kind(column) }, column.cell(row))));
+  const cells = columns.map((column) =>
+    el("td", { role: "cell", "data-name": column.name, class: kind(column) }, el("span", {}, column.cell(row))),
+  );
+  return el("tr", { role: "row" }, cells);
 }
 
 function kind({ number, minor }) {

@@ -108,12 +108,9 @@ function movement(move, place, story, campaign, figures) {
   const picture = figure("Stages over time", KEYS);
   const tries = attempts(move, story.events);
   const bars = { planned: plannedBars(move), measured: measuredBars(move, tries) };
-  const all = [...bars.planned, ...bars.measured];
-  const label = `Stages of ${move.migration_id}, planned and measured`;
-  picture.show(
-    (width) => stageBars(width, { ...bars, label, origin, fromS: Math.min(...all.map((bar) => bar.from)), toS: Math.max(...all.map((bar) => bar.to)) }),
-    notice(move),
-  );
+  const label = `Stages of ${move.migration_id}, planned and measured, from when its last attempt began`;
+  const { fromS, toS } = span([...bars.planned, ...bars.measured]);
+  picture.show((width) => stageBars(width, { ...bars, label, fromS, toS }), `${begun(move, origin)} ${notice(move)}`);
   figures.push(picture);
   return section(
     `Migration ${place + 1}: ${move.source} → ${move.target}`,
@@ -125,6 +122,23 @@ function movement(move, place, story, campaign, figures) {
   );
 }
 
+/** Return what is drawn: all from the beginning on, and before it no more than is after it. */
+function span(bars) {
+  const toS = Math.max(1, ...bars.map((bar) => bar.to));
+  return { fromS: Math.max(-toS, Math.min(0, ...bars.map((bar) => bar.from))), toS };
+}
+
+function begun(move, origin) {
+  if (!isKnown(move.start_s)) return `It is to begin ${duration(move.planned_start_s)} into the campaign.`;
+  const late = move.start_s - move.planned_start_s;
+  const when = Math.abs(late) < 1 ? "as planned" : `${fineDuration(Math.abs(late))} ${late > 0 ? "later" : "earlier"} than planned`;
+  return `It began at ${clock(origin, move.start_s)}, ${when}; both rows are drawn from there.`;
+}
+
+function shifted(bars, s) {
+  return bars.map((bar) => ({ ...bar, from: bar.from - s, to: bar.to - s }));
+}
+
 function plannedBars(move) {
   const bars = [];
   const add = (from, to, tone, name) => to > from && bars.push({ from, to, tone, title: `${name}, planned: ${fineDuration(to - from)}` });
@@ -134,7 +148,7 @@ function plannedBars(move) {
   add(move.planned_start_s, middle, "drain", "pre-migration brownout");
   add(middle, Math.max(middle, Math.min(middle + black, move.planned_end_s)), "limit", "blackout");
   add(middle + black, move.planned_end_s, "measured", "post-migration brownout and end");
-  return bars;
+  return shifted(bars, move.planned_start_s);
 }
 
 function measuredBars(move, tries) {
@@ -150,7 +164,7 @@ function measuredBars(move, tries) {
     bars.push({ from: at, to: at + lasted, tone, title: `${words}: ${unit === 1 ? fineDuration(lasted) : milliseconds(move[name])}` });
     at += lasted;
   }
-  return bars;
+  return shifted(bars, move.start_s ?? move.planned_start_s);
 }
 
 function notice(move) {
