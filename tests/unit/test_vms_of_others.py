@@ -111,7 +111,7 @@ def test_a_host_with_such_a_vm_waits_for_a_revision_and_is_patched_when_the_vm_i
     scheduler.decide(102)
     assert scheduler.drifted() == "h1 has n1 on it, which the plan does not move"
     left = [each.reason for each in waiting(story.state, 500, REVISING) if each.subject == "h1"]
-    assert left[0].endswith("1 VMs are still on it (n1)")
+    assert left[0].endswith("1 VM is still on it (n1)")
     gone = VmDeleted(103, "n1", "h1")
     scheduler.observe([gone])
     assert scheduler.drifted() is None
