@@ -61,7 +61,7 @@ def make_backup(place: Place, destination: Path) -> Manifest:
             kind=place.kind,
             directory=None if place.directory is None else str(place.directory),
             store=place.store.kept,
-            store_file=place.store.path.name if place.is_inside else None,
+            store_file=None if place.store_file is None else str(place.store_file),
             campaigns=tuple(_campaigns(folder / STORE)),
             files=files,
         )
@@ -88,7 +88,7 @@ def _copied(place: Place, target: Path) -> dict[str, KeptFile]:
     """Copy the files of a place's directory but the store, locks and what is under way."""
     assert place.directory is not None
     target.mkdir(mode=0o700)
-    own = {f"{place.store.path.name}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")} if place.is_inside else ()
+    own = {f"{place.store_file}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")}
     found = {}
     for file in files_of(place.directory):
         path = file.relative_to(place.directory)

@@ -52,7 +52,7 @@ class Manifest(_Part):
     store: str
     """Where the store was, without password."""
     store_file: str | None
-    """Its name within the directory; null: it was elsewhere."""
+    """Its path within the directory; null: it was elsewhere."""
     campaigns: tuple[KeptCampaign, ...]
     files: dict[str, KeptFile]
     """By path within the backup, the store's copy among them."""

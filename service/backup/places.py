@@ -26,11 +26,12 @@ class Place:
     store: Store
 
     @property
-    def is_inside(self) -> bool:
-        """Whether the store is a file of the directory."""
+    def store_file(self) -> Path | None:
+        """The store's path within the directory; null: it is elsewhere."""
         if self.directory is None or not self.store.is_file:
-            return False
-        return self.store.path.resolve().is_relative_to(self.directory.resolve())
+            return None
+        file, folder = self.store.path.resolve(), self.directory.resolve()
+        return file.relative_to(folder) if file.is_relative_to(folder) else None
 
 
 def place_of(directory: Path | None, url: str | None, default: Path) -> Place:

@@ -10,7 +10,7 @@ import sqlalchemy as sql
 
 from slacktide.atomic import staged_directory
 from slacktide.errors import InputError, OutputError
-from slacktide.executors.campaign_file import CAMPAIGN_FILE, kept_in, write_campaign_file
+from slacktide.executors.campaign_file import CAMPAIGN_FILE, JOURNAL_FILE, kept_in, write_campaign_file
 from slacktide.executors.store.address import Store, parse_store, store_in
 from slacktide.executors.store.connection import StoreConnection
 from slacktide.executors.store.restored import fence_restored
@@ -60,11 +60,13 @@ def restore_backup(backup: Path, target: Place) -> Restored:
         for path in manifest.files:
             if path != STORE:
                 copy_file(backup / path, folder / Path(path).relative_to(FILES))
-        inside = target.is_inside
-        place = store_in(folder / target.store.path.name) if inside else target.store
+        place = target.store if target.store_file is None else store_in(folder / target.store_file)
+        if target.store_file is not None:
+            place.path.parent.mkdir(parents=True, exist_ok=True)
         with _filled(backup, place) as store:
             waiting = _fenced(store, manifest, target)
-            _lead_to(target.store, manifest, folder, inside=inside)
+            own = place if target.store_file == Path(JOURNAL_FILE) else target.store
+            _lead_to(target.store, manifest, folder, own)
     return Restored(manifest, waiting)
 
 
@@ -106,8 +108,14 @@ def _fenced(store: Store, manifest: Manifest, target: Place) -> tuple[CampaignId
     return waiting
 
 
-def _lead_to(store: Store, manifest: Manifest, folder: Path, *, inside: bool) -> None:
-    """Have the directories of campaigns that named the store of then name the one of now."""
+def _lead_to(store: Store, manifest: Manifest, folder: Path, own_store: Store) -> None:
+    """Have the directories of campaigns that named the store of then name the one of now.
+
+    Parameters
+    ----------
+    own_store
+        The store where the backup is of a campaign: its journal beside it is named by that name alone.
+    """
     before = parse_store(manifest.store)
     for file in [folder / CAMPAIGN_FILE, *folder.glob(f"campaigns/*/{CAMPAIGN_FILE}")]:
         if not file.is_file():
@@ -115,8 +123,7 @@ def _lead_to(store: Store, manifest: Manifest, folder: Path, *, inside: bool) ->
         kept = kept_in(file.parent)
         own = manifest.kind == "campaign" and file.parent == folder
         if kept is not None and kept.campaign is not None and (own or kept.store.is_at(before)):
-            place = store_in(folder / store.path.name) if own and inside else store
-            write_campaign_file(file.parent, place, kept.campaign)
+            write_campaign_file(file.parent, own_store if own else store, kept.campaign)
 
 
 def _refuse_taken(directory: Path) -> None:
