@@ -107,6 +107,7 @@ def test_an_operator_sees_a_campaign_by_its_names_and_in_prometheus(
         asked = logged(cluster, actors[f"agent of host h1, campaign {campaign}"])
         assert {"begun", "asked to patch"} <= {line["message"] for line in asked}
         assert {(line["campaign"], line["agent"]) for line in asked} == {(campaign, "h1")}
+        every_metric_is_of_its_kind(watching)
         assert running.end() == 0, running.words
         moved = sum(one.kind == "forwarding-started" for one in running.entries())
     assert moved == 5
@@ -124,11 +125,16 @@ def test_an_operator_sees_a_campaign_by_its_names_and_in_prometheus(
     assert (dashboards / "default_grafana_dashboard.json").exists(), "Ray's own are beside it"
 
 
+def every_metric_is_of_its_kind(watching: Prometheus) -> None:
+    """Check what Prometheus takes each metric for; it knows that of what the last scrape had."""
+    wanted = {f"ray_{metric.name}".removesuffix("_total"): metric.kind.value for metric in METRICS}
+    until(lambda: wanted.keys() <= watching.kinds().keys(), 60, "Prometheus has scraped every metric")
+    assert wanted.items() <= watching.kinds().items()
+
+
 def every_metric_is_there(watching: Prometheus, campaign: str) -> None:
-    kinds = watching.kinds()
     for metric in METRICS:
         name = f"ray_{metric.name}"
-        assert kinds[name.removesuffix("_total")] == metric.kind.value, name
         series = watching.last(f"{name}_count" if metric.kind is Kind.HISTOGRAM else name)
         assert series, name
         for one in series:
