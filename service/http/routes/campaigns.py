@@ -40,6 +40,7 @@ Standing = Literal[
     "paused",
     "waiting for approval",
     "held up",
+    "waits for its release",
     "ending, aborted",
     "aborted",
     "finished",
