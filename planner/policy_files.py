@@ -39,7 +39,7 @@ def read_policy(path: AnyPath) -> Policy:
     """
     data, text = strict_files.read_fields(path, KIND)
     try:
-        return Policy.model_validate_json(json.dumps(data, default=str), strict=True)
+        return Policy.model_validate_json(strict_files.as_json(path, KIND, data), strict=True)
     except ValidationError as error:
         findings = _findings(path, error, data, text)
         count = f"{len(findings)} wrong field{'s' if len(findings) > 1 else ''}"
@@ -92,7 +92,7 @@ def check_suffix(path: AnyPath) -> None:
 def _findings(path: AnyPath, error: ValidationError, data: dict[str, Any], text: str) -> tuple[Finding, ...]:
     """Return one finding for each innermost wrong field: a field of several kinds fails in each of them."""
     findings: dict[str, Finding] = {}
-    for fault in error.errors(include_url=False, include_input=False):
+    for fault in error.errors(include_url=False, include_input=False)[: strict_files.MOST_FAULTS]:
         name, siblings = _field(fault["loc"])
         line = line_of(text, fault["loc"]) if path.suffix != ".json" else None
         place = f"`{name}`" if line is None else f"`{name}` in line {line}"

@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import yaml
@@ -38,10 +39,7 @@ def proposal(data: dict[str, Any], location: Location) -> str | None:
 
 def line_of(text: str, location: Location) -> int | None:
     """Return the line of a YAML text in which the field is, counted from 1; None where it is not in it."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError):
-        return None
+    node = _composed(text)
     line = None
     for part in location:
         if isinstance(node, yaml.MappingNode):
@@ -54,6 +52,16 @@ def line_of(text: str, location: Location) -> int | None:
             key, node = found[0]
             line = key.start_mark.line + 1
     return line
+
+
+@lru_cache(maxsize=1)
+def _composed(text: str) -> yaml.Node | None:
+    """Return the nodes of a YAML text, kept since each wrong field of it is looked up; None: it is none."""
+    try:
+        node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return None
+    return node
 
 
 def _path(data: Any, location: Location) -> list[Any]:  # noqa: ANN401  (what a file holds)

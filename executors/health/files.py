@@ -1,7 +1,6 @@
 """Health as a file: YAML or JSON, read as strictly as policies are."""
 
 import difflib
-import json
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +10,7 @@ from slacktide.errors import InputError
 from slacktide.executors.health.settings import Budgets, Health, Signal
 from slacktide.findings import Finding
 from slacktide.planner.policy_mending import line_of
-from slacktide.planner.strict_files import FileKind, read_fields
+from slacktide.planner.strict_files import MOST_FAULTS, FileKind, as_json, read_fields
 
 KINDS: Final = ("prometheus", "http", "command", "tcp")
 KIND: Final = FileKind(
@@ -33,11 +32,11 @@ def read_health(path: Path) -> Health:
     """
     data, text = read_fields(path, KIND)
     try:
-        return Health.model_validate_json(json.dumps(data, default=str), strict=True)
+        return Health.model_validate_json(as_json(path, KIND, data), strict=True)
     except ValidationError as error:
         findings = tuple(
             _finding(path, text, fault["type"], fault["loc"], fault["msg"])
-            for fault in error.errors(include_url=False, include_input=False)
+            for fault in error.errors(include_url=False, include_input=False)[:MOST_FAULTS]
         )
         count = f"{len(findings)} wrong field{'s' if len(findings) > 1 else ''}"
         raise InputError(str(path), count, "Correct what is listed here", findings) from error

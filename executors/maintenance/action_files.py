@@ -14,7 +14,7 @@ from slacktide.errors import InputError
 from slacktide.executors.maintenance.action import ACTION, ACTIONS, CHECKS, AnsibleAction, MaintenanceAction
 from slacktide.findings import Finding
 from slacktide.planner.policy_mending import line_of, readings
-from slacktide.planner.strict_files import FileKind, read_fields
+from slacktide.planner.strict_files import MOST_FAULTS, FileKind, as_json, read_fields
 
 KIND: Final = FileKind(
     "maintenance action",
@@ -36,7 +36,7 @@ def read_action(path: Path) -> MaintenanceAction:
     """
     data, text = read_fields(path, KIND)
     try:
-        action: MaintenanceAction = _action(data)
+        action: MaintenanceAction = ACTION.validate_json(as_json(path, KIND, data), strict=True)
     except ValidationError as error:
         findings = _findings(path, error, data, text)
         count = f"{len(findings)} wrong field{'s' if len(findings) > 1 else ''}"
@@ -70,7 +70,7 @@ class _Place(NamedTuple):
 def _findings(path: Path, error: ValidationError, data: dict[str, Any], text: str) -> tuple[Finding, ...]:
     """Return one finding for each wrong field."""
     found: dict[str, Finding] = {}
-    for fault in error.errors(include_url=False, include_input=False):
+    for fault in error.errors(include_url=False, include_input=False)[:MOST_FAULTS]:
         place = _place(fault["loc"])
         message, remedy = _said(fault["type"], fault["msg"], place, data)
         line = line_of(text, place.path) if path.suffix != ".json" else None

@@ -131,6 +131,12 @@ def test_every_wrong_field_is_named(policy_file: Path) -> None:
     assert "3 wrong fields" in said
 
 
+ALIASES = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 7)
+)
+"""Ten of ten, six times over."""
+
+
 @pytest.mark.parametrize(
     ("text", "fact"),
     [
@@ -141,7 +147,11 @@ def test_every_wrong_field_is_named(policy_file: Path) -> None:
         ("link_share: [", "expected the node content"),
         ("link_share: 0.5\nlink_share: 0.6\n", "`link_share` is given twice, again in line 2"),
         ("canary: {hosts: 1, hosts: 2}\n", "`hosts` is given twice"),
-        ("a: &a [*a]\n", "ircular"),
+        ("a: &a [*a]\n", "the value in line 1 holds itself, by an alias"),
+        ("2026-01-01: x\n", "a date in line 1 is no name of a field"),
+        (ALIASES, "its aliases stand for 12,345,660 values"),
+        (f"link_share: {'1:' * 1000}1\n", "the number in line 1 has more than 400 digits"),
+        ("name: !!timestamp soon\n", "a value is not what its tag says"),
     ],
 )
 def test_what_is_not_a_policy_is_refused(policy_file: Path, text: str, fact: str) -> None:
