@@ -1,23 +1,23 @@
 """Windows in which maintenance may run, by recurrence rules.
 
-Rules are those of RFC 5545, expanded by dateutil in local time; zoneinfo turns each begin into UTC.  As the RFC says, a
+Rules are those of RFC 5545, expanded in local time; zoneinfo turns each begin into UTC.  As the RFC says, a
 local time that a change of clocks skips is taken with the offset from before it (02:30 is then 03:30), and of one that
 comes twice the first is meant.  A window lasts so many seconds, whatever clocks do meanwhile.
 """
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from dateutil.rrule import rrule, rrulestr
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, model_validator
 
+from slacktide.executors.triggers.recurrence import Recurrence, recurrence
 from slacktide.planner.policy import LONGEST_S
 
 MARGIN: Final = timedelta(days=1)
 """More than any two moments' order may differ between local time and UTC."""
-FREQUENCIES: Final = ("HOURLY", "DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 FAR: Final = timedelta(days=3 * 366)
 """How far ahead a window is looked for: a rule for 29 February has one within it in most years."""
 
@@ -49,28 +49,12 @@ class Calendar(BaseModel):
 
     @model_validator(mode="after")
     def _readable(self) -> "Calendar":
-        parts = _parts(self.rule)
-        if parts.get("FREQ") not in FREQUENCIES:
-            raise ValueError(f"`rule` needs a FREQ; write one of {', '.join(FREQUENCIES)}, as in FREQ=DAILY")
-        if "DTSTART" in self.rule.upper():
-            raise ValueError("`rule` has a DTSTART; write it as `begins`")
-        try:
-            self._expanded()
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"`rule` {self.rule!r} cannot be read: {error}; RFC 5545 says how rules look") from error
+        _ = self._rule
         return self
 
-    def _expanded(self) -> rrule:
-        """Return the rule in local time; an UNTIL in UTC is brought to it."""
-        parts = _parts(self.rule)
-        until = parts.get("UNTIL", "")
-        if until.endswith("Z"):
-            moment = datetime.strptime(until, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-            parts["UNTIL"] = moment.astimezone(self.zone).strftime("%Y%m%dT%H%M%S")
-        text = ";".join(f"{name}={value}" for name, value in parts.items())
-        made = rrulestr(text, dtstart=self.begins)
-        assert isinstance(made, rrule), "one rule makes no set"
-        return made
+    @property
+    def _rule(self) -> Recurrence:
+        return recurrence(self.rule, self.begins, self.zone)
 
     def between(self, since: datetime, until: datetime) -> list[Window]:
         """Return the windows that begin from ``since`` on and before ``until``, in order."""
@@ -80,26 +64,19 @@ class Calendar(BaseModel):
     def _starts(self, since: datetime, until: datetime) -> Iterator[datetime]:
         """Yield begins in UTC, of some more than are asked for."""
         first, last = (moment.astimezone(self.zone).replace(tzinfo=None) for moment in (since, until))
-        for local in self._expanded().between(first, last, inc=True):
+        for local in self._rule.between(first, last):
             if local.date() not in self.except_dates:
                 yield local.replace(tzinfo=self.zone, fold=0).astimezone(UTC)
 
     def at(self, now: datetime) -> Window | None:
         """Return the window that holds ``now``; of several the one that ends last."""
-        return max(
-            (
-                window
-                for window in self.between(now - timedelta(seconds=self.lasts_s), now + timedelta(seconds=1))
-                if window.holds(now)
-            ),
-            key=lambda window: window.end,
-            default=None,
-        )
+        return _window_at(self, now)
 
     def following(self, now: datetime) -> Window | None:
         """Return the next window that begins after ``now``; None: none within three years."""
-        expanded, local = self._expanded(), (now - MARGIN).astimezone(self.zone).replace(tzinfo=None)
-        for start in expanded.xafter(local):
+        for start in self._rule.after((now - MARGIN).astimezone(self.zone).replace(tzinfo=None)):
+            if start.year > now.year + FAR.days // 365:
+                return None
             moment = start.replace(tzinfo=self.zone, fold=0).astimezone(UTC)
             if moment > now + FAR:
                 return None
@@ -109,7 +86,8 @@ class Calendar(BaseModel):
         return None
 
 
-def _parts(rule: str) -> dict[str, str]:
-    """Return the parts of a rule by name."""
-    text = rule.strip().removeprefix("RRULE:")
-    return dict(part.partition("=")[::2] for part in text.upper().split(";") if part)
+@lru_cache(maxsize=256)
+def _window_at(calendar: Calendar, now: datetime) -> Window | None:
+    """Return the window that holds ``now``, which is asked for each trigger that waits for one."""
+    near = calendar.between(now - timedelta(seconds=calendar.lasts_s), now + timedelta(seconds=1))
+    return max((window for window in near if window.holds(now)), key=lambda window: window.end, default=None)

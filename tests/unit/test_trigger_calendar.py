@@ -1,14 +1,17 @@
 """Windows of calendars: by hand where clocks change, and against a walk through every quarter of an hour."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from dateutil.rrule import rrulestr
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from slacktide.executors.triggers.calendar import Calendar, Window
+from slacktide.executors.triggers.recurrence import FREQUENCIES, Recurrence
 
 QUARTER = timedelta(minutes=15)
 
@@ -72,6 +75,20 @@ def test_a_date_can_be_left_out() -> None:
         ({"rule": "every night"}, "needs a FREQ"),
         ({"rule": "FREQ=DAILY;BYDAY=XX"}, "cannot be read"),
         ({"rule": "FREQ=DAILY;DTSTART=20260101T000000"}, "write it as `begins`"),
+        ({"rule": "FREQ=DAILY;INTERVAL=0"}, "INTERVAL=0; write a whole number from 1"),
+        ({"rule": "FREQ=DAILY;INTERVAL=99999999999"}, "write a whole number from 1"),
+        ({"rule": "FREQ=DAILY;COUNT=20000"}, "write a whole number from 1 to 10,000"),
+        ({"rule": "FREQ=DAILY;COUNT=3\nRDATE:20260101T000000"}, "has to be one rule alone"),
+        ({"rule": "FREQ=DAILY;COUNT=3;UNTIL=20261231T220000Z"}, "COUNT and UNTIL"),
+        ({"rule": "FREQ=DAILY;FREQ=HOURLY"}, "a part twice"),
+        ({"rule": "FREQ=DAILY;BYEASTER=1"}, "does not know"),
+        ({"rule": "FREQ=HOURLY;BYMINUTE=0,30"}, "more than one BYMINUTE"),
+        ({"rule": "FREQ=DAILY;BYSECOND=0,30"}, "more than one BYSECOND"),
+        ({"rule": "FREQ=YEARLY;UNTIL=20991332T000000Z"}, "UNTIL=20991332T000000Z is no time"),
+        ({"rule": "FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30"}, "no occurrence within 40 years"),
+        ({"rule": "FREQ=DAILY;INTERVAL=7;BYDAY=TU"}, "no occurrence within 40 years"),
+        ({"rule": "FREQ=YEARLY;UNTIL=20250101T000000Z"}, "no occurrence within 40 years"),
+        ({"begins": "9999-12-30T22:00:00"}, "is after the year"),
         ({"begins": "2026-11-02T22:00:00+01:00"}, "timezone"),
         ({"zone": "Europe/Nowhere"}, "timezone"),
         ({"lasts_s": 5}, "greater than or equal to 60"),
@@ -122,3 +139,58 @@ def test_windows_are_those_that_a_walk_finds(days, quarter, zone, lasts, begin, 
     holds = [start for start in found if start <= now < start + lasts * QUARTER]
     if now - lasts * QUARTER > since:
         assert (window.start if window else None) == (holds[-1] if holds else None)
+
+
+PARTS = {
+    "BYMONTH": st.integers(1, 12),
+    "BYMONTHDAY": st.sampled_from([1, 13, 28, 29, 31, -1, -31]),
+    "BYDAY": st.sampled_from(["MO", "TU", "SU"]),
+    "BYHOUR": st.integers(0, 23),
+    "BYMINUTE": st.sampled_from([0, 30]),
+    "WKST": st.sampled_from(["MO", "SU", "WE"]),
+    "COUNT": st.integers(1, 2000),
+    "UNTIL": st.sampled_from(["20260601T120000", "20261105"]),
+    "BYSETPOS": st.sampled_from([1, -1, 2]),
+    "BYYEARDAY": st.sampled_from([1, 60, 366, -1]),
+    "BYWEEKNO": st.sampled_from([1, 20, 53]),
+}
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> str:
+    frequency = draw(st.sampled_from(FREQUENCIES))
+    allowed = set(PARTS) - (set() if frequency == "YEARLY" else {"BYWEEKNO"})
+    names = draw(st.sets(st.sampled_from(sorted(allowed)), max_size=3))
+    names -= {"UNTIL"} if "COUNT" in names else set()
+    names -= {"BYSETPOS"} if not names & {"BYMONTHDAY", "BYDAY", "BYHOUR", "BYYEARDAY", "BYWEEKNO"} else set()
+    parts = [f"INTERVAL={draw(st.sampled_from([1, 2, 3, 5, 24, 100]))}"]
+    parts += [f"{name}={draw(PARTS[name])}" for name in sorted(names)]
+    return ";".join([f"FREQ={frequency}", *parts])
+
+
+def local(year: int, month: int) -> datetime:
+    return datetime(year, month, 1)  # noqa: DTZ001
+
+
+@given(
+    rule=rules(),
+    begins=st.datetimes(local(2016, 1), local(2026, 3)).map(lambda each: each.replace(microsecond=0)),
+    looked=st.lists(st.datetimes(local(2025, 12), local(2027, 3)), min_size=1, max_size=4),
+)
+@settings(max_examples=100, deadline=None)
+def test_occurrences_are_those_of_a_plain_expansion(rule, begins, looked) -> None:
+    last = local(2027, 6)
+    plain = takewhile(lambda each: each <= last, rrulestr(rule, dtstart=begins))
+    try:
+        found = Recurrence(rule, begins, ZoneInfo("UTC"))
+    except ValueError:
+        # A plain expansion of hours that never come takes minutes.
+        assert rule.startswith(("FREQ=HOURLY", "FREQ=DAILY")) or not list(plain)
+        return
+    known = list(plain)
+    for moment in looked:
+        until = moment + timedelta(days=50)
+        assert found.between(moment, until) == [each for each in known if moment <= each <= until]
+        following = next(found.after(moment), None)
+        later = [each for each in known if each > moment]
+        assert following == later[0] if later else following is None or following > last
