@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from slacktide.executors.triggers.alert import Alert
+from slacktide.executors.triggers.known import Known
 from slacktide.executors.triggers.request import MaintenanceRequest
 from slacktide.executors.triggers.settings import Alerts, Requests
 from slacktide.executors.triggers.trigger import NEWEST, Change, State, Trigger, changed
@@ -19,30 +20,33 @@ class Rows:
     """The triggers of a fleet."""
 
     def __init__(self, *triggers: Trigger) -> None:
-        self.rows: list[Trigger] = list(triggers)
+        self.known = Known(triggers)
         self.asked: list[Change] = []
 
-    def decide(self, decide: Callable[[tuple[Trigger, ...]], Sequence[Change]]) -> list[Change]:
+    def decide(self, decide: Callable[[Known], Sequence[Change]]) -> list[Change]:
         """Apply what is decided, as :class:`slacktide.executors.store.triggers.TriggerStore` does."""
         made: list[Change] = []
-        for change in decide(tuple(self.rows)):
+        for change in decide(self.known):
             trigger = change.trigger
             if trigger.into == NEWEST:
                 trigger = replace(trigger, into=made[-1].trigger.number)
             if not trigger.number:
-                trigger = replace(trigger, number=len(self.rows) + 1)
-                self.rows.append(trigger)
+                trigger = replace(trigger, number=len(self.known) + 1)
             if change.asking is not None:
                 trigger = changed(trigger, order=len(self.asked) + 1).trigger
-            self.rows[trigger.number - 1] = trigger
+            self.known.put(trigger)
             made.append(replace(change, trigger=trigger))
             self.asked += [change] if change.asking is not None else []
         return made
 
     def put(self, number: int, state: State, **course: object) -> Trigger:
         """Have a trigger in another state."""
-        self.rows[number - 1] = changed(self.rows[number - 1], state=state, **course).trigger
+        self.known.put(changed(self.rows[number - 1], state=state, **course).trigger)
         return self.rows[number - 1]
+
+    @property
+    def rows(self) -> list[Trigger]:
+        return list(self.known)
 
     @property
     def states(self) -> list[str]:

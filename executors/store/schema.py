@@ -7,7 +7,7 @@ import sqlalchemy as sql
 FORMAT_VERSION: Final = 2
 """Version of the journal's rows.  2 came with generations that are kept beside the campaign: a release that knows
 version 1 counts them by events alone, and must not write beside one that holds a lease."""
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest revision in ``migrations/versions``."""
 VERSION_TABLE: Final = "slacktide_schema"
 """Where a store keeps its revision: a name of our own, since others' tables may be beside ours."""
@@ -72,8 +72,11 @@ TRIGGERS: Final = sql.Table(
     sql.Column("detail", sql.Text, nullable=False),
     sql.Column("asked", sql.Text, nullable=False),
     sql.Column("course", sql.Text, nullable=False),
+    sql.Column("is_current", sql.Integer, nullable=False, server_default="1"),
+    sql.Index("ix_triggers_current", "fleet", "is_current"),
 )
-"""What begins campaigns: ``asked`` and ``course`` are JSON, what is wanted and how far it has come."""
+"""What begins campaigns: ``asked`` and ``course`` are JSON, what is wanted and how far it has come.  ``is_current`` is
+1 where something is still to come of it, or an alert of its host fires."""
 TRIGGER_NOTES: Final = sql.Table(
     "trigger_notes",
     METADATA,
@@ -90,3 +93,12 @@ TRIGGER_LOOKS: Final = sql.Table(
     sql.Column("looked_at", sql.String(40), nullable=False),
 )
 """When somebody last watched for a fleet's triggers."""
+TRIGGER_LEASES: Final = sql.Table(
+    "trigger_leases",
+    METADATA,
+    sql.Column("fleet", sql.String(64), primary_key=True),
+    sql.Column("generation", sql.Integer, nullable=False),
+    sql.Column("holder", sql.Text),
+    sql.Column("lease_until", sql.String(40)),
+)
+"""Who carries a fleet's triggers out, as campaigns have their holders."""

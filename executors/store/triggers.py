@@ -3,32 +3,36 @@
 What is decided is decided within the transaction that read the rows, so that nothing is begun twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sql
 
+from slacktide.errors import SlacktideError
 from slacktide.executors.store.address import Store
-from slacktide.executors.store.orders import ask_within
+from slacktide.executors.store.fleet_lease import FleetLease
+from slacktide.executors.store.holder import let_go
 from slacktide.executors.store.schema import TRIGGER_LOOKS, TRIGGER_NOTES, TRIGGERS
+from slacktide.executors.store.trigger_rows import Writing, moment_text
 from slacktide.executors.store.upgrading import opening
-from slacktide.executors.triggers.trigger import NEWEST, OPEN, Asked, Change, Course, State, Trigger
-from slacktide.ids import CampaignId
+from slacktide.executors.triggers.known import Known
+from slacktide.executors.triggers.trigger import NEWEST, Asked, Change, Course, State, Trigger
 
 _LOCK: Final = 5_127_604_132
 """Number of the lock of PostgreSQL under which triggers are decided on: any that nobody else uses."""
 CLOSED_KEPT: Final = 200
-"""Newest triggers that are looked through beside the open ones: what comes again is among them, or so old that it is
-news."""
+"""Newest triggers that are looked through beside those of which something is still to come, and those that are asked
+for by their keys: what comes again under another name is among them, or so old that it is news."""
+_AT_ONCE: Final = 500
+"""Keys that are asked for with one statement: databases take some thousands."""
+_MOST_PARSED: Final = 50_000
+"""Triggers that are kept as they were read: parsing one takes ten times as long as fetching it."""
 
-Decide = Callable[[tuple[Trigger, ...]], Sequence[Change]]
+Decide = Callable[[Known], Sequence[Change]]
 """From the triggers of a fleet, the oldest first, to what becomes of some."""
-
-
-ASKS: Final = "slacktide triggers"
-"""Who asks things of campaigns, in their audit logs."""
 
 
 class Note(NamedTuple):
@@ -41,32 +45,95 @@ class Note(NamedTuple):
 class TriggerStore:
     """The triggers of one fleet."""
 
-    def __init__(self, store: Store, fleet: str) -> None:
+    def __init__(self, store: Store, fleet: str, *, watches: bool = False) -> None:
+        """Open a store; who ``watches`` decides on nothing unless :meth:`hold` has said that the fleet is theirs."""
         self.store = store
         self._fleet = fleet
+        self._lease = FleetLease(fleet) if watches else None
+        self._parsed: dict[int, tuple[sql.Row[Any], Trigger]] = {}
         with opening(store, create=True) as self._connection:
             pass
 
-    def decide(self, decide: Decide, now: datetime) -> list[Change]:
+    def hold(self) -> str | None:
+        """Have the fleet to ourselves for some seconds more; return who else has it, and until when.
+
+        Raises
+        ------
+        StoreError
+            If the store does not answer now.
+        """
+        assert self._lease is not None, "who only looks holds nothing"
+        if not self._lease.is_due:
+            return None
+        with self._connection.reading() as transaction:
+            other = self._lease.others(transaction)
+        if other is not None:
+            self._lease.generation = 0
+            return other
+        with self._deciding() as transaction:
+            return self._lease.hold(transaction)
+
+    def decide(self, decide: Decide, now: datetime, keys: Collection[str] = ()) -> list[Change]:
         """Have something decided about the fleet's triggers and return what was, with new ones numbered.
+
+        Parameters
+        ----------
+        keys
+            Of triggers that are asked for however old they are.
 
         Raises
         ------
         StoreError
             If the store does not answer now; then nothing is known to be decided.
+        ExecutionError
+            If another watcher has taken the fleet over.
         """
+        return self.decide_all([decide], now, keys)
+
+    def decide_all(self, decisions: Iterable[Decide], now: datetime, keys: Collection[str] = ()) -> list[Change]:
+        """Have several things decided, each with what was decided before it, and all of them written or none.
+
+        As :meth:`decide`.
+        """
+        with self._deciding() as transaction:
+            if self._lease is not None:
+                self._lease.check(transaction)
+            known = Known(self._read(transaction, keys, CLOSED_KEPT))
+            writing = Writing(transaction, self.store.shown, self._fleet, now)
+            changes: list[Change] = []
+            for decide in decisions:
+                made: list[Change] = []
+                for change in decide(known):
+                    made.append(writing.write(_placed(change, made)))
+                    known.put(made[-1].trigger)
+                changes += made
+            writing.finish()
+        return changes
+
+    @contextmanager
+    def _deciding(self) -> Iterator[sql.Connection]:
+        """Have a transaction that others who decide wait for."""
         with self._connection.writing() as transaction:
             if transaction.dialect.name == "postgresql":
                 transaction.execute(sql.select(sql.func.pg_advisory_xact_lock(_LOCK)))
-            changes: list[Change] = []
-            for change in decide(self._read(transaction)):
-                changes.append(self._written(transaction, _placed(change, changes), now))
-        return changes
+            yield transaction
 
-    def all(self) -> tuple[Trigger, ...]:
-        """Return the open triggers and the newest others, the oldest first."""
+    def all(self) -> Known:
+        """Return the triggers of which something is still to come and the newest others, the oldest first."""
         with self._connection.reading() as transaction:
-            return self._read(transaction)
+            return Known(self._read(transaction, (), CLOSED_KEPT))
+
+    def current(self, keys: Collection[str] = ()) -> Known:
+        """Return the triggers of which something is still to come or whose alerts fire, and those with ``keys``."""
+        with self._connection.reading() as transaction:
+            return Known(self._read(transaction, keys, 0))
+
+    def numbered(self, number: int) -> Trigger | None:
+        """Return a trigger by its number; None: the fleet has none."""
+        query = sql.select(TRIGGERS).where(TRIGGERS.c.fleet == self._fleet, TRIGGERS.c.number == number)
+        with self._connection.reading() as transaction:
+            row = transaction.execute(query).first()
+        return None if row is None else _trigger(row)
 
     def notes(self, number: int) -> list[Note]:
         """Return what was noted about a trigger, in order."""
@@ -86,51 +153,43 @@ class TriggerStore:
         """Note that somebody watches."""
         looks = TRIGGER_LOOKS
         with self._connection.writing() as transaction:
-            values = {"looked_at": _text(now)}
+            values = {"looked_at": moment_text(now)}
             done = transaction.execute(sql.update(looks).where(looks.c.fleet == self._fleet).values(values))
             if not done.rowcount:
                 transaction.execute(sql.insert(looks).values(fleet=self._fleet, **values))
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store, and let others have the fleet at once."""
+        if self._lease is not None:
+            with suppress(SlacktideError), self._connection.writing() as transaction:
+                self._lease.give_back(transaction)
+            let_go(self._lease.holder)
         self._connection.close()
 
-    def _read(self, transaction: sql.Connection) -> tuple[Trigger, ...]:
+    def _read(self, transaction: sql.Connection, keys: Collection[str], newest: int) -> list[Trigger]:
         c = TRIGGERS.c
         mine = sql.select(TRIGGERS).where(c.fleet == self._fleet)
-        open_ones = mine.where(c.state.in_([str(state) for state in OPEN]))
-        newest = mine.order_by(c.number.desc()).limit(CLOSED_KEPT)
-        rows = [*transaction.execute(open_ones).mappings(), *transaction.execute(newest).mappings()]
-        found = {row["number"]: _trigger(dict(row)) for row in rows}
-        return tuple(found[number] for number in sorted(found))
+        queries = [mine.where(c.is_current == 1)]
+        queries += [mine.order_by(c.number.desc()).limit(newest)] if newest else []
+        wanted = sorted(set(keys))
+        queries += [mine.where(c.key.in_(wanted[at : at + _AT_ONCE])) for at in range(0, len(wanted), _AT_ONCE)]
+        found: dict[int, Trigger] = {}
+        for query in queries:
+            for row in transaction.execute(query):
+                if row.number not in found:
+                    found[row.number] = self._trigger(row)
+        return list(found.values())
 
-    def _written(self, transaction: sql.Connection, change: Change, now: datetime) -> Change:
-        trigger = change.trigger
-        if change.asking is not None:
-            asked = change.asking
-            number = ask_within(
-                transaction,
-                CampaignId(asked.campaign_id),
-                self.store.shown,
-                by=ASKS,
-                why=asked.why or change.note,
-                kind=asked.kind,
-                body=asked.body,
-            )
-            trigger = replace(trigger, course=trigger.course.model_copy(update={"order": number}))
-        values = {"fleet": self._fleet, **_values(trigger)}
-        if trigger.number:
-            transaction.execute(sql.update(TRIGGERS).where(TRIGGERS.c.number == trigger.number).values(values))
-        else:
-            made = transaction.execute(sql.insert(TRIGGERS).values(values))
-            assert made.inserted_primary_key is not None
-            trigger = replace(trigger, number=int(made.inserted_primary_key[0]))
-        if change.note:
-            newest = sql.select(sql.func.max(TRIGGER_NOTES.c.number)).where(TRIGGER_NOTES.c.trigger == trigger.number)
-            number = (transaction.execute(newest).scalar() or 0) + 1
-            noted = {"trigger": trigger.number, "number": number, "at": _text(now), "words": change.note}
-            transaction.execute(sql.insert(TRIGGER_NOTES).values(noted))
-        return Change(trigger, change.note)
+    def _trigger(self, row: sql.Row[Any]) -> Trigger:
+        """Return the trigger of a row, parsed once for as long as it is the same."""
+        known = self._parsed.get(row.number)
+        if known is not None and known[0] == row:
+            return known[1]
+        if len(self._parsed) >= _MOST_PARSED:
+            self._parsed.clear()
+        made = _trigger(row)
+        self._parsed[made.number] = row, made
+        return made
 
 
 def _placed(change: Change, before: list[Change]) -> Change:
@@ -140,34 +199,16 @@ def _placed(change: Change, before: list[Change]) -> Change:
     return replace(change, trigger=replace(change.trigger, into=before[-1].trigger.number if before else None))
 
 
-def _values(trigger: Trigger) -> dict[str, Any]:
-    return {
-        "kind": trigger.kind,
-        "key": trigger.key,
-        "source": trigger.source,
-        "came_at": _text(trigger.came_at),
-        "state": str(trigger.state),
-        "into": trigger.into,
-        "detail": trigger.detail,
-        "asked": trigger.asked.model_dump_json(exclude_defaults=True),
-        "course": trigger.course.model_dump_json(exclude_defaults=True),
-    }
-
-
-def _trigger(row: dict[str, Any]) -> Trigger:
+def _trigger(row: sql.Row[Any]) -> Trigger:
     return Trigger(
-        number=row["number"],
-        kind=row["kind"],
-        key=row["key"],
-        source=row["source"],
-        came_at=datetime.fromisoformat(row["came_at"]),
-        state=State(row["state"]),
-        into=row["into"],
-        detail=row["detail"],
-        asked=Asked.model_validate_json(row["asked"]),
-        course=Course.model_validate_json(row["course"]),
+        number=row.number,
+        kind=row.kind,
+        key=row.key,
+        source=row.source,
+        came_at=datetime.fromisoformat(row.came_at),
+        state=State(row.state),
+        into=row.into,
+        detail=row.detail,
+        asked=Asked.model_validate_json(row.asked),
+        course=Course.model_validate_json(row.course),
     )
-
-
-def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -6,7 +6,7 @@ Source: Prometheus, "Alerting: configuration, <webhook_config>".  Fields that la
 import re
 from typing import Final, Literal, NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from slacktide.errors import InputError
 from slacktide.findings import Finding
@@ -26,6 +26,13 @@ class Alert(BaseModel):
     startsAt: AwareDatetime  # noqa: N815  (its name on the wire)
     fingerprint: str = Field(min_length=1)
     generatorURL: str = ""  # noqa: N815
+
+    @model_validator(mode="after")
+    def _storable(self) -> "Alert":
+        texts = (self.fingerprint, self.generatorURL, *self.labels.values(), *self.annotations.values())
+        if any("\0" in text for text in texts):
+            raise ValueError("it has a null character, which databases do not keep")
+        return self
 
 
 class Delivery(BaseModel):

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from slacktide.executors.triggers.alert import Alert
+from slacktide.executors.triggers.known import Known
 from slacktide.executors.triggers.settings import Alerts
 from slacktide.executors.triggers.trigger import Asked, Change, Course, State, Trigger, changed, withdrawn
 
@@ -18,7 +19,7 @@ class Told(NamedTuple):
 
 
 def told(
-    triggers: Sequence[Trigger],
+    triggers: Known,
     alert: Alert,
     host: str | None,
     hosts: Collection[str] | None,
@@ -34,7 +35,7 @@ def told(
     hosts
         Those of the fleet; null: not known yet.
     """
-    mine = [each for each in triggers if each.kind == "alert" and _concerns(each, alert, host)]
+    mine = triggers.of_alert(alert.fingerprint, host)
     if alert.status == "resolved":
         return _resolved(mine, alert)
     if host is None or (hosts is not None and host not in hosts):
@@ -56,11 +57,6 @@ def told(
     return Told("to be drained", [Change(made, f"came: {_named(alert)} of {host} fires")])
 
 
-def _concerns(trigger: Trigger, alert: Alert, host: str | None) -> bool:
-    known = {trigger.key, *trigger.course.firing, *trigger.course.resolved}
-    return alert.fingerprint in known or (host is not None and trigger.asked.host == host)
-
-
 def _is_over(mine: Sequence[Trigger], alert: Alert) -> bool:
     """Return whether this very alert is known to have been resolved."""
     ends = [each.course.resolved[alert.fingerprint] for each in mine if alert.fingerprint in each.course.resolved]
@@ -72,15 +68,21 @@ def _resolved(mine: Sequence[Trigger], alert: Alert) -> Told:
     if not found:
         return Told("resolved: nothing had come of it", [])
     last = found[-1]
-    firing = {name: since for name, since in last.course.firing.items() if name != alert.fingerprint}
+    earlier = [changed(each, firing=_without(each, alert)) for each in found[:-1]]
+    firing = _without(last, alert)
     resolved = last.course.resolved | {alert.fingerprint: max(alert.startsAt, last.course.firing[alert.fingerprint])}
     course: dict[str, Any] = {"firing": firing, "resolved": resolved}
     if firing or not last.is_open or last.state is State.JOINED or last.course.ending is not None:
         note = f"{_named(alert)} is resolved" if last.is_open else ""
-        return Told("resolved: noted", [changed(last, note, **course)])
+        return Told("resolved: noted", [*earlier, changed(last, note, **course)])
     change = withdrawn(last, State.WITHDRAWN, f"{_named(alert)} is resolved", **course)
     is_over = change.trigger.state is State.WITHDRAWN or change.trigger.course.ending is not None
-    return Told("resolved: withdrawn" if is_over else "resolved: its campaign goes on", [change])
+    return Told("resolved: withdrawn" if is_over else "resolved: its campaign goes on", [*earlier, change])
+
+
+def _without(trigger: Trigger, alert: Alert) -> dict[str, datetime]:
+    """Return what fires of a trigger beside an alert."""
+    return {name: since for name, since in trigger.course.firing.items() if name != alert.fingerprint}
 
 
 def _refused(mine: Sequence[Trigger], alert: Alert, host: str | None, fact: str, terms: Alerts, now: datetime) -> Told:

@@ -1,17 +1,20 @@
 """What a delivery of alerts means, written down before it is answered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import polars as pl
 
 from slacktide.clock import Clock
+from slacktide.errors import ExecutionError
 from slacktide.executors.store.address import Store
 from slacktide.executors.store.triggers import TriggerStore
 from slacktide.executors.triggers import alerts_told
-from slacktide.executors.triggers.alert import Alert, Delivery, host_of, matches
+from slacktide.executors.triggers.alert import Delivery, HostAlert, host_of, matches
+from slacktide.executors.triggers.known import Known
 from slacktide.executors.triggers.settings import Alerts, Triggers
-from slacktide.executors.triggers.trigger import Change, Trigger
+from slacktide.executors.triggers.trigger import Change
 
 
 class Deliveries:
@@ -20,35 +23,49 @@ class Deliveries:
     def __init__(self, triggers: Triggers, alerts: Alerts, store: Store, clock: Clock) -> None:
         self._triggers, self._alerts, self._store, self._clock = triggers, alerts, store, clock
         self._hosts = KnownHosts(triggers)
+        self._ends = False
+
+    def end(self) -> None:
+        """Have a delivery that is being taken be refused soon: it comes again."""
+        self._ends = True
 
     def take(self, delivery: Delivery, told: Callable[[Change], None]) -> list[dict[str, Any]]:
-        """Write down what a delivery means, and return what became of each alert.
+        """Write down what a delivery means, all of it or nothing, and return what became of each alert.
 
         Raises
         ------
         StoreError
-            If the store does not answer: alerts before that one are written down, and folded when they come again.
+            If the store does not answer.
+        ExecutionError
+            If the watcher ends meanwhile.
         """
-        store = TriggerStore(self._store, self._triggers.fleet.name)
-        try:
-            return [self._one(store, alert, told) for alert in delivery.alerts]
-        finally:
-            store.close()
+        terms, now, hosts = self._alerts, self._clock.now(), self._hosts.now()
+        named = [
+            HostAlert(each, host_of(each, terms.label, strip_port=terms.strip_port, strip_domain=terms.strip_domain))
+            for each in delivery.alerts
+        ]
+        outcomes = ["passed over: `alerts.match` asks for others"] * len(named)
+        wanted = [place for place, each in enumerate(named) if matches(each.alert, terms.match)]
 
-    def _one(self, store: TriggerStore, alert: Alert, told: Callable[[Change], None]) -> dict[str, Any]:
-        terms, now = self._alerts, self._clock.now()
-        host = host_of(alert, terms.label, strip_port=terms.strip_port, strip_domain=terms.strip_domain)
-        outcome = "passed over: `alerts.match` asks for others"
-
-        def decide(rows: Sequence[Trigger]) -> list[Change]:
-            nonlocal outcome
-            outcome, changes = alerts_told.told(rows, alert, host, self._hosts.now(), terms, now)
+        def decide(place: int, known: Known) -> list[Change]:
+            if self._ends:
+                raise ExecutionError("alerts", "the watcher ends", "Deliver again")
+            alert, host = named[place]
+            outcomes[place], changes = alerts_told.told(known, alert, host, hosts, terms, now)
             return changes
 
-        if matches(alert, terms.match):
-            for change in store.decide(decide, now):
-                told(change)
-        return {"fingerprint": alert.fingerprint, "host": host, "outcome": outcome}
+        if wanted:
+            store = TriggerStore(self._store, self._triggers.fleet.name)
+            keys = {named[place].alert.fingerprint for place in wanted}
+            try:
+                for change in store.decide_all((partial(decide, place) for place in wanted), now, keys):
+                    told(change)
+            finally:
+                store.close()
+        return [
+            {"fingerprint": each.alert.fingerprint, "host": each.host, "outcome": outcome}
+            for each, outcome in zip(named, outcomes, strict=True)
+        ]
 
 
 class KnownHosts:

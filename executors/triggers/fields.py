@@ -1,6 +1,5 @@
 """Files of triggers, read as strictly as policies are."""
 
-import json
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,29 +8,29 @@ from pydantic import BaseModel, ValidationError
 from slacktide.errors import InputError
 from slacktide.findings import Finding
 from slacktide.planner.policy_mending import line_of
-from slacktide.planner.strict_files import FileKind, read_fields
+from slacktide.planner.strict_files import MOST_BYTES, MOST_FAULTS, FileKind, as_json, read_fields
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_model(path: Path, kind: FileKind, model: type[Model]) -> Model:
+def read_model(path: Path, kind: FileKind, model: type[Model], most_bytes: int = MOST_BYTES) -> Model:
     """Return what a YAML or JSON file says.
 
     Raises
     ------
     UsageError
-        If there is no such file, or its suffix is none of those of YAML and JSON.
+        If there is no such file, its suffix is none of those of YAML and JSON, or it cannot be read.
     InputError
         If it is something else; the findings name each field, its line and the remedy.
     """
-    data, text = read_fields(path, kind)
+    data, text = read_fields(path, kind, most_bytes)
     try:
-        return model.model_validate_json(json.dumps(data, default=_plain), strict=True)
+        return model.model_validate_json(as_json(path, kind, data, _plain), strict=True)
     except ValidationError as error:
         rule = kind.rule.removesuffix("-file") + "-field"
         findings = tuple(
             _finding(path, text, rule, fault["type"], fault["loc"], fault["msg"])
-            for fault in error.errors(include_url=False, include_input=False)
+            for fault in error.errors(include_url=False, include_input=False)[:MOST_FAULTS]
         )
         count = f"{len(findings)} wrong field{'s' if len(findings) > 1 else ''}"
         raise InputError(str(path), count, "Correct what is listed here", findings) from error

@@ -1,7 +1,7 @@
 """Which of two patch levels is the older one."""
 
 from collections.abc import Sequence
-from functools import cmp_to_key
+from functools import cmp_to_key, lru_cache
 from itertools import zip_longest
 from typing import Final, Literal
 
@@ -22,6 +22,7 @@ def is_below(level: str, wanted: str, order: Order, listed: Sequence[str] = ()) 
     return compared(level, wanted) < 0
 
 
+@lru_cache(maxsize=2**14)
 def compared(one: str, other: str) -> int:
     """Return -1, 0 or 1: whether the version ``one`` is older than ``other``, as new, or newer.
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from slacktide.datasets.files import read_snapshot, write_snapshot
-from slacktide.errors import SlacktideError
+from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.campaign_file import holds_campaign, kept_in
 from slacktide.executors.detached import begin, is_running, last_words
 from slacktide.executors.readable import duration
@@ -72,6 +72,9 @@ class Maker:
             If a step cannot be done now; it is tried again.
         """
         directory = self.directory(trigger)
+        if trigger.course.launched and not directory.is_dir():
+            fact = f"the campaign of {trigger.words} was begun in a directory of campaigns that is not here"
+            raise ExecutionError(str(directory), fact, "Share that directory, or copy it")
         if is_running(directory):
             return self._looked_at(trigger, directory) if trigger.course.launched else None
         if trigger.course.launched:

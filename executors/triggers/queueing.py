@@ -15,7 +15,7 @@ from slacktide.executors.triggers.trigger import HOLDING, Asking, Change, State,
 
 def next_changes(triggers: Sequence[Trigger], calendars: Mapping[str, Calendar], now: datetime) -> list[Change]:
     """Return what begins now, joins the campaign that runs, or gives way."""
-    ready = sorted((each for each in triggers if is_ready(each, calendars, now)), key=_place)
+    ready = sorted((each for each in triggers if is_ready(each, calendars, now)), key=turn)
     holder = next((each for each in triggers if each.state in HOLDING), None)
     if holder is None:
         return [_begun(ready[0], calendars, now)] if ready else []
@@ -54,7 +54,8 @@ def _window(trigger: Trigger, calendars: Mapping[str, Calendar], now: datetime) 
     return None if calendar is None else calendar.at(now)
 
 
-def _place(trigger: Trigger) -> tuple[int, datetime, int]:
+def turn(trigger: Trigger) -> tuple[int, datetime, int]:
+    """Return a trigger's place among those that wait; lower ones go first."""
     return trigger.rank, trigger.came_at, trigger.number
 
 

@@ -9,8 +9,9 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 from aiohttp import web
@@ -22,8 +23,9 @@ ALERTS_PATH: Final = "/api/v1/alerts"
 HEALTH_PATH: Final = "/healthy"
 MOST_BYTES: Final = 4 * 2**20
 """Of a delivery: thousands of alerts, far more than Alertmanager puts into one by default."""
-LET_GO_S: Final = 2.0
-END_S: Final = 5.0
+LET_GO_S: Final = 1.0
+END_S: Final = 2.0
+"""How long the end waits for each of the two threads: what is not written by then is not answered, and comes again."""
 _LOG: Final = logging.getLogger(__name__)
 
 Deliver = Callable[[Delivery], list[dict[str, Any]]]
@@ -42,7 +44,7 @@ class Receiver:
             If the address cannot be listened at.
         """
         self._token, self._deliver = token, deliver
-        self._writing = ThreadPoolExecutor(1, thread_name_prefix="alerts written")
+        self._waiting: SimpleQueue[tuple[Delivery, Future[list[dict[str, Any]]]] | None] = SimpleQueue()
         self._socket = _listening(address)
         self.port: int = self._socket.getsockname()[1]
         self._loop = asyncio.new_event_loop()
@@ -50,11 +52,23 @@ class Receiver:
         self._began = threading.Event()
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
         self._thread.start()
+        self._writing = threading.Thread(target=self._write, name="alerts written", daemon=True)
+        self._writing.start()
         self._began.wait()
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve())
+
+    def _write(self) -> None:
+        """Have deliveries written down one after the other."""
+        while (taken := self._waiting.get()) is not None:
+            delivery, became = taken
+            if became.set_running_or_notify_cancel():
+                try:
+                    became.set_result(self._deliver(delivery))
+                except BaseException as error:
+                    became.set_exception(error)
 
     async def _serve(self) -> None:
         app = web.Application(client_max_size=MOST_BYTES)
@@ -82,7 +96,9 @@ class Receiver:
             return _refused(413, f"a delivery may have {MOST_BYTES:,} bytes")
         try:
             delivery = parse_delivery(body)
-            became = await self._loop.run_in_executor(self._writing, self._deliver, delivery)
+            written: Future[list[dict[str, Any]]] = Future()
+            self._waiting.put((delivery, written))
+            became = await asyncio.wrap_future(written)
         except InputError as error:
             return _refused(400, str(error))
         except SlacktideError as error:
@@ -94,10 +110,11 @@ class Receiver:
         return hmac.compare_digest(given, f"Bearer {self._token}".encode())
 
     def close(self) -> None:
-        """Listen no more; deliveries that are being written are finished."""
+        """Listen no more; a delivery that is being written has :data:`END_S` to be, others come again."""
         self._loop.call_soon_threadsafe(self._closing.set)
+        self._waiting.put(None)
         self._thread.join(END_S)
-        self._writing.shutdown()
+        self._writing.join(END_S)
 
 
 def read_token(file: Path | None) -> str | None:

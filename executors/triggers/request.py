@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,6 +21,9 @@ KIND: Final = FileKind(
     "request-file",
     "Write fields and values: `id: kernel-6.1.119` and `patch_level: 6.1.119-1` at least",
 )
+MOST_BYTES: Final = 2**18
+"""Of a request's file: room for the ids of ten thousand hosts, and YAML reads so much within seconds.  Racks, domains
+and machine types name more."""
 Urgency = Literal["urgent", "routine"]
 
 
@@ -55,10 +59,11 @@ class Due(BaseModel):
             raise ValueError(f"both names and excludes {min(both)}; remove it from one of them")
         return self
 
-    def same_hosts(self, other: "Due") -> bool:
-        """Return whether another names the same hosts, whatever their level."""
-        fields = ("machine_types", "racks", "domains", "hosts", "exclude")
-        return all(_as_set(getattr(self, name)) == _as_set(getattr(other, name)) for name in fields)
+    @cached_property
+    def named(self) -> tuple[frozenset[str], ...]:
+        """Which hosts are named, whatever their level and in whatever order."""
+        fields = (self.machine_types, self.racks, self.domains, self.hosts, self.exclude)
+        return tuple(frozenset(map(str, values)) for values in fields)
 
     def in_fleet(self, snapshot: FleetSnapshot) -> list[str]:
         """Return the due hosts of a fleet, in its order."""
@@ -94,17 +99,19 @@ class MaintenanceRequest(Due):
     deadline: AwareDatetime | None = None
     """By when the hosts should have returned."""
 
-    @property
+    @cached_property
     def due(self) -> Due:
         """Which hosts are due, without the rest."""
         return Due.model_validate({name: getattr(self, name) for name in Due.model_fields})
 
+    @cached_property
     def digest(self) -> str:
-        """Return the SHA-256 of what is asked, however the file is written."""
+        """The SHA-256 of what is asked, however the file is written."""
         return digest_of(self.model_dump(mode="json"))
 
+    @cached_property
     def work(self) -> str:
-        """Return the SHA-256 of what is to be done, whoever asks for it under whatever name."""
+        """The SHA-256 of what is to be done, whoever asks for it under whatever name."""
         kept = self.model_dump(mode="json", exclude={"id", "reason", "by"})
         return digest_of(kept)
 
@@ -116,8 +123,4 @@ def digest_of(fields: Mapping[str, object]) -> str:
 
 def read_request(path: Path) -> MaintenanceRequest:
     """Return the request in a YAML or JSON file; errors as :func:`~slacktide.executors.triggers.fields.read_model`."""
-    return read_model(path, KIND, MaintenanceRequest)
-
-
-def _as_set(values: tuple[object, ...]) -> set[str]:
-    return {str(value) for value in values}
+    return read_model(path, KIND, MaintenanceRequest, MOST_BYTES)

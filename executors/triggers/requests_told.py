@@ -1,10 +1,11 @@
 """What a request that is seen in a file means for the triggers that there are: new, the same, changed, superseded."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from slacktide.executors.triggers.known import Known
 from slacktide.executors.triggers.levels import compared
 from slacktide.executors.triggers.request import MaintenanceRequest
 from slacktide.executors.triggers.settings import Requests
@@ -22,17 +23,15 @@ from slacktide.executors.triggers.trigger import (
 REMOVED = "its file is gone"
 
 
-def seen(
-    triggers: Sequence[Trigger], request: MaintenanceRequest, source: str, terms: Requests, now: datetime
-) -> list[Change]:
+def seen(triggers: Known, request: MaintenanceRequest, source: str, terms: Requests, now: datetime) -> list[Change]:
     """Return what becomes of a request that stands in the file ``source``."""
     changes = [
         changed(each, "it can be read now", state=State.WITHDRAWN)
-        for each in triggers
-        if each.kind == "request" and each.state is State.REFUSED and each.source == source
+        for each in triggers.of_key("request", source)
+        if each.state is State.REFUSED and each.source == source
     ]
     asked = _asked(request, terms)
-    mine = [each for each in triggers if each.kind == "request" and each.key == request.id and _is_known(each)]
+    mine = [each for each in triggers.of_key("request", request.id) if _is_known(each)]
     if not mine:
         return [*changes, *_new(triggers, request, asked, source, now)]
     last = mine[-1]
@@ -57,8 +56,8 @@ def _asked(request: MaintenanceRequest, terms: Requests) -> Asked:
         reason=request.reason,
         by=request.by,
         deadline=request.deadline,
-        digest=request.digest(),
-        work=request.work(),
+        digest=request.digest,
+        work=request.work,
         request=request,
     )
 
@@ -71,7 +70,7 @@ def _again(last: Trigger, source: str) -> Iterator[Change]:
 
 
 def _differs(
-    triggers: Sequence[Trigger],
+    triggers: Known,
     last: Trigger,
     request: MaintenanceRequest,
     asked: Asked,
@@ -92,7 +91,7 @@ def _differs(
 
 
 def _new(
-    triggers: Sequence[Trigger],
+    triggers: Known,
     request: MaintenanceRequest,
     asked: Asked,
     source: str,
@@ -116,21 +115,23 @@ class _Fate(NamedTuple):
     why: str
 
 
-def _fate(triggers: Sequence[Trigger], request: MaintenanceRequest, asked: Asked, but: int) -> _Fate | None:
+def _fate(triggers: Known, request: MaintenanceRequest, asked: Asked, but: int) -> _Fate | None:
     """Return what another trigger than number ``but`` makes of a request; None: it has its own turn."""
-    others = [each for each in triggers if each.number != but and each.is_open]
-    others = [each for each in others if each.course.ending in (None, State.WAITS)]
-    same = next((each for each in others if each.asked.work == asked.work), None)
+
+    def others(found: Iterable[Trigger]) -> Iterator[Trigger]:
+        return (each for each in found if each.number != but and each.course.ending in (None, State.WAITS))
+
+    same = next(others(triggers.of_work(asked.work)), None)
     if same is not None:
         return _Fate(State.FOLDED, same.number, f"asks for the same as {same.words}")
-    newer = next((each for each in _of_same_hosts(others, request) if _level(each, request) > 0), None)
+    newer = next((each for each in others(_of_same_hosts(triggers, request)) if _level(each, request) > 0), None)
     if newer is not None:
         why = f"{newer.words} asks for a newer level of the same hosts"
         return _Fate(State.SUPERSEDED, newer.number, why)
     return None
 
 
-def _supersedes(triggers: Sequence[Trigger], request: MaintenanceRequest, number: int) -> Iterator[Change]:
+def _supersedes(triggers: Known, request: MaintenanceRequest, number: int) -> Iterator[Change]:
     """Yield what becomes of requests for an older level of the same hosts that have not begun."""
     for each in _of_same_hosts(triggers, request):
         mine = each.number == number or each.key == request.id
@@ -139,17 +140,9 @@ def _supersedes(triggers: Sequence[Trigger], request: MaintenanceRequest, number
             yield withdrawn(each, State.SUPERSEDED, why, into=number)
 
 
-def _of_same_hosts(triggers: Sequence[Trigger], request: MaintenanceRequest) -> list[Trigger]:
+def _of_same_hosts(triggers: Known, request: MaintenanceRequest) -> list[Trigger]:
     """Return open requests for the same hosts whose levels can be told apart from this one's by age."""
-    return [
-        each
-        for each in triggers
-        if each.is_open
-        and each.kind == "request"
-        and each.asked.due is not None
-        and each.asked.due.order == request.order == "version"
-        and each.asked.due.same_hosts(request)
-    ]
+    return triggers.of_hosts(request.named) if request.order == "version" else []
 
 
 def _level(trigger: Trigger, request: MaintenanceRequest) -> int:
@@ -158,7 +151,7 @@ def _level(trigger: Trigger, request: MaintenanceRequest) -> int:
     return compared(trigger.asked.due.patch_level, request.patch_level)
 
 
-def gone(triggers: Sequence[Trigger], present: Collection[str], looked_into: Collection[str]) -> list[Change]:
+def gone(triggers: Known, present: Collection[str], looked_into: Collection[str]) -> list[Change]:
     """Return what becomes of requests whose file is gone.
 
     Parameters
@@ -180,9 +173,9 @@ def gone(triggers: Sequence[Trigger], present: Collection[str], looked_into: Col
     ]
 
 
-def refused(triggers: Sequence[Trigger], source: str, digest: str, why: str, now: datetime) -> list[Change]:
+def refused(triggers: Known, source: str, digest: str, why: str, now: datetime) -> list[Change]:
     """Return that a file cannot be understood; the same content is said once."""
-    before = [each for each in triggers if each.kind == "request" and each.key == source and each.source == source]
+    before = [each for each in triggers.of_key("request", source) if each.source == source]
     if before and before[-1].state is State.REFUSED:
         if before[-1].asked.digest == digest:
             return []

@@ -6,22 +6,24 @@ It remembers nothing that matters: all that was decided is in the store, before 
 import fcntl
 import os
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from slacktide.clock import Clock
-from slacktide.errors import ExecutionError, OutputError, SlacktideError
+from slacktide.errors import ExecutionError, OutputError, SlacktideError, StoreError
 from slacktide.executors.control_events import OrderRefused
 from slacktide.executors.store.milestones import answer_to, is_evacuated, milestones
 from slacktide.executors.store.triggers import Decide, TriggerStore
 from slacktide.executors.triggers import windows_told
 from slacktide.executors.triggers.alert import Delivery
 from slacktide.executors.triggers.deliveries import Deliveries
+from slacktide.executors.triggers.known import Known
 from slacktide.executors.triggers.making import Maker, Place
-from slacktide.executors.triggers.queueing import next_changes, waits_until
+from slacktide.executors.triggers.queueing import next_changes, turn, waits_until
 from slacktide.executors.triggers.receiver import Receiver, read_token
 from slacktide.executors.triggers.request_watch import RequestWatch
 from slacktide.executors.triggers.settings import Triggers
@@ -34,6 +36,14 @@ IDLE_S: Final = 2.0
 """How often while there are none."""
 NOTED_S: Final = 5.0
 """How often windows are looked for, and it is noted that somebody watches."""
+READING_S: Final = 0.5
+"""How long files are read before alerts and campaigns have their turn again."""
+DECIDED_AT_ONCE: Final = 500
+"""Files that are decided on in one transaction: alerts that come meanwhile wait for less than a second."""
+JOINED_AT_ONCE: Final = 20
+"""Triggers that were asked of a campaign whose answers are looked for in one step: each takes some queries."""
+WAITING_SAID: Final = 20
+"""Triggers that wait of which it is said why; `slacktide triggers list` has the others."""
 WATCHER_LOCK: Final = "watcher.lock"
 
 
@@ -52,14 +62,16 @@ class Watcher:
         alerts, requests = triggers.alerts, triggers.requests
         token = None if alerts is None else read_token(alerts.token_file)
         self._lock = _only_one(triggers.campaigns)
-        self._store = TriggerStore(place.store, triggers.fleet.name)
+        self._store = TriggerStore(place.store, triggers.fleet.name, watches=True)
+        self._holds = False
         self._maker = Maker(triggers, place)
         self._files = None if requests is None else RequestWatch(requests, triggers.look_every_s)
         self._woken = threading.Event()
         self._ends = False
         self._noted: datetime | None = None
+        self._turn = 0
         self._said: dict[str, str] = {}
-        self._since = self._store.looked_at()
+        self._since: datetime | None = None
         self._deliveries = None if alerts is None else Deliveries(triggers, alerts, place.store, clock)
         self.receiver = None if alerts is None else Receiver(alerts.address, token, self._delivered)
 
@@ -86,34 +98,58 @@ class Watcher:
 
     def close(self) -> None:
         """Listen no more, and let the fleet go."""
-        if self.receiver is not None:
+        if self.receiver is not None and self._deliveries is not None:
+            self._deliveries.end()
             self.receiver.close()
         self._store.close()
         os.close(self._lock)
 
     def step(self) -> float:
-        """Look at everything once, do what is to be done, and return how long nothing need be looked at, in seconds."""
+        """Look at everything once, do what is to be done, and return how long nothing need be looked at, in seconds.
+
+        Alerts and campaigns have their turn before files, of which there may be many.
+        """
+        if not self._has_fleet():
+            return IDLE_S
         now = self._clock.now()
-        self._look_at_files(now)
         self._look_at_windows(now)
-        self._decide(partial(next_changes, calendars=self._triggers.calendars, now=now))
-        rows = self._store.all()
-        sick = sorted({each.asked.host for each in rows if each.asked.host and each.course.firing})
-        at_work = [each for each in rows if each.state in (*HOLDING, State.JOINED)]
-        moved = [self._moved(each, rows, sick, now) for each in at_work]
-        for each in rows:
-            if each.state is State.WAITS:
-                words = waiting_words(each, rows, self._triggers, now)
-                self._say(f"waits {each.number}", f"{each.words}: {words}")
-        if any(moved):
+        known = self._store.current()
+        if self._decide(partial(next_changes, calendars=self._triggers.calendars, now=now), known):
+            known = self._store.current()
+        sick = sorted({each.asked.host for each in known if each.asked.host and each.course.firing})
+        at_work = self._at_work(known)
+        moved = [self._moved(each, known, sick, now) for each in at_work if not self._ends]
+        self._say_what_waits(known, now)
+        self._look_at_files(now)
+        if any(moved) or (self._files is not None and self._files.is_busy):
             return 0.0
         return STEP_S if at_work else min(IDLE_S, self._triggers.look_every_s)
 
-    def _moved(self, trigger: Trigger, rows: Sequence[Trigger], sick: Sequence[str], now: datetime) -> bool:
+    def _at_work(self, known: Known) -> list[Trigger]:
+        """Return the trigger whose campaign is carried out, and some of those that were asked of one, in turn."""
+        joined = [each for each in known if each.state is State.JOINED]
+        self._turn = self._turn if self._turn < len(joined) else 0
+        asked = joined[self._turn : self._turn + JOINED_AT_ONCE]
+        self._turn += JOINED_AT_ONCE
+        return [each for each in known if each.state in HOLDING] + asked
+
+    def _has_fleet(self) -> bool:
+        """Return whether the fleet's triggers are carried out here, or say who does."""
+        other = self._store.hold()
+        held, self._holds = self._holds, other is None
+        if other is not None:
+            self._say("fleet", f"waits: fleet {self._triggers.fleet.name} is watched for by {other}")
+        elif not held:
+            self._since, self._noted = self._store.looked_at(), None
+            if self._said.pop("fleet", None) is not None:
+                self._tell(f"fleet {self._triggers.fleet.name} is watched for here now")
+        return self._holds
+
+    def _moved(self, trigger: Trigger, known: Known, sick: Sequence[str], now: datetime) -> bool:
         """Take a trigger further, and return whether it has come further; one that cannot keeps no other from it."""
         try:
             if trigger.state is State.JOINED:
-                taken = self._joined(trigger, rows)
+                taken = self._joined(trigger, known)
             else:
                 taken = self._maker.take(trigger, sick, now, self._note)
         except SlacktideError as error:
@@ -123,13 +159,15 @@ class Watcher:
 
     def _note(self, taken: Step) -> Trigger | None:
         """Write a step down, and return its trigger; None: it is not to be taken any more."""
-        made = self._decide(partial(applied, taken=taken))
+        made = self._written([partial(applied, taken=taken)])
         return made[0].trigger if made else None
 
-    def _decide(self, decide: Decide) -> list[Change]:
-        if not decide(self._store.all()):
-            return []  # most of the time, and then nobody's writing is held up
-        changes = self._store.decide(decide, self._clock.now())
+    def _decide(self, decide: Decide, known: Known, keys: Collection[str] = ()) -> list[Change]:
+        """Decide something, unless nothing comes of it: most of the time, and then nobody's writing is held up."""
+        return self._written([decide], keys) if decide(known) else []
+
+    def _written(self, decisions: Sequence[Decide], keys: Collection[str] = ()) -> list[Change]:
+        changes = self._store.decide_all(decisions, self._clock.now(), keys)
         for change in changes:
             self._told(change)
         return changes
@@ -141,21 +179,40 @@ class Watcher:
     # What comes
 
     def _look_at_files(self, now: datetime) -> None:
-        if self._files is None or self._triggers.requests is None:
+        """Take what files say further; whatever is wrong with them keeps alerts and campaigns from nothing."""
+        if self._files is None or self._triggers.requests is None or self._ends:
             return
-        for decision in self._files.decisions(now):
-            self._decide(decision)
+        try:
+            self._take_files(self._files, now)
+        except StoreError:
+            raise
+        except Exception as error:
+            self._files.give_up()
+            said = str(error) if isinstance(error, SlacktideError) else f"{type(error).__name__}: {error}"
+            self._say("files", f"what files ask for cannot be looked at, all else goes on: {said}")
+            return
+        self._said.pop("files", None)
         for place in self._triggers.requests.paths:
             away = place in self._files.away
             self._say(str(place), f"{place} is away: its requests stay as they are" if away else f"watching {place}")
 
+    def _take_files(self, files: RequestWatch, now: datetime) -> None:
+        """Read files for a while, and decide on some once all are read."""
+        until = time.monotonic() + READING_S
+        decisions = files.decisions(now, DECIDED_AT_ONCE, lambda: self._ends or time.monotonic() >= until)
+        keys = {key for each in decisions for key in each.keys}
+        known = self._store.current(keys) if decisions else Known()
+        if any(decide(known) for decide in decisions):
+            self._written(decisions, keys)
+        files.done(len(decisions))
+
     def _look_at_windows(self, now: datetime) -> None:
         if self._noted is not None and abs((now - self._noted).total_seconds()) < NOTED_S:
             return
-        standing, calendars = self._triggers.standing, self._triggers.calendars
-        self._decide(
-            partial(windows_told.begun, standing=standing, calendars=calendars, looked_at=self._since, now=now)
-        )
+        standing, calendars, since = self._triggers.standing, self._triggers.calendars, self._since
+        keys = windows_told.keys(standing, calendars, since, now)
+        begun = partial(windows_told.begun, standing=standing, calendars=calendars, looked_at=since, now=now)
+        self._decide(begun, self._store.current(keys), keys)
         self._store.look(now)
         self._noted = self._since = now
 
@@ -167,9 +224,11 @@ class Watcher:
         finally:
             self._woken.set()
 
-    def _joined(self, trigger: Trigger, rows: Sequence[Trigger]) -> Step | None:
+    def _joined(self, trigger: Trigger, known: Known) -> Step | None:
         """Return how the campaign of another trigger has answered, and that it has ended; None: nothing new."""
-        into = next((each for each in rows if each.number == trigger.into), None)
+        into = known.numbered(trigger.into)
+        if into is None and trigger.into is not None:
+            into = self._store.numbered(trigger.into)
         campaign = None if into is None else into.course.campaign_id
         if into is None or campaign is None or trigger.course.order is None:
             return step(trigger, "the campaign that it was asked of is away", State.WAITS)
@@ -185,11 +244,19 @@ class Watcher:
             return step(trigger, note, State.WAITS, stayed_out_of=into.number)
         return None
 
+    def _say_what_waits(self, known: Known, now: datetime) -> None:
+        waiting = sorted((each for each in known if each.state is State.WAITS), key=turn)
+        for each in waiting[:WAITING_SAID]:
+            self._say(f"waits {each.number}", f"{each.words}: {waiting_words(each, known, self._triggers, now)}")
+        more = len(waiting) - WAITING_SAID
+        self._say("waits", f"{more:,} more wait: `slacktide triggers list` has them" if more > 0 else "")
+
     def _say(self, subject: str, words: str) -> None:
         """Say something about a subject, once until it is something else."""
-        if self._said.get(subject) != words:
+        if self._said.get(subject, "") != words:
             self._said[subject] = words
-            self._tell(words)
+            if words:
+                self._tell(words)
 
 
 def waiting_words(trigger: Trigger, rows: Sequence[Trigger], triggers: Triggers, now: datetime) -> str:

@@ -22,14 +22,21 @@ def begun(
 ) -> list[Change]:
     """Return what begins with the windows that hold ``now``, and what was missed since ``looked_at``."""
     changes: list[Change] = []
+    known = {trigger.key for trigger in triggers if trigger.kind == "window"}
     for each in standing:
         calendar = calendars[each.calendar]
-        known = {trigger.key for trigger in triggers if trigger.kind == "window"}
         for window in _since(calendar, looked_at, now):
             if _key(each, window) not in known:
                 changes += _window(triggers, each, window, now)
     changes += _missed_by_requests(triggers, calendars, looked_at, now)
     return changes
+
+
+def keys(
+    standing: Sequence[Standing], calendars: Mapping[str, Calendar], looked_at: datetime | None, now: datetime
+) -> set[str]:
+    """Return the keys of the triggers that :func:`begun` asks for."""
+    return {_key(each, window) for each in standing for window in _since(calendars[each.calendar], looked_at, now)}
 
 
 def _since(calendar: Calendar, looked_at: datetime | None, now: datetime) -> list[Window]:

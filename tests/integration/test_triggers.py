@@ -39,14 +39,14 @@ alerts: {listen: "127.0.0.1:0", token_file: token}
 class Watched:
     """A fleet that `slacktide triggers run` watches."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.said = folder / "said.log"
+    def __init__(self, folder: Path, file: str = "triggers.yaml", said: str = "said.log") -> None:
+        self.folder, self.file = folder, folder / file
+        self.said = folder / said
         self.begin()
 
     def begin(self) -> None:
         with self.said.open("a") as said:
-            command = [*PROGRAM, "triggers", "run", str(self.folder / "triggers.yaml")]
+            command = [*PROGRAM, "triggers", "run", str(self.file)]
             self.process = subprocess.Popen(command, stderr=said)
 
     def kill(self) -> None:
@@ -55,11 +55,19 @@ class Watched:
         self.process.wait(30)
         self.begin()
 
+    def until_said(self, words: str) -> None:
+        """Wait until the watcher has said something."""
+        finish = time.monotonic() + WITHIN_S
+        while words not in self.said.read_text():
+            assert self.process.poll() is None, self.said.read_text()
+            assert time.monotonic() < finish, self.said.read_text()
+            time.sleep(0.05)
+
     def close(self) -> None:
         """End all that was begun, the watcher first."""
         self.process.kill()
         self.process.wait(30)
-        for lock in self.folder.glob("campaigns/*/lock"):
+        for lock in self.folder.glob("campaigns*/*/lock"):
             end(lock)
 
     def until(self, found: Callable[[tuple[Trigger, ...]], bool]) -> tuple[Trigger, ...]:
@@ -183,3 +191,30 @@ def test_a_request_and_an_alert_begin_campaigns_once_whatever_is_killed(watched)
     watched.process.send_signal(signal.SIGTERM)
     assert watched.process.wait(60) == 0
     assert "ended: campaigns that were begun go on" in watched.said.read_text()
+
+
+def test_of_two_watchers_with_one_store_one_carries_out_whatever_lies_among_the_requests(watched) -> None:
+    requests = watched.folder / "requests"
+    os.mkfifo(requests / "a-pipe.yaml")
+    (requests / "b-link.yaml").symlink_to("nowhere")
+    (requests / "c-date.yaml").write_text("2026-01-01: x\n")
+    (requests / os.fsdecode(b"d-\xff.yaml")).write_text("id: odd\npatch_level: patched\n")
+    watched.until(lambda rows: [str(each.state) for each in rows] == ["refused"] * 4)
+
+    store = f"store: sqlite:///{watched.folder}/campaigns/triggers.sqlite\n"
+    elsewhere = SETTINGS.replace("campaigns: campaigns", "campaigns: campaigns-too") + store
+    (watched.folder / "second.yaml").write_text(elsewhere)
+    second = Watched(watched.folder, "second.yaml", "second.log")
+    try:
+        second.until_said("waits: fleet fleet is watched for by ")
+        assert f":{watched.process.pid}:" in second.said.read_text(), "it says who"
+        watched.process.kill()
+        watched.process.wait(30)
+        second.until_said("fleet fleet is watched for here now")
+        (requests / "kernel.yaml").write_text("id: kernel\npatch_level: patched\norder: other\n")
+        rows = second.until(lambda rows: len(rows) == 5 and rows[4].course.step == "plan")
+        assert (watched.folder / "campaigns-too" / rows[4].course.directory).is_dir()
+        second.process.send_signal(signal.SIGINT)
+        assert second.process.wait(60) == 0
+    finally:
+        second.close()

@@ -118,7 +118,7 @@ def test_what_is_being_started_ends_once_it_is_there_to_be_asked() -> None:
 def test_what_starts_by_itself_does_not_give_way() -> None:
     rows = rows_with("urgent", "alert")
     at_once = rows.rows[0].asked.model_copy(update={"start": "at-once"})
-    rows.rows[0] = replace(rows.put(1, State.BEGINS, attempt=1, launched=True), asked=at_once)
+    rows.known.put(replace(rows.put(1, State.BEGINS, attempt=1, launched=True), asked=at_once))
     assert goes_on(rows) == ["begins", "waits"]
     assert rows.rows[0].course.ending is None
 

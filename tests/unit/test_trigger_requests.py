@@ -1,6 +1,7 @@
 """What requests in files become: read, folded, changed, superseded, withdrawn."""
 
 import json
+import os
 from functools import partial
 
 import pytest
@@ -11,8 +12,8 @@ from triggers_at_hand import NOW, REQUESTS, Rows, request
 
 from slacktide.errors import InputError
 from slacktide.executors.triggers import requests_told
-from slacktide.executors.triggers.request import Due, read_request
-from slacktide.executors.triggers.request_files import look, read_files, settled
+from slacktide.executors.triggers.request import MOST_BYTES, Due, read_request
+from slacktide.executors.triggers.request_files import MOST_SAID, look, read_files, settled
 from slacktide.executors.triggers.request_watch import RequestWatch
 from slacktide.executors.triggers.settings import Requests
 from slacktide.executors.triggers.trigger import OPEN, State
@@ -37,7 +38,7 @@ def test_a_request_is_read_with_all_that_it_may_say(tmp_path) -> None:
     assert read.deadline.utcoffset().total_seconds() == 3600
     same = tmp_path / "kernel.json"
     same.write_text(json.dumps(json.loads(read.model_dump_json(exclude_defaults=True))))
-    assert read_request(same).digest() == read.digest()
+    assert read_request(same).digest == read.digest
 
 
 @pytest.mark.parametrize(
@@ -203,6 +204,17 @@ def write(folder, name: str, *, level: str = "2", identity: str | None = None) -
     (folder / name).write_text(f"id: {identity or name.partition('.')[0]}\npatch_level: '{level}'\n")
 
 
+def decided(watch: RequestWatch, rows: Rows) -> None:
+    """Decide on what a watch has, two at once, until there is nothing more without another look."""
+    while True:
+        decisions = watch.decisions(NOW, 2)
+        for decision in decisions:
+            rows.decide(decision)
+        watch.done(len(decisions))
+        if not watch.is_busy:
+            return
+
+
 def test_files_count_once_two_looks_agree(tmp_path) -> None:
     write(tmp_path, "a.yaml")
     (tmp_path / "README.md").write_text("no request")
@@ -235,8 +247,7 @@ def test_a_watched_directory_is_taken_away_filled_anew_and_emptied(tmp_path) -> 
 
     def looks(times: int = 3) -> list[str]:
         for _ in range(times):
-            for decision in watch.decisions(NOW):
-                rows.decide(decision)
+            decided(watch, rows)
         return rows.states
 
     assert looks(1) == []
@@ -264,11 +275,69 @@ def test_a_watched_directory_is_taken_away_filled_anew_and_emptied(tmp_path) -> 
     assert looks() == ["withdrawn", "refused", "withdrawn"]
 
 
+def test_whatever_a_file_is_it_is_its_own_fault_alone(tmp_path) -> None:
+    write(tmp_path, "right.yaml")
+    (tmp_path / "date.yaml").write_text("2026-01-01: x\n")
+    (tmp_path / "itself.yaml").write_text("id: a\npatch_level: &x [*x]\n")
+    (tmp_path / "long.yaml").write_text("#" * (MOST_BYTES + 1))
+    (tmp_path / "many.json").write_text(json.dumps({"id": "m", "levels": [1] * 60_000}))
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "endless.yaml").symlink_to("/dev/zero")
+    (tmp_path / "nothing.yaml").symlink_to("nowhere")
+    (tmp_path / "itself-too.yaml").symlink_to("itself-too.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / os.fsdecode(b"odd-\xff.yaml")).write_text("id: odd\npatch_level: '1'\n")
+    rows, watch = Rows(), RequestWatch(Requests(paths=(tmp_path, tmp_path / "nothing.yaml")), 0)
+    for _ in range(3):
+        decided(watch, rows)
+    assert watch.away == ()
+    said = {each.source.rpartition("/")[2]: each.detail for each in rows.rows if each.state is State.REFUSED}
+    assert {name: next(words for words in WRONG if words in detail) for name, detail in said.items()} == {
+        "date.yaml": "a date in line 1 is no name of a field",
+        "itself.yaml": "the value in line 2 holds itself",
+        "long.yaml": "has more than 262,144 bytes",
+        "many.json": "`levels.0`: Input should be a valid string",
+        "pipe.yaml": "is no regular file",
+        "endless.yaml": "is no regular file",
+        "nothing.yaml": "is a link to nothing",
+        "itself-too.yaml": "Too many levels of symbolic links",
+        "odd-\\udcff.yaml": "its name has characters that cannot be printed",
+    }
+    assert [each.key for each in rows.rows if each.state is State.WAITS] == ["right"]
+    assert all(len(detail) <= MOST_SAID + 1 for detail in said.values())
+
+
+WRONG = (
+    "a date in line 1 is no name of a field",
+    "the value in line 2 holds itself",
+    "has more than 262,144 bytes",
+    "`levels.0`: Input should be a valid string",
+    "is no regular file",
+    "is a link to nothing",
+    "Too many levels of symbolic links",
+    "its name has characters that cannot be printed",
+)
+
+
+def test_what_was_not_decided_is_decided_later(tmp_path) -> None:
+    write(tmp_path, "a.yaml")
+    watch = RequestWatch(Requests(paths=(tmp_path,)), 0)
+    assert watch.decisions(NOW, 9) == []
+    assert watch.decisions(NOW, 9, lambda: True) == [], "there was no time to read it"
+    assert watch.is_busy
+    assert len(watch.decisions(NOW, 9)) == 2
+    assert len(watch.decisions(NOW, 9)) == 2, "the store did not answer"
+    watch.done(1)
+    assert len(watch.decisions(NOW, 9)) == 1
+    watch.done(1)
+    assert not watch.is_busy
+    assert watch.decisions(NOW, 9) == []
+
+
 def test_a_file_removed_while_nobody_watched_is_noticed(tmp_path) -> None:
     rows = Rows()
     seen(rows, request("a"), str(tmp_path / "a.yaml"))
     watch = RequestWatch(Requests(paths=(tmp_path,)), 0)
     for _ in range(2):
-        for decision in watch.decisions(NOW):
-            rows.decide(decision)
+        decided(watch, rows)
     assert rows.states == ["withdrawn"]
