@@ -7,7 +7,7 @@ whoever runs the server writes down; from afar they are asked for by name.
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from slacktide.executors.health.settings import Budgets
 
@@ -35,10 +35,21 @@ class Simulation(_Part):
     overrun_factor: float = Field(default=2.0, ge=1, le=1000)
     answering_per_mille: float = Field(default=0.0, ge=0, le=1000)
     """Guests that say they are ready some 30 s after they are told of their migration."""
+    created_vms_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    """VMs that others create meanwhile, of the fleet's."""
+    deleted_vms_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    moved_vms_per_mille: float = Field(default=0.0, ge=0, le=1000)
+    """VMs that others move to another host."""
     speed: float | None = Field(default=None, gt=0, le=1e6)
     """Simulated seconds for each second; null: as fast as it goes."""
     ask_for_approval: bool = False
     """Wait for a person where a gate asks for one, as real hosts do."""
+
+    @model_validator(mode="after")
+    def _each_touched_once(self) -> "Simulation":
+        if self.created_vms_per_mille + self.deleted_vms_per_mille + self.moved_vms_per_mille > 1000:
+            raise ValueError("others touch more than 1000 per mille of the VMs; give smaller shares")
+        return self
 
 
 class CampaignTerms(_Part):
@@ -52,6 +63,8 @@ class CampaignTerms(_Part):
     """Where something planned can no longer happen; null: `revise` on simulated hosts, `ask` on real ones."""
     budgets: Budgets | None = None
     """What pauses the campaign once it is used up; null: the profile's, or nothing."""
+    agents: int | None = Field(default=None, ge=1, le=10_000)
+    """Agent processes; null: one for each real host, one for every 5,000 simulated ones."""
 
 
 class Profile(_Part):
@@ -81,7 +94,7 @@ def driver_settings(terms: CampaignTerms, profile: Profile | None, plan: "Plan")
     UsageError, InputError
         If the profile's files are not right.
     """
-    from slacktide.executors.drivers.settings import Answering, Failures
+    from slacktide.executors.drivers.settings import Answering, Failures, Others
     from slacktide.executors.run import simulation
     from slacktide.service.libvirt_run import libvirt_settings, maintenance_action
 
@@ -99,7 +112,13 @@ def driver_settings(terms: CampaignTerms, profile: Profile | None, plan: "Plan")
         overrun_factor=asked.overrun_factor,
     )
     answering = Answering(per_mille=asked.answering_per_mille) if asked.answering_per_mille else None
-    return simulation(asked.seed, failures, answering)
+    others = Others(
+        created_per_mille=asked.created_vms_per_mille,
+        deleted_per_mille=asked.deleted_vms_per_mille,
+        moved_per_mille=asked.moved_vms_per_mille,
+    )
+    touched = asked.created_vms_per_mille or asked.deleted_vms_per_mille or asked.moved_vms_per_mille
+    return simulation(asked.seed, failures, answering, others=others if touched else None)
 
 
 def run_options(terms: CampaignTerms, profile: Profile | None, health: Path | None) -> list[str]:
@@ -107,6 +126,8 @@ def run_options(terms: CampaignTerms, profile: Profile | None, health: Path | No
     options = [] if terms.on_drift is None else ["--on-drift", terms.on_drift]
     if health is not None:
         options += ["--health", str(health)]
+    if terms.agents is not None:
+        options += ["--agents", str(terms.agents)]
     if profile is not None:
         return options + _live_options(profile)
     asked = terms.simulation
@@ -118,6 +139,9 @@ def run_options(terms: CampaignTerms, profile: Profile | None, health: Path | No
         "--overruns": asked.overruns_per_mille,
         "--overrun-factor": asked.overrun_factor,
         "--answering": asked.answering_per_mille,
+        "--created-vms": asked.created_vms_per_mille,
+        "--deleted-vms": asked.deleted_vms_per_mille,
+        "--moved-vms": asked.moved_vms_per_mille,
         "--speed": asked.speed,
     }
     for option, value in values.items():

@@ -30,30 +30,42 @@ HALF_DRAINED_NAMED: Final = 20
 """Hosts left half drained that are named: a person may want to look at each."""
 
 
-def complete(summary: "CampaignSummary", plan: "Plan") -> bool:
+class PlannedHosts(NamedTuple):
+    """How many hosts a campaign was to patch, as its figures are compared with."""
+
+    planned: int
+    deferred: int
+
+
+def planned_hosts(plan: "Plan") -> PlannedHosts:
+    """Return how many hosts of a plan are planned, and how many are left alone."""
+    return PlannedHosts(plan.hosts.height, plan.deferred.height)
+
+
+def complete(summary: "CampaignSummary", hosts: PlannedHosts) -> bool:
     """Return whether the campaign has ended and every planned host returned, or is evacuated."""
     ended = summary.hosts.get("returned", 0) + summary.hosts.get("evacuated", 0)
-    return summary.finished and ended == plan.hosts.height
+    return summary.finished and ended == hosts.planned
 
 
-def campaign_title(summary: "CampaignSummary", plan: "Plan") -> str:
+def campaign_title(summary: "CampaignSummary", hosts: PlannedHosts) -> str:
     """Return one line that says what came of it."""
     returned = summary.hosts.get("returned", 0)
     name = f"Campaign {summary.campaign_id}"
     state = "" if summary.finished else ", not finished"
     simulated = " (simulated)" if summary.simulated else ""
     evacuated = summary.hosts.get("evacuated", 0)
-    hosts = counted(plan.hosts.height - evacuated, "planned host")
-    patched = f"{name}{simulated}{state}: {count(returned)} of {hosts} patched"
+    due = counted(hosts.planned - evacuated, "planned host")
+    patched = f"{name}{simulated}{state}: {count(returned)} of {due} patched"
     patched += f", {count(evacuated)} evacuated" if evacuated else ""
     when = f" in {duration(summary.makespan.measured_s)}" if returned else ""
     ended = ended_words(summary)
     return plain(f"{patched}{when}{f'; {ended}' if ended else ''}")
 
 
-def campaign_rows(summary: "CampaignSummary", plan: "Plan") -> Iterator[tuple[str, ...]]:
+def campaign_rows(summary: "CampaignSummary", hosts: PlannedHosts) -> Iterator[tuple[str, ...]]:
     """Yield label, value and what belongs beside it."""
-    yield "hosts", count(summary.hosts.get("returned", 0)), _others(summary.hosts, "returned", plan.deferred.height)
+    yield "hosts", count(summary.hosts.get("returned", 0)), _others(summary.hosts, "returned", hosts.deferred)
     for each in summary.evacuations:
         at = f"after {duration(each.at_s)}, " if each.at_s is not None else ""
         yield "evacuated" if each.at_s is not None else "not evacuated", each.host_id, f"{at}{each.why}"

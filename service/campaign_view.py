@@ -1,6 +1,7 @@
 """A campaign as its store has it, whoever carries it out: for looking at it, and for asking something of it."""
 
 import io
+import json
 import re
 import time
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from slacktide.executors.store.campaigns import StoredCampaign
     from slacktide.executors.store.orders import StoredOrder
 
+SERVER_FILE: Final = "server.json"
+"""Names server and campaign in a directory that a campaign's report is fetched to."""
 ANSWER_S: Final = 5.0
 """How long an order is waited for: a coordinator looks for one four times a second."""
 PLANNED_S: Final = 60.0
@@ -81,11 +84,23 @@ def place_of(directory: Path, store: str | None) -> "tuple[Store, StoredCampaign
 
     kept = kept_in(directory, store_given(store, directory))
     if kept is None:
-        raise UsageError(str(directory), *no_campaign(directory))
+        fact, remedy = no_campaign(directory)
+        if (server := server_of(directory)) is not None:
+            fact, remedy = "is for the report of a campaign on a server", f"Ask that: --server {server}"
+        raise UsageError(str(directory), fact, remedy)
     found = [each for each in list_campaigns(kept.store) if kept.campaign in (None, each.record.campaign_id)]
     if not found:
         raise ExecutionError(kept.store.shown, f"holds no campaign {kept.campaign}", "Restore it from a copy")
     return kept.store, found[-1]
+
+
+def server_of(directory: Path) -> str | None:
+    """Return the address of the server that carries out the campaign whose report goes to a directory; None: none."""
+    try:
+        found = json.loads((directory / SERVER_FILE).read_bytes())["server"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
 
 
 def view(directory: Path, store: str | None = None) -> Viewed:

@@ -1,7 +1,7 @@
 """Campaigns from asking to carrying out: proposed, wanted, started and started again where their process has ended."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -129,7 +129,23 @@ class Campaigning:
         else:
             self._start(run)
 
-    def _start(self, run: Run) -> None:
+    def take_over(self, run: Run) -> None:
+        """Take a campaign from a coordinator that still holds it, on whatever machine; that one can do nothing more.
+
+        Raises
+        ------
+        ExecutionError
+            If its process is one of this machine's, and has not ended.
+        OutputError
+            If no other can be started.
+        """
+        if is_running(self.places.run(run.campaign_id)):
+            fact = "is carried out by a process of this server, which has not ended"
+            raise ExecutionError(f"campaign {run.campaign_id}", fact, "Pause it, or end that process on the server")
+        self._start(run._replace(starts=0), ["--take-over"])
+        change_run(self.database, run.campaign_id, state="wanted")
+
+    def _start(self, run: Run, more: Sequence[str] = ()) -> None:
         folder = self.places.run(run.campaign_id)
         said = last_words(folder) if run.starts else None
         if run.starts >= MOST_STARTS:
@@ -149,20 +165,28 @@ class Campaigning:
                 directory=self.places.campaign(run.campaign_id),
                 log_folder=folder,
                 store=self.database.store,
-                options=run_options(terms, profile, health),
+                options=[*run_options(terms, profile, health), *more],
             )
         )
         wait_s = min(MOST_PAUSE_S, PAUSE_S * 2**run.starts)
         change_run(self.database, run.campaign_id, starts=run.starts + 1, said=said, next_look_at=now_utc(wait_s))
 
-    def _profile(self, terms: CampaignTerms) -> Profile | None:
-        if terms.profile is None:
-            return None
-        if terms.profile not in self.profiles:
+    def profile(self, name: str) -> Profile:
+        """Return a profile of real hosts.
+
+        Raises
+        ------
+        UsageError
+            If there is none of this name.
+        """
+        if name not in self.profiles:
             known = ", ".join(sorted(self.profiles)) or "none"
             fact = "the server has no such profile of real hosts"
-            raise UsageError(f"profile {terms.profile}", fact, f"Name one that it has: {known}")
-        return self.profiles[terms.profile]
+            raise UsageError(f"profile {name}", fact, f"Name one that it has: {known}")
+        return self.profiles[name]
+
+    def _profile(self, terms: CampaignTerms) -> Profile | None:
+        return None if terms.profile is None else self.profile(terms.profile)
 
 
 def _make(folder: Path) -> None:

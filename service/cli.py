@@ -7,6 +7,7 @@ errors of usage answer at once.
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Final
 
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnusedCliTokensError
@@ -30,8 +31,10 @@ from slacktide.service.commands.preflight import preflight
 from slacktide.service.commands.report import report
 from slacktide.service.commands.revise import revise
 from slacktide.service.commands.serve import serve, token
+from slacktide.service.commands.server import server
 from slacktide.service.commands.store import store
 from slacktide.service.commands.triggers import triggers
+from slacktide.service.commands.urgent import urgent
 from slacktide.service.commands.what_if import pareto, what_if
 from slacktide.service.console import document
 from slacktide.service.failures import OK, USAGE, complain, error_document, guarded
@@ -41,6 +44,20 @@ wrong content of a file, or a file that cannot be written; 2 wrong usage, such a
 not exist; 70 a bug; 130 interrupted.
 
 With --json standard output holds one JSON document: the result or {"error": {...}}; all else is on standard error."""
+
+HERE_ONLY: Final = {
+    "lab": "Leave --server out, on the machine that the lab is to be on",
+    "serve": "Leave --server out, on the machine that is to be the server",
+    "token": "Run it on the server; or ask the API as an admin: POST /v1/tokens",
+    "triggers": "Run it where the files are that it watches; campaigns that a server begins are asked of it",
+    "preflight": "Leave --server out; a server asks the hosts of a profile itself before a campaign begins there",
+    "revise": "Have the server plan the rest of a campaign anew: `slacktide campaign revise`",
+    "store": "Run it on the server: it is about the files and the database there",
+    "doctor": "Run it on the server, or wherever something is to be mended",
+    "metrics": "Run it on the machine that Ray's head is on",
+    "maintenance": "Run it on the server: what patches hosts is written in its profiles",
+}
+"""What to do in place of asking a server, where it makes no sense to ask one."""
 
 app = App(
     name="slacktide",
@@ -61,6 +78,7 @@ app.command(pareto, sort_key=8, help_epilogue="")
 app.command(preflight, sort_key=9, help_epilogue="")
 app.command(maintenance)
 app.command(run, sort_key=10, help_epilogue="")
+app.command(urgent, sort_key=10, help_epilogue="")
 app.command(campaign)
 app.command(triggers)
 app.command(report, sort_key=11, help_epilogue="")
@@ -71,6 +89,7 @@ app.command(token)
 app.command(metrics)
 app.command(store)
 app.command(doctor, sort_key=17, help_epilogue="")
+app.command(server)
 app.command(lab)
 
 
@@ -89,14 +108,31 @@ def _carried_out(tokens: list[str], *, as_json: bool) -> int:
     try:
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        fact = _fact(error)
-        command = " ".join(("slacktide", *(error.command_chain or ())))
-        remedy = f"See `{command} --help`"
+        chain = tuple(error.command_chain or ())
+        command = " ".join(("slacktide", *chain))
+        fact, remedy = _here_only(chain, tokens) or (_fact(error), f"See `{command} --help`")
         complain(f"{fact} {remedy}")
         if as_json:
             document(error_document("UsageError", command, fact, remedy, USAGE))
         return USAGE
     return code if isinstance(code, int) else OK
+
+
+def _here_only(chain: tuple[str, ...], tokens: list[str]) -> tuple[str, str] | None:
+    """Return why a command knows no server, and what to do instead; None: it was not asked to use one."""
+    if not any(token.partition("=")[0] == "--server" for token in tokens) or "--server" in _options(chain):
+        return None
+    remedy = HERE_ONLY.get("".join(chain[:1]), "Leave --server out: it needs no server")
+    return f"`slacktide {' '.join(chain)}` works on this machine alone.", remedy
+
+
+def _options(chain: tuple[str, ...]) -> set[str]:
+    """Return the names of a command's options."""
+    try:
+        found = app[chain[0]] if len(chain) == 1 else app[chain[0]][chain[1]]
+        return {name for argument in found.assemble_argument_collection() for name in argument.names}
+    except (KeyError, IndexError):
+        return {"--server"}
 
 
 def _fact(error: CycloptsError) -> str:

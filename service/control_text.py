@@ -1,7 +1,8 @@
 """A running campaign as people read it: where it stands, what was asked of it, who waits and why."""
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from rich.text import Text
@@ -9,6 +10,7 @@ from rich.text import Text
 from slacktide.executors.campaign_state import OUT_STAGES, UNPATCHED_STAGES, HostStage
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.half_drained import half_drained
+from slacktide.executors.health.watching import WELL
 from slacktide.executors.order_state import asked
 from slacktide.executors.order_words import limits_words, order_name, orders_answered, own_steps
 from slacktide.executors.readable import count, duration, moment
@@ -16,10 +18,11 @@ from slacktide.executors.report_others import deeds_words
 from slacktide.executors.wanted import CAMPAIGN
 from slacktide.service.campaign_standing import holding, known_of, standing_of
 from slacktide.service.campaign_text import NotPatched
-from slacktide.service.words import counted
+from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
     from slacktide.executors.campaign_state import CampaignState
+    from slacktide.executors.health.watching import Verdict
     from slacktide.executors.store.orders import StoredOrder
     from slacktide.executors.waiting import Waiting
     from slacktide.service.campaign_view import Asked, Viewed
@@ -31,6 +34,46 @@ WAITING_NAMED: Final = 20
 def standing(viewed: "Viewed") -> str:
     """Return in a word or two how a campaign stands."""
     return standing_of(known_of(viewed.state, viewed.now_s), viewed.stored)
+
+
+class Listed(NamedTuple):
+    """A campaign as it is listed."""
+
+    directory: str | None
+    """Null: its store, or a server, has it."""
+    campaign_id: str
+    plan_id: str
+    origin: str | None
+    """Moment, as ISO text; null: nobody has begun it."""
+    standing: str
+    holder: str | None
+    """Who carries it out; null: nobody does now."""
+    state: str | None
+    """``finished`` once it has; null: not yet."""
+    waits_for_approval: bool
+    who: str | None
+    """Who carries it out, in words; null: it has finished, or not begun."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON."""
+        told = self._asdict()
+        del told["who"]
+        return told
+
+
+def listed_row(each: Listed) -> tuple[str, str, str]:
+    """Return id, directory, and how a campaign stands."""
+    by = "" if each.who is None else f", carried out by {each.who}"
+    began = "not begun"
+    if each.origin is not None:
+        began = f"origin {datetime.fromisoformat(each.origin):%Y-%m-%d %H:%M} UTC"
+    return each.campaign_id, each.directory or "", f"{each.standing}{by}; plan {each.plan_id}, {began}"
+
+
+def signal_rows(found: "Iterable[Verdict]") -> Iterator[tuple[str, ...]]:
+    """Yield name, state and detail of signals."""
+    for each in found:
+        yield each.name, "well" if each.healthy else "not well", "" if each.detail == WELL else each.detail
 
 
 def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
@@ -177,7 +220,7 @@ def waiting_text(waits: "list[Waiting]", now_s: float) -> Text:
     text = Text(f"waiting: {counted(len(waits), 'host or VM', 'hosts and VMs')}\n", style="yellow")
     for each in waits[:WAITING_NAMED]:
         name = each.subject if each.migration_id is None else f"{each.subject} ({each.migration_id})"
-        text.append(f"  {name}  for {duration(now_s - each.since_s)}: {each.reason}\n", style="default")
+        text.append(plain(f"  {name}  for {duration(now_s - each.since_s)}: {each.reason}\n"), style="default")
     if len(waits) > WAITING_NAMED:
         text.append(f"  {count(len(waits) - WAITING_NAMED)} more with --json\n", style="default")
     text.rstrip()

@@ -3,9 +3,14 @@
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 from slacktide.errors import OutputError, UsageError
 from slacktide.object_store import AnyPath, StoredPath, check_writable
+
+WHAT_IF_FILES: Final = ("what-if.json", "what-if.parquet", "plans")
+PARETO_FILES: Final = ("front.json", "front.parquet", "front.csv", "front.png", "front.svg", "plans")
+"""What the directories of a what-if and of a front hold."""
 
 
 def check_directory(path: AnyPath, known: Collection[str]) -> None:

@@ -42,6 +42,7 @@ LOOKERS: Final = 2
 RESTS: Final = 4
 """How many times as long as it takes to look anew is waited before."""
 Seen = TypeVar("Seen")
+Glanced = TypeVar("Glanced")
 _ASKED: Final = (*ORDERS, OrderRefused)
 
 
@@ -74,6 +75,19 @@ class _Folded:
                     answered = self._state.orders
                     self.asked_for = tuple(order for order in journal.orders(0) if order.number <= answered)
 
+    def viewed_now(self, database: Database, stored: StoredCampaign, first_plan: str) -> Viewed:
+        """Return the campaign as it is at this moment, with the orders that wait."""
+        self._folding = _Pace()
+        self.fold(database, stored)
+        with closing(read_journal(database.store, stored.record.campaign_id)) as journal:
+            orders = tuple(journal.orders(0))
+        return Viewed(stored, self._state, tuple(self._asked), first_plan, orders)
+
+    @property
+    def last(self) -> int:
+        """Number of the newest event that is folded."""
+        return self._last
+
     def see(self, name: str, see: Callable[[CampaignState, tuple[Event, ...]], object]) -> object:
         """Return what ``see`` sees, as before where nothing has happened since or it is not yet time to look again."""
         known = self.seen.setdefault(name, _Seen())
@@ -84,6 +98,12 @@ class _Folded:
             known.last = self._last
         known.looked_s = time.monotonic()
         return known.value
+
+    @property
+    def planned(self) -> tuple[int, int]:
+        """How many hosts are planned, and how many deferred; of the newest plan and what is over."""
+        shown = self._course.shown
+        return shown.hosts.height, shown.deferred.height
 
     def report(self, stored: StoredCampaign) -> CampaignReport:
         """Return the report of what is folded."""
@@ -154,6 +174,19 @@ class FoldedCampaigns:
             return see(Viewed(stored, state, asked, run.plan_id, folded.asked_for))
 
         return cast("Seen", self._seen(folded, stored, name, seen))
+
+    def glance(self, run: Run, stored: StoredCampaign, see: Callable[[Viewed], Glanced]) -> tuple[Glanced, int]:
+        """Return what ``see`` sees of a campaign as it is at this moment, and the number of its newest event.
+
+        Unlike :meth:`look` it waits for whoever folds the campaign; orders that wait for an answer are seen too.
+        """
+        folded = self._folded(run)
+        with folded.lock:
+            return see(folded.viewed_now(self._database, stored, run.plan_id)), folded.last
+
+    def planned(self, run: Run) -> tuple[int, int]:
+        """Return how many hosts are planned, and how many deferred, as a report of the campaign counts them."""
+        return self._folded(run).planned
 
     def report(self, run: Run, stored: StoredCampaign) -> CampaignReport:
         """Return what was planned and what is measured so far, as tables; as recent as :meth:`look`."""

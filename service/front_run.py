@@ -3,10 +3,12 @@
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from slacktide.executors.pareto_chart import pareto_files
 from slacktide.planner.loosening import Case
@@ -57,6 +59,13 @@ def front_document(found: FoundFront) -> dict[str, Any]:
         "not_planned": found.not_planned,
         "elapsed_s": found.elapsed_s,
     }
+
+
+def front_of(told: Mapping[str, Any]) -> FoundFront:
+    """Return what was found from :func:`front_document`; other plans come after those of the front."""
+    points = TypeAdapter(tuple[FrontPoint, ...])
+    best, others = points.validate_python(told["front"]), points.validate_python(told["others"])
+    return FoundFront(told["policy"], (*best, *others), best, told["not_planned"], told["elapsed_s"])
 
 
 def write_front(found: FoundFront, folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slacktide.executors.detached import begin
 from slacktide.executors.store.address import Store
+from slacktide.service.client.access import SERVER_VARIABLE, TOKEN_VARIABLE
 from slacktide.service.stores import VARIABLE
 
 
@@ -38,8 +39,13 @@ def launch_campaign(launch: CampaignLaunch) -> None:
 
 
 def _environment(store: Store | None) -> dict[str, str]:
-    """Return the environment of the process: the store's URL is in it, and not among what others see of processes."""
+    """Return the environment of the process: the store's URL is in it, and not among what others see of processes.
+
+    It names no server: the process carries the campaign out, and asks nobody else to.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_") or name == "RAY_ADDRESS"}
+    for name in (SERVER_VARIABLE, TOKEN_VARIABLE):
+        kept.pop(name, None)
     if store is not None:
         kept[VARIABLE] = store.url.render_as_string(hide_password=False)
     return kept

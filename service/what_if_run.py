@@ -3,13 +3,15 @@
 import json
 import shutil
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import polars as pl
+from pydantic import TypeAdapter
 
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import UsageError
@@ -86,6 +88,12 @@ class WhatIf:
             "whole": self.whole,
             "elapsed_s": self.elapsed_s,
         }
+
+
+def what_if_of(told: Mapping[str, Any]) -> WhatIf:
+    """Return what was found from :meth:`WhatIf.as_dict`; figures that are infinite are null there."""
+    promised = [{name: inf if value is None else value for name, value in one.items()} for one in told["promised"]]
+    return TypeAdapter(WhatIf).validate_python({**told, "promised": promised, "ended_by": told["present_ended_by"]})
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,21 @@
 """The HTTP API within the test's process: its own data directory, jobs done in the call that asks for them."""
 
 import asyncio
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
 from slacktide.executors.report_page import write_report_page
 from slacktide.executors.run import RunOptions, run_campaign
+from slacktide.service.campaigning import Launch
 from slacktide.service.fleet_intake import OWN
 from slacktide.service.http.app import make_app
 from slacktide.service.http.server import Server, make_server
@@ -36,11 +41,18 @@ class InProcess:
     """Names of jobs, as operators see them."""
     held: bool = False
     """Whether jobs stay in the queue."""
+    apart: bool = False
+    """Whether jobs are done in threads of their own, and the call that asks for them is answered before."""
 
     def start(self, job_id: str, name: str) -> None:
         self.named.append(name)
-        if not self.held:
-            carry_out(job_id, self.server.places, self.server.database, self.server.campaigning)
+        if self.held:
+            return
+        todo = (job_id, self.server.places, self.server.database, self.server.campaigning)
+        if self.apart:
+            threading.Thread(target=carry_out, args=todo).start()
+        else:
+            carry_out(*todo)
 
     def call(self, method: str, path: str, role: str | None = "admin", **how: Any) -> httpx.Response:
         """Ask, with the token of a role, and return the answer."""
@@ -71,8 +83,14 @@ def parts_of(fleet: Path) -> dict[str, tuple[str, bytes, str]]:
     return {part: (name, (fleet / name).read_bytes(), "application/octet-stream") for part, name in OWN.items()}
 
 
-def in_process(folder: Path, **settings: Any) -> InProcess:
-    """Return an API with a token for each role."""
+def in_process(folder: Path, launch: Launch | None = None, **settings: Any) -> InProcess:
+    """Return an API with a token for each role.
+
+    Parameters
+    ----------
+    launch
+        What starts campaigns; None: they are noted, and nothing is started.
+    """
     launched: list[CampaignLaunch] = []
     made = ServerSettings(data=folder / "data", **{"rates": FAST, **settings})
 
@@ -80,7 +98,7 @@ def in_process(folder: Path, **settings: Any) -> InProcess:
         def start(self, job_id: str, name: str) -> None:
             process.start(job_id, name)
 
-    server = make_server(made, _Later(), launched.append)
+    server = make_server(made, _Later(), launch or launched.append)
     app = make_app(lambda: server)
     app.state.server = server
     tokens = {role: create_token(server.database, f"the {role}", role, "the test")[1] for role in ROLES}
@@ -100,3 +118,22 @@ def carry_out_launched(process: InProcess) -> None:
         report = run_campaign(snapshot, plan, launch.directory, options=options)
         assert report.summary.campaign_id == launch.directory.name
         write_report_page(launch.directory, snapshot, plan, report)
+
+
+@contextmanager
+def served(process: InProcess, port: int = 0) -> Iterator[str]:
+    """Have an API answer at an address of this machine, for clients that speak HTTP; jobs are done apart."""
+    process.apart = True
+    server = uvicorn.Server(
+        uvicorn.Config(process.app, port=port, lifespan="off", log_level="error", timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server does not start"
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()

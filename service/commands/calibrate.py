@@ -1,13 +1,14 @@
 """``slacktide calibrate``: the figures of the migration model, from campaigns on real hosts."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from rich.console import RenderableType
 
 from slacktide.errors import InputError, UsageError
-from slacktide.service.commands.options import AsJson, Output
+from slacktide.service.commands.options import HERE, Afar, AsJson, Output
 from slacktide.service.console import document, progress, show
 from slacktide.service.destinations import check_file, refuse_to_replace
 from slacktide.service.failures import OK
@@ -19,6 +20,7 @@ def calibrate(
     output: Output,
     policy: Path | None = None,
     caution: Annotated[float, Parameter(validator=Number(gte=0.5, lt=1))] = 0.9,
+    afar: Afar = HERE,
     as_json: AsJson = False,
 ) -> int:
     """Learn the migration model's figures from campaigns on real hosts, and write a policy with them.
@@ -44,6 +46,12 @@ def calibrate(
         raise UsageError("CAMPAIGN", "there is none", "Give the directory of a campaign on real hosts, or of several")
     if policy is not None:
         refuse_to_replace(output, policy)
+    if afar.named:
+        from slacktide.service.afar.calibrations import calibrated_there
+
+        learnt_there = calibrated_there(afar, paths, None if policy is None else read_policy(policy), caution)
+        write_policy(learnt_there.policy, output)
+        return _shown(learnt_there.document, learnt_there.text, output, as_json=as_json)
     with progress("Learning from campaigns"):
         from slacktide.planner.calibration import FEWEST, calibrated, learn, observe
         from slacktide.planner.prediction_errors import prediction_errors
@@ -61,9 +69,14 @@ def calibrate(
     write_policy(after, output)
     from slacktide.service.calibrate_text import calibration_document, calibration_text
 
+    parts = (observations, learnt, before, after, errors)
+    return _shown(calibration_document(*parts), calibration_text(*parts), output, as_json=as_json)
+
+
+def _shown(data: dict[str, Any], text: RenderableType, output: Path, *, as_json: bool) -> int:
     if as_json:
-        document(calibration_document(observations, learnt, before, after, errors))
+        document(data)
     else:
-        show(calibration_text(observations, learnt, before, after, errors))
+        show(text)
         show(f"written to {output}")
     return OK

@@ -8,8 +8,11 @@ from cyclopts.validators import Number
 
 from slacktide.errors import InputError, UsageError
 from slacktide.object_store import AnyPath, StoredPath
+from slacktide.service.afar.terms import TermsGiven
 from slacktide.service.ahead import say_compiling
 from slacktide.service.commands.options import (
+    HERE,
+    Afar,
     AsJson,
     Count,
     FleetPath,
@@ -67,6 +70,7 @@ def run(
     deleted_vms: PerMille = 0.0,
     moved_vms: PerMille = 0.0,
     driver: Literal["simulated", "libvirt"] = "simulated",
+    profile: str | None = None,
     connections: PathOption = None,
     patch_command: str | None = None,
     maintenance: Path | None = None,
@@ -87,6 +91,8 @@ def run(
     take_over: Annotated[bool, Parameter(negative="")] = False,
     wait_for_store: WaitOption = None,
     ray: Annotated[bool, Parameter(negative="--no-ray")] = True,
+    detach: Annotated[bool, Parameter(negative="")] = False,
+    afar: Afar = HERE,
     as_json: AsJson = False,
 ) -> int:
     """Carry a plan out and write the report: on simulated hosts and a virtual clock, or on real ones.
@@ -121,6 +127,9 @@ def run(
         VMs that others move to another host, likewise.
     driver
         `simulated` moves nothing; `libvirt` migrates VMs between real hosts and patches these.
+    profile
+        With a server: its name for the real hosts that the plan is carried out on; what reaches and patches them is
+        written there. [default: simulated hosts]
     connections
         Where each host's libvirtd answers. [default: beside the fleet, its name and "-connections.json"]
     patch_command
@@ -171,7 +180,27 @@ def run(
         How long a store that does not answer at the beginning is waited for, such as 10min. [default: until Ctrl-C]
     ray
         Coordinator and agents as actors of Ray; else all in this process, with the same result.
+    detach
+        With a server: leave the campaign to it at once, as Ctrl-C does later.
     """
+    if afar.named:
+        simulated = {
+            **{"seed": seed, "failures_per_mille": failures, "retryable_share": retryable_share},
+            **{"lost_hosts_per_mille": lost_hosts, "overruns_per_mille": overruns, "overrun_factor": overrun_factor},
+            **{"answering_per_mille": answering, "created_vms_per_mille": created_vms},
+            **{"deleted_vms_per_mille": deleted_vms, "moved_vms_per_mille": moved_vms},
+            **{"speed": speed, "ask_for_approval": ask_for_approval},
+        }
+        written_there = {
+            **{"--connections": connections, "--patch-command": patch_command, "--maintenance": maintenance},
+            **{"--shared-path": shared_path, "--probe-port": probe_port, "--probe-namespace": probe_namespace},
+            **{"--metadata-address": metadata_address, "--metadata-bridge": metadata_bridge},
+            **{"--metadata-namespace": metadata_namespace, "--approve-as": approve_as},
+            **{"--store": store, "--wait-for-store": wait_for_store, "--agent-per-host": agent_per_host},
+        }
+        terms = TermsGiven(driver, profile, simulated, on_drift, health, agents, written_there)
+        return _run_there(afar, path, plan_path, terms, output, (detach, take_over), as_json=as_json)
+    afar.refuse_here({"--profile": profile, "--detach": detach}, "Leave it out, or give --server")
     from slacktide.executors.campaign_file import CAMPAIGN_FILES, holds_campaign, left_behind
     from slacktide.executors.connections_file import connections_beside
     from slacktide.executors.drivers.settings import Answering, Failures
@@ -179,7 +208,7 @@ def run(
     from slacktide.executors.report import PAGE_FILE
     from slacktide.executors.rules import NOTHING
     from slacktide.executors.run import RunOptions, finished_report, simulation
-    from slacktide.service.campaign_text import finished_before
+    from slacktide.service.campaign_text import finished_before, planned_hosts
 
     directory = output or _beside(plan_path)
     check_campaign(directory, CAMPAIGN_FILES, left_behind(directory))
@@ -208,9 +237,10 @@ def run(
     )
     live = None
     if driver == "libvirt":
-        asked = {"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns}
-        others_do = {"--created-vms": created_vms, "--deleted-vms": deleted_vms, "--moved-vms": moved_vms}
-        refuse_simulation(asked | {"--answering": answering} | others_do)
+        refuse_simulation(
+            {"--failures": failures, "--lost-hosts": lost_hosts, "--overruns": overruns, "--answering": answering}
+            | {"--created-vms": created_vms, "--deleted-vms": deleted_vms, "--moved-vms": moved_vms}
+        )
         answer_at = connections or connections_beside(path)
         action = maintenance_action(maintenance, patch_command, plan.hosts["host_id"].to_list())
         probe, metadata = (probe_port, probe_namespace), (metadata_address, metadata_bridge, metadata_namespace)
@@ -224,7 +254,7 @@ def run(
         tell(finished_before(directory, simulated=live is None))
     if before is not None and (directory / PAGE_FILE).is_file():
         _, shown_plan = carried_out(snapshot, plan, directory, where) if before.summary.revisions else (None, plan)
-        return show_report(before, shown_plan, directory / PAGE_FILE, as_json=as_json)
+        return show_report(before, planned_hosts(shown_plan), directory / PAGE_FILE, as_json=as_json)
     try:
         if before is None:
             settings = live or simulation(seed, wrong, answers, pace, others)
@@ -238,7 +268,25 @@ def run(
         hosts = "" if live is None else "; migrations and patches that are under way end by themselves on their hosts"
         tell(f"interrupted: the same command goes on from the journal in {directory}{hosts}")
         return INTERRUPTED
-    return show_report(done, shown[1], page, as_json=as_json)
+    return show_report(done, planned_hosts(shown[1]), page, as_json=as_json)
+
+
+def _run_there(
+    afar: Afar,
+    path: AnyPath,
+    plan_path: AnyPath,
+    terms: TermsGiven,
+    output: Path | None,
+    how: tuple[bool, bool],
+    *,
+    as_json: bool,
+) -> int:
+    """Have a server carry the plan out; ``how``: whether it is left to it at once, and taken over."""
+    from slacktide.service.afar.running import RunWanted, run_there
+
+    detach, take_over = how
+    wanted = RunWanted(terms.as_asked(), output, detach, take_over)
+    return run_there(afar, path, plan_path, wanted, as_json=as_json)
 
 
 def _beside(plan_path: AnyPath) -> Path:

@@ -2,21 +2,25 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import App, Parameter
 
 from slacktide.errors import StoreError, UsageError
 from slacktide.service.campaign_view import Viewed, place_of, view
-from slacktide.service.commands.options import AsJson, CampaignPath, StoreUrl
+from slacktide.service.commands.options import HERE, Afar, AsJson, CampaignPath, StoreUrl
 from slacktide.service.console import document, figures, progress, show, tell, told_if_slow
 from slacktide.service.failures import OK, REFUSED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from slacktide.executors.health.watching import Verdict
     from slacktide.executors.store.address import Store
     from slacktide.executors.store.campaigns import StoredCampaign
     from slacktide.executors.waiting import Waiting
     from slacktide.service.campaign_standing import Known
+    from slacktide.service.control_text import Listed
 
 LOOK_S: Final = 1.0
 """How often a campaign that is watched is looked at."""
@@ -40,14 +44,19 @@ def list_all(
     /,
     *,
     store: StoreUrl = None,
+    afar: Afar = HERE,
     as_json: AsJson = False,
 ) -> int:
-    """List campaigns: those in a folder's directories, of triggers as well, or with --store all that are kept there."""
+    """List campaigns: those in a folder's directories, of triggers as well, or all that a store or a server has."""
+    if afar.named:
+        from slacktide.service.afar.campaigns import listed_there
+
+        return show_listed(listed_there(afar), as_json=as_json)
     from slacktide.executors.campaign_file import holds_campaign
     from slacktide.executors.store.address import parse_store
     from slacktide.executors.store.campaigns import list_campaigns
     from slacktide.executors.triggers.making import CAMPAIGN
-    from slacktide.service.campaign_standing import holding, known_in, standing_of
+    from slacktide.service.campaign_standing import known_in
 
     if store is not None:
         found = [("", each) for each in list_campaigns(parse_store(store))]
@@ -59,37 +68,50 @@ def list_all(
         places = list(dict.fromkeys(places))
         found = [(str(place), place_of(place, None)[1]) for place in places]
     known = [known_in(each, _store_of(place, store), Path(place) if place else None) for place, each in found]
+    return show_listed(
+        [_listed(place, each, knows) for (place, each), knows in zip(found, known, strict=True)], as_json=as_json
+    )
+
+
+def show_listed(listed: "Sequence[Listed]", *, as_json: bool) -> int:
+    """Print a list of campaigns."""
+    from slacktide.service.control_text import listed_row
+
     if as_json:
-        document([_listed(place, each, knows) for (place, each), knows in zip(found, known, strict=True)])
+        document([each.as_dict() for each in listed])
         return OK
-    for (place, each), knows in zip(found, known, strict=True):
-        held = holding(each)
-        by = "" if knows.finished else f", carried out by {held.who}"
-        begun = f"plan {each.record.plan_id}, origin {each.record.origin:%Y-%m-%d %H:%M} UTC"
-        show(figures([(str(each.record.campaign_id), place, f"{standing_of(knows, each)}{by}; {begun}")]))
-    if not found:
+    for each in listed:
+        show(figures([listed_row(each)]))
+    if not listed:
         tell("no campaign")
     return OK
 
 
-def _listed(place: str, each: "StoredCampaign", knows: "Known") -> dict[str, Any]:
+def _listed(place: str, each: "StoredCampaign", knows: "Known") -> "Listed":
     from slacktide.service.campaign_standing import holding, standing_of
+    from slacktide.service.control_text import Listed
 
-    return {
-        "directory": place or None,
-        "campaign_id": each.record.campaign_id,
-        "plan_id": each.record.plan_id,
-        "origin": each.record.origin.isoformat(),
-        "standing": standing_of(knows, each),
-        "holder": None if holding(each).word == "stopped" else each.holder,
-        "state": each.state,
-        "waits_for_approval": knows.waits_for_approval,
-    }
+    held = holding(each)
+    return Listed(
+        directory=place or None,
+        campaign_id=each.record.campaign_id,
+        plan_id=each.record.plan_id,
+        origin=each.record.origin.isoformat(),
+        standing=standing_of(knows, each),
+        holder=None if held.word == "stopped" else each.holder,
+        state=each.state,
+        waits_for_approval=knows.waits_for_approval,
+        who=None if knows.finished else held.who,
+    )
 
 
 @campaign.command(name="show", sort_key=2)
-def show_one(path: CampaignPath, /, *, store: StoreUrl = None, as_json: AsJson = False) -> int:
+def show_one(path: CampaignPath, /, *, store: StoreUrl = None, afar: Afar = HERE, as_json: AsJson = False) -> int:
     """Show where a campaign stands, what was asked of it, and for each host and VM that waits why and since when."""
+    if afar.named:
+        from slacktide.service.afar.campaigns import show_there
+
+        return show_there(afar, path, as_json=as_json)
     from slacktide.service.campaign_text import left_text
     from slacktide.service.control_text import not_patched_now, orders_text, view_document, view_rows, waiting_text
 
@@ -111,11 +133,15 @@ def show_one(path: CampaignPath, /, *, store: StoreUrl = None, as_json: AsJson =
 
 
 @campaign.command(sort_key=3)
-def watch(path: CampaignPath, /, *, store: StoreUrl = None) -> int:
+def watch(path: CampaignPath, /, *, store: StoreUrl = None, afar: Afar = HERE) -> int:
     """Watch a campaign until it ends: waves, hosts, orders, pauses, failures, and waits that last are told.
 
     Ctrl-C ends the watching alone.
     """
+    if afar.named:
+        from slacktide.service.afar.campaigns import watch_there
+
+        return watch_there(afar, path)
     from slacktide.executors.progress import progress as progress_of
     from slacktide.service.campaign_news import CampaignNews
     from slacktide.service.campaign_text import progress_words
@@ -148,31 +174,41 @@ def watch(path: CampaignPath, /, *, store: StoreUrl = None) -> int:
 
 @campaign.command(sort_key=13)
 def signals(
-    path: Annotated[Path, Parameter(name="FILE", help="YAML or JSON file of signals and budgets.")],
+    path: Annotated[
+        Path,
+        Parameter(
+            name="FILE", help="YAML or JSON file of signals and budgets; with a server, its name for the real hosts."
+        ),
+    ],
     /,
     *,
+    afar: Afar = HERE,
     as_json: AsJson = False,
 ) -> int:
     """Look once at every signal of a health file, as a campaign would; the exit code is 1 if one is not well."""
+    if afar.named:
+        from slacktide.service.afar.campaigns import signals_there
+
+        return show_signals(signals_there(afar, str(path)), as_json=as_json)
     from slacktide.executors.health.files import read_health
-    from slacktide.executors.health.watching import WELL, Watch
+    from slacktide.executors.health.watching import Watch
 
     health = read_health(path)
     with progress("Looking at signals"):
         watch = Watch(health)
         found = sorted(watch.changes())
         watch.close()
+    return show_signals(found, as_json=as_json)
+
+
+def show_signals(found: "Sequence[Verdict]", *, as_json: bool) -> int:
+    """Print how signals are, and return the exit code: 1 if one is not well."""
+    from slacktide.service.control_text import signal_rows
+
     if as_json:
         document([each._asdict() for each in found])
     else:
-        show(
-            figures(
-                [
-                    (each.name, "well" if each.healthy else "not well", "" if each.detail == WELL else each.detail)
-                    for each in found
-                ]
-            )
-        )
+        show(figures(signal_rows(found)))
     return OK if all(each.healthy for each in found) else REFUSED
 
 

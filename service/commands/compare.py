@@ -1,13 +1,16 @@
 """``slacktide compare``: a plan beside constant numbers of migrations per host and per cluster."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from slacktide.service.commands.options import AsJson, FleetPath, PlanPath
+from slacktide.service.commands.options import HERE, Afar, AsJson, FleetPath, PlanPath
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, progress, show
 from slacktide.service.failures import OK
+
+if TYPE_CHECKING:
+    from slacktide.planner.streams.comparison import Figures
 
 
 def compare(
@@ -16,6 +19,7 @@ def compare(
     /,
     *,
     constants: Annotated[tuple[str, ...] | None, Parameter(negative="")] = None,
+    afar: Afar = HERE,
     as_json: AsJson = False,
 ) -> int:
     """Set a plan beside the same migrations started by constants, N per host and M per cluster.
@@ -32,15 +36,23 @@ def compare(
     from slacktide.planner.streams.rules import RULES, stream_rule
 
     rules = [stream_rule(text) for text in constants or ()] or list(RULES.values())
+    if afar.named:
+        from slacktide.service.afar.questions import compared as compared_there
+
+        return _shown(*compared_there(afar, path, plan_path, constants or ()), as_json=as_json)
     with progress("Comparing the plan"):
         from slacktide.planner.streams.comparison import compare as compared
 
         snapshot, made = read_both(path, plan_path)
         rows = list(compared(snapshot, made, rules))
+    return _shown(made.header.id, rows, made.hosts.height, made.migrations.height, as_json=as_json)
+
+
+def _shown(plan_id: str, rows: "list[Figures]", hosts: int, migrations: int, *, as_json: bool) -> int:
     if as_json:
-        document({"plan": made.header.id, "rows": [row.as_dict() for row in rows]})
+        document({"plan": plan_id, "rows": [row.as_dict() for row in rows]})
     else:
         from slacktide.service.compare_text import comparison_table
 
-        show(comparison_table(rows, made.hosts.height, made.migrations.height))
+        show(comparison_table(rows, hosts, migrations))
     return OK

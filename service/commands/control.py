@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from slacktide.errors import UsageError
 from slacktide.service.campaign_view import ask_for, refuse_unknown_host
 from slacktide.service.commands.campaign_views import campaign as campaign
-from slacktide.service.commands.options import AsJson, CampaignPath, StoreUrl, Whole
+from slacktide.service.commands.options import HERE, Afar, AsJson, CampaignPath, StoreUrl, Whole
 from slacktide.service.console import document, show
 from slacktide.service.failures import OK, REFUSED
 
@@ -29,10 +29,12 @@ Cancel = Annotated[bool, Parameter(negative="")]
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Asking:
+class Asking(Afar):
     """Options of every command that asks something of a campaign."""
 
-    by: Annotated[str | None, Parameter(help="Who asks, for the audit log. [default: user and machine]")] = None
+    by: Annotated[
+        str | None, Parameter(help="Who asks, for the audit log; a server knows. [default: user and machine]")
+    ] = None
     why: Annotated[str, Parameter(help="Why, for the audit log.")] = ""
     store: StoreUrl = None
     as_json: AsJson = False
@@ -102,7 +104,7 @@ def skip(
     """Leave a host alone, and what depends on its room; VMs that have left it stay where they are."""
     from slacktide.executors.orders import Skip
 
-    refuse_unknown_host(path, asking.store, host)
+    _refuse_unknown_host(path, asking, host)
     return _asked(path, Skip(host_id=host), asking)
 
 
@@ -164,7 +166,7 @@ def revise(
     if give_up and add_host:
         raise UsageError("--give-up and --add-host", "contradict each other", "Choose one of them")
     for host in add_host:
-        refuse_unknown_host(path, asking.store, host)
+        _refuse_unknown_host(path, asking, host)
     return _asked(path, Revise(add_hosts=add_host, give_up=give_up), asking)
 
 
@@ -179,7 +181,7 @@ def add(
     """Have a host patched as well: the rest is planned anew with it."""
     from slacktide.executors.orders import Revise
 
-    refuse_unknown_host(path, asking.store, host)
+    _refuse_unknown_host(path, asking, host)
     return _asked(path, Revise(add_hosts=(host,)), asking)
 
 
@@ -199,7 +201,7 @@ def evacuate(
     """
     from slacktide.executors.orders import Evacuate
 
-    refuse_unknown_host(path, asking.store, host)
+    _refuse_unknown_host(path, asking, host)
     return _asked(path, Evacuate(host_id=host), asking)
 
 
@@ -211,6 +213,31 @@ def _refuse_unprintable(option: str, text: str) -> None:
         raise UsageError(option, fact, "Write one line of text, in UTF-8")
 
 
+@campaign.command(sort_key=14)
+def start(path: CampaignPath, /, *, afar: Afar = HERE, as_json: AsJson = False) -> int:
+    """Have a server start a campaign that waits for that, or that it has given up."""
+    from slacktide.service.afar.campaigns import start_there
+
+    return start_there(afar, path, take_over=False, as_json=as_json)
+
+
+@campaign.command(sort_key=15)
+def take_over(path: CampaignPath, /, *, afar: Afar = HERE, as_json: AsJson = False) -> int:
+    """Have a server take a campaign from a coordinator that still holds it; that one can do nothing any more.
+
+    Where this machine carries it out, that is `slacktide run --take-over`.
+    """
+    from slacktide.service.afar.campaigns import start_there
+
+    return start_there(afar, path, take_over=True, as_json=as_json)
+
+
+def _refuse_unknown_host(path: Path, asking: Asking, host: str) -> None:
+    """Refuse a host that the campaign's fleet does not have; a server does so itself."""
+    if not asking.named:
+        refuse_unknown_host(path, asking.store, host)
+
+
 def _asked(path: Path, order: "Order", asking: Asking) -> int:
     """Ask something of a campaign, and print what comes of it."""
     from slacktide.executors.control_events import OrderRefused
@@ -220,8 +247,14 @@ def _asked(path: Path, order: "Order", asking: Asking) -> int:
 
     _refuse_unprintable("--why", asking.why)
     _refuse_unprintable("--by", asking.by or "")
-    by = asking.by or f"{getpass.getuser()}@{socket.gethostname()}"
-    asked = ask_for(path, asking.store, order, by, asking.why)
+    if asking.named:
+        from slacktide.service.afar.campaigns import asked_there
+
+        asking.refuse_here({"--by": asking.by, "--store": asking.store}, "Leave it out: the server knows who asks")
+        asked = asked_there(asking, path, order, asking.why)
+    else:
+        by = asking.by or f"{getpass.getuser()}@{socket.gethostname()}"
+        asked = ask_for(path, asking.store, order, by, asking.why)
     answer = asked.answer
     if asking.as_json:
         said = {"order": asked.number, "answer": None if answer is None else to_json(answer)}

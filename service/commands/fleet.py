@@ -9,15 +9,28 @@ from cyclopts.validators import Number
 from slacktide.errors import InputError, UsageError
 from slacktide.object_store import AnyPath
 from slacktide.service.commands.generate_options import GenerateOptions
-from slacktide.service.commands.options import AsJson, Count, FleetPath, OutputOrUrl, Seed, Share
+from slacktide.service.commands.options import (
+    HERE,
+    Afar,
+    AsJson,
+    Count,
+    FleetPath,
+    OutputOrUrl,
+    Seed,
+    Share,
+)
 from slacktide.service.console import document, figures, findings_text, progress, show
 from slacktide.service.destinations import check_directory
 from slacktide.service.failures import OK, REFUSED
 from slacktide.service.words import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slacktide.datasets.generator_settings import GeneratorSettings
     from slacktide.datasets.snapshot import FleetSnapshot
+    from slacktide.datasets.summary import FleetSummary
+    from slacktide.findings import Finding
 
 fleet = App(
     name="fleet",
@@ -114,16 +127,14 @@ def huawei_alibaba(
 
 
 @fleet.command
-def check(path: FleetPath, /, *, as_json: AsJson = False) -> int:
+def check(path: FleetPath, /, *, afar: Afar = HERE, as_json: AsJson = False) -> int:
     """Check everything about a fleet snapshot, and list each finding with its place and remedy.
 
     The exit code is 1 if a finding is an error; warnings alone give 0.
     """
-    with progress("Checking the fleet"):
-        from slacktide.datasets.files import check_snapshot
-        from slacktide.findings import errors_in
+    from slacktide.findings import errors_in
 
-        _, findings = check_snapshot(path)
+    findings = _findings(afar, path)
     errors = len(errors_in(findings))
     warnings = len(findings) - errors
     if as_json:
@@ -137,14 +148,62 @@ def check(path: FleetPath, /, *, as_json: AsJson = False) -> int:
 
 
 @fleet.command(name="show")
-def show_fleet(path: FleetPath, /, *, as_json: AsJson = False) -> int:
+def show_fleet(path: FleetPath, /, *, afar: Afar = HERE, as_json: AsJson = False) -> int:
     """Show a fleet at a glance: hosts, VMs, fill, domains, services, links, and what is unknown."""
+    if afar.named:
+        from slacktide.service.afar.fleets import summary_of
+
+        show_summary(summary_of(afar, path), f"Fleet {path}", as_json=as_json)
+        return OK
     with progress("Reading the fleet"):
         from slacktide.datasets.files import read_snapshot
 
         snapshot = read_snapshot(path)
     _show(snapshot, f"Fleet {path}", as_json=as_json)
     return OK
+
+
+@fleet.command(name="list")
+def list_all(*, afar: Afar = HERE, as_json: AsJson = False) -> int:
+    """List the fleets that a server has."""
+    from slacktide.service.afar.fleets import list_all as listed
+
+    return listed(afar, as_json=as_json)
+
+
+@fleet.command
+def upload(path: FleetPath, /, *, afar: Afar = HERE, as_json: AsJson = False) -> int:
+    """Send a fleet to a server, which checks it; one that it has already is not sent again."""
+    from slacktide.service.afar.fleets import upload as sent
+
+    return sent(afar, path, as_json=as_json)
+
+
+@fleet.command
+def fetch(path: FleetPath, /, *, output: OutputOrUrl, afar: Afar = HERE, as_json: AsJson = False) -> int:
+    """Write a fleet of a server's to a directory here.
+
+    Parameters
+    ----------
+    output
+        Directory to write; a fleet snapshot that is there is replaced.
+    """
+    from slacktide.service.afar.fleets import fetch as fetched
+
+    check_directory(output, fleet_files())
+    show_summary(fetched(afar, path, output), f"Wrote fleet {output}", as_json=as_json)
+    return OK
+
+
+def _findings(afar: Afar, path: AnyPath) -> "Sequence[Finding]":
+    if afar.named:
+        from slacktide.service.afar.fleets import checked
+
+        return checked(afar, path)
+    with progress("Checking the fleet"):
+        from slacktide.datasets.files import check_snapshot
+
+        return check_snapshot(path)[1]
 
 
 def written(snapshot: "FleetSnapshot", output: AnyPath, *, as_json: bool) -> int:
@@ -159,9 +218,14 @@ def written(snapshot: "FleetSnapshot", output: AnyPath, *, as_json: bool) -> int
 
 def _show(snapshot: "FleetSnapshot", title: str, *, as_json: bool) -> None:
     from slacktide.datasets.summary import summarise
+
+    show_summary(summarise(snapshot), title, as_json=as_json)
+
+
+def show_summary(summary: "FleetSummary", title: str, *, as_json: bool) -> None:
+    """Print a fleet's figures."""
     from slacktide.service.fleet_text import fleet_rows
 
-    summary = summarise(snapshot)
     if as_json:
         document(summary.as_dict())
     else:

@@ -2,15 +2,17 @@
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from slacktide.service.commands.fleet import fleet_files, imports, written
-from slacktide.service.commands.options import Amount, AsJson, Count, OutputOrUrl, PathOption, Whole
+from slacktide.object_store import AnyPath
+from slacktide.service.commands.fleet import fleet_files, imports, show_summary, written
+from slacktide.service.commands.options import HERE, Afar, Amount, AsJson, Count, PathOption, Whole, any_path
 from slacktide.service.console import progress
 from slacktide.service.destinations import check_directory, check_file
+from slacktide.service.failures import OK
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
@@ -31,7 +33,10 @@ def _window(_kind: type, value: int) -> None:
 @imports.command(name="libvirt")
 def import_libvirt(
     *uris: Annotated[str, Parameter(name="URI", help="Address of a host's libvirtd, such as qemu+tls://h1/system.")],
-    output: OutputOrUrl,
+    output: Annotated[
+        AnyPath | None,
+        Parameter(name=["--output", "-o"], converter=any_path, n_tokens=1, accepts_keys=False),
+    ] = None,
     migration_mbit_s: Count,
     connections: PathOption = None,
     vcpus_per_cpu: Annotated[float, Parameter(validator=Number(gt=0, lte=64))] = 1.0,
@@ -43,6 +48,8 @@ def import_libvirt(
     racks: Path | None = None,
     shared_path: tuple[str, ...] = (),
     measure_s: Annotated[Whole, Parameter(validator=_window)] = 5,
+    profile: str | None = None,
+    afar: Afar = HERE,
     as_json: AsJson = False,
 ) -> int:
     """Ask live hosts what they are and what runs on them, and measure how fast guests dirty their memory.
@@ -53,7 +60,8 @@ def import_libvirt(
     Parameters
     ----------
     output
-        Directory to write, or its URL; a fleet snapshot that is there is replaced.
+        Directory to write, or its URL; a fleet snapshot that is there is replaced. Needed, unless a server has the
+        fleet.
     migration_mbit_s
         What a host's NIC may carry of migration traffic, in each direction.
     connections
@@ -77,15 +85,31 @@ def import_libvirt(
     measure_s
         Window of 2 to 60 seconds in which dirty memory is counted, after one of one second; 0: not measured, dirty
         rates are unknown.
+    profile
+        With a server, and in place of URIs: its name for the hosts, which it asks. The fleet is kept there.
     """
     from slacktide import atomic
     from slacktide.errors import UsageError
     from slacktide.executors.inventory.fleet import InventorySettings
 
+    if output is not None:
+        check_directory(output, fleet_files())
+    if afar.named:
+        here = {"URI": uris, "--connections": connections, "--shared-path": shared_path}
+        afar.refuse_here(here, "Leave it out: the server's profile of the hosts says it; name that: --profile")
+        asked = {
+            **{"profile": profile, "migration_mbit_s": migration_mbit_s, "vcpus_per_cpu": vcpus_per_cpu},
+            **{"memory_mib": memory_mib, "maintenance_s": maintenance_s, "patch_level": patch_level},
+            **{"notice_s": notice_s, "blackout_limit_ms": blackout_limit_ms, "measure_s": measure_s},
+            "racks": {} if racks is None else _racks(racks),
+        }
+        return _imported_there(afar, asked, output, as_json=as_json)
+    afar.refuse_here({"--profile": profile}, "Leave it out, or give --server")
+    if output is None:
+        raise UsageError("--output", "is missing", "Say which directory the fleet is to be written to")
     if not uris:
         raise UsageError("URI", "there is none", "Give the address of each host, such as qemu+tls://h1/system")
     addresses = connections or output.resolve().with_name(f"{output.resolve().name}-connections.json")
-    check_directory(output, fleet_files())
     check_file(addresses)
     settings = InventorySettings(
         migration_mbit_s=migration_mbit_s,
@@ -100,6 +124,18 @@ def import_libvirt(
     snapshot, known = _observed(uris, settings, [PurePosixPath(path) for path in shared_path], measure_s or None)
     atomic.write_file(addresses, (json.dumps(known, indent=2) + "\n").encode())
     return written(snapshot, output, as_json=as_json)
+
+
+def _imported_there(afar: Afar, asked: dict[str, Any], output: AnyPath | None, *, as_json: bool) -> int:
+    from slacktide.errors import UsageError
+    from slacktide.service.afar.fleets import imported
+
+    if asked["profile"] is None:
+        remedy = "Name one: --profile; `slacktide server status` lists them"
+        raise UsageError("--profile", "is missing: a server knows hosts by the names of its profiles", remedy)
+    summary, title = imported(afar, asked, output)
+    show_summary(summary, title, as_json=as_json)
+    return OK
 
 
 def _observed(

@@ -9,7 +9,17 @@ from cyclopts.validators import Number
 from slacktide.errors import UsageError
 from slacktide.object_store import AnyPath
 from slacktide.service.ahead import load_planner
-from slacktide.service.commands.options import Amount, AsJson, Count, FleetPath, OutputOrUrl, PathOption, Seed
+from slacktide.service.commands.options import (
+    HERE,
+    Afar,
+    Amount,
+    AsJson,
+    Count,
+    FleetPath,
+    OutputOrUrl,
+    PathOption,
+    Seed,
+)
 from slacktide.service.console import Told, document, figures, progress, show, tell
 from slacktide.service.destinations import check_directory, check_file, refuse_to_replace
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
@@ -57,6 +67,7 @@ def plan(
     cells: Annotated[Cells, Parameter(converter=_cells_of, accepts_keys=False)] = "auto",
     ray: Annotated[bool, Parameter(negative="")] = False,
     html: PathOption = None,
+    afar: Afar = HERE,
     as_json: AsJson = False,
 ) -> int:
     """Plan in which waves hosts are patched, where every VM goes and when.
@@ -101,6 +112,12 @@ def plan(
         if html.resolve() == output.resolve():
             raise UsageError("--html and --output", "are one path", "Give the page one of its own")
     asked = terms(preset, policy)
+    if afar.named:
+        from slacktide.service.afar.plans import PlanWanted, plan_there
+
+        given = (preset, None if policy is None else asked, evacuate, time_limit, iterations, seed, workers)
+        made, interrupted = plan_there(afar, path, PlanWanted(*given, cells_there(cells, ray=ray)), output, html)
+        return INTERRUPTED if made is None else shown(made, output, html, interrupted=interrupted, as_json=as_json)
     load_planner()
     with progress("Reading the fleet"):
         from slacktide.datasets.files import read_snapshot
@@ -121,12 +138,17 @@ def plan(
                     cells=cell_number(cells),
                     cell_map=cell_map,
                 )
-            _write(made, snapshot, output, html)
+            write(made, snapshot, output, html)
         except KeyboardInterrupt:
             tell("interrupted before there was an audited plan; nothing is written")
             return INTERRUPTED
+    return shown(made, output, html, interrupted=interruption.happened, as_json=as_json)
+
+
+def shown(made: "Plan", output: AnyPath, html: AnyPath | None, *, interrupted: bool, as_json: bool) -> int:
+    """Print a plan that was written, and return the exit code."""
     _show(made, output, html, as_json=as_json)
-    if interruption.happened:
+    if interrupted:
         tell("interrupted: this is the best plan until then")
         return INTERRUPTED
     return _exit_code(made)
@@ -155,9 +177,19 @@ def terms(preset: PresetName | None, path: AnyPath | None) -> "Policy":
 def fitted_preset(preset: "Policy", snapshot: "FleetSnapshot") -> "Policy":
     """Return a preset made to fit the fleet, and say which of its limits do not count for it."""
     policy, missing = fitted(preset, snapshot)
-    if missing:
-        tell(f"no domains of kind {', '.join(missing)} in the fleet: the preset's limits for these do not count")
+    tell_left_out(missing)
     return policy
+
+
+def tell_left_out(kinds: "list[str]") -> None:
+    """Say of which kinds of failure domain a preset's limits do not count, since the fleet has none."""
+    if kinds:
+        tell(f"no domains of kind {', '.join(kinds)} in the fleet: the preset's limits for these do not count")
+
+
+def cells_there(asked: Cells, *, ray: bool) -> Cells:
+    """Return what a server is asked for: there cells are tasks of Ray in any case, and auto is none without --ray."""
+    return "off" if asked == "auto" and not ray else asked
 
 
 def _planned(
@@ -192,13 +224,14 @@ def _teller(told: Told) -> "Callable[[Progress], None]":
     return lambda now: told(now.fraction, progress_words(now))
 
 
-def _write(made: "Plan", snapshot: "FleetSnapshot", output: AnyPath, html: AnyPath | None) -> None:
+def write(made: "Plan", snapshot: "FleetSnapshot | None", output: AnyPath, html: AnyPath | None) -> None:
+    """Write a plan, and the page of it, for which its fleet is needed."""
     from slacktide import atomic
     from slacktide.planner.plan_files import write_plan
 
     with progress("Writing the plan"):
         write_plan(made, output)
-        if html is not None:
+        if html is not None and snapshot is not None:
             from slacktide.executors.report_page import plan_page
 
             atomic.write_file(html, plan_page(snapshot, made).encode())

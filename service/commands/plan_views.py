@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slacktide.service.commands.options import AsJson, FleetPath, PlanPath
+from slacktide.object_store import AnyPath
+from slacktide.service.commands.options import HERE, Afar, AsJson, FleetPath, PlanPath
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, findings_text, progress, show
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
@@ -11,20 +12,17 @@ from slacktide.service.words import counted
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
+    from slacktide.planner.audit import AuditReport
     from slacktide.planner.explanation import Explanation
     from slacktide.planner.plan import Plan
 
 
-def audit(path: FleetPath, plan_path: PlanPath, /, *, as_json: AsJson = False) -> int:
+def audit(path: FleetPath, plan_path: PlanPath, /, *, afar: Afar = HERE, as_json: AsJson = False) -> int:
     """Replay a plan against its fleet, with no code in common with the planner, and list what breaks a rule.
 
     The exit code is 1 if a finding is an error; warnings alone give 0.
     """
-    with progress("Auditing the plan"):
-        from slacktide.planner.audit import audit as replay
-
-        snapshot, made = read_both(path, plan_path)
-        found = replay(snapshot, made)
+    plan_id, found = _audited(afar, path, plan_path)
     if as_json:
         document(found.as_dict())
     else:
@@ -34,11 +32,32 @@ def audit(path: FleetPath, plan_path: PlanPath, /, *, as_json: AsJson = False) -
             show(note)
         warnings = len(found.findings) - len(found.errors)
         outcome = f"{counted(len(found.errors), 'error')}, {counted(warnings, 'warning')}"
-        show(f"Plan {made.header.id}: {counted(len(found.checked_rules), 'rule')} checked, {outcome}")
+        show(f"Plan {plan_id}: {counted(len(found.checked_rules), 'rule')} checked, {outcome}")
     return REFUSED if found.errors else OK
 
 
-def explain(path: FleetPath, plan_path: PlanPath, /, *, plans: Path | None = None, as_json: AsJson = False) -> int:
+def _audited(afar: Afar, path: AnyPath, plan_path: AnyPath) -> "tuple[str, AuditReport]":
+    """Return the id of a plan and what its audit finds."""
+    if afar.named:
+        from slacktide.service.afar.questions import audited
+
+        return audited(afar, path, plan_path)
+    with progress("Auditing the plan"):
+        from slacktide.planner.audit import audit as replay
+
+        snapshot, made = read_both(path, plan_path)
+        return made.header.id, replay(snapshot, made)
+
+
+def explain(
+    path: FleetPath,
+    plan_path: PlanPath,
+    /,
+    *,
+    plans: Path | None = None,
+    afar: Afar = HERE,
+    as_json: AsJson = False,
+) -> int:
     """Say what limits a plan, why hosts are deferred, and what each relaxation would buy.
 
     Figures are those of bounds, which takes no time. With --plans every relaxation is planned for real, as by
@@ -49,10 +68,13 @@ def explain(path: FleetPath, plan_path: PlanPath, /, *, plans: Path | None = Non
     plans
         Directory to write the plans behind the figures to.
     """
-    from slacktide.service.commands.what_if import WHAT_IF_FILES, check_output
+    from slacktide.service.commands.what_if import check_output
+    from slacktide.service.destinations import WHAT_IF_FILES
 
     if plans is not None:
         check_output(plans, WHAT_IF_FILES, path)
+    if afar.named:
+        return _explained_there(afar, path, plan_path, plans, as_json=as_json)
     with progress("Explaining the plan"):
         from slacktide.planner.explanation import explain as explained
 
@@ -65,6 +87,27 @@ def explain(path: FleetPath, plan_path: PlanPath, /, *, plans: Path | None = Non
     else:
         show(explanation.text())
     return OK
+
+
+def _explained_there(afar: Afar, path: AnyPath, plan_path: AnyPath, plans: Path | None, *, as_json: bool) -> int:
+    from slacktide.service.afar.questions import explained
+
+    said, text = explained(afar, path, plan_path)
+    if not as_json:
+        show(text)
+    if plans is None:
+        if as_json:
+            document(said)
+        return OK
+    from slacktide.service.afar.reaching import explained_with_plans
+    from slacktide.service.commands.what_if import show_what_if
+
+    found, interrupted = explained_with_plans(afar, path, plan_path, plans)
+    if as_json:
+        document({**said, "what_if": None if found is None else found.as_dict()})
+    elif found is not None:
+        show_what_if(found, plans)
+    return INTERRUPTED if interrupted else OK
 
 
 def _with_plans(

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from slacktide.object_store import AnyPath
-from slacktide.service.commands.options import AsJson, PathOption, PathOrUrl
+from slacktide.service.commands.options import HERE, Afar, AsJson, PathOption, PathOrUrl
 from slacktide.service.console import document, findings_text, progress, tell
 from slacktide.service.console import show as say
 from slacktide.service.failures import OK, REFUSED
@@ -41,7 +41,12 @@ def show(*, preset: Annotated[PresetName, Parameter()] = "routine", as_json: AsJ
 
 @policy.command
 def check(
-    path: Annotated[PathOrUrl, Parameter(name="POLICY")], /, *, fleet: PathOption = None, as_json: AsJson = False
+    path: Annotated[PathOrUrl, Parameter(name="POLICY")],
+    /,
+    *,
+    fleet: PathOption = None,
+    afar: Afar = HERE,
+    as_json: AsJson = False,
 ) -> int:
     """Check a policy's file: every field and value, and whether they contradict each other.
 
@@ -55,11 +60,17 @@ def check(
         Directory of a fleet: are there failure domains of the kinds that the policy names?
     """
     from slacktide.findings import errors_in
-    from slacktide.planner.policy_check import policy_findings
     from slacktide.planner.policy_files import read_policy
 
     read = read_policy(path)
-    findings = policy_findings(read, path.name, None if fleet is None else _kinds(fleet))
+    if afar.named:
+        from slacktide.service.afar.questions import policy_findings as found_there
+
+        findings = found_there(afar, read, path.name, fleet)
+    else:
+        from slacktide.planner.policy_check import policy_findings
+
+        findings = policy_findings(read, path.name, None if fleet is None else _kinds(fleet))
     if findings:
         (tell if as_json else say)(findings_text(findings))
     if as_json:

@@ -1,11 +1,13 @@
 """``slacktide report``: what came of a campaign, from the tables in its directory."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from slacktide.errors import InputError, UsageError
 from slacktide.object_store import AnyPath, path_at
-from slacktide.service.commands.options import AsJson, CampaignPath, PathOption
+from slacktide.service.commands.options import HERE, Afar, AsJson, CampaignPath, PathOption
 from slacktide.service.commands.plan import read_both
 from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.failures import OK, REFUSED
@@ -18,9 +20,19 @@ if TYPE_CHECKING:
     from slacktide.executors.store.address import Store
     from slacktide.executors.store.campaigns import CampaignRecord
     from slacktide.planner.plan import Plan
+    from slacktide.service.campaign_text import PlannedHosts
 
 
-def report(path: CampaignPath, /, *, fleet: PathOption = None, plan: PathOption = None, as_json: AsJson = False) -> int:
+def report(
+    path: CampaignPath,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    fleet: PathOption = None,
+    plan: PathOption = None,
+    afar: Afar = HERE,
+    as_json: AsJson = False,
+) -> int:
     """Write a campaign's page again from its tables, and print its figures.
 
     Tables that are gone are made again from the journal. The exit code is 1 if a planned host did not return. With
@@ -28,18 +40,29 @@ def report(path: CampaignPath, /, *, fleet: PathOption = None, plan: PathOption 
 
     Parameters
     ----------
+    output
+        With a server: directory to write page and tables to; a report that is there is replaced. [default: CAMPAIGN, if
+        it is a directory; else nothing is written]
     fleet
         Directory of the fleet snapshot. [default: where it was when the campaign ran]
     plan
         Directory of the plan. [default: where it was when the campaign ran]
     """
+    if afar.named:
+        from slacktide.service.afar.reports import report_there
+
+        afar.refuse_here({"--fleet": fleet, "--plan": plan}, "Leave it out: the server knows where both are")
+        return report_there(afar, path, output, as_json=as_json)
+    afar.refuse_here({"--output": output}, "Leave it out: the page is written to the campaign's directory")
     with progress("Reading the campaign"):
         done = read_campaign(path, fleet, plan)
         snapshot, made = _began_with(path, done.summary, fleet, plan)
     if done.summary.revisions:
         snapshot, made = carried_out(snapshot, made, path, store_given(None, path))
+    from slacktide.service.campaign_text import planned_hosts
+
     page = write_page(path, snapshot, made, done)
-    return show_report(done, made, page, as_json=as_json)
+    return show_report(done, planned_hosts(made), page, as_json=as_json)
 
 
 def carried_out(
@@ -113,15 +136,15 @@ def write_page(directory: Path, snapshot: "FleetSnapshot", plan: "Plan", done: "
         return write_report_page(directory, snapshot, plan, done)
 
 
-def show_report(done: "CampaignReport", plan: "Plan", page: Path, *, as_json: bool) -> int:
+def show_report(done: "CampaignReport", hosts: "PlannedHosts", page: Path | str, *, as_json: bool) -> int:
     """Print a campaign's figures, and return the exit code: 1 if a planned host did not return."""
     from slacktide.service.campaign_text import campaign_rows, campaign_title, complete, not_patched_text
 
     if as_json:
         document(done.summary.model_dump(mode="json"))
     else:
-        show(campaign_title(done.summary, plan))
-        show(figures([*campaign_rows(done.summary, plan), ("report", str(page))]))
+        show(campaign_title(done.summary, hosts))
+        show(figures([*campaign_rows(done.summary, hosts), ("report", str(page))]))
         if done.summary.not_patched:
             show(not_patched_text(done))
-    return OK if complete(done.summary, plan) else REFUSED
+    return OK if complete(done.summary, hosts) else REFUSED

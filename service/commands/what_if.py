@@ -1,6 +1,7 @@
 """``slacktide what-if`` and ``pareto``: what must give, what it buys, and what can be had at all."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,21 @@ from cyclopts.validators import Number
 from slacktide.errors import UsageError
 from slacktide.object_store import AnyPath
 from slacktide.service.ahead import load_planner
-from slacktide.service.commands.options import AsJson, Count, FleetPath, Output, PathOption, Seed, Whole, duration_s
+from slacktide.service.commands.options import (
+    HERE,
+    Afar,
+    AsJson,
+    Count,
+    FleetPath,
+    Output,
+    PathOption,
+    Seed,
+    Whole,
+    duration_s,
+)
 from slacktide.service.commands.plan import fitted_preset, terms
 from slacktide.service.console import document, figures, progress, show, tell
-from slacktide.service.destinations import check_directory, refuse_to_replace
+from slacktide.service.destinations import PARETO_FILES, WHAT_IF_FILES, check_directory, refuse_to_replace
 from slacktide.service.failures import INTERRUPTED, OK, REFUSED
 from slacktide.service.interrupts import remembered_interrupts
 from slacktide.service.planning import PresetName
@@ -21,10 +33,8 @@ from slacktide.service.planning import PresetName
 if TYPE_CHECKING:
     from slacktide.planner.loosening import Case
     from slacktide.planner.plan import Plan
+    from slacktide.service.front_run import FoundFront
     from slacktide.service.what_if_run import Question, WhatIf
-
-WHAT_IF_FILES = ("what-if.json", "what-if.parquet", "plans")
-PARETO_FILES = ("front.json", "front.parquet", "front.csv", "front.png", "front.svg", "plans")
 
 ByOption = Annotated[int | None, Parameter(name="--by", converter=duration_s, accepts_keys=False)]
 TimeLimit = Annotated[float | None, Parameter(validator=Number(gte=0))]
@@ -71,6 +81,7 @@ def what_if(
     iterations: Count | None = None,
     seed: Seed = 0,
     workers: Count = 1,
+    afar: Afar = HERE,
     as_json: AsJson = False,
 ) -> int:
     """Say which limits have to give for everything to be done by a time, and what each limit buys.
@@ -105,11 +116,17 @@ def what_if(
     check_output(output, WHAT_IF_FILES, path)
     if by is not None and deadline is not None:
         raise UsageError("--by and --deadline", "say the same twice", "Give one of them")
-    case = read_case(path, preset, policy)
-    limits_s = (by, deadline, case.problem.policy.deadline_s)
-    by_s = next((time_s for time_s in limits_s if time_s is not None), None)
+    by_s = by if by is not None else deadline
     question = asked(by_s, relax, time_limit, iterations, seed, workers)
-    found, interrupted = answered(case, question, output)
+    if afar.named:
+        from slacktide.service.afar.reaching import what_if_there
+
+        own = None if policy is None else terms(preset, policy)
+        found, interrupted = what_if_there(afar, path, preset, own, question, output)
+    else:
+        case = read_case(path, preset, policy)
+        by_s = by_s if by_s is not None else case.problem.policy.deadline_s
+        found, interrupted = answered(case, replace(question, by_s=by_s), output)
     if found is None:
         return INTERRUPTED
     if as_json:
@@ -158,6 +175,7 @@ def pareto(
     iterations: Count | None = None,
     seed: Seed = 0,
     workers: Count = 1,
+    afar: Afar = HERE,
     as_json: AsJson = False,
 ) -> int:
     """Plan under many limits on hosts out; list the plans that none beats in makespan, moves and hosts out at once.
@@ -186,15 +204,22 @@ def pareto(
         Processors to search with.
     """
     check_output(output, PARETO_FILES, path)
-    case = read_case(path, preset, policy)
     question = asked(None, (), time_limit, iterations, seed, workers)
+    if afar.named:
+        from slacktide.service.afar.reaching import front_there
+
+        own = None if policy is None else terms(preset, policy)
+        found, interrupted, any_due = front_there(afar, path, preset, own, question, points, output)
+        if found is None:
+            return INTERRUPTED
+        return _show_front(found, output, interrupted=interrupted, any_due=any_due, as_json=as_json)
+    case = read_case(path, preset, policy)
     return _fronted(case, question, points, output, as_json=as_json)
 
 
 def _fronted(case: "Case", question: "Question", points: int, output: Path, *, as_json: bool) -> int:
     from slacktide import atomic
-    from slacktide.service.front_run import found_front, front_document, write_front
-    from slacktide.service.what_if_text import front_rows
+    from slacktide.service.front_run import found_front, write_front
 
     with (
         remembered_interrupts() as interruption,
@@ -203,6 +228,14 @@ def _fronted(case: "Case", question: "Question", points: int, output: Path, *, a
     ):
         found = found_front(case, question, points, folder, told, lambda: interruption.happened)
         write_front(found, folder)
+    any_due = bool(case.problem.selected.any())
+    return _show_front(found, output, interrupted=interruption.happened, any_due=any_due, as_json=as_json)
+
+
+def _show_front(found: "FoundFront", output: Path, *, interrupted: bool, any_due: bool, as_json: bool) -> int:
+    from slacktide.service.front_run import front_document
+    from slacktide.service.what_if_text import front_rows
+
     if as_json:
         document(front_document(found))
     else:
@@ -212,10 +245,10 @@ def _fronted(case: "Case", question: "Question", points: int, output: Path, *, a
         elif not found.not_planned:
             show("no plan patches a host; `slacktide plan` says why, and `slacktide what-if` what would have to give")
         show(figures([("front", str(output))]))
-    if interruption.happened:
+    if interrupted:
         tell("interrupted: this is the front of the plans until then")
         return INTERRUPTED
-    return OK if found.points or not case.problem.selected.any() else REFUSED
+    return OK if found.points or not any_due else REFUSED
 
 
 def show_what_if(found: "WhatIf", output: Path) -> None:

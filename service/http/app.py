@@ -23,13 +23,17 @@ from slacktide.service.http.routes import (
     curves,
     events,
     fleets,
+    following,
     guests,
     health,
     jobs,
     maps,
     page,
     plans,
+    policies,
+    profiles,
     progress,
+    reports,
     stories,
 )
 from slacktide.service.http.server import Server
@@ -37,8 +41,9 @@ from slacktide.service.jobs.carrying import job_name
 from slacktide.service.store.jobs import claim_silent, find_job
 
 ROUTERS: Final = (
-    *(fleets, jobs, plans, campaigns, events, progress, maps, curves, stories, guests, administration, health),
-    page,
+    *(policies, profiles, fleets, jobs, plans),
+    *(campaigns, reports, events, progress, following, maps, curves, stories, guests),
+    *(administration, health, page),
 )
 DESCRIPTION: Final = "Patch a whole fleet of VM hosts without its guests noticing."
 log = logging.getLogger("slacktide.http")

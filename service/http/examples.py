@@ -14,11 +14,15 @@ _TERMS: Final[dict[str, Any]] = {
         "overruns_per_mille": 0.0,
         "overrun_factor": 2.0,
         "answering_per_mille": 0.0,
+        "created_vms_per_mille": 0.0,
+        "deleted_vms_per_mille": 0.0,
+        "moved_vms_per_mille": 0.0,
         "speed": None,
         "ask_for_approval": False,
     },
     "on_drift": None,
     "budgets": None,
+    "agents": None,
 }
 
 
@@ -54,6 +58,8 @@ _CAMPAIGN: Final[dict[str, Any]] = {
     "state": "wanted",
     "holder": "node7:4711:f985a7074881",
     "finished": False,
+    "origin": "2026-04-08T20:00:00Z",
+    **{"standing": None, "waits_for_approval": None, "carried_out": None},
     "said": None,
 }
 _PROGRESS: Final[dict[str, Any]] = {
@@ -70,6 +76,23 @@ _PROGRESS: Final[dict[str, Any]] = {
     "revisions": [],
     "paused": None,
     "aborted": None,
+}
+_FAR: Final = {
+    "now_s": 1800.0,
+    "planned_s": 11_520,
+    **{"hosts": 10_000, "hosts_returned": 1000, "hosts_out": 1100, "hosts_failed": 0, "hosts_evacuated": 0},
+    **{"migrations": 130_000, "migrations_done": 19_400, "migrations_given_up": 0},
+    **{"waves": 14, "waves_opened": 3, "waves_over": 1},
+    "finished": False,
+    "waits_for": None,
+    "aborted": False,
+    "failed_hosts": [["h0012", "patch-failed: 3 of 3 tries"]],
+}
+_LOOK: Final = {
+    "document": {"campaign_id": CAMPAIGN, "plan_id": PLAN, "standing": "running", "now_s": 1800.0},
+    "words": {"rows": [["stands", "running", ""]], "left": None, "orders": None, "waiting": None},
+    "planned_hosts": 10_000,
+    "deferred_hosts": 0,
 }
 _PAUSED: Final = {
     "type": "campaign-paused",
@@ -234,6 +257,10 @@ def _page(*items: object) -> dict[str, Any]:
 REQUESTS: Final[dict[str, Any]] = {
     "create-plan": {"fleet_id": FLEET, "preset": "urgent", "time_limit_s": 30},
     "ask-what-if": {"fleet_id": FLEET, "preset": "routine", "within_s": 14_400, "time_limit_s": 60},
+    "ask-pareto": {"fleet_id": FLEET, "preset": "urgent", "points": 8, "time_limit_s": 60},
+    "check-policy": {"policy": {"name": "urgent", "max_out": {"fleet": "20%"}}, "fleet_id": FLEET},
+    "import-fleet": {"profile": "production", "migration_mbit_s": 9000},
+    "calibrate": {"campaign_ids": [CAMPAIGN], "caution": 0.9},
     "compare-plan": {"constants": ["kubevirt", "4:200"]},
     "create-campaign": {"plan_id": PLAN, "start": "on-approval", "terms": {"simulation": {"seed": 7, "speed": 60}}},
     "create-urgent-campaign": _URGENT,
@@ -272,7 +299,19 @@ ANSWERS: Final[dict[str, tuple[int, Any]]] = {
     "list-campaigns": (200, _page(_CAMPAIGN)),
     "get-campaign": (200, _CAMPAIGN | {"standing": "running", "progress": _PROGRESS}),
     "start-campaign": (200, _CAMPAIGN),
-    "order-campaign": (200, {"granted": True, "answer": _PAUSED}),
+    "take-over-campaign": (200, _CAMPAIGN),
+    "order-campaign": (
+        200,
+        {"order": 1, "granted": True, "answer": _PAUSED, "carried_out_by": None, "trouble": None},
+    ),
+    "look-at-campaign": (200, _LOOK),
+    "get-campaign-progress": (200, _FAR),
+    "get-preset": (200, {"name": "urgent", "max_out": {"fleet": "20%"}}),
+    "check-policy": (200, {"sound": True, "policy": {"name": "urgent"}, "findings": []}),
+    "ask-pareto": (202, _job("pareto", {"fleet_id": FLEET, "points": 8})),
+    "import-fleet": (202, _job("import", {"profile": "production", "migration_mbit_s": 9000})),
+    "calibrate": (202, _job("calibrate", {"campaign_ids": [CAMPAIGN]})),
+    "look-at-signals": (200, [{"name": "latency", "healthy": True, "detail": "12 ms, at most 50 ms"}]),
     "list-campaign-orders": (200, {"answered": [_PAUSED]}),
     "get-campaign-report": (200, {"campaign_id": CAMPAIGN, "finished": True, "end_s": 11_604.2}),
     "list-campaign-events": (

@@ -52,6 +52,8 @@ class Problem(BaseModel):
     remedy: str = Field(examples=["Upload it, or list fleets: GET /v1/fleets"])
     request_id: str | None = Field(default=None, examples=["4f1c2a9b0d3e5f67"])
     """Stands in the audit log too."""
+    exit_code: int = Field(default=1, examples=[1])
+    """That of the command line for such an error: 2 where the call is wrong, else 1."""
     findings: list[dict[str, Any]] | None = None
 
 
@@ -96,9 +98,10 @@ def problem_of(error: Exception, request_id: str | None, hidden: str = "") -> tu
     if isinstance(error, InputError) and error.findings:
         findings = [finding.as_dict() for finding in error.findings[:FINDINGS_SHOWN]]
     headers = error.headers if isinstance(error, ApiError) else {}
+    code = error.exit_code
     if isinstance(error, StoreError) and error.retryable:
         headers = {"Retry-After": "5"}
-    return _problem(status, kind, (subject, fact, remedy), request_id, findings), headers
+    return _problem(status, kind, (subject, fact, remedy), request_id, findings, code), headers
 
 
 def response_of(problem: Problem, headers: Mapping[str, str]) -> Response:
@@ -132,6 +135,7 @@ def _problem(
     said: tuple[str, str, str],
     request_id: str | None,
     findings: list[dict[str, Any]] | None = None,
+    exit_code: int = 1,
 ) -> Problem:
     subject, fact, remedy = said
     return Problem(
@@ -143,6 +147,7 @@ def _problem(
         fact=fact,
         remedy=remedy,
         request_id=request_id,
+        exit_code=exit_code,
         findings=findings,
     )
 
@@ -159,7 +164,7 @@ def _invalid(error: RequestValidationError, request_id: str | None) -> Problem:
     place, _, fact = first["message"].partition(": ")
     more = f", and {len(findings) - 1} more fields are wrong" if findings[1:] else ""
     said = (place, f"{fact}{more}", first["remedy"])
-    return _problem(422, "invalid", said, request_id, findings[:FINDINGS_SHOWN])
+    return _problem(422, "invalid", said, request_id, findings[:FINDINGS_SHOWN], UsageError.exit_code)
 
 
 def _http_remedy(error: HTTPException) -> str:

@@ -48,6 +48,8 @@ class PlanAsked(_Policed, Effort):
     """A plan for a fleet."""
 
     fleet_id: Id
+    evacuate: tuple[HostName, ...] = Field(default=(), max_length=MOST_HOSTS)
+    """Hosts that are about to fail: only these are planned, to be emptied at once; none is patched."""
     cells: int | Literal["auto", "off"] = "off"
     """Parts into which the fleet is cut, to be planned apart as tasks of Ray; `auto`: about 5,000 hosts each."""
 
@@ -104,6 +106,8 @@ class WhatIfAsked(_Policed):
     """Which limits have to give for everything to be done by a time, and what each buys."""
 
     fleet_id: Id
+    plan_id: Id | None = None
+    """The present plan, whose policy counts, in place of one that is made first."""
     within_s: int | None = Field(default=None, ge=1, le=LONGEST_S)
     """Everything is to be done so long after the beginning; null: the policy's ``deadline_s``."""
     relax: tuple[Annotated[str, Field(max_length=100)], ...] = Field(default=(), max_length=100)
@@ -112,6 +116,61 @@ class WhatIfAsked(_Policed):
     iterations: int | None = Field(default=None, ge=1, le=1_000_000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     workers: int = Field(default=1, ge=1, le=256)
+
+    @model_validator(mode="after")
+    def _policy_once(self) -> "WhatIfAsked":
+        if self.plan_id is not None and (self.preset is not None or self.policy is not None):
+            raise ValueError("plan_id brings its policy; leave preset and policy out")
+        return self
+
+
+class ParetoAsked(_Policed):
+    """What can be had at all: the plans that none beats in makespan, moves and hosts out at once."""
+
+    fleet_id: Id
+    points: int = Field(default=8, ge=2, le=100)
+    """Limits on hosts out that are tried."""
+    time_limit_s: float | None = Field(default=60.0, ge=0, le=86_400)
+    iterations: int | None = Field(default=None, ge=1, le=1_000_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    workers: int = Field(default=1, ge=1, le=256)
+
+
+class CalibrateAsked(_Part):
+    """What campaigns on real hosts have taught about migrations."""
+
+    campaign_ids: tuple[Id, ...] = Field(min_length=1, max_length=1000)
+    policy: Policy | None = None
+    """Policy whose figures are replaced; null: that of the campaign that began last."""
+    caution: float = Field(default=0.9, ge=0.5, lt=1)
+    """Share of the migrations that were not slower than a learnt figure says."""
+
+
+class ImportAsked(_Part):
+    """A fleet of the live hosts of a profile."""
+
+    profile: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", examples=["production"])
+    """The server's name for these hosts; where they answer is written there."""
+    migration_mbit_s: int = Field(ge=1, le=10**9)
+    """What a host's NIC may carry of migration traffic, in each direction."""
+    vcpus_per_cpu: float = Field(default=1.0, gt=0, le=64)
+    memory_mib: int | None = Field(default=None, ge=1, le=2**40)
+    """Memory that a host sells; null: all but 2,048 MiB."""
+    maintenance_s: int = Field(default=1800, ge=1, le=LONGEST_S)
+    patch_level: str | None = Field(default=None, min_length=1, max_length=200)
+    """What the hosts have now; null: versions of hypervisor and libvirt."""
+    notice_s: int = Field(default=0, ge=0, le=LONGEST_S)
+    blackout_limit_ms: int | None = Field(default=None, ge=1, le=10**9)
+    racks: dict[HostName, HostName] = Field(default={}, max_length=MOST_HOSTS)
+    """Rack of each host; none named: all are in one."""
+    measure_s: int = Field(default=5, ge=0, le=60)
+    """Window in which dirty memory is counted, from 2 s on; 0: not measured."""
+
+    @model_validator(mode="after")
+    def _a_window(self) -> "ImportAsked":
+        if self.measure_s == 1:
+            raise ValueError("measure_s is 1, and the first window has one second; give 2 to 60, or 0")
+        return self
 
 
 class AboutPlan(_Part):

@@ -5,7 +5,15 @@ from typing import Any, Protocol
 
 from slacktide.errors import InputError, SlacktideError
 from slacktide.service.campaigning import Campaigning
-from slacktide.service.jobs.asked import AboutPlan, PlanAsked, UrgentAsked, WhatIfAsked
+from slacktide.service.jobs.asked import (
+    AboutPlan,
+    CalibrateAsked,
+    ImportAsked,
+    ParetoAsked,
+    PlanAsked,
+    UrgentAsked,
+    WhatIfAsked,
+)
 from slacktide.service.jobs.pulse import Pulse
 from slacktide.service.jobs.tools import CellMaps, Tools
 from slacktide.service.places import Places
@@ -49,8 +57,9 @@ def carry_out(
 
 
 def error_of(wrong: SlacktideError) -> dict[str, Any]:
-    """Return an error as plain data: object, fact, remedy, and the first findings."""
+    """Return an error as plain data: object, fact, remedy, the command line's exit code, and the first findings."""
     told: dict[str, Any] = {"object": wrong.subject, "fact": wrong.fact, "remedy": wrong.remedy}
+    told["exit_code"] = wrong.exit_code
     if isinstance(wrong, InputError) and wrong.findings:
         told["findings"] = [finding.as_dict() for finding in wrong.findings[:FINDINGS_KEPT]]
     return told
@@ -58,13 +67,19 @@ def error_of(wrong: SlacktideError) -> dict[str, Any]:
 
 def job_name(job: Job) -> str:
     """Return what a job is called where operators see it: ``plan for fleet 6c6eeb428fcb937b``."""
-    about = "plan" if "plan_id" in job.asked else "fleet"
-    return f"{job.kind} for {about} {job.asked[f'{about}_id']}"
+    for about in ("fleet", "plan"):
+        if (name := job.asked.get(f"{about}_id")) is not None:
+            return f"{job.kind} for {about} {name}"
+    if "profile" in job.asked:
+        return f"{job.kind} of the hosts of profile {job.asked['profile']}"
+    return f"{job.kind} from {len(job.asked['campaign_ids'])} campaigns"
 
 
 def _done(job: Job, tools: Tools) -> dict[str, Any]:
-    from slacktide.service.jobs.planning import plan_job, urgent_job, what_if_job
+    from slacktide.service.jobs.hosts import calibrate_job, import_job
+    from slacktide.service.jobs.planning import plan_job, urgent_job
     from slacktide.service.jobs.questions import audit_job, compare_job, explain_job
+    from slacktide.service.jobs.reaching import pareto_job, what_if_job
 
     match job.kind:
         case "plan":
@@ -73,6 +88,12 @@ def _done(job: Job, tools: Tools) -> dict[str, Any]:
             return urgent_job(UrgentAsked.model_validate(job.asked), job.created_by, tools)
         case "what-if":
             return what_if_job(WhatIfAsked.model_validate(job.asked), job.created_by, tools)
+        case "pareto":
+            return pareto_job(ParetoAsked.model_validate(job.asked), job.created_by, tools)
+        case "calibrate":
+            return calibrate_job(CalibrateAsked.model_validate(job.asked), tools)
+        case "import":
+            return import_job(ImportAsked.model_validate(job.asked), job.created_by, tools)
         case "audit":
             return audit_job(AboutPlan.model_validate(job.asked), tools)
         case "compare":

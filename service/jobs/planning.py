@@ -1,4 +1,4 @@
-"""Jobs that plan: a plan for a fleet, an urgent campaign with its plan, a what-if."""
+"""Jobs that plan: a plan for a fleet, an urgent campaign with its plan."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from slacktide import atomic
 from slacktide.datasets.files import read_snapshot
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import InputError
@@ -16,10 +15,11 @@ from slacktide.planner.policy import PRESETS, Policy
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations, NoImprovement, Progress, Stop, TimeLimit
 from slacktide.service.either_stop import EitherStop
-from slacktide.service.jobs.asked import Effort, HostSelector, PlanAsked, UrgentAsked, WhatIfAsked
+from slacktide.service.jobs.asked import Effort, HostSelector, PlanAsked, UrgentAsked
 from slacktide.service.jobs.pulse import Cancelled
 from slacktide.service.jobs.tools import Tools
 from slacktide.service.plan_text import progress_words
+from slacktide.service.planning import evacuating
 from slacktide.service.presets import fitted
 from slacktide.service.store.inventory import add_plan
 from slacktide.service.words import plain
@@ -31,17 +31,18 @@ if TYPE_CHECKING:
 def plan_job(asked: PlanAsked, by: str, tools: Tools) -> dict[str, Any]:
     """Make a plan and keep it."""
     snapshot = read_snapshot(tools.places.fleet(asked.fleet_id))
-    policy = _policy(asked.preset, asked.policy, snapshot)
+    policy, left_out = policy_for(asked.preset, asked.policy, snapshot)
+    policy = evacuating(policy, asked.evacuate) if asked.evacuate else policy
     made = _planned(snapshot, policy, asked, tools, asked.cells)
     keep_plan(made, asked.fleet_id, by, tools)
-    return _figures(made)
+    return {**_figures(made), "left_out": left_out}
 
 
 def urgent_job(asked: UrgentAsked, by: str, tools: Tools) -> dict[str, Any]:
     """Make a plan for the hosts that are asked for, and a campaign that carries it out."""
     snapshot = read_snapshot(tools.places.fleet(asked.fleet_id))
     preset = asked.preset or (None if asked.policy is not None else "urgent")
-    policy = _policy(preset, asked.policy, snapshot)
+    policy, left_out = policy_for(preset, asked.policy, snapshot)
     selection = policy.selection.model_copy(update={"hosts": _hosts(asked.hosts, snapshot)})
     deadline_s = asked.deadline_s() or policy.deadline_s
     policy = Policy.model_validate(
@@ -56,40 +57,8 @@ def urgent_job(asked: UrgentAsked, by: str, tools: Tools) -> dict[str, Any]:
         tools.campaigning.look()
     if run.plan_id != made.header.id:
         made = read_plan(tools.places.plan(run.plan_id))
-    return {**_figures(made), "campaign_id": run.campaign_id, "campaign_is_new": is_new, "started": start}
-
-
-def what_if_job(asked: WhatIfAsked, by: str, tools: Tools) -> dict[str, Any]:
-    """Find what would have to give, and keep the plans behind the figures."""
-    from slacktide.planner.reach import TRIES
-    from slacktide.planner.reach import Effort as Reaching
-    from slacktide.service.what_if_run import (
-        PLANS,
-        Question,
-        ask,
-        case_of,
-        chosen_levers,
-        plan_keeper,
-        time_is_over,
-        write_what_if,
-    )
-
-    snapshot = read_snapshot(tools.places.fleet(asked.fleet_id))
-    case = case_of(snapshot, _policy(asked.preset, asked.policy, snapshot))
-    by_s = asked.within_s or case.problem.policy.deadline_s
-    question = Question(by_s, asked.relax, asked.time_limit_s, asked.iterations, asked.seed, asked.workers)
-    among = chosen_levers(case, asked.relax)
-    folder = tools.places.what_if(tools.job_id)
-    with atomic.staged_directory(folder, ("what-if.json", "what-if.parquet", PLANS)) as staged:
-        over = time_is_over(asked.time_limit_s, tools.pulse.cancelled)
-        keep = plan_keeper(staged / PLANS)
-        effort = Reaching(asked.iterations or TRIES, asked.seed, asked.workers, over, keep=keep)
-        found = ask(case, question, among, effort, lambda share, words: tools.pulse.tell(share, plain(words)))
-        found.interrupted = tools.pulse.cancelled()
-        write_what_if(found, staged)
-    for path in sorted((folder / PLANS).iterdir()):
-        keep_plan(read_plan(path), asked.fleet_id, by, tools)
-    return found.as_dict()
+    campaign = {"campaign_id": run.campaign_id, "campaign_is_new": is_new, "started": start}
+    return {**_figures(made), **campaign, "left_out": left_out}
 
 
 def keep_plan(made: Plan, fleet_id: str, by: str, tools: Tools) -> None:
@@ -100,8 +69,9 @@ def keep_plan(made: Plan, fleet_id: str, by: str, tools: Tools) -> None:
     add_plan(tools.database, made.header.id, fleet_id, by, made.header.model_dump(mode="json"))
 
 
-def _policy(preset: str | None, policy: Policy | None, snapshot: FleetSnapshot) -> Policy:
-    return policy if policy is not None else fitted(PRESETS[preset or "routine"], snapshot)[0]
+def policy_for(preset: str | None, policy: Policy | None, snapshot: FleetSnapshot) -> tuple[Policy, list[str]]:
+    """Return the policy that is asked for, and kinds of failure domain of a preset that the fleet does not have."""
+    return (policy, []) if policy is not None else fitted(PRESETS[preset or "routine"], snapshot)
 
 
 def _planned(snapshot: FleetSnapshot, policy: Policy, effort: Effort, tools: Tools, cells: int | str) -> Plan:

@@ -26,18 +26,20 @@ def compare_job(asked: AboutPlan, tools: Tools) -> dict[str, Any]:
     from slacktide.planner.streams.rules import RULES, stream_rule
 
     rules = [stream_rule(text) for text in asked.constants] or list(RULES.values())
+    snapshot, plan = _both(asked.plan_id, tools)
     rows = []
-    for number, row in enumerate(compare(*_both(asked.plan_id, tools), rules)):
+    for number, row in enumerate(compare(snapshot, plan, rules)):
         tools.pulse.tell((number + 1) / (len(rules) + 1), row.name)
         rows.append(row.as_dict())
-    return {"plan_id": asked.plan_id, "rows": rows}
+    return {"plan_id": asked.plan_id, "hosts": plan.hosts.height, "migrations": plan.migrations.height, "rows": rows}
 
 
 def explain_job(asked: AboutPlan, tools: Tools) -> dict[str, Any]:
-    """Say what limits a plan and what each relaxation would buy, by bounds."""
+    """Say what limits a plan and what each relaxation would buy, by bounds; ``text``: the same for people."""
     from slacktide.planner.explanation import explain
 
-    return explain(*_both(asked.plan_id, tools)).as_dict()
+    explanation = explain(*_both(asked.plan_id, tools))
+    return {**explanation.as_dict(), "text": explanation.text()}
 
 
 def _both(plan_id: str, tools: Tools) -> tuple[FleetSnapshot, Plan]:

@@ -9,7 +9,7 @@ import sqlalchemy as sql
 from slacktide.service.store.database import Database, now_utc
 from slacktide.service.store.schema import JOBS
 
-JobKind = Literal["plan", "urgent", "what-if", "audit", "compare", "explain"]
+JobKind = Literal["plan", "urgent", "what-if", "pareto", "audit", "compare", "explain", "calibrate", "import"]
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 ENDED: Final[tuple[JobState, ...]] = ("done", "failed", "cancelled")
 SILENT_S: Final = 30.0

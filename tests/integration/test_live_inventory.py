@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from http_server import in_process, served
 from lab_tests import ON_A_LAB
 
 from slacktide.datasets.files import read_snapshot
 from slacktide.lab.guests import Guest, connect
 from slacktide.lab.layout import Lab, LabSettings
 from slacktide.lab.lifecycle import down, up
+from slacktide.service.campaign_terms import Profile
 from slacktide.service.cli import main
 
 pytestmark = ON_A_LAB
@@ -55,7 +57,17 @@ def test_live_hosts_become_a_fleet_with_measured_dirty_rates(lab: Lab, tmp_path:
     assert 48 <= hot["vm3"] <= 152, "a guest that goes round its working set in a second has hot memory only"
     assert rate["vm3"] < 16
     assert "libvirt" in fleet.hosts["patch_level"][0]
-    assert json.loads((tmp_path / "fleet-connections.json").read_text()) == dict(zip(["h1", "h2"], uris, strict=True))
+    connections = tmp_path / "fleet-connections.json"
+    assert json.loads(connections.read_text()) == dict(zip(["h1", "h2"], uris, strict=True))
+    capsys.readouterr()
+    server = in_process(tmp_path, anonymous="operator", profiles={"lab": Profile(connections=connections)})
+    with served(server) as url:
+        where = ("--server", url, "--profile", "lab", "--measure-s", "0", "-o", str(tmp_path / "afar"))
+        assert main(["fleet", "import", "libvirt", *OPTIONS, *where]) == 0, capsys.readouterr().err
+    found = read_snapshot(tmp_path / "afar")
+    assert found.hosts.equals(fleet.hosts)
+    assert found.vms.select("vm_id", "host_id").equals(fleet.vms.select("vm_id", "host_id"))
+    assert json.loads(capsys.readouterr().out)["unknown_dirty_rates"] == 4
 
 
 def test_hosts_are_asked_over_tls_as_well(lab: Lab, tmp_path: Path) -> None:

@@ -123,6 +123,28 @@ def test_an_urgent_night(url: str, token: str, certificate: Path) -> None:
         wait_for(lambda: api.get(f"{campaign}/report").status_code == 200)
 
 
+def test_the_command_line_from_afar(url: str, token: str, certificate: Path, tmp_path: Path) -> None:
+    """Fleet, plan and campaign of one command each, over TLS, with the token in a file."""
+    (tmp_path / "token").write_text(token)
+    (tmp_path / "token").chmod(0o600)
+    access = ("--server", url, "--token-file", str(tmp_path / "token"), "--ca-file", str(certificate))
+    fleet, plan = str(FLEET), str(tmp_path / "plan")
+
+    def called(*words: str, code: int = 0) -> str:
+        ran = subprocess.run(command(*words), capture_output=True, text=True, timeout=PATIENCE_S, cwd=tmp_path)
+        assert ran.returncode == code, ran.stdout + ran.stderr
+        return ran.stdout + ran.stderr
+
+    assert "operator" in called("server", "status", *access)
+    assert "is not trusted" in called("server", "status", *access[:4], code=2)
+    called("plan", fleet, "--preset", "urgent", "--time-limit", "1", "-o", plan, *access)
+    assert "0 errors" in called("audit", fleet, plan, *access)
+    done = called("run", fleet, plan, "--seed", "11", *access)
+    assert "is carried out on" in done
+    assert (tmp_path / "plan-campaign" / "report.html").is_file()
+    assert "finished" in called("campaign", "list", *access)
+
+
 def test_the_examples_of_the_documentation(url: str, token: str, certificate: Path, tmp_path: Path) -> None:
     """Word for word, in one shell; the fleet is another one than above, so that the campaign is too."""
     shutil.copytree(FLEET.parents[1] / "baked" / "fleet", tmp_path / "fleet")

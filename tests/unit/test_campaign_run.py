@@ -18,7 +18,7 @@ from slacktide.executors.report_again import is_gone, report_again
 from slacktide.executors.report_page import render_report
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.store.reading import read_journal
-from slacktide.service.campaign_text import campaign_rows
+from slacktide.service.campaign_text import campaign_rows, planned_hosts
 
 LOCAL = RunOptions(use_ray=False, agents=2)
 
@@ -247,6 +247,6 @@ def test_what_others_did_meanwhile_is_in_the_report(tmp_path) -> None:
     assert set(counts) == {"deleted", "moved"}
     assert report.summary.hosts["returned"] == plan.hosts.height
     assert read_report(tmp_path / "c").others.equals(report.others)
-    assert "VMs meanwhile" in str(list(campaign_rows(report.summary, plan)))
+    assert "VMs meanwhile" in str(list(campaign_rows(report.summary, planned_hosts(plan))))
     page = render_report(snapshot, journal_standing(snapshot, plan, tmp_path / "c", None)[0].shown, report)
     assert "What others did with VMs meanwhile" in page

@@ -65,6 +65,27 @@ def test_it_is_the_campaign_that_run_makes_of_the_same_terms(started: Started) -
     assert len(started.launched) == 1
 
 
+def test_one_that_hangs_elsewhere_is_taken_over_and_one_of_this_machine_is_not(started: Started) -> None:
+    run = started.look(started.propose(SEEDED.model_copy(update={"agents": 2})))
+    assert list(started.launched[0].options)[:2] == ["--agents", "2"]
+    change_run(started.database, run.campaign_id, state="failed")
+    started.campaigning.take_over(run)
+    assert list(started.launched[1].options)[-1] == "--take-over"
+    found = find_run(started.database, run.campaign_id)
+    assert found is not None
+    assert found.state == "wanted"
+    folder = started.places.run(run.campaign_id)
+    reader, writer = os.pipe()
+    begin(folder, ["sh", "-c", f"read line < /proc/{os.getpid()}/fd/{reader}"], os.environ)
+    with pytest.raises(ExecutionError, match="has not ended"):
+        started.campaigning.take_over(run)
+    os.write(writer, b"end\n")
+    while is_running(folder):
+        os.sched_yield()
+    os.close(reader)
+    os.close(writer)
+
+
 def test_one_that_is_only_proposed_waits(started: Started) -> None:
     run = started.propose(start=False)
     started.campaigning.look()

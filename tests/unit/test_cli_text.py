@@ -13,7 +13,7 @@ from slacktide.executors.report_view import ReportView
 from slacktide.findings import Finding
 from slacktide.planner.stopping import Iterations, Progress, TimeLimit
 from slacktide.service import console
-from slacktide.service.campaign_text import campaign_rows, campaign_title, complete
+from slacktide.service.campaign_text import campaign_rows, campaign_title, complete, planned_hosts
 from slacktide.service.either_stop import EitherStop
 from slacktide.service.fleet_text import fleet_rows
 from slacktide.service.plan_text import deferred_text, plan_rows, plan_title, progress_words
@@ -103,7 +103,7 @@ def test_a_fleet_at_a_glance():
 def test_a_campaign_has_plan_and_bound_beside_what_was_measured():
     plan = sample_plan(sample_snapshot(40))
     summary = sample_report(plan).summary
-    rows = read(campaign_rows(summary, plan))
+    rows = read(campaign_rows(summary, planned_hosts(plan)))
     assert rows["hosts"] == "36  returned; 4 deferred"
     assert "9 failed" in rows["migrations"]
     assert rows["attempts failed"] == "9  9 before its memory was copied"
@@ -112,8 +112,8 @@ def test_a_campaign_has_plan_and_bound_beside_what_was_measured():
     assert "restarts" not in rows
     assert "planned 2 h 15 min, bound 2 h 6 min (+" in rows["makespan"]
     assert rows["execution"] == "21.4 s  2 agents on Ray, seed 2"
-    assert "(simulated): 36 of 36 planned hosts patched in" in campaign_title(summary, plan)
-    part = read(campaign_rows(summary.model_copy(update={"not_patched": {"patch-failed": 2}}), plan))
+    assert "(simulated): 36 of 36 planned hosts patched in" in campaign_title(summary, planned_hosts(plan))
+    part = read(campaign_rows(summary.model_copy(update={"not_patched": {"patch-failed": 2}}), planned_hosts(plan)))
     assert part["makespan"].endswith("bound 2 h 6 min, for all planned hosts")
     assert "hosts not patched stay exposed" in part["exposure"]
 
@@ -126,7 +126,7 @@ def test_text_and_page_say_the_same_of_when_hosts_were_patched_and_the_campaign_
     def said(**changes: object) -> tuple[str, str]:
         summary = report.summary.model_copy(update=changes)
         page = verdict(ReportView(snapshot, plan, replace(report, summary=summary))).sentence
-        return campaign_title(summary, plan), plain(page)
+        return campaign_title(summary, planned_hosts(plan)), plain(page)
 
     ends = report.summary.makespan.model_copy(update={"measured_s": 14_220.0})
     title, sentence = said(makespan=ends, end_s=20_280.0)
@@ -143,9 +143,9 @@ def test_text_and_page_say_the_same_of_when_hosts_were_patched_and_the_campaign_
 def test_a_campaign_is_complete_when_every_planned_host_returned():
     plan = sample_plan(sample_snapshot(40))
     summary = sample_report(plan).summary
-    assert complete(summary, plan)
-    assert not complete(summary.model_copy(update={"finished": False}), plan)
-    assert not complete(summary.model_copy(update={"hosts": {"returned": 35, "failed": 1}}), plan)
+    assert complete(summary, planned_hosts(plan))
+    assert not complete(summary.model_copy(update={"finished": False}), planned_hosts(plan))
+    assert not complete(summary.model_copy(update={"hosts": {"returned": 35, "failed": 1}}), planned_hosts(plan))
 
 
 def test_progress_names_the_bound():

@@ -17,7 +17,7 @@ from slacktide.executors.report import read_report
 from slacktide.executors.report_notices import notice_columns, notice_words, notices
 from slacktide.executors.report_summary import Notices
 from slacktide.executors.run import RunOptions, run_campaign
-from slacktide.service.campaign_text import campaign_rows
+from slacktide.service.campaign_text import campaign_rows, planned_hosts
 from slacktide.service.words import plain
 
 LOCAL = RunOptions(use_ray=False)
@@ -101,7 +101,7 @@ def test_a_simulated_campaign_keeps_all_notice_and_says_so(ran) -> None:
     assert made is not None
     assert (made.promised, made.short) == (wanted.height, None)
     assert 0 < made.acknowledged < made.promised
-    rows = {row[0]: row[1] for row in campaign_rows(report.summary, plan)}
+    rows = {row[0]: row[1] for row in campaign_rows(report.summary, planned_hosts(plan))}
     assert rows["notice"] == notice_words(made)
     words = words_of(report)
     assert plain(notice_words(made)) in words

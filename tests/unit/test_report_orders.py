@@ -16,7 +16,7 @@ from slacktide.executors.journal_notes import JournalNotes, journal_notes
 from slacktide.executors.order_words import order_words, orders_answered, own_steps
 from slacktide.executors.report_page import render_report
 from slacktide.executors.store.orders import StoredOrder
-from slacktide.service.campaign_text import campaign_rows
+from slacktide.service.campaign_text import campaign_rows, planned_hosts
 from slacktide.service.control_text import orders_text
 from slacktide.service.words import plain
 
@@ -99,7 +99,7 @@ def test_text_and_page_list_orders(notes: JournalNotes) -> None:
     asked_for = {"orders": orders_answered(notes.orders), "coordinators": notes.coordinators}
     asked_for |= {"own_steps": own_steps(notes.orders)}
     report = replace(report, summary=report.summary.model_copy(update=asked_for))
-    rows = {row[0]: plain("  ".join(row[1:])) for row in campaign_rows(report.summary, plan)}
+    rows = {row[0]: plain("  ".join(row[1:])) for row in campaign_rows(report.summary, planned_hosts(plan))}
     assert rows["orders"] == "3  1 of them refused; last: goes on, by ada@node7"
     assert rows["pauses"] == "1  by budgets and signals; last by budget lost_hosts: 3 hosts are lost"
     assert rows["execution"].endswith("; since the command was last given; 2 coordinators in all, one after the other")

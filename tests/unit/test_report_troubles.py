@@ -20,7 +20,7 @@ from slacktide.executors.report_page import render_report
 from slacktide.executors.report_summary import BlackoutsOver, HostsOver, OverLimits
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.store.reading import read_journal
-from slacktide.service.campaign_text import HOSTS_NAMED, campaign_rows, not_patched_text
+from slacktide.service.campaign_text import HOSTS_NAMED, campaign_rows, not_patched_text, planned_hosts
 from slacktide.service.words import plain
 
 NOTHING = OverLimits(hosts_out=(), blackouts=None)
@@ -127,7 +127,7 @@ def test_what_was_never_tried_is_not_called_failed(ran, words) -> None:
 
 def test_failed_attempts_and_hosts_not_patched_are_counted_apart(ran) -> None:
     made, _ = ran
-    rows = {label: cells for label, *cells in campaign_rows(made.summary, planned_fleet("urgent")[1])}
+    rows = {label: cells for label, *cells in campaign_rows(made.summary, planned_hosts(planned_fleet("urgent")[1]))}
     assert sum(made.summary.failed_attempts.values()) == int(rows["attempts failed"][0]) == 2
     assert rows["hosts not patched"] == ["19", "2 migration-failed, 1 patch-failed, 16 target-not-patched"]
     assert rows["over limits"] == ["none"]
@@ -159,7 +159,7 @@ def test_restarts_stand_apart_from_live_migrations(tmp_path) -> None:
         live, _, rest = longest.partition(" Restarts ")
         assert " restart " not in live
         assert rest.count(" restart ") == 2
-    rows = {label: cells for label, *cells in campaign_rows(made.summary, plan)}
+    rows = {label: cells for label, *cells in campaign_rows(made.summary, planned_hosts(plan))}
     assert rows["restarts"][0] == "2"
     assert plain(rows["restarts"][1]).startswith("blackout max 1 min")
 
@@ -194,14 +194,14 @@ def test_patches_that_overran_are_told_and_who_plans_the_rest_anew(ran, tmp_path
     assert late.count == (longer_s > 300).sum() > 0
     assert late.most_s == longer_s.max()
     assert hosts["host_id"][longer_s.arg_max()] == late.host_id
-    rows = {row[0]: plain(row[1]) for row in campaign_rows(report.summary, plan)}
+    rows = {row[0]: plain(row[1]) for row in campaign_rows(report.summary, planned_hosts(plan))}
     said = rows["overruns"]
     assert said.startswith(f"{late.count} host")
     assert f"took over 5 min longer to patch than planned, {late.host_id} most, by " in said
     assert said.endswith("`slacktide revise` plans the rest anew")
     assert said in words_of(report)
     assert ran[0].summary.overruns is None
-    assert "overruns" not in {row[0] for row in campaign_rows(ran[0].summary, plan)}
+    assert "overruns" not in {row[0] for row in campaign_rows(ran[0].summary, planned_hosts(plan))}
 
 
 def test_a_host_that_was_not_touched_is_counted_apart(ran) -> None:

@@ -5,23 +5,23 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from slacktide.errors import ExecutionError
 from slacktide.executors.campaign_file import holds_campaign
 from slacktide.executors.event_codec import to_json
-from slacktide.executors.orders import Order
-from slacktide.executors.report import PAGE_FILE, SUMMARY_FILE
+from slacktide.executors.orders import Evacuate, Order, Revise, Skip
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
 from slacktide.planner.plan_files import read_plan
+from slacktide.service.campaign_standing import Known, holding, known_in, standing_of
 from slacktide.service.campaign_terms import CampaignTerms
-from slacktide.service.campaign_view import Viewed, ask_for
+from slacktide.service.campaign_view import Viewed, ask_for, refuse_unknown_host
 from slacktide.service.control_text import view_document
 from slacktide.service.curves_of_campaign import behind_s, expected_end_s
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import CampaignId, TheCaller, TheServer
 from slacktide.service.http.pages import Cursor, PageSize, key_of, page_of
-from slacktide.service.http.problems import not_found
+from slacktide.service.http.problems import ApiError, not_found
 from slacktide.service.http.routes.fleets import fleet_of
 from slacktide.service.http.routes.jobs import JobView, begin
 from slacktide.service.http.routes.plans import plan_of
@@ -59,6 +59,15 @@ class CampaignAsked(BaseModel):
     terms: CampaignTerms = CampaignTerms()
 
 
+class CarriedOut(BaseModel):
+    """Who carries a campaign out."""
+
+    word: Literal["running", "held up", "stopped"]
+    who: str
+    beside: str
+    """Until when the lease lasts; of a holder that cannot be seen to carry it out, what is known and what to do."""
+
+
 class Campaign(BaseModel):
     """A campaign as it is listed."""
 
@@ -74,6 +83,14 @@ class Campaign(BaseModel):
     holder: str | None
     """The process that carries it out; null: none now."""
     finished: bool
+    origin: datetime | None
+    """Null: nobody has begun it."""
+    standing: Standing | None
+    """Null: it was not asked for (`standing=true`), which takes a look at the campaign's journal."""
+    waits_for_approval: bool | None
+    """Whether a wave waits for a person's approval; null as above."""
+    carried_out: CarriedOut | None
+    """By whom; null as above, and where nobody has begun it."""
     said: str | None
     """What its process last said that ended without finishing it."""
 
@@ -128,10 +145,16 @@ class Ordered(BaseModel):
 class OrderAnswer(BaseModel):
     """What the campaign's coordinator does about it."""
 
+    order: int
+    """The order's number in the campaign."""
     granted: bool | None
     """Null: nobody has answered yet; the order waits."""
     answer: dict[str, Any] | None
     """The event in the journal that grants or refuses it."""
+    carried_out_by: str | None
+    """Who carries the campaign out and has not answered yet; null: nobody does, or there is an answer."""
+    trouble: str | None
+    """Why the store could not be looked at for an answer; null: it could."""
 
 
 class Orders(BaseModel):
@@ -151,8 +174,10 @@ def create(asked: CampaignAsked, server: TheServer, caller: TheCaller) -> Respon
     start = asked.start == "now"
     run, is_new = server.campaigning.propose(plan, stored.fleet_id, asked.terms, caller.who, start=start)
     if not is_new:
-        remedy = f"Look at it: GET /v1/campaigns/{run.campaign_id}; or give terms of its own, such as another seed"
-        raise ExecutionError(f"campaign {run.campaign_id}", "of this plan under these terms is there already", remedy)
+        path = f"/v1/campaigns/{run.campaign_id}"
+        remedy = f"Look at it: GET {path}; or give terms of its own, such as another seed"
+        fact = "of this plan under these terms is there already"
+        raise ApiError(409, "campaign-exists", f"campaign {run.campaign_id}", fact, remedy, {"Location": path})
     if start:
         server.campaigning.look()
     content = _listed(server, run_of(server, run.campaign_id))
@@ -173,15 +198,18 @@ def list_all(
     server: TheServer,
     fleet_id: Annotated[str | None, Query(pattern=r"^[0-9a-f]{16}$")] = None,
     campaign_id: Annotated[str | None, Query(pattern=r"^[0-9a-f]{16}$")] = None,
+    standing: bool = False,
     cursor: Cursor = None,
     limit: PageSize = 100,
 ) -> dict[str, Any]:
-    """List campaigns, by id: all, a fleet's, or one, without looking at where it stands."""
+    """List campaigns, by id: all, a fleet's, or one; only on request with a look at how each stands."""
     if campaign_id is not None:
         one = find_run(server.database, campaign_id)
-        return {"items": [] if one is None else [_listed(server, one)], "next": None}
+        return {"items": [] if one is None else [_listed(server, one, standing=standing)], "next": None}
     found = list_runs(server.database, key_of(cursor), limit + 1, fleet_id)
-    return page_of([_listed(server, run) for run in found], limit, [run.campaign_id for run in found])
+    return page_of(
+        [_listed(server, run, standing=standing) for run in found], limit, [run.campaign_id for run in found]
+    )
 
 
 @router.get("/{campaign_id}", operation_id="get-campaign", response_model=CampaignView, **allowed("viewer"))
@@ -189,8 +217,7 @@ def get(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     """Look at a campaign: where it stands, who carries it out, how many hosts and migrations are where."""
     run, stored = run_of(server, campaign_id), server.views.stored(campaign_id)
     if stored is None:
-        standing = {"proposed": "proposed", "failed": "failed"}.get(run.state, "starting")
-        return {**_listed(server, run), "standing": standing, "progress": None}
+        return {**_listed(server, run), "standing": _not_begun(run), "progress": None}
     return {**_listed(server, run), **server.views.look(run, stored, "standing", _standing)}
 
 
@@ -202,6 +229,20 @@ def start(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     if not want_run(server.database, campaign_id):
         raise ExecutionError(f"campaign {campaign_id}", f"is {run.state} already", "Look at where it stands")
     server.campaigning.look()
+    return _listed(server, run_of(server, campaign_id))
+
+
+@router.post(
+    "/{campaign_id}/take-over", operation_id="take-over-campaign", response_model=Campaign, **allowed("operator")
+)
+def take_over(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
+    """Take a campaign from a coordinator that still holds it and can do nothing more from then on.
+
+    For one on a machine that hangs: a lease that has lapsed is taken without being asked.
+    """
+    run, _ = begun(server, campaign_id)
+    server.campaigning.refuse_beside_others(campaign_id, run.profile)
+    server.campaigning.take_over(run)
     return _listed(server, run_of(server, campaign_id))
 
 
@@ -217,11 +258,14 @@ def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: Th
         remedy = f"Start it: POST /v1/campaigns/{campaign_id}/start"
         raise ExecutionError(f"campaign {campaign_id}", "has not begun", remedy)
     store = server.database.store.url.render_as_string(hide_password=False)
-    answer = ask_for(directory, store, asked.order, caller.who, asked.why, ANSWER_S).answer
-    if answer is None:
-        return JSONResponse({"granted": None, "answer": None}, 202)
-    told = to_json(answer)
-    return JSONResponse({"granted": told["type"] != "order-refused", "answer": told})
+    for host in _hosts_named(asked.order):
+        refuse_unknown_host(directory, store, host)
+    found = ask_for(directory, store, asked.order, caller.who, asked.why, ANSWER_S)
+    about = {"order": found.number, "carried_out_by": found.holder, "trouble": found.trouble}
+    if found.answer is None:
+        return JSONResponse({**about, "granted": None, "answer": None}, 202)
+    told = to_json(found.answer)
+    return JSONResponse({**about, "granted": told["type"] != "order-refused", "answer": told})
 
 
 @router.get("/{campaign_id}/orders", operation_id="list-campaign-orders", response_model=Orders, **allowed("viewer"))
@@ -229,26 +273,6 @@ def orders(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     """List what was asked of a campaign and what came of it."""
     run, stored = begun(server, campaign_id)
     return {"answered": server.views.look(run, stored, "orders", _answered)}
-
-
-@router.get(
-    "/{campaign_id}/report", operation_id="get-campaign-report", response_model=dict[str, Any], **allowed("viewer")
-)
-def report(campaign_id: CampaignId, server: TheServer) -> Response:
-    """Get the figures of a campaign that has finished: planned and measured."""
-    return _report_file(server, campaign_id, SUMMARY_FILE, "application/json")
-
-
-@router.get(
-    "/{campaign_id}/report.html",
-    operation_id="get-campaign-report-page",
-    response_class=Response,
-    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
-    **allowed("viewer"),
-)
-def report_page(campaign_id: CampaignId, server: TheServer) -> Response:
-    """Get the report of a campaign that has finished, for people."""
-    return _report_file(server, campaign_id, PAGE_FILE, "text/html")
 
 
 def run_of(server: Server, campaign_id: str) -> Run:
@@ -281,6 +305,15 @@ def begun(server: Server, campaign_id: str) -> tuple[Run, StoredCampaign]:
     return run, stored
 
 
+def _hosts_named(order: Order) -> tuple[str, ...]:
+    match order:
+        case Skip() | Evacuate():
+            return (order.host_id,)
+        case Revise():
+            return order.add_hosts
+    return ()
+
+
 def _answered(viewed: Viewed) -> list[dict[str, Any]]:
     return [to_json(event) for event in viewed.orders]
 
@@ -299,7 +332,28 @@ def _standing(viewed: Viewed) -> dict[str, Any]:
     return {"standing": told["standing"], "progress": progress}
 
 
-def _listed(server: Server, run: Run) -> dict[str, Any]:
+def _not_begun(run: Run) -> str:
+    return {"proposed": "proposed", "failed": "failed"}.get(run.state, "starting")
+
+
+def _how(server: Server, run: Run, stored: StoredCampaign | None) -> dict[str, Any]:
+    """Return how a campaign stands and who carries it out; of one that has finished, as once found out."""
+    if stored is None:
+        return {"standing": _not_begun(run), "waits_for_approval": False}
+    finished, store = stored.state == FINISHED, server.database.store
+
+    def known() -> Known:
+        return known_in(stored, store, None)
+
+    found = server.kept.get("ended", run.campaign_id, known) if finished else known()
+    return {
+        "standing": standing_of(found, stored),
+        "waits_for_approval": found.waits_for_approval,
+        "carried_out": holding(stored)._asdict(),
+    }
+
+
+def _listed(server: Server, run: Run, *, standing: bool = False) -> dict[str, Any]:
     stored = server.views.stored(run.campaign_id)
     told = run._asdict()
     return {
@@ -307,16 +361,7 @@ def _listed(server: Server, run: Run) -> dict[str, Any]:
         "terms": run.asked,
         "holder": stored.holder if stored is not None and stored.is_held else None,
         "finished": stored is not None and stored.state == FINISHED,
+        "origin": None if stored is None else stored.record.origin.isoformat(),
+        **{"standing": None, "waits_for_approval": None, "carried_out": None},
+        **(_how(server, run, stored) if standing else {}),
     }
-
-
-def _report_file(server: Server, campaign_id: str, name: str, media: str) -> Response:
-    run_of(server, campaign_id)
-    path = server.places.campaign(campaign_id) / name
-    if not path.is_file():
-        fact = "has no report: it has not finished"
-        raise ExecutionError(
-            f"campaign {campaign_id}", fact, f"Look at where it stands: GET /v1/campaigns/{campaign_id}"
-        )
-    headers = {"Content-Security-Policy": "sandbox allow-scripts"}
-    return FileResponse(path, media_type=media, headers=headers)

@@ -33,6 +33,7 @@ SEARCHED: Final = 50_000
 """Events that one page looks through for those of a type: a third of a second."""
 LAST: Final = 2**31 - 1
 Number = Annotated[int, Query(ge=0, le=LAST, description="Events after this number.")]
+LastEventId = Annotated[str | None, Header(max_length=20)]
 Kind = Literal["campaign", "hosts", "migrations", "vms", "agents"]
 Kinds = Annotated[list[Kind], Query(max_length=5, description="Only events about these; none: all.")]
 _KINDS: Final[tuple[tuple[type[Event], Kind], ...]] = (
@@ -103,25 +104,49 @@ def stream(
     server: TheServer,
     after: Number = 0,
     about: Kinds = [],  # noqa: B006  (never changed)
-    last_event_id: Annotated[str | None, Header(max_length=20)] = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Follow events as they are journaled, after `Last-Event-ID` or `after`, until the campaign has finished.
 
     Where only some are asked for, an `id` without an event now and then says how far the stream is.
     """
     begun(server, campaign_id)
-    if last_event_id is not None:
-        if not (last_event_id.isascii() and last_event_id.isdecimal() and int(last_event_id) <= LAST):
-            fact = "is not the number of an event"
-            raise ApiError(422, "event-id", "Last-Event-ID", fact, "Send the last `id` of the stream, or leave it out")
-        after = int(last_event_id)
+    told = number_of_event(last_event_id)
+    after = after if told is None else told
+    refuse_many_streams(server)
+    return EventStream(_events(server, campaign_id, after, about), server)
+
+
+def number_of_event(last_event_id: str | None) -> int | None:
+    """Return the number of the event that a stream is to go on after; None: it begins.
+
+    Raises
+    ------
+    ApiError
+        422, if it is no number of an event.
+    """
+    if last_event_id is None:
+        return None
+    if not (last_event_id.isascii() and last_event_id.isdecimal() and int(last_event_id) <= LAST):
+        fact = "is not the number of an event"
+        raise ApiError(422, "event-id", "Last-Event-ID", fact, "Send the last `id` of the stream, or leave it out")
+    return int(last_event_id)
+
+
+def refuse_many_streams(server: Server) -> None:
+    """Take one of the streams that the server has room for.
+
+    Raises
+    ------
+    ApiError
+        503, if there is none left.
+    """
     if not server.streams.acquire(blocking=False):
         headers = {"Retry-After": "30"}
         raise ApiError(503, "streams", "server", "has as many streams as it may", "Wait, or close others", headers)
-    return _EventStream(_events(server, campaign_id, after, about), server)
 
 
-class _EventStream(StreamingResponse):
+class EventStream(StreamingResponse):
     """A stream that makes room for another once it has ended, however it does."""
 
     def __init__(self, pieces: AsyncIterator[str], server: Server) -> None:
@@ -129,6 +154,7 @@ class _EventStream(StreamingResponse):
         self._server = server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
         try:
             await super().__call__(scope, receive, send)
         finally:

@@ -27,7 +27,7 @@ from slacktide.service.http.problems import not_found
 from slacktide.service.http.routes.fleets import fleet_of
 from slacktide.service.http.routes.jobs import JobView, begin
 from slacktide.service.http.server import Server
-from slacktide.service.jobs.asked import AboutPlan, PlanAsked, WhatIfAsked
+from slacktide.service.jobs.asked import AboutPlan, ParetoAsked, PlanAsked, WhatIfAsked
 from slacktide.service.store.inventory import StoredPlan, find_plan, list_plans
 
 router = APIRouter(prefix="/v1", tags=["plans"], route_class=GuardedRoute)
@@ -57,7 +57,19 @@ def what_if(asked: WhatIfAsked, server: TheServer, caller: TheCaller) -> Respons
     Every figure has an audited plan behind it, which is kept as any other.
     """
     fleet_of(server, asked.fleet_id)
+    if asked.plan_id is not None:
+        plan_of(server, asked.plan_id)
     return begin(server, "what-if", caller.who, asked)
+
+
+@router.post("/paretos", operation_id="ask-pareto", status_code=202, response_model=JobView, **allowed("operator"))
+def pareto(asked: ParetoAsked, server: TheServer, caller: TheCaller) -> Response:
+    """Ask for the plans that none beats in makespan, moves and hosts out at once, as a job.
+
+    They are kept as any other.
+    """
+    fleet_of(server, asked.fleet_id)
+    return begin(server, "pareto", caller.who, asked)
 
 
 @router.get("/plans", operation_id="list-plans", response_model=pages_of(PlanView), **allowed("viewer"))

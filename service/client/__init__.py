@@ -1,0 +1,1 @@
+"""The API's client: what the command line asks a server with."""

@@ -1,0 +1,70 @@
+"""A server's event streams, followed until they end, from server to server."""
+
+import json
+import time
+from collections.abc import Iterator
+from math import inf
+from typing import Any, Final
+
+from slacktide.errors import StoreError
+from slacktide.service.client.api import Api
+from slacktide.service.console import tell
+
+AGAIN_S: Final = 1.0
+"""Before a stream that was cut off is opened again."""
+
+
+def followed(api: Api, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield the events of a stream, kind and JSON, until the event ``end``; one that breaks off is opened anew.
+
+    It then goes on after the last ``id`` that was heard.
+
+    Raises
+    ------
+    SlacktideError
+        As the server refuses it, or once it was away for too long.
+    """
+    patience, heard = api.patience(), _Heard()
+    while True:
+        try:
+            with api.lines(path, heard.last) as lines:
+                if patience.waits_for is not None:
+                    tell("the server answers")
+                patience = api.patience()
+                for kind, data in heard.events(lines):
+                    if kind == "end":
+                        return
+                    yield kind, data
+        except StoreError as error:
+            is_first = patience.waits_for is None
+            patience.bear(error)
+            if is_first:
+                tell(f"the server is waited for: {error}")
+            patience.rest(inf)
+        else:
+            time.sleep(AGAIN_S)
+
+
+class _Heard:
+    """What a stream has said."""
+
+    def __init__(self) -> None:
+        self.last: str | None = None
+        """The last ``id``."""
+
+    def events(self, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+        """Yield the kind and the data of each event; comments are left out."""
+        kind, data, number = "message", list[str](), self.last
+        for line in lines:
+            name, _, value = line.partition(":")
+            if not line:
+                self.last = number
+                if data:
+                    yield kind, json.loads("\n".join(data))
+                kind, data = "message", []
+            elif name == "event":
+                kind = value.strip()
+            elif name == "data":
+                data.append(value.removeprefix(" "))
+            elif name == "id":
+                number = value.strip()

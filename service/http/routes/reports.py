@@ -1,0 +1,62 @@
+"""What came of a campaign that has finished: its figures, its tables as files, its page."""
+
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse, Response
+
+from slacktide.errors import ExecutionError
+from slacktide.executors.report import PAGE_FILE, SUMMARY_FILE
+from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.given import CampaignId, TheServer
+from slacktide.service.http.routes.campaigns import run_of
+from slacktide.service.http.server import Server
+
+router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], route_class=GuardedRoute)
+_PARQUET = "application/vnd.apache.parquet"
+
+
+@router.get(
+    "/{campaign_id}/report", operation_id="get-campaign-report", response_model=dict[str, Any], **allowed("viewer")
+)
+def report(campaign_id: CampaignId, server: TheServer) -> Response:
+    """Get the figures of a campaign that has finished: planned and measured."""
+    return _report_file(server, campaign_id, SUMMARY_FILE, "application/json")
+
+
+@router.get(
+    "/{campaign_id}/report.html",
+    operation_id="get-campaign-report-page",
+    response_class=Response,
+    responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    **allowed("viewer"),
+)
+def report_page(campaign_id: CampaignId, server: TheServer) -> Response:
+    """Get the report of a campaign that has finished, for people."""
+    return _report_file(server, campaign_id, PAGE_FILE, "text/html")
+
+
+@router.get(
+    "/{campaign_id}/report/tables/{table}",
+    operation_id="get-campaign-report-table",
+    response_class=Response,
+    responses={200: {"content": {_PARQUET: {"schema": {"type": "string", "format": "binary"}}}}},
+    **allowed("viewer"),
+)
+def report_table(
+    campaign_id: CampaignId, table: Literal["hosts", "migrations", "troubles", "others"], server: TheServer
+) -> Response:
+    """Get a table of the report of a campaign that has finished, as the campaign's process wrote it."""
+    return _report_file(server, campaign_id, f"{table}.parquet", _PARQUET)
+
+
+def _report_file(server: Server, campaign_id: str, name: str, media: str) -> Response:
+    run_of(server, campaign_id)
+    path = server.places.campaign(campaign_id) / name
+    if not path.is_file():
+        fact = "has no report: it has not finished"
+        raise ExecutionError(
+            f"campaign {campaign_id}", fact, f"Look at where it stands: GET /v1/campaigns/{campaign_id}"
+        )
+    headers = {"Content-Security-Policy": "sandbox allow-scripts"}
+    return FileResponse(path, media_type=media, headers=headers)
