@@ -180,7 +180,13 @@ def local(year: int, month: int) -> datetime:
 @settings(max_examples=100, deadline=None)
 def test_occurrences_are_those_of_a_plain_expansion(rule, begins, looked) -> None:
     last = local(2027, 6)
-    plain = takewhile(lambda each: each <= last, rrulestr(rule, dtstart=begins))
+    try:
+        expanded = rrulestr(rule, dtstart=begins)
+    except ValueError:  # hours that no interval comes to
+        with pytest.raises(ValueError):  # noqa: PT011
+            Recurrence(rule, begins, ZoneInfo("UTC"))
+        return
+    plain = takewhile(lambda each: each <= last, expanded)
     try:
         found = Recurrence(rule, begins, ZoneInfo("UTC"))
     except ValueError:
