@@ -94,7 +94,8 @@ def serve(
     url = f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
     def ready() -> None:
-        show(figures([("serving", url), ("data", str(settings.data)), ("description", f"{url}/openapi.json")]))
+        places = [("page", f"{url}/page/"), ("data", str(settings.data)), ("description", f"{url}/openapi.json")]
+        show(figures([("serving", url), *places]))
         if settings.anonymous is not None:
             tell(f"without a token callers on this machine are {settings.anonymous}s")
         tell(f"a token: slacktide token create NAME --role operator --data {settings.data}")

@@ -3,8 +3,8 @@
 import { el, newId, put, say } from "./dom.js";
 import { hostAt, laidOut, neighbour } from "./map_layout.js";
 
-const MOST_HEIGHT = 620;
-const NARROW_HEIGHT = 900;
+const MOST_HEIGHT = 800;
+const NARROW_HEIGHT = 1300;
 const DIM = 0.16;
 
 /**

@@ -43,7 +43,7 @@ function placed(rows, hosts, width, cell) {
   const labels = [];
   const rackGap = Math.max(3, Math.round(cell * 0.6));
   const rowGap = Math.max(12, cell * 1.5);
-  const gap = cell > 5 ? 2 : 1;
+  const gap = cell > 8 ? 2 : 1;
   let left = 0;
   let top = 0;
   let lineHeight = 0;

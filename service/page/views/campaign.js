@@ -311,7 +311,7 @@ class Campaign {
   }
 }
 
-function sentence({ standing, progress, said, holder, created_by: by }) {
+function sentence({ standing, progress, said, holder, carried_out: carried, created_by: by }) {
   if (standing === "proposed") return `It waits until somebody starts it; ${person(by)} has asked for it.`;
   if (standing === "failed") return `Its process ended every time${said ? `, and last said: ${said}` : ""}.`;
   if (standing === "being read") return "Its journal is being read.";
@@ -319,6 +319,9 @@ function sentence({ standing, progress, said, holder, created_by: by }) {
   const order = progress.aborted ?? progress.paused;
   const reason = order ? ` since ${duration(order.at_s)} into the campaign, by ${person(order.by)}${order.why ? `: ${order.why}` : ""}` : "";
   if (standing === "running") return progress.behind_s === null ? "It runs; no host is back yet." : `It runs, ${pace(progress.behind_s)}.`;
+  if (standing === "waiting for approval") return "A wave waits for a person's approval, and for nothing else.";
+  if (standing === "held up") return `It is held up: ${carried?.beside ?? ""}.`;
+  if (standing === "waits for its release") return `It waits for its release: ${carried?.beside ?? ""}.`;
   if (standing === "stopped") return `Nobody carries it out now; the server starts it again${said ? `. It last said: ${said}` : ""}.`;
   if (standing === "finished") return `It has finished after ${duration(progress.now_s)}.`;
   return `It is ${standing}${reason}.${holder ? "" : " Nobody carries it out now."}`;

@@ -99,10 +99,11 @@ export function campaignButtons(campaign, gates, done) {
   return [
     paused
       ? order("Resume…", ["The campaign goes on where it was."], () => ({ kind: "resume" }), { kind: "main" })
-      : order("Pause…", ["Nothing new begins until the campaign is resumed. Patches that are under way end."], ({ cancel }) => ({ kind: "pause", cancel }), { fields: [stop], kind: "main" }),
+      : order("Pause…", ["Nothing new begins until the campaign is resumed. Patches that are under way end."], ({ cancel }) => ({ kind: "pause", cancel }), { fields: [stop], kind: standing === "waiting for approval" ? "" : "main" }),
     ...(gates.includes("approval")
       ? [
           order("Approve…", ["A wave whose gate asks for a person may begin."], ({ wave }) => ({ kind: "approve", wave: wave === "" ? null : Number(wave) }), {
+            kind: standing === "waiting for approval" ? "main" : "",
             fields: [field("wave", "Wave", { kind: "number", min: "0", hint: "Empty: the next that asks for it." })],
           }),
         ]

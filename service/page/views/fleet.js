@@ -10,6 +10,7 @@ import { listed } from "./lists.js";
 import { count, counted, moment, percent, person, plain } from "../words.js";
 
 const REFRESH_MS = 1000;
+const BEGUN_MS = 3000;
 
 export async function fleetView({ main, signal, failed, go, connection }, fleetId) {
   document.title = `Fleet ${short(fleetId)} · Slacktide`;
@@ -98,13 +99,10 @@ function choice(campaigns, shown) {
 async function live(run, panel, signal, failed, connection) {
   const path = `/v1/campaigns/${run.campaign_id}/map`;
   let stop = () => {};
-  let first;
-  try {
-    first = await get(path, signal);
-  } catch (error) {
-    if (error.status !== 409) throw error;
-    return stop; // It has not begun.
+  while ((await get(`/v1/campaigns/${run.campaign_id}`, signal)).progress === null) {
+    await new Promise((done) => setTimeout(done, BEGUN_MS));
   }
+  const first = await get(path, signal);
   panel.paint(first.stages);
   if (first.finished) return stop;
   const again = paced(() => get(path, signal).then((found) => panel.paint(found.stages)).catch(failed), REFRESH_MS);
