@@ -127,11 +127,13 @@ def _here_only(chain: tuple[str, ...], tokens: list[str]) -> tuple[str, str] | N
 
 
 def _options(chain: tuple[str, ...]) -> set[str]:
-    """Return the names of a command's options."""
+    """Return the names of a command's options; of a group of commands it is not known what was meant."""
     try:
-        found = app[chain[0]] if len(chain) == 1 else app[chain[0]][chain[1]]
+        found = app
+        for name in chain:
+            found = found[name]
         return {name for argument in found.assemble_argument_collection() for name in argument.names}
-    except (KeyError, IndexError):
+    except (KeyError, ValueError):
         return {"--server"}
 
 
