@@ -25,6 +25,8 @@ PICTURES: Final = os.environ.get("SLACKTIDE_PICTURES")
 """Folder for pictures of every view; none are made without."""
 PATIENCE_MS: Final = 60_000
 OUTSIDE: Final = re.compile(r"^(?!http://127\.0\.0\.1:|blob:http://127\.0\.0\.1:|data:)")
+AWAY: Final = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE", "status of 409")
+"""What a browser complains of while the server is away, and where a campaign has not begun."""
 WATCH: Final = """
 window.longTasks = [];
 new PerformanceObserver((list) => list.getEntries().forEach((each) => window.longTasks.push(Math.round(each.duration))))
@@ -135,7 +137,7 @@ def reader(browser: Browser, night: Night) -> Iterator[Callable[..., Reader]]:
         asked = [request.url for request in each.requests]
         each.leave()
         assert not [url for url in asked if OUTSIDE.match(url)]
-        assert not [text for text in each.said if "ERR_CONNECTION_REFUSED" not in text and "ERR_INCOMPLETE" not in text]
+        assert not [text for text in each.said if not any(known in text for known in AWAY)]
 
 
 def views(night: Night) -> dict[str, str]:
@@ -322,6 +324,9 @@ def test_what_others_have_named_stays_text(reader: Callable[..., Reader], night:
     one.said = [text for text in one.said if "TrustedHTML" not in text and "Trusted Type" not in text]
 
 
+RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_rule_of_accessibility_is_broken(reader: Callable[..., Reader], night: Night, scheme: str) -> None:
     one = reader("operator", color_scheme=scheme)
@@ -329,7 +334,7 @@ def test_no_rule_of_accessibility_is_broken(reader: Callable[..., Reader], night
     for name, path in views(night).items():
         page = one.look(path)
         expect(page.locator("figure:visible .drawing:empty")).to_have_count(0, timeout=PATIENCE_MS)
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
+        found = Axe().run(page, options={"runOnly": RULES if scheme == "light" else ["color-contrast"]})
         for each in found.response["violations"]:
             wrong.append([name, each["id"], *(node["html"][:200] for node in each["nodes"][:5])])
     assert not wrong, json.dumps(wrong, indent=1)
