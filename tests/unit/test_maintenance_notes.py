@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from slacktide.errors import DriverError, OutputError
-from slacktide.executors.maintenance.filling import Target, address, as_text, at, everywhere, filled, hidden, referred
+from slacktide.executors.maintenance.filling import Secrets, Target, address, as_text, at, everywhere, filled, referred
 from slacktide.executors.maintenance.notes import (
     Ending,
     HostNotes,
@@ -108,10 +108,11 @@ def test_a_variable_that_is_not_set_is_named() -> None:
 
 
 def test_secrets_are_hidden_as_they_are_and_as_an_address_has_them() -> None:
-    names = referred({"headers": {"A": "${TOKEN}"}, "url": "${SHORT}"})
-    assert names == ("SHORT", "TOKEN")
-    known = {"TOKEN": "s3cr/t", "SHORT": "on"}
-    assert hidden("s3cr/t s3cr%2Ft gone on", names, known) == "*** *** gone on"
+    data = {"headers": {"A": "${TOKEN}"}, "url": "${SHORT}"}
+    assert referred(data) == ("SHORT", "TOKEN")
+    known = Secrets(data, {"TOKEN": "s3cr/t", "SHORT": "on"})
+    assert known.hidden("s3cr/t s3cr%2Ft gone on") == "*** *** gone on"
+    assert known.last_words("gone " + "x" * 400 + "s3cr/t").endswith("x***")
 
 
 def test_fields_are_found_by_names_and_numbers() -> None:
