@@ -133,7 +133,7 @@ def test_a_report_that_is_gone_is_made_again_from_the_journal(report, tmp_path) 
     assert again.migrations.equals(made.migrations)
     assert not is_gone(tmp_path / "c")
     assert read_report(tmp_path / "c").summary == again.summary
-    (execution,) = (row for row in campaign_rows(again.summary, plan) if row[0] == "execution")
+    (execution,) = (row for row in campaign_rows(again.summary, planned_hosts(plan)) if row[0] == "execution")
     assert execution == ("execution", "\u2013", "this report is made again from the journal, seed 3")
 
 

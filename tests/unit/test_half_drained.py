@@ -12,7 +12,7 @@ from slacktide.executors.program import build_program
 from slacktide.executors.report import CampaignReport, Execution, make_report, read_report, write_report
 from slacktide.executors.report_page import render_report
 from slacktide.executors.report_summary import HalfDrained
-from slacktide.service.campaign_text import campaign_rows, not_patched_text
+from slacktide.service.campaign_text import campaign_rows, not_patched_text, planned_hosts
 
 ABORTED = control_events.CampaignAborted(850.0, 1, "ada", "bad patch", cancel=False)
 
@@ -71,7 +71,7 @@ def test_the_report_names_them_before_those_never_touched(report: CampaignReport
         "the hosts on as they are",
         "next: plan the rest anew, with `slacktide revise` or on a fresh snapshot",
     ]
-    rows = {row[0]: row[1:] for row in campaign_rows(report.summary, small_plan())}
+    rows = {row[0]: row[1:] for row in campaign_rows(report.summary, planned_hosts(small_plan()))}
     assert rows["half drained"] == ("1", "of these, in service; 1 of 2 VMs gone")
     write_report(report, tmp_path)
     assert read_report(tmp_path).summary == report.summary
