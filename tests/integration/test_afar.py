@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from http_server import InProcess, in_process, served
 
+from slacktide.executors.detached import LOCK_FILE, is_running
 from slacktide.service.campaign_terms import Profile
 from slacktide.service.cli import main
 from slacktide.service.launching import launch_campaign
@@ -70,8 +71,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[InProcess
     (folder / "connections.json").write_text(json.dumps({"h1": "qemu+tcp://127.0.0.1:1/system"}))
     lab = Profile(connections=folder / "connections.json", health=folder / "health.json")
     process = in_process(folder, launch_campaign, profiles={"lab": lab})
-    with served(process) as url:
-        yield process, url, folder
+    try:
+        with served(process) as url:
+            yield process, url, folder
+    finally:
+        for run in (folder / "data" / "runs").iterdir():
+            if is_running(run):  # its test has failed: nothing is left behind
+                os.kill(int((run / LOCK_FILE).read_text()), signal.SIGKILL)
 
 
 @pytest.fixture
