@@ -98,6 +98,8 @@ class Rehearsals:
 
     def order(self, best: Schedule, rng: np.random.Generator, halt: Ints) -> Queue:
         """Return an order to try, made from the best schedule so far and chance; ``halt`` set to 1 cuts it short."""
+        if len(self.needs.host) == 0:
+            return Queue(self.needs.host)
         if len(self.needs.host) >= FEWEST_HOSTS and rng.random() < END_ALONE and len(best.host):
             return self.other_end(best, rng, halt)
         out_s = self._out_s(best)
@@ -118,17 +120,18 @@ class Rehearsals:
 
         What is out at that moment is known, so a rehearsal of the end alone is closer to what a pass will do.
         """
-        needs = self.needs
+        needs, due = self.needs, np.isin(best.host, self.needs.host)
         mean_s = float((best.return_s - best.drain_start_s).mean())
         _, gate_s = canary_gate(self.problem, needs)
         from_s = int(max(gate_s, best.makespan_s - mean_s * rng.uniform(*END)))
         ahead = best.drain_start_s < from_s
-        out = np.searchsorted(needs.host, best.host[ahead & (best.return_s > from_s)])
-        rest = np.setdiff1d(np.arange(len(needs.host)), np.searchsorted(needs.host, best.host[ahead]))
+        still_out = ahead & due & (best.return_s > from_s)
+        out = np.searchsorted(needs.host, best.host[still_out])
+        rest = np.setdiff1d(np.arange(len(needs.host)), np.searchsorted(needs.host, best.host[ahead & due]))
         if len(rest) == 0:
             return Queue(best.host)
         places, out_s, start_s = np.concatenate([out, rest]), self._out_s(best), self._starts(best)
-        out_s[out] = best.return_s[ahead & (best.return_s > from_s)] - from_s
+        out_s[out] = best.return_s[still_out] - from_s
         trial = self._trial(rng)
         cast = self.cast(out_s, places, trial, from_s)._replace(begun=len(out))
         start_s = _polished(cast, start_s[places], rng, halt)[len(out) :]
@@ -144,16 +147,21 @@ class Rehearsals:
     def _out_s(self, best: Schedule) -> Floats:
         """Return how long each due host was out, or is expected to be if it never was."""
         out_s = expected_out_s(self.needs)
-        row = np.searchsorted(self.needs.host, best.host)
-        out_s[row] = best.return_s - best.drain_start_s
+        row, due = self._places(best)
+        out_s[row] = (best.return_s - best.drain_start_s)[due]
         return out_s
 
     def _starts(self, best: Schedule) -> Floats:
         """Return when each due host left, in seconds after the gate; those that never did are first."""
         start_s = np.full(len(self.needs.host), -1.0)
-        row = np.searchsorted(self.needs.host, best.host)
-        start_s[row] = best.drain_start_s - canary_gate(self.problem, self.needs)[1]
+        row, due = self._places(best)
+        start_s[row] = best.drain_start_s[due] - canary_gate(self.problem, self.needs)[1]
         return start_s
+
+    def _places(self, best: Schedule) -> tuple[Ints, NDArray[np.bool_]]:
+        """Return the places among due hosts of a schedule's, and which of these they are: not the evacuated."""
+        due = np.isin(best.host, self.needs.host)
+        return np.searchsorted(self.needs.host, best.host[due]), due
 
     def behind(self) -> Ints:
         """Return the places among the due hosts of those behind the canary."""

@@ -84,7 +84,7 @@ def test_an_intent_that_reached_nobody_is_begun_again(tmp_path) -> None:
     agents = host_agents(program, failures=Failures())
     journal = Journal.create(path, record_of(), durability="process")
     coordinator = coordinator_of(program, journal, agents, quiet=False)
-    while not any(isinstance(entry.event, events.MigrationDone) for entry in journal.read(journal.last - 20)):
+    while not any(isinstance(entry.event, events.MigrationDone) for entry in journal.read(max(journal.last - 20, 0))):
         coordinator.round()
     state = fold(initial_state(program), journal.read())
     first = next(number for number, stage in enumerate(state.stage.tolist()) if stage < 3)

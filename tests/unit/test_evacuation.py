@@ -8,6 +8,8 @@ from small_fleet import POLICY, small_fleet
 from tiny_fleets import heuristic, tiny_fleet, tiny_policy
 
 from slacktide.datasets.files import write_snapshot
+from slacktide.datasets.generator import generate_fleet
+from slacktide.datasets.generator_settings import GeneratorSettings
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.datasets.validation import snapshot_findings
 from slacktide.errors import InputError
@@ -20,7 +22,8 @@ from slacktide.planner.policy_files import policy_digest, write_policy
 from slacktide.planner.problem_building import build_problem
 from slacktide.planner.progress import progress_at
 from slacktide.planner.revision import revise
-from slacktide.planner.solve import assemble
+from slacktide.planner.solve import assemble, make_plan
+from slacktide.planner.stopping import Iterations
 from slacktide.service.cli import main
 from slacktide.service.planning import evacuating
 
@@ -54,6 +57,17 @@ def test_an_evacuated_host_leaves_at_once_and_nobody_before_it() -> None:
     waves = plan.waves.select("wave", "gate", "hosts").rows()
     assert waves == [(0, "start", 1), (1, "canary", 1), (2, "start", 1)]
     assert h4["wave"] == 2
+
+
+@pytest.mark.parametrize("selection", [Selection(), Selection(hosts=())])
+def test_a_search_goes_on_beside_hosts_that_are_evacuated(selection: Selection) -> None:
+    fleet = generate_fleet(GeneratorSettings(hosts=60, seed=4, hosts_per_rack=10))
+    sick = fleet.hosts["host_id"].to_list()[7]
+    policy = Policy(selection=selection, evacuate=(sick,), max_out={"fleet": 12})
+    plan = make_plan(fleet, policy, stop=Iterations(40))
+    assert audit(fleet, plan).errors == ()
+    assert plan.header.summary.evacuated == 1
+    assert plan.hosts.height == (1 if selection.hosts == () else 60 - plan.deferred.height)
 
 
 def test_its_place_is_free_for_others_once_it_is_empty() -> None:
