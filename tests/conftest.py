@@ -17,6 +17,18 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
+LONG = "SLACKTIDE_LONG"
+"""With it in the environment tests run as well that take a minute or more of all processors."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what takes long, unless it is asked for."""
+    if not os.environ.get(LONG):
+        reason = pytest.mark.skip(reason=f"takes a minute or more of all processors: {LONG}=1 runs it")
+        for item in items:
+            if item.get_closest_marker("long") is not None:
+                item.add_marker(reason)
+
 
 @pytest.fixture(autouse=True)
 def _pure(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ import slacktide
 from slacktide.datasets.generator import generate_fleet
 from slacktide.datasets.generator_settings import GeneratorSettings
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 FLEET = generate_fleet(GeneratorSettings(hosts=60, seed=5, hosts_per_rack=6))
 DOCS = Path(__file__).parents[2] / "docs" / "python.md"
 

@@ -375,6 +375,7 @@ def pictures(one: Reader, night: Night, paths: dict[str, str]) -> None:
     one.page.set_viewport_size({"width": 1280, "height": 900})
 
 
+@pytest.mark.long
 def test_ten_thousand_hosts(
     browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
 ) -> None:
