@@ -155,8 +155,19 @@ def host_resource(host: HostId) -> str:
 
 
 @contextmanager
-def ray_errors(passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Raise an actor's own error as it was, and Ray's as one with a remedy; those of ``passing`` as they are."""
+def ray_errors(
+    passing: tuple[type[Exception], ...] = (),
+    *,
+    lost: str = "an actor of the campaign ended",
+    remedy: str = "Run the same command again: the campaign resumes from its journal",
+) -> Iterator[None]:
+    """Raise an actor's or a task's own error as it was, and Ray's with a remedy; those of ``passing`` as they are.
+
+    Parameters
+    ----------
+    lost
+        What it means that Ray raises an error of its own.
+    """
     try:
         yield
     except passing:
@@ -166,10 +177,7 @@ def ray_errors(passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
             raise error.cause from None
         raise
     except ray.exceptions.RayError as error:
-        fact = f"an actor of the campaign ended: {str(error).splitlines()[0]}"
-        raise ExecutionError(
-            "Ray", fact, "Run the same command again: the campaign resumes from its journal"
-        ) from error
+        raise ExecutionError("Ray", f"{lost}: {str(error).splitlines()[0]}", remedy) from error
 
 
 @contextmanager

@@ -46,7 +46,7 @@ def begin(
     OutputError
         If its log cannot be written, or it cannot be begun.
     """
-    lock = _locked(directory)
+    lock = locked(directory / LOCK_FILE)
     if lock is None:
         return False
     try:
@@ -79,7 +79,7 @@ def is_running(directory: Path) -> bool:
     """Return whether a command runs there, whoever began it."""
     if not (directory / LOCK_FILE).exists():
         return False
-    lock = _locked(directory)
+    lock = locked(directory / LOCK_FILE)
     if lock is None:
         return True
     os.close(lock)
@@ -99,13 +99,19 @@ def last_words(directory: Path) -> str:
     return (errors[-1].removeprefix("error: ") if errors else " ".join(said[-LAST_LINES:])) or "nothing was said"
 
 
-def _locked(directory: Path) -> int | None:
-    """Return the open lock of a directory; None: another holds it."""
+def locked(path: Path) -> int | None:
+    """Return a file of locks, open and locked; None: another holds it.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
     try:
-        lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         fact = f"cannot be written: {error.strerror or error}"
-        raise OutputError(str(directory), fact, "Free some space, or see to its permissions") from error
+        raise OutputError(str(path.parent), fact, "Free some space, or see to its permissions") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

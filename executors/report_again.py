@@ -64,10 +64,22 @@ def report_again(directory: Path, snapshot: FleetSnapshot, plan: Plan, store: St
         If it cannot be written.
     """
     record = finished_record(directory, store)
+    return written_report(directory, snapshot, plan, store, record, _unknown(record))
+
+
+def written_report(
+    directory: Path, snapshot: FleetSnapshot, plan: Plan, store: Store | None, record: CampaignRecord, done: Execution
+) -> CampaignReport:
+    """Return the report of a campaign's journal, and write it; errors as :func:`report_again`.
+
+    Parameters
+    ----------
+    done
+        How it was executed, unless a report that is there says so.
+    """
     course, state = journal_standing(snapshot, plan, directory, store)
-    execution = execution_before(directory, record.campaign_id) or _unknown(record)
-    notes = journal_notes(directory, store)
-    report = make_report(course.fleet, course.shown, state, record, execution, notes)
+    execution = execution_before(directory, record.campaign_id) or done
+    report = make_report(course.fleet, course.shown, state, record, execution, journal_notes(directory, store))
     write_report(report, directory)
     return report
 

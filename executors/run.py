@@ -18,7 +18,6 @@ from slacktide.executors.campaign_directory import (
     begun_at,
     campaign_id,
     durability_of,
-    journal_standing,
     migrations_done,
     open_campaign,
     refuse_other_campaign,
@@ -31,19 +30,12 @@ from slacktide.executors.drivers.making import DriverSettings
 from slacktide.executors.drivers.settings import Answering, Failures, Others, SimulationSettings
 from slacktide.executors.health.settings import Health
 from slacktide.executors.journal import CampaignRecord, JournalPlace
-from slacktide.executors.journal_notes import journal_notes
 from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program
 from slacktide.executors.progress import Progress
 from slacktide.executors.ray_process import RayProcess
-from slacktide.executors.report import (
-    CampaignReport,
-    Execution,
-    make_report,
-    read_report,
-    write_report,
-)
-from slacktide.executors.report_again import execution_before
+from slacktide.executors.report import CampaignReport, Execution, read_report
+from slacktide.executors.report_again import written_report
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import NOTHING, Hearing, OnDrift, Rules
 from slacktide.executors.store.address import Store
@@ -182,19 +174,14 @@ def _carried_out(
                 progress(told)
             if told.finished:
                 break
-    course, state = journal_standing(snapshot, plan, directory, options.store)
-    record = begin()
-    execution = execution_before(directory, record.campaign_id) or Execution(
+    done_by = Execution(
         simulated=isinstance(settings, SimulationSettings),
         seed=settings.seed if isinstance(settings, SimulationSettings) else 0,
         wall_s=time.monotonic() - begun,
         ray=options.use_ray,
         agents=len(places),
     )
-    notes = journal_notes(directory, options.store)
-    report = make_report(course.fleet, course.shown, state, record, execution, notes)
-    write_report(report, directory)
-    return report
+    return written_report(directory, snapshot, plan, options.store, begin(), done_by)
 
 
 def _unheard(_words: str) -> None:

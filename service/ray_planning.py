@@ -6,8 +6,7 @@ from typing import Any, TypeVar
 
 import ray
 
-from slacktide.errors import ExecutionError, SlacktideError
-from slacktide.executors.actors import cluster
+from slacktide.executors.actors import cluster, ray_errors
 from slacktide.executors.ray_agents import PICKLE_PROTOCOL
 from slacktide.executors.ray_cells import STORE_BYTES
 
@@ -27,20 +26,13 @@ def in_task(function: Callable[..., Result], arguments: tuple[object, ...], *, n
     with cluster(cpus, STORE_BYTES, job=name):
         task = ray.remote(num_cpus=min(cpus, _most_cpus()))(_called).options(name=name)
         answer = task.remote(function, pickle.dumps(arguments, PICKLE_PROTOCOL))
+        remedy = "Plan in this process (without on_ray), or give Ray more memory"
         try:
-            result: Result = pickle.loads(ray.get(answer))
+            with ray_errors(lost=f"the task `{name}` was lost", remedy=remedy):
+                result: Result = pickle.loads(ray.get(answer))
         except KeyboardInterrupt:
             ray.cancel(answer, force=True)  # compiled code hears no gentler word
             raise
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, SlacktideError):
-                raise error.cause from None
-            raise
-        except ray.exceptions.RayError as error:
-            fact = f"the task `{name}` was lost: {str(error).splitlines()[0]}"
-            raise ExecutionError(
-                "Ray", fact, "Plan in this process (without on_ray), or give Ray more memory"
-            ) from error
     return result
 
 

@@ -3,7 +3,6 @@
 It remembers nothing that matters: all that was decided is in the store, before it is done.
 """
 
-import fcntl
 import os
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any, Final
 from slacktide.clock import Clock
 from slacktide.errors import ExecutionError, OutputError, SlacktideError, StoreError
 from slacktide.executors.control_events import OrderRefused
+from slacktide.executors.detached import locked
 from slacktide.executors.store.milestones import answer_to, is_evacuated, milestones
 from slacktide.executors.store.triggers import Decide, TriggerStore
 from slacktide.executors.triggers import windows_told
@@ -283,14 +283,11 @@ def _only_one(campaigns: Path) -> int:
     """
     try:
         campaigns.mkdir(parents=True, exist_ok=True)
-        lock = os.open(campaigns / WATCHER_LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         fact = f"cannot be made: {error.strerror or error}"
         raise OutputError(str(campaigns), fact, "Choose a folder that you may write to") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
+    lock = locked(campaigns / WATCHER_LOCK)
+    if lock is None:
         fact = "is watched for by another `slacktide triggers run`"
-        raise ExecutionError(str(campaigns), fact, "End that one, or leave it to it") from None
+        raise ExecutionError(str(campaigns), fact, "End that one, or leave it to it")
     return lock

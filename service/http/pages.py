@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import GenericAlias
-from typing import Annotated, Any, Final, Literal, NamedTuple, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import dataframely as dy
 import polars as pl
@@ -106,8 +106,8 @@ def page_model(name: str, schema: type[dy.Schema], columns: Sequence[str] | None
     return pages_of(create_model(name, **fields))
 
 
-def model_of(row: type[NamedTuple]) -> type[BaseModel]:
-    """Return the type of a row as the API answers it: what the server keeps, under the same names."""
+def model_of(row: type[object]) -> type[BaseModel]:
+    """Return the type of a row as the API answers it: what the server keeps or sees, under the same names."""
     fields: dict[str, Any] = {name: (kind, ...) for name, kind in get_type_hints(row).items()}
     return create_model(row.__name__, __doc__=row.__doc__, **fields)
 

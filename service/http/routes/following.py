@@ -24,6 +24,7 @@ from slacktide.service.campaign_view import Viewed
 from slacktide.service.control_text import not_patched_now, orders_text, view_document, view_rows, waiting_text
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import CampaignId, TheServer
+from slacktide.service.http.pages import model_of
 from slacktide.service.http.routes.campaigns import begun, run_of
 from slacktide.service.http.routes.events import (
     HEARTBEAT_S,
@@ -75,28 +76,7 @@ class Look(BaseModel):
     deferred_hosts: int
 
 
-class Far(BaseModel):
-    """How far a campaign has got; times in seconds from its origin."""
-
-    now_s: float
-    planned_s: int
-    hosts: int
-    hosts_returned: int
-    hosts_out: int
-    hosts_failed: int
-    hosts_evacuated: int
-    migrations: int
-    migrations_done: int
-    migrations_given_up: int
-    waves: int
-    waves_opened: int
-    waves_over: int
-    finished: bool
-    waits_for: str | None
-    """What keeps it until a person does something about it; null: nothing does."""
-    aborted: bool
-    failed_hosts: list[tuple[str, str]]
-    """Hosts that failed themselves or did not come back, each with the reason, the first few."""
+Far = model_of(Progress)
 
 
 @router.get("/look", operation_id="look-at-campaign", response_model=Look, **allowed("viewer"))
