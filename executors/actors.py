@@ -26,6 +26,7 @@ from slacktide.errors import ExecutionError, SlacktideError
 from slacktide.executors.agent import HostAgent
 from slacktide.executors.agent_log import log_answered, log_asked
 from slacktide.executors.attendance import Absence, ClusterError
+from slacktide.executors.campaign_log import LOG as CAMPAIGN_LOG
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.changeover import Course
 from slacktide.executors.coordinator import Coordinator
@@ -113,7 +114,7 @@ class CampaignCoordinator:
         self._meter = Meter(course.snapshot, program)
         self._meter.begin(self._coordinator.state)
         self._read_s = -inf
-        """When the metrics are read next, on this machine's clock."""
+        """When the metrics are read next, on this machine's clock; infinite: never more."""
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
@@ -122,7 +123,7 @@ class CampaignCoordinator:
         """Go on for about ``wall_s`` seconds; ``renewed``: agents that were started again, by number."""
         self._agents.renew(renewed)
         progress = self._coordinator.step(wall_s)
-        self._measure(at_once=progress.finished)
+        self._measure(at_once=progress.finished and self._read_s < inf)
         absent = {
             agent: Absence(reason, self._coordinator.is_patched(agent))
             for agent, reason in self._agents.ended().items()
@@ -130,9 +131,15 @@ class CampaignCoordinator:
         return Stepped(progress, absent)
 
     def _measure(self, *, at_once: bool) -> None:
-        if at_once or time.monotonic() >= self._read_s:
+        if not at_once and time.monotonic() < self._read_s:
+            return
+        try:
             self._metrics.tell(self._meter.read(self._coordinator.standing()))
             self._read_s = time.monotonic() + INTERVAL_S
+        except Exception:
+            # The night goes on, whatever is wrong with what is told of it.
+            CAMPAIGN_LOG.exception("No more metrics of this campaign")
+            self._read_s = inf
 
     def state(self) -> CampaignState:
         """Return what is known of the campaign."""

@@ -58,16 +58,13 @@ class Viewed:
     @property
     def now_s(self) -> float:
         """The campaign's moment: its newest event's, or that of the clock on the wall while real hosts are at work."""
+        from slacktide.executors.store.campaigns import is_simulated
         from slacktide.service.campaign_standing import holding
 
         carried_out = holding(self.stored).word != "stopped"
-        if self.state.finished or not carried_out or _simulated(self.stored.record.settings):
+        if self.state.finished or not carried_out or is_simulated(self.stored.record.settings):
             return self.state.end_s
         return max(self.state.end_s, (datetime.now(UTC) - self.stored.record.origin).total_seconds())
-
-
-def _simulated(settings: str) -> bool:
-    return '"driver": "simulated"' in settings
 
 
 def place_of(directory: Path, store: str | None) -> "tuple[Store, StoredCampaign]":

@@ -19,7 +19,7 @@ from slacktide.executors.events import Event
 from slacktide.executors.order_state import ORDERS
 from slacktide.executors.report import CampaignReport, Execution, make_report
 from slacktide.executors.standing import advanced, revisions_in
-from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, find_campaign
+from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, find_campaign, is_simulated
 from slacktide.executors.store.orders import StoredOrder
 from slacktide.executors.store.reading import Entry, read_journal
 from slacktide.ids import CampaignId
@@ -107,7 +107,7 @@ class _Folded:
 
     def report(self, stored: StoredCampaign) -> CampaignReport:
         """Return the report of what is folded."""
-        simulated = '"driver": "simulated"' in stored.record.settings
+        simulated = is_simulated(stored.record.settings)
         unknown = Execution(simulated=simulated, seed=0, wall_s=0.0, ray=False, agents=0)
         return make_report(self._course.fleet, self._course.shown, self._state, stored.record, unknown)
 

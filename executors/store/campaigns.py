@@ -1,5 +1,6 @@
 """The campaigns of a store: what each is, who holds it, how it stands."""
 
+import json
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,6 +37,14 @@ class CampaignRecord:
     """How it is executed, as JSON: driver, seed, failures to simulate."""
     plan_path: str | None = None
     fleet_path: str | None = None
+
+
+def is_simulated(settings: str) -> bool:
+    """Return whether a campaign's hosts are simulated; where that cannot be read they count as real."""
+    try:
+        return bool(json.loads(settings)["driver"] == "simulated")
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 class StoredCampaign(NamedTuple):

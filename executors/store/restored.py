@@ -5,7 +5,6 @@ whoever goes on from it could move a VM that is elsewhere by now, or take a host
 are as their journal says, and such campaigns go on.
 """
 
-import json
 from contextlib import closing
 from typing import Final
 
@@ -13,7 +12,7 @@ import sqlalchemy as sql
 
 from slacktide.errors import ExecutionError
 from slacktide.executors.store.address import Store
-from slacktide.executors.store.campaigns import FINISHED, RESTORED, find_campaign
+from slacktide.executors.store.campaigns import FINISHED, RESTORED, find_campaign, is_simulated
 from slacktide.executors.store.schema import CAMPAIGNS
 from slacktide.executors.store.upgrading import opening
 from slacktide.ids import CampaignId
@@ -37,7 +36,7 @@ def fence_restored(transaction: sql.Connection) -> list[CampaignId]:
     for number, campaign, settings in rows:
         values: dict[str, object] = {"holder": None, "lease_until": None}
         values["generation"] = columns.generation + GENERATIONS_SINCE
-        if not _is_simulated(settings):
+        if not is_simulated(settings):
             real.append(CampaignId(campaign))
             values["state"] = RESTORED
         transaction.execute(sql.update(CAMPAIGNS).where(columns.number == number).values(values))
@@ -60,11 +59,3 @@ def release(store: Store, campaign_id: CampaignId) -> None:
             standing = "has finished" if found.state == FINISHED else "does not wait for its release"
             raise ExecutionError(f"campaign {campaign_id}", standing, "See `slacktide campaign list`")
         transaction.execute(sql.update(CAMPAIGNS).where(CAMPAIGNS.c.number == number).values(state=None))
-
-
-def _is_simulated(settings: str) -> bool:
-    """Return whether a campaign's hosts are simulated; where that cannot be read they count as real."""
-    try:
-        return bool(json.loads(settings)["driver"] == "simulated")
-    except (ValueError, KeyError, TypeError):
-        return False
