@@ -59,7 +59,7 @@ def _flood(name: str, limit_s: float, flood: Callable[[Path, str], int]) -> None
         with said.open("w") as log:
             watcher = subprocess.Popen([*PROGRAM, "triggers", "run", str(folder / "triggers.yaml")], stderr=log)
         try:
-            url = _listening(said)
+            url = _listening(said, watcher)
             begun_s = time.monotonic()
             count = flood(folder, url)
             took_s = time.monotonic() - begun_s
@@ -70,8 +70,10 @@ def _flood(name: str, limit_s: float, flood: Callable[[Path, str], int]) -> None
         print(f"{name:16}  {count:6,} taken in {took_s:6.1f} s; SIGINT ends it in {ended_s:4.1f} s", flush=True)
 
 
-def _listening(said: Path) -> str:
+def _listening(said: Path, watcher: "subprocess.Popen[bytes]") -> str:
     while not (found := re.search(r"listening for alerts at (\S+)", said.read_text())):
+        if watcher.poll() is not None:
+            raise SystemExit(said.read_text())
         time.sleep(0.05)
     return f"http://{found[1]}/api/v1/alerts"
 

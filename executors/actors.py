@@ -110,11 +110,12 @@ class CampaignCoordinator:
         quiet = quiet_for(terms.driver, program.policy.migration)
         self._agents = RayAgents(*crew)
         self._coordinator = Coordinator(program, self._journal, self._agents, clock, terms.rules, quiet, revising)
-        self._metrics = RayMetrics(journal.campaign)
-        self._meter = Meter(course.snapshot, program)
-        self._meter.begin(self._coordinator.state)
         self._read_s = -inf
         """When the metrics are read next, on this machine's clock; infinite: never more."""
+        with self._metrics_alone():
+            self._metrics = RayMetrics(journal.campaign)
+            self._meter = Meter(course.snapshot, program)
+            self._meter.begin(self._coordinator.state)
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
@@ -133,11 +134,16 @@ class CampaignCoordinator:
     def _measure(self, *, at_once: bool) -> None:
         if not at_once and time.monotonic() < self._read_s:
             return
-        try:
+        with self._metrics_alone():
             self._metrics.tell(self._meter.read(self._coordinator.standing()))
             self._read_s = time.monotonic() + INTERVAL_S
+
+    @contextmanager
+    def _metrics_alone(self) -> Iterator[None]:
+        """Have a fault of metrics end these, and not the campaign: the night goes on, whatever is told of it."""
+        try:
+            yield
         except Exception:
-            # The night goes on, whatever is wrong with what is told of it.
             CAMPAIGN_LOG.exception("No more metrics of this campaign")
             self._read_s = inf
 

@@ -34,8 +34,8 @@ def log_answered(answer: object) -> None:
         if isinstance(event, _WRONG):
             named = event.host_id if isinstance(event, events.PatchFailed) else event.migration_id
             kind = "host" if isinstance(event, events.PatchFailed) else "migration"
-            error = event.reason if isinstance(event, events.PatchFailed) else event.error
-            _tell(logging.WARNING, event.type, **{kind: named}, reason=error)
+            why = {"reason": event.reason} if isinstance(event, events.PatchFailed) else {"error": event.error}
+            _tell(logging.WARNING, event.type, **{kind: named}, **why)
 
 
 def _tell(level: int, words: str, **about: Any) -> None:  # noqa: ANN401  (whatever a line can hold)

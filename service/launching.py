@@ -5,11 +5,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from slacktide.executors.detached import begin
 from slacktide.executors.store.address import Store
 from slacktide.service.client.access import SERVER_VARIABLE, TOKEN_VARIABLE
 from slacktide.service.stores import VARIABLE
+
+OF_CLUSTER: Final = ("RAY_ADDRESS", "RAY_AUTH_", "RAY_USE_TLS", "RAY_TLS_", "RAY_TMPDIR", "RAY_USAGE_", "RAY_ACCEL_")
+"""How the names of Ray's settings begin that lead into a cluster; others are of the worker that begins the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,19 @@ def launch_campaign(launch: CampaignLaunch) -> None:
         If its log cannot be written, or it cannot be started.
     """
     run = [sys.executable, "-m", "slacktide.service.cli", "run", str(launch.fleet), str(launch.plan)]
-    begin(launch.log_folder, [*run, "-o", str(launch.directory), *launch.options], _environment(launch.store))
+    begin(
+        launch.log_folder, [*run, "-o", str(launch.directory), *launch.options], environment_of_campaign(launch.store)
+    )
 
 
-def _environment(store: Store | None) -> dict[str, str]:
+def environment_of_campaign(store: Store | None) -> dict[str, str]:
     """Return the environment of the process: the store's URL is in it, and not among what others see of processes.
 
     It names no server: the process carries the campaign out, and asks nobody else to.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_") or name == "RAY_ADDRESS"}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("RAY_") or name.startswith(OF_CLUSTER)
+    }
     for name in (SERVER_VARIABLE, TOKEN_VARIABLE):
         kept.pop(name, None)
     if store is not None:

@@ -32,7 +32,7 @@ def evacuating(policy: "Policy", hosts: tuple[str, ...]) -> "Policy":
     from slacktide.planner.policy import Canary, Gates, Selection
 
     if policy.in_place:
-        raise UsageError("--evacuate", "moves VMs; the policy patches hosts in place", "Give another policy")
+        raise UsageError("evacuate", "moves VMs; the policy patches hosts in place", "Give another policy")
     terms = {"selection": Selection(hosts=()), "canary": Canary(), "gates": Gates(), "weights": (), "deadline_s": None}
     return policy.model_copy(update={**terms, "evacuate": tuple(dict.fromkeys(hosts))})
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from slacktide.errors import DriverError
 from slacktide.executors.health.settings import Health, PrometheusCheck, Signal, SignalCheck
-from slacktide.executors.maintenance.answers import answer_to
+from slacktide.executors.maintenance.answers import ANSWER_BYTES, answer_to
 from slacktide.executors.maintenance.filling import Secrets, Target, revealed
 from slacktide.executors.maintenance.verifying import looked as checked
 from slacktide.ids import HostId
@@ -158,6 +158,8 @@ def _prometheus(check: PrometheusCheck) -> str | None:
     answer = answer_to(url, headers, check.answer_within_s, {"query": check.query})
     if isinstance(answer, str):
         return answer
+    if answer.is_cut:
+        return f"its answer has more than {ANSWER_BYTES:,} bytes. Ask for fewer series"
     try:
         told = answer.json()
     except ValueError:

@@ -20,6 +20,7 @@ class Answer(NamedTuple):
 
     code: int
     text: str
+    is_cut: bool = False
 
     @property
     def is_success(self) -> bool:
@@ -89,9 +90,10 @@ async def _answer(url: str, headers: Mapping[str, str], limit_s: float, paramete
         content = bytearray()
         async for chunk in answer.aiter_bytes():
             content += chunk
-            if len(content) >= ANSWER_BYTES:
+            if len(content) > ANSWER_BYTES:
                 break
-        return Answer(answer.status_code, _text(answer, bytes(content[:ANSWER_BYTES])))
+        is_cut = len(content) > ANSWER_BYTES
+        return Answer(answer.status_code, _text(answer, bytes(content[:ANSWER_BYTES])), is_cut)
 
 
 def _text(answer: "httpx.Response", content: bytes) -> str:

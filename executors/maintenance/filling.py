@@ -3,7 +3,7 @@
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -100,8 +100,8 @@ class Secrets:
         return last_words(self.hidden(text))
 
     def answer_words(self, text: str) -> str:
-        """Return :func:`answer_words` of what was answered, likewise."""
-        return answer_words(self.hidden(text))
+        """Return :func:`answer_words` of what was answered, likewise; also what stands there in characters' names."""
+        return self.hidden(answer_words(self.hidden(text), self.hidden))
 
 
 def _forms(secret: str) -> tuple[str, ...]:
@@ -119,13 +119,19 @@ def last_words(text: str) -> str:
     return " ".join(text.split())[-WORDS:] or "nothing"
 
 
-def answer_words(text: str) -> str:
-    """Return what an answer over HTTP says, in one line; of a page for people its title, or its first words."""
+def answer_words(text: str, hidden: Callable[[str], str] = str) -> str:
+    """Return what an answer over HTTP says, in one line; of a page for people its title, or its first words.
+
+    Parameters
+    ----------
+    hidden
+        Takes secrets out of a text.
+    """
     if text.lstrip()[:1] != "<":
         return last_words(text)
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     bare = re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.IGNORECASE | re.DOTALL)
-    words = " ".join(html.unescape(title[1] if title else bare).split())
+    words = " ".join(hidden(html.unescape(title[1] if title else bare)).split())
     return f"a page, {words[:PAGE_WORDS]}" if words else "a page"
 
 

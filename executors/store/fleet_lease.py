@@ -34,13 +34,13 @@ class FleetLease:
         return not self.generation or _now_s() >= self._renewed_s + RENEW_S
 
     def others(self, transaction: sql.Connection) -> str | None:
-        """Return who else has the lease now, and until when; None: it can be taken, or is held here."""
+        """Return who else has the lease now; None: it can be taken, or is held here."""
         is_held = _C.lease_until > now_text(transaction.dialect.name)
-        query = sql.select(_C.generation, _C.holder, _C.lease_until).where(_C.fleet == self._fleet, is_held)
+        query = sql.select(_C.generation, _C.holder).where(_C.fleet == self._fleet, is_held)
         found = transaction.execute(query).first()
         if found is None or found.holder is None or found.generation == self.generation or is_gone(found.holder):
             return None
-        return f"{found.holder}, whose lease lasts until {found.lease_until}"
+        return str(found.holder)
 
     def hold(self, transaction: sql.Connection) -> str | None:
         """Renew the lease, or take it where nobody else has it; return who does, as :meth:`others`."""

@@ -66,23 +66,26 @@ class JournalReader:
             since = rows[-1][0]
 
     def about(self, subjects: Sequence[str]) -> list[Entry]:
-        """Return the events about some migrations, VMs or hosts, in order."""
+        """Return the events about some migrations, VMs or hosts, in order; errors as :meth:`read`."""
         columns = (EVENTS.c.number, EVENTS.c.at_s, EVENTS.c.type, EVENTS.c.subject, EVENTS.c.body)
         mine = sql.and_(EVENTS.c.campaign == self._campaign, EVENTS.c.subject.in_(list(subjects)))
         with self._connection.reading() as transaction:
             rows = transaction.execute(sql.select(*columns).where(mine).order_by(EVENTS.c.number)).all()
-        return [Entry(row[0], decode(Row(*row[1:]))) for row in rows]
+        return [self._entry(*row) for row in rows]
 
     def _entries(self, rows: Sequence[Sequence[Any]], since: int) -> Iterator[Entry]:
         """Yield the events in rows that follow number ``since`` without a gap; errors as :meth:`read`."""
         for expected, (number, *row) in enumerate(rows, start=since + 1):
             if number != expected:
                 raise damaged(self._shown, f"event {expected} is missing before event {number}")
-            try:
-                yield Entry(number, decode(Row(*row)))
-            except InputError as error:
-                fact = f"event {number} cannot be read: {error.subject} {error.fact}"
-                raise ExecutionError(self._shown, fact, error.remedy) from error
+            yield self._entry(number, *row)
+
+    def _entry(self, number: int, *row: Any) -> Entry:  # noqa: ANN401  (columns of several types)
+        try:
+            return Entry(number, decode(Row(*row)))
+        except InputError as error:
+            fact = f"event {number} cannot be read: {error.subject} {error.fact}"
+            raise ExecutionError(self._shown, fact, error.remedy) from error
 
     @property
     def _shown(self) -> str:

@@ -55,7 +55,7 @@ class TriggerStore:
             pass
 
     def hold(self) -> str | None:
-        """Have the fleet to ourselves for some seconds more; return who else has it, and until when.
+        """Have the fleet to ourselves for some seconds more; return who else has it.
 
         Raises
         ------

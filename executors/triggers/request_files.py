@@ -5,6 +5,7 @@ and not yet put back, is not taken at its word.  What cannot be read is that fil
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ def _digest(file: Path) -> str | None:
     try:
         held = content(file, MOST_BYTES)
     except UsageError as error:
-        if not file.exists() and not file.is_symlink():
+        if not os.path.lexists(file):
             return None
         held = f"not read: {error.fact}".encode()
     return hashlib.sha256(held).hexdigest()

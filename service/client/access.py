@@ -6,6 +6,7 @@ machine sees, and it is sent to nobody off this machine who could not keep it to
 
 import ipaddress
 import os
+import re
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,19 +80,19 @@ def access_to(url: str, token_file: Path | None, ca_file: Path | None) -> Access
 
 def _scheme(url: str) -> str:
     """Return the scheme of a server's address."""
+    shown = re.sub(r"//[^/]*@", "//...@", url)
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         sound = False
     if not sound:
-        raise UsageError(f"--server {url}", "is no address of a server", "Give one such as https://slacktide.example")
+        raise UsageError(f"--server {shown}", "is no address of a server", "Give one such as https://slacktide.example")
     if parts.username is not None or parts.password is not None:
-        shown = f"{parts.scheme}://{parts.hostname}"
         remedy = f"Leave them out, and give a token in {TOKEN_VARIABLE} or a file: --token-file"
         raise UsageError(f"--server {shown}", "names a user or password, for everybody on this machine to see", remedy)
     if parts.query or parts.fragment:
-        raise UsageError(f"--server {url}", "has more than an address", "Leave out what begins with ? or #")
+        raise UsageError(f"--server {shown}", "has more than an address", "Leave out what begins with ? or #")
     return parts.scheme
 
 

@@ -213,7 +213,7 @@ class Api:
 
     def _patiently(self, call: Callable[[], Any]) -> Any:  # noqa: ANN401  (JSON)
         """Return what a call returns, made again while the server is away, busy, or asks to wait."""
-        patience = self.patience()
+        patience, asked_s = self.patience(), time.monotonic()
         while True:
             try:
                 found = call()
@@ -221,6 +221,9 @@ class Api:
                 self._bear(patience, self._away(error))
             except _AskLaterError as later:
                 self._answered = True
+                if self._wait_s is not None and time.monotonic() + later.wait_s > asked_s + self._wait_s:
+                    fact = f"asks to wait {later.wait_s:.0f} s more, longer than it is to be waited for"
+                    raise StoreError(self.url, fact, "Wait longer, or ask less often", retryable=True) from later
                 if later.wait_s >= SAID_S:
                     tell(f"the server asks to wait {later.wait_s:.0f} s")
                 time.sleep(later.wait_s)
@@ -285,10 +288,11 @@ def _refused(answer: httpx.Response, url: str) -> Exception:
         content = answer.json()
     except (ValueError, json.JSONDecodeError):
         content = None
-    kind = content.get("type", "") if isinstance(content, dict) else ""
+    kind = str(content.get("type", "")) if isinstance(content, dict) else ""
+    is_of_ours = isinstance(content, dict) and {"object", "fact", "remedy"} <= content.keys()
     if answer.status_code == 429 or kind.endswith(("key-under-way", "streams")):
         return _AskLaterError(_pause_s(answer.headers.get("Retry-After")))
-    if content is None and answer.status_code in _AWAY:
+    if not is_of_ours and answer.status_code in _AWAY:
         fact = f"does not answer: {answer.status_code} of what stands before it"
         return StoreError(url, fact, "See that the server runs", retryable=True)
     return refusal_of(answer.status_code, content, url)

@@ -8,7 +8,7 @@ nothing as the last (:func:`write_folder`), and what is read while it is replace
 
 import errno
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -195,7 +195,8 @@ def write_folder(path: StoredPath, contents: Mapping[str, bytes], known: Collect
     """Write a folder of files by name, replacing one of the same kind that is there.
 
     All files are written beside it first, so that nothing is lost where that fails.  Then the store copies them: the
-    file ``last`` of a folder that is there goes first, and comes as the last.  A folder without it is none.
+    file ``last`` of a folder that is there goes first, and comes as the last.  A folder without it is none.  Where they
+    cannot be copied any more, what was written beside stays, and the error names it.
 
     Raises
     ------
@@ -212,14 +213,27 @@ def write_folder(path: StoredPath, contents: Mapping[str, bytes], known: Collect
         _, place = beside.store()
         try:
             store.pipe({f"{place}/{name}": content for name, content in contents.items()})
+        except BaseException:
+            _forget(store, place, contents)
+            raise
+        try:
             for name in (last, *(name for name in path.names() if name not in contents)):
                 _remove(store, f"{key}/{name}")
             for names in ([name for name in contents if name != last], [last]):
                 store.copy([f"{place}/{name}" for name in names], [f"{key}/{name}" for name in names])
-        finally:
-            for name in contents:
-                with suppress(Exception):  # what went wrong before says more
-                    store.rm_file(f"{place}/{name}")
+        except Exception as error:
+            fact = f"cannot be written: {_first_line(error)}; all of it is in {beside}"
+            raise OutputError(
+                str(path), fact, "Copy that to its place, the file last that names the folder's kind"
+            ) from error
+        _forget(store, place, contents)
+
+
+def _forget(store: Any, place: str, names: Iterable[str]) -> None:  # noqa: ANN401  (fsspec has no types)
+    """Remove what was written beside; where that fails, what went wrong before says more."""
+    for name in names:
+        with suppress(Exception):
+            store.rm_file(f"{place}/{name}")
 
 
 def check_writable(path: StoredPath) -> None:

@@ -8,6 +8,7 @@ from socket import socket
 
 import pytest
 
+from slacktide.executors.health import watching
 from slacktide.executors.health.settings import PrometheusCheck
 from slacktide.executors.health.watching import NOBODY, looked
 from slacktide.executors.maintenance import answers
@@ -65,7 +66,15 @@ def test_an_answer_without_end_is_cut(monkeypatch) -> None:
             to.sendall(b"x" * 1_000_000)
 
     with server(flood) as url:
-        assert answer_to(url, {}, 20) == Answer(200, "x" * 100_000)
+        assert answer_to(url, {}, 20) == Answer(200, "x" * 100_000, is_cut=True)
+
+
+def test_of_a_query_with_too_long_an_answer_the_length_is_told(monkeypatch) -> None:
+    monkeypatch.setattr(answers, "ANSWER_BYTES", 100)
+    monkeypatch.setattr(watching, "ANSWER_BYTES", 100)
+    with server(sends(b'{"status": "success", "data": "%s"}' % (b"x" * 100))) as url:
+        check = PrometheusCheck(kind="prometheus", url=url, query="up", above=0)
+        assert looked(check) == "its answer has more than 100 bytes. Ask for fewer series"
 
 
 def sends(body: bytes, *headers: bytes) -> Callable[[socket, threading.Event], None]:

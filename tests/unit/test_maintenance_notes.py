@@ -112,6 +112,8 @@ def test_secrets_are_hidden_as_they_are_and_as_an_address_has_them() -> None:
     assert referred(data) == ("SHORT", "TOKEN")
     known = Secrets(data, {"TOKEN": "s3cr/t", "SHORT": "on"})
     assert known.hidden("s3cr/t s3cr%2Ft gone on") == "*** *** gone on"
+    page = f"<html><title>{'x' * 70} s3cr&#47;t</title>"
+    assert known.answer_words(page) == f"a page, {'x' * 70} ***"
     assert known.last_words("gone " + "x" * 400 + "s3cr/t").endswith("x***")
 
 
