@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from slacktide import atomic
 from slacktide.errors import ExecutionError, InputError, OutputError, SlacktideError, StoreError, UsageError
@@ -14,7 +14,7 @@ from slacktide.service.campaign_terms import CampaignTerms, Profile, driver_sett
 from slacktide.service.launching import CampaignLaunch
 from slacktide.service.places import Places
 from slacktide.service.store.database import Database, now_utc
-from slacktide.service.store.runs import Run, RunState, add_run, change_run, claim_due, run_of_job, wanted_on
+from slacktide.service.store.runs import Run, RunState, add_run, change_run, claim_due, run_of_job, want_run
 
 if TYPE_CHECKING:
     from slacktide.planner.plan import Plan
@@ -79,28 +79,12 @@ class Campaigning:
         before = None if job_id is None else run_of_job(self.database, job_id)
         if before is not None:
             return before, False
-        if start:
-            self.refuse_beside_others(name, terms.profile)
         state: RunState = "wanted" if start else "proposed"
         look_at = now_utc() if start else None
         made = Run(name, fleet_id, plan.header.id, now_utc(), by, asked, state, look_at, 0, None, job_id, terms.profile)
         if add_run(self.database, made):
             return made, True
         return (None if job_id is None else run_of_job(self.database, job_id)) or made, False
-
-    def refuse_beside_others(self, campaign_id: str, profile: str | None) -> None:
-        """Refuse to begin a campaign on real hosts on which another is carried out: they would share room and limits.
-
-        Raises
-        ------
-        ExecutionError
-            If one is.
-        """
-        others = [] if profile is None else [name for name in wanted_on(self.database, profile) if name != campaign_id]
-        if others:
-            fact = f"is carried out on the hosts of profile {profile}, and two would share their room and limits"
-            remedy = "Wait until it has ended, or abort it; or have this one wait for its start"
-            raise ExecutionError(f"campaign {others[0]}", fact, remedy)
 
     def look(self) -> None:
         """See to it that every wanted campaign that is due is carried out; other replicas do the same beside."""
@@ -135,15 +119,19 @@ class Campaigning:
         Raises
         ------
         ExecutionError
-            If its process is one of this machine's, and has not ended.
+            If its process is one of this machine's, and has not ended; if another is carried out on its hosts.
         OutputError
             If no other can be started.
         """
         if is_running(self.places.run(run.campaign_id)):
             fact = "is carried out by a process of this server, which has not ended"
             raise ExecutionError(f"campaign {run.campaign_id}", fact, "Pause it, or end that process on the server")
-        self._start(run._replace(starts=0), ["--take-over"])
-        change_run(self.database, run.campaign_id, state="wanted")
+        want_run(self.database, run.campaign_id, get_args(RunState), HELD_LOOK_S)
+        try:
+            self._start(run._replace(starts=0), ["--take-over"])
+        except SlacktideError:
+            change_run(self.database, run.campaign_id, state=run.state, next_look_at=run.next_look_at)
+            raise
 
     def _start(self, run: Run, more: Sequence[str] = ()) -> None:
         folder = self.places.run(run.campaign_id)

@@ -5,7 +5,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 import sqlalchemy as sql
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
+from slacktide.errors import ExecutionError
 from slacktide.service.store.database import Database, now_utc
 from slacktide.service.store.schema import RUNS
 
@@ -38,12 +40,23 @@ _COLUMNS: Final = tuple(RUNS.c[name] for name in Run._fields)
 
 
 def add_run(database: Database, run: Run) -> bool:
-    """Note a campaign that is asked for; return whether it is a new one: of each id, and of each job, there is one."""
+    """Note a campaign that is asked for; return whether it is a new one: of each id, and of each job, there is one.
+
+    Raises
+    ------
+    ExecutionError
+        If it is wanted on hosts of a profile on which another is.
+    """
     values = run._asdict() | {"asked": json.dumps(run.asked)}
+    dialect = sqlite if database.store.is_file else postgresql
+    insert = dialect.insert(RUNS).values(values).on_conflict_do_nothing(index_elements=[RUNS.c.campaign_id])
+    same_job = RUNS.c.job_id == sql.literal(run.job_id)
+    before = sql.select(1).where(sql.or_(RUNS.c.campaign_id == run.campaign_id, same_job))
     with database.writing() as transaction:
-        dialect = sqlite if transaction.dialect.name == "sqlite" else postgresql
-        insert = dialect.insert(RUNS).values(values).on_conflict_do_nothing()
-        return transaction.execute(insert.returning(RUNS.c.campaign_id)).first() is not None
+        written = _written(transaction, insert)
+        if written is None and transaction.execute(before).first() is None:
+            raise _beside(transaction, run.campaign_id, sql.literal(run.profile))
+    return bool(written)
 
 
 def find_run(database: Database, campaign_id: str) -> Run | None:
@@ -60,13 +73,6 @@ def run_of_job(database: Database, job_id: str) -> Run | None:
     return None if row is None else _run(row)
 
 
-def wanted_on(database: Database, profile: str) -> list[str]:
-    """Return the ids of campaigns that are to be carried out on a profile's hosts, and have not ended."""
-    query = sql.select(RUNS.c.campaign_id).where(RUNS.c.profile == profile, RUNS.c.state == "wanted")
-    with database.reading() as transaction:
-        return list(transaction.execute(query.order_by(RUNS.c.campaign_id)).scalars())
-
-
 def list_runs(database: Database, after: str, most: int, fleet_id: str | None = None) -> list[Run]:
     """Return at most ``most`` campaigns with ids above ``after``, by id."""
     query = sql.select(*_COLUMNS).where(RUNS.c.campaign_id > after).order_by(RUNS.c.campaign_id).limit(most)
@@ -76,12 +82,29 @@ def list_runs(database: Database, after: str, most: int, fleet_id: str | None = 
         return [_run(row) for row in transaction.execute(query)]
 
 
-def want_run(database: Database, campaign_id: str) -> bool:
-    """Have a campaign be carried out from now on that was proposed or has failed; return whether it was."""
-    idle = sql.and_(RUNS.c.campaign_id == campaign_id, RUNS.c.state.in_(("proposed", "failed")))
-    values = {"state": "wanted", "next_look_at": now_utc(), "starts": 0, "said": None}
+def want_run(
+    database: Database, campaign_id: str, of: tuple[RunState, ...] = ("proposed", "failed"), look_in_s: float = 0.0
+) -> bool:
+    """Have a campaign be carried out from now on that is in one of the states ``of``; return whether it was.
+
+    Parameters
+    ----------
+    look_in_s
+        When it is next seen to that it is.
+
+    Raises
+    ------
+    ExecutionError
+        If another is wanted on the hosts of its profile: the two would share room and limits.
+    """
+    values = {"state": "wanted", "next_look_at": now_utc(look_in_s), "starts": 0, "said": None}
+    update = sql.update(RUNS).where(RUNS.c.campaign_id == campaign_id, RUNS.c.state.in_(of)).values(values)
+    its_own = sql.select(RUNS.c.profile).where(RUNS.c.campaign_id == campaign_id).scalar_subquery()
     with database.writing() as transaction:
-        return transaction.execute(sql.update(RUNS).where(idle).values(values)).rowcount == 1
+        written = _written(transaction, update)
+        if written is None:
+            raise _beside(transaction, campaign_id, its_own)
+    return written
 
 
 def claim_due(database: Database, for_s: float) -> list[Run]:
@@ -100,6 +123,27 @@ def change_run(database: Database, campaign_id: str, **values: object) -> None:
     """Note how a campaign stands."""
     with database.writing() as transaction:
         transaction.execute(sql.update(RUNS).where(RUNS.c.campaign_id == campaign_id).values(values))
+
+
+def _written(transaction: sql.Connection, statement: sql.Insert | sql.Update) -> bool | None:
+    """Return whether a statement has written a campaign's row; None: one that is there already does not let it."""
+    try:
+        with transaction.begin_nested():
+            return transaction.execute(statement.returning(RUNS.c.campaign_id)).first() is not None
+    except IntegrityError:
+        return None
+
+
+def _beside(transaction: sql.Connection, campaign_id: str, profile: sql.ColumnElement[Any]) -> ExecutionError:
+    """Return the error of a campaign that is to be carried out on hosts of a profile on which another is."""
+    others = sql.and_(RUNS.c.profile == profile, RUNS.c.state == "wanted", RUNS.c.campaign_id != campaign_id)
+    other = transaction.execute(sql.select(RUNS.c.campaign_id, RUNS.c.profile).where(others)).first()
+    if other is None:
+        fact = "was to begin while another ended that was carried out on its hosts"
+        return ExecutionError(f"campaign {campaign_id}", fact, "Begin it again")
+    fact = f"is carried out on the hosts of profile {other.profile}, and two would share their room and limits"
+    remedy = "Wait until it has ended, or abort it; or have this one wait for its start"
+    return ExecutionError(f"campaign {other.campaign_id}", fact, remedy)
 
 
 def _run(row: sql.Row[Any]) -> Run:

@@ -4,10 +4,12 @@ from typing import Final
 
 import sqlalchemy as sql
 
-HEAD: Final = "s0001"
+HEAD: Final = "s0002"
 """The newest revision in ``migrations/versions``."""
 VERSION_TABLE: Final = "slacktide_server_schema"
 """Where the revision is kept: apart from that of the campaigns' tables, which other processes bring up to date."""
+
+_WANTED: Final = sql.text("state = 'wanted'")
 
 METADATA: Final = sql.MetaData()
 TOKENS: Final = sql.Table(
@@ -107,8 +109,9 @@ RUNS: Final = sql.Table(
     sql.Column("said", sql.Text),
     sql.Column("job_id", sql.String(32), unique=True),
     sql.Column("profile", sql.String(40)),
+    sql.Index("ix_server_runs_wanted", "profile", unique=True, sqlite_where=_WANTED, postgresql_where=_WANTED),
 )
 """Campaigns as the server was asked for them.  ``state``: proposed, wanted, ended or failed; ``next_look_at``: when it
 is next seen to that a wanted one is carried out; ``said``: what a process said that ended without finishing it;
 ``job_id``: the job that asked for it, if one did: a job that is begun twice asks for one campaign; ``profile``: whose
-hosts it is for, null: simulated ones."""
+hosts it is for, null: simulated ones; of each one campaign at a time is wanted, whoever asks at the same moment."""

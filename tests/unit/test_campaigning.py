@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from campaigns import planned_fleet
 
-from slacktide.errors import ExecutionError, InputError, UsageError
+from slacktide.errors import ExecutionError, InputError, OutputError, UsageError
 from slacktide.executors.campaign_directory import campaign_id, open_campaign
 from slacktide.executors.detached import LOG_FILE, begin, is_running
 from slacktide.executors.events import CampaignFinished
@@ -153,14 +153,29 @@ def test_a_job_that_is_begun_again_is_given_the_campaign_that_it_asked_for(start
 
 
 def test_real_hosts_have_one_campaign_at_a_time(started: Started) -> None:
-    run = started.propose(start=False)
-    add_run(started.database, run._replace(campaign_id="c9", profile="lab", state="wanted"))
-    started.campaigning.refuse_beside_others("c9", "lab")
-    started.campaigning.refuse_beside_others(run.campaign_id, None)
+    one = started.propose(start=False)._replace(profile="lab")
+    assert add_run(started.database, one._replace(campaign_id="c9", state="wanted"))
+    assert add_run(started.database, one._replace(campaign_id="c8"))
+    other = find_run(started.database, "c8")
+    assert other is not None
     with pytest.raises(ExecutionError, match="campaign c9: is carried out on the hosts of profile lab"):
-        started.campaigning.refuse_beside_others("c8", "lab")
+        started.campaigning.take_over(other)
+    assert started.launched == []
     change_run(started.database, "c9", state="ended")
-    started.campaigning.refuse_beside_others("c8", "lab")
+    started.campaigning.take_over(other)
+    assert [launch.directory.name for launch in started.launched] == ["c8"]
+
+
+def test_one_that_cannot_be_taken_over_is_as_it_was(tmp_path: Path) -> None:
+    def full(_launch: CampaignLaunch) -> None:
+        raise OutputError("runs", "the disk is full", "Free some space")
+
+    started = Started(tmp_path)
+    run = started.propose(start=False)
+    without = Campaigning(started.places, started.database, {}, full)
+    with pytest.raises(OutputError):
+        without.take_over(run)
+    assert find_run(started.database, run.campaign_id) == run
 
 
 def test_one_that_cannot_be_begun_keeps_no_other_from_it(started: Started) -> None:

@@ -1,8 +1,14 @@
 """The server's tables: made by migrations in both databases, beside the campaigns' own."""
 
+import threading
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sql
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from slacktide.errors import ExecutionError
 from slacktide.executors.store.campaigns import list_campaigns
 from slacktide.service.store.answers import Answer, claim_key, keep_answer, release_key
 from slacktide.service.store.audit import Call, audit_entries, begin_call, end_call
@@ -20,6 +26,7 @@ from slacktide.service.store.jobs import (
 )
 from slacktide.service.store.runs import (
     Run,
+    RunState,
     add_run,
     change_run,
     claim_due,
@@ -27,7 +34,6 @@ from slacktide.service.store.runs import (
     list_runs,
     run_of_job,
     want_run,
-    wanted_on,
 )
 from slacktide.service.store.schema import JOBS, METADATA, VERSION_TABLE
 from slacktide.service.store.tokens import create_token, find_token, list_tokens
@@ -131,11 +137,6 @@ def test_a_wanted_campaign_is_looked_at_by_one_replica_at_a_time(store) -> None:
     assert run_of_job(database, "j1") == run
     assert add_run(database, run._replace(campaign_id="c3", fleet_id="f3", job_id=None))
     assert add_run(database, run._replace(campaign_id="c4", fleet_id="f3", job_id=None, profile="lab"))
-    assert wanted_on(database, "lab") == []
-    assert want_run(database, "c4")
-    assert wanted_on(database, "lab") == ["c4"]
-    change_run(database, "c4", state="ended")
-    assert wanted_on(database, "lab") == []
     assert claim_due(database, 60) == []
     assert want_run(database, "c1")
     assert not want_run(database, "c1")
@@ -148,4 +149,64 @@ def test_a_wanted_campaign_is_looked_at_by_one_replica_at_a_time(store) -> None:
     assert want_run(database, "c1")
     assert list_runs(database, "", 10, "f2") == []
     assert [each.said for each in list_runs(database, "", 10, "f1")] == [None]
+    database.close()
+
+
+def on_real_hosts(name: str, created_at: str = "2026-01-01T00:00:00.000Z", state: RunState = "proposed") -> Run:
+    return Run(name, "f1", "p1", created_at, "eva", {"profile": "lab"}, state, None, 0, None, None, "lab")
+
+
+def at_once(begin: Callable[[int], bool], many: int = 6) -> list[str]:
+    """Have each of some threads begin a campaign at the same moment, and return what came of it, in order."""
+    together, outcomes = threading.Barrier(many), []
+
+    def one(number: int) -> None:
+        together.wait()
+        try:
+            outcomes.append("begun" if begin(number) else "not begun")
+        except ExecutionError as error:
+            outcomes.append(str(error).replace(error.subject, "another"))
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(many)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return sorted(outcomes)
+
+
+def test_of_campaigns_begun_at_once_on_the_same_real_hosts_one_is(store) -> None:
+    database = open_database(store)
+    beside = "another: is carried out on the hosts of profile lab, and two would share their room and limits"
+    asked = at_once(lambda number: add_run(database, on_real_hosts(f"a{number}", state="wanted")))
+    assert [said.partition(". ")[0] for said in asked] == [beside] * 5 + ["begun"]
+    (begun,) = list_runs(database, "", 10)
+    assert not add_run(database, begun), "the same is there, not another"
+    change_run(database, begun.campaign_id, state="ended")
+    for number in range(6):
+        assert add_run(database, on_real_hosts(f"b{number}"))
+    started = at_once(lambda number: want_run(database, f"b{number}"))
+    assert [said.partition(". ")[0] for said in started] == [beside] * 5 + ["begun"]
+    assert [run.state for run in list_runs(database, "b", 10)].count("wanted") == 1
+    assert add_run(database, on_real_hosts("c")._replace(profile="prod", state="wanted"))
+    assert add_run(database, on_real_hosts("d")._replace(profile=None, state="wanted"))
+    assert add_run(database, on_real_hosts("e")._replace(profile=None, state="wanted"))
+    database.close()
+
+
+def test_a_server_of_before_with_several_keeps_the_oldest(store) -> None:
+    database = open_database(store)
+    with database.writing() as transaction:
+        transaction.execute(sql.text("DROP INDEX ix_server_runs_wanted"))
+        transaction.execute(sql.text(f"UPDATE {VERSION_TABLE} SET version_num = 's0001'"))
+    days = {"c1": "2026-01-03", "c2": "2026-01-02", "c3": "2026-01-02", "c4": "2026-01-01"}
+    for name, day in days.items():
+        assert add_run(database, on_real_hosts(name, day, "ended" if name == "c4" else "wanted"))
+    assert add_run(database, on_real_hosts("c5", "2026-01-04", "wanted")._replace(profile="prod"))
+    database.close()
+    database = open_database(store)
+    states = {run.campaign_id: run.state for run in list_runs(database, "", 10)}
+    assert states == {"c1": "proposed", "c2": "wanted", "c3": "proposed", "c4": "ended", "c5": "wanted"}
+    with pytest.raises(ExecutionError, match="campaign c2: is carried out on the hosts of profile lab"):
+        want_run(database, "c1")
     database.close()

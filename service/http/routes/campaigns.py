@@ -225,7 +225,6 @@ def get(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
 def start(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     """Start a campaign that was proposed, or one whose process ended every time."""
     run = run_of(server, campaign_id)
-    server.campaigning.refuse_beside_others(campaign_id, run.profile)
     if not want_run(server.database, campaign_id):
         raise ExecutionError(f"campaign {campaign_id}", f"is {run.state} already", "Look at where it stands")
     server.campaigning.look()
@@ -241,7 +240,6 @@ def take_over(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     For one on a machine that hangs: a lease that has lapsed is taken without being asked.
     """
     run, _ = begun(server, campaign_id)
-    server.campaigning.refuse_beside_others(campaign_id, run.profile)
     server.campaigning.take_over(run)
     return _listed(server, run_of(server, campaign_id))
 
