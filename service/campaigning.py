@@ -103,13 +103,22 @@ class Campaigning:
 
     def _look_at(self, run: Run, stored: StoredCampaign | None) -> None:
         if stored is not None and stored.state == FINISHED:
-            change_run(self.database, run.campaign_id, state="ended", next_look_at=None)
+            self._look_at_finished(run, stored)
         elif stored is not None and stored.state == RESTORED:
             change_run(self.database, run.campaign_id, state="failed", said=WAITS_FOR_RELEASE, next_look_at=None)
         elif stored is not None and stored.is_held:
             change_run(self.database, run.campaign_id, starts=0, said=None, next_look_at=now_utc(HELD_LOOK_S))
         elif is_running(self.places.run(run.campaign_id)):
             change_run(self.database, run.campaign_id, next_look_at=now_utc(HELD_LOOK_S))
+        else:
+            self._start(run)
+
+    def _look_at_finished(self, run: Run, stored: StoredCampaign) -> None:
+        """See to it that there is a report: the campaign's process writes it after the last event, if it still can."""
+        if has_report(self.places.campaign(run.campaign_id)):
+            change_run(self.database, run.campaign_id, state="ended", next_look_at=None)
+        elif stored.is_held or is_running(self.places.run(run.campaign_id)):
+            change_run(self.database, run.campaign_id, next_look_at=now_utc(PAUSE_S))
         else:
             self._start(run)
 
@@ -175,6 +184,14 @@ class Campaigning:
 
     def _profile(self, terms: CampaignTerms) -> Profile | None:
         return None if terms.profile is None else self.profile(terms.profile)
+
+
+def has_report(directory: Path) -> bool:
+    """Return whether the report of a campaign is whole in its directory: figures, tables and page."""
+    from slacktide.executors.report import PAGE_FILE
+    from slacktide.executors.report_again import is_gone
+
+    return (directory / PAGE_FILE).is_file() and not is_gone(directory)
 
 
 def _make(folder: Path) -> None:

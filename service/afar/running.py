@@ -182,10 +182,20 @@ def _wait_until_begun(api: Api, campaign: str) -> None:
 
 
 def _wait_for_report(api: Api, campaign: str) -> None:
-    """Return once the campaign's process has written the report, which comes after the last event."""
+    """Return once the campaign's process has written the report, which comes after the last event, or never will.
+
+    Raises
+    ------
+    ExecutionError
+        If the server has given it up.
+    """
+    path = f"/v1/campaigns/{campaign}"
     with progress("Waiting for the report"):
-        while not api.is_ready(f"/v1/campaigns/{campaign}/report.html"):
-            _refuse_given_up(api.get(f"/v1/campaigns/{campaign}"))
+        while not api.is_ready(f"{path}/report.html"):
+            found = api.get(path)
+            _refuse_given_up(found)
+            if found["state"] == "ended":
+                return  # It is there by now, or gone; the server says so to who fetches it.
             time.sleep(LOOK_S)
 
 

@@ -1,6 +1,8 @@
 """Campaigns that are wanted: started, left alone while they are carried out, started again, and given up."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from slacktide.executors.detached import LOG_FILE, begin, is_running
 from slacktide.executors.events import CampaignFinished
 from slacktide.executors.health.settings import Budgets
 from slacktide.executors.journal import Journal
+from slacktide.executors.report import PAGE_FILE, SUMMARY_FILE, TABLES
 from slacktide.executors.run import simulation
 from slacktide.executors.store.address import store_in
 from slacktide.service.campaign_terms import CampaignTerms, Profile, Simulation
@@ -48,6 +51,26 @@ class Started:
         return found
 
 
+def write_all_of_a_report(directory: Path) -> None:
+    for name in (SUMMARY_FILE, PAGE_FILE, *(f"{table}.parquet" for table in TABLES)):
+        (directory / name).touch()
+
+
+@contextmanager
+def process_in(folder: Path) -> Iterator[None]:
+    """Have a process in the folder of a campaign's run, until the block ends."""
+    reader, writer = os.pipe()
+    begin(folder, ["sh", "-c", f"read line < /proc/{os.getpid()}/fd/{reader}"], os.environ)
+    try:
+        yield
+    finally:
+        os.write(writer, b"end\n")
+        while is_running(folder):
+            os.sched_yield()
+        os.close(reader)
+        os.close(writer)
+
+
 @pytest.fixture
 def started(tmp_path: Path) -> Started:
     return Started(tmp_path)
@@ -75,15 +98,8 @@ def test_one_that_hangs_elsewhere_is_taken_over_and_one_of_this_machine_is_not(s
     assert found is not None
     assert found.state == "wanted"
     folder = started.places.run(run.campaign_id)
-    reader, writer = os.pipe()
-    begin(folder, ["sh", "-c", f"read line < /proc/{os.getpid()}/fd/{reader}"], os.environ)
-    with pytest.raises(ExecutionError, match="has not ended"):
+    with process_in(folder), pytest.raises(ExecutionError, match="has not ended"):
         started.campaigning.take_over(run)
-    os.write(writer, b"end\n")
-    while is_running(folder):
-        os.sched_yield()
-    os.close(reader)
-    os.close(writer)
 
 
 def test_one_that_is_only_proposed_waits(started: Started) -> None:
@@ -110,8 +126,33 @@ def test_one_that_is_carried_out_is_left_alone_until_its_process_ends(started: S
     journal = Journal.hold(store, run.campaign_id)
     journal.append([CampaignFinished(9.0)])
     journal.close()
+    write_all_of_a_report(directory)
     assert started.look(run).state == "ended"
     assert len(started.launched) == 2
+
+
+def test_one_whose_process_ended_before_its_report_is_started_again_for_it(started: Started) -> None:
+    run = started.look(started.propose())
+    directory = started.places.campaign(run.campaign_id)
+    snapshot, plan = planned_fleet()
+    open_campaign(snapshot, plan, simulation(7), directory, (None, None), started.database.store)
+    journal = Journal.hold(started.database.store, run.campaign_id)
+    journal.append([CampaignFinished(9.0)])
+    assert started.look(run).state == "wanted", "whoever holds it may be about to write it"
+    journal.close()
+    with process_in(started.places.run(run.campaign_id)):
+        assert started.look(run).state == "wanted"
+        assert len(started.launched) == 1
+    for number in range(2, MOST_STARTS + 1):
+        assert started.look(run).starts == number
+    assert started.look(run).state == "failed"
+    assert len(started.launched) == MOST_STARTS
+    assert want_run(started.database, run.campaign_id)
+    write_all_of_a_report(directory)
+    (directory / PAGE_FILE).unlink()
+    assert started.look(run).starts == 1, "the page is the last of it"
+    write_all_of_a_report(directory)
+    assert started.look(run).state == "ended"
 
 
 def test_one_whose_process_ends_every_time_is_given_up_with_what_it_said(started: Started) -> None:
@@ -130,16 +171,10 @@ def test_one_whose_process_ends_every_time_is_given_up_with_what_it_said(started
 def test_one_whose_process_has_yet_to_hold_the_lease_is_not_started_again(started: Started) -> None:
     run = started.look(started.propose())
     folder = started.places.run(run.campaign_id)
-    reader, writer = os.pipe()
-    begin(folder, ["sh", "-c", f"read line < /proc/{os.getpid()}/fd/{reader}"], os.environ)
-    assert started.look(run).starts == 1
-    assert len(started.launched) == 1
-    os.write(writer, b"end\n")
-    while is_running(folder):
-        os.sched_yield()
+    with process_in(folder):
+        assert started.look(run).starts == 1
+        assert len(started.launched) == 1
     assert started.look(run).starts == 2
-    os.close(reader)
-    os.close(writer)
 
 
 def test_a_job_that_is_begun_again_is_given_the_campaign_that_it_asked_for(started: Started) -> None:

@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 from http_server import InProcess, carry_out_launched, in_process
 
+from slacktide.service.store.runs import change_run
+
 FLEET = Path(__file__).parents[1] / "replay" / "urgent" / "fleet"
 
 
@@ -131,6 +133,29 @@ def test_a_campaign_that_is_over_is_looked_at(night: InProcess, campaign: str) -
     page = night.call("GET", f"{path}/report.html")
     assert page.headers["Content-Type"].startswith("text/html")
     assert "sandbox" in page.headers["Content-Security-Policy"]
+
+
+def test_a_report_that_is_not_there_is_explained(night: InProcess, campaign: str) -> None:
+    path, database = f"/v1/campaigns/{campaign}/report.html", night.server.database
+    page = night.server.places.campaign(campaign) / "report.html"
+    page.unlink()
+    for state, said in (
+        ("wanted", "has finished, and its report is not written yet"),
+        ("failed", "has finished, and its report was not written: the disk is full"),
+        ("ended", "has finished, and its report is gone"),
+    ):
+        change_run(database, campaign, state=state, said="the disk is full" if state == "failed" else None)
+        answer = night.call("GET", path)
+        assert (answer.status_code, answer.json()["fact"]) == (409, said)
+    due = {"state": "wanted", "said": None, "starts": 0, "next_look_at": "2026-01-01T00:00:00.000Z"}
+    change_run(database, campaign, **due)
+    night.server.campaigning.look()
+    carry_out_launched(night)
+    change_run(database, campaign, **due)
+    night.server.campaigning.look()
+    assert night.launched == []
+    assert night.get(f"/v1/campaigns/{campaign}")["state"] == "ended"
+    assert night.call("GET", path).status_code == 200
 
 
 def test_events_are_paged_filtered_and_streamed_from_where_one_was(night: InProcess, campaign: str) -> None:

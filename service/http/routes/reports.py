@@ -7,10 +7,12 @@ from starlette.responses import FileResponse, Response
 
 from slacktide.errors import ExecutionError
 from slacktide.executors.report import PAGE_FILE, SUMMARY_FILE
+from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import CampaignId, TheServer
 from slacktide.service.http.routes.campaigns import run_of
 from slacktide.service.http.server import Server
+from slacktide.service.store.runs import Run
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], route_class=GuardedRoute)
 _PARQUET = "application/vnd.apache.parquet"
@@ -51,12 +53,24 @@ def report_table(
 
 
 def _report_file(server: Server, campaign_id: str, name: str, media: str) -> Response:
-    run_of(server, campaign_id)
+    run = run_of(server, campaign_id)
     path = server.places.campaign(campaign_id) / name
     if not path.is_file():
-        fact = "has no report: it has not finished"
-        raise ExecutionError(
-            f"campaign {campaign_id}", fact, f"Look at where it stands: GET /v1/campaigns/{campaign_id}"
-        )
+        raise ExecutionError(f"campaign {campaign_id}", *_why_none(run, server.views.stored(campaign_id)))
     headers = {"Content-Security-Policy": "sandbox allow-scripts"}
     return FileResponse(path, media_type=media, headers=headers)
+
+
+def _why_none(run: Run, stored: StoredCampaign | None) -> tuple[str, str]:
+    """Return why a campaign has no report, and what is to be done."""
+    place = f"/v1/campaigns/{run.campaign_id}"
+    if stored is None or stored.state != FINISHED:
+        return "has no report: it has not finished", f"Look at where it stands: GET {place}"
+    if run.state == "wanted":
+        return "has finished, and its report is not written yet", "Ask again in some seconds"
+    if run.state == "ended":
+        fact = "has finished, and its report is gone"
+        return fact, f"Have it made again on the server: `slacktide report DATA/campaigns/{run.campaign_id}`"
+    said = (run.said or "").strip().splitlines()
+    fact = f"has finished, and its report was not written: {said[-1] if said else 'its process said nothing'}"
+    return fact, f"Mend that, then start it again: POST {place}/start"
