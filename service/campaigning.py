@@ -122,16 +122,31 @@ class Campaigning:
         else:
             self._start(run)
 
-    def take_over(self, run: Run) -> None:
+    def start(self, run: Run, stored: StoredCampaign | None) -> None:
+        """Have a campaign be carried out that waits for its start, or whose process ended every time.
+
+        Raises
+        ------
+        ExecutionError
+            If it is neither; if it waits for its release; if another is carried out on its hosts.
+        """
+        _refuse_restored(stored)
+        if not want_run(self.database, run.campaign_id):
+            raise ExecutionError(f"campaign {run.campaign_id}", f"is {run.state} already", "Look at where it stands")
+        self.look()
+
+    def take_over(self, run: Run, stored: StoredCampaign | None) -> None:
         """Take a campaign from a coordinator that still holds it, on whatever machine; that one can do nothing more.
 
         Raises
         ------
         ExecutionError
-            If its process is one of this machine's, and has not ended; if another is carried out on its hosts.
+            If its process is one of this machine's, and has not ended; if it waits for its release; if another is
+            carried out on its hosts.
         OutputError
             If no other can be started.
         """
+        _refuse_restored(stored)
         if is_running(self.places.run(run.campaign_id)):
             fact = "is carried out by a process of this server, which has not ended"
             raise ExecutionError(f"campaign {run.campaign_id}", fact, "Pause it, or end that process on the server")
@@ -192,6 +207,12 @@ def has_report(directory: Path) -> bool:
     from slacktide.executors.report_again import is_gone
 
     return (directory / PAGE_FILE).is_file() and not is_gone(directory)
+
+
+def _refuse_restored(stored: StoredCampaign | None) -> None:
+    if stored is not None and stored.state == RESTORED:
+        fact = "came back from a backup, and waits for its release"
+        raise ExecutionError(f"campaign {stored.record.campaign_id}", fact, "See `slacktide store release`")
 
 
 def _make(folder: Path) -> None:

@@ -201,7 +201,7 @@ def _wait_for_report(api: Api, campaign: str) -> None:
 
 def _refuse_given_up(found: dict[str, Any]) -> None:
     if found["state"] == "failed":
-        said = str(found["said"] or "nothing").strip().splitlines()
-        fact = f"has been given up by the server, since its process ended every time; it said last: {said[-1]}"
+        said = str(found["said"] or "").strip().splitlines()
+        why = f": {said[-1]}" if said else ", since its process ended every time and said nothing"
         remedy = f"Mend that, then start it again: `slacktide campaign start {found['campaign_id']}`"
-        raise ExecutionError(f"campaign {found['campaign_id']}", fact, remedy)
+        raise ExecutionError(f"campaign {found['campaign_id']}", f"has been given up by the server{why}", remedy)

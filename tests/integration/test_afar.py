@@ -9,16 +9,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sql
 from http_server import InProcess, in_process, served
 
 from slacktide.executors.detached import LOCK_FILE, is_running
+from slacktide.executors.journal import CampaignRecord
+from slacktide.executors.store.campaigns import RESTORED, begin_campaign
+from slacktide.executors.store.schema import CAMPAIGNS
+from slacktide.planner.plan_files import read_plan
 from slacktide.service.campaign_terms import Profile
+from slacktide.service.campaigning import WAITS_FOR_RELEASE
 from slacktide.service.cli import main
 from slacktide.service.launching import launch_campaign
+from slacktide.service.store.runs import change_run
 
 pytestmark = [pytest.mark.integration]
 REPLAY = Path(__file__).parents[1] / "replay"
@@ -264,6 +272,28 @@ def test_a_campaign_is_told_what_to_do(place: Place, planned: Path) -> None:
     assert "aborted" in place.there("campaign", "abort", campaign, "--cancel")
     place.there("campaign", "watch", campaign)
     assert "the campaign is aborted" in place.told
+
+
+def test_a_campaign_that_waits_for_its_release_or_is_given_up(place: Place, planned: Path) -> None:
+    database = place.process.server.database
+    plan_id = read_plan(planned).header.id
+    asked = {"plan_id": plan_id, "start": "on-approval", "terms": {"simulation": {"seed": 99}}}
+    campaign = place.process.call("POST", "/v1/campaigns", json=asked).json()["campaign_id"]
+    begin_campaign(database.store, CampaignRecord(campaign, plan_id, "s", "p", datetime.now(UTC), "{}"))
+    with database.writing() as transaction:
+        transaction.execute(sql.update(CAMPAIGNS).where(CAMPAIGNS.c.campaign_id == campaign).values(state=RESTORED))
+    for word in ("start", "take-over"):
+        place.there("campaign", word, campaign, code=1)
+        assert "came back from a backup, and waits for its release" in place.told
+    assert place.process.get(f"/v1/campaigns/{campaign}")["state"] == "proposed"
+    for said, words in (
+        (WAITS_FOR_RELEASE, f"has been given up by the server: {WAITS_FOR_RELEASE}"),
+        ("line\nthe disk is full", "has been given up by the server: the disk is full"),
+        (None, "has been given up by the server, since its process ended every time and said nothing"),
+    ):
+        change_run(database, campaign, state="failed", said=said)
+        place.there("campaign", "watch", campaign, code=1)
+        assert words in " ".join(place.told.split())
 
 
 def test_a_server_that_restarts_is_followed_on(place: Place, planned: Path, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from slacktide.executors.campaign_directory import campaign_id, open_campaign
 from slacktide.executors.detached import LOG_FILE, begin, is_running
 from slacktide.executors.events import CampaignFinished
 from slacktide.executors.health.settings import Budgets
-from slacktide.executors.journal import Journal
+from slacktide.executors.journal import CampaignRecord, Journal
 from slacktide.executors.report import PAGE_FILE, SUMMARY_FILE, TABLES
 from slacktide.executors.run import simulation
 from slacktide.executors.store.address import store_in
+from slacktide.executors.store.campaigns import begin_campaign, list_campaigns
+from slacktide.executors.store.restored import fence_restored, release
 from slacktide.service.campaign_terms import CampaignTerms, Profile, Simulation
 from slacktide.service.campaigning import MOST_STARTS, Campaigning
 from slacktide.service.launching import CampaignLaunch
@@ -92,14 +94,34 @@ def test_one_that_hangs_elsewhere_is_taken_over_and_one_of_this_machine_is_not(s
     run = started.look(started.propose(SEEDED.model_copy(update={"agents": 2})))
     assert list(started.launched[0].options)[:2] == ["--agents", "2"]
     change_run(started.database, run.campaign_id, state="failed")
-    started.campaigning.take_over(run)
+    started.campaigning.take_over(run, None)
     assert list(started.launched[1].options)[-1] == "--take-over"
     found = find_run(started.database, run.campaign_id)
     assert found is not None
     assert found.state == "wanted"
     folder = started.places.run(run.campaign_id)
     with process_in(folder), pytest.raises(ExecutionError, match="has not ended"):
-        started.campaigning.take_over(run)
+        started.campaigning.take_over(run, None)
+
+
+def test_one_that_came_back_from_a_backup_is_begun_by_nobody_before_its_release(started: Started) -> None:
+    run = started.propose(start=False)
+    real = CampaignRecord(run.campaign_id, run.plan_id, "s", "p", planned_fleet()[0].meta.taken_at, "{}")
+    begin_campaign(started.database.store, real)
+    with started.database.writing() as transaction:
+        fence_restored(transaction)
+    (stored,) = list_campaigns(started.database.store)
+    for begun in (started.campaigning.start, started.campaigning.take_over):
+        with pytest.raises(ExecutionError, match="came back from a backup, and waits for its release"):
+            begun(run, stored)
+    assert find_run(started.database, run.campaign_id) == run
+    assert started.launched == []
+    release(started.database.store, run.campaign_id)
+    (stored,) = list_campaigns(started.database.store)
+    started.campaigning.start(run, stored)
+    assert len(started.launched) == 1
+    with pytest.raises(ExecutionError, match="is wanted already"):
+        started.campaigning.start(run._replace(state="wanted"), stored)
 
 
 def test_one_that_is_only_proposed_waits(started: Started) -> None:
@@ -194,10 +216,10 @@ def test_real_hosts_have_one_campaign_at_a_time(started: Started) -> None:
     other = find_run(started.database, "c8")
     assert other is not None
     with pytest.raises(ExecutionError, match="campaign c9: is carried out on the hosts of profile lab"):
-        started.campaigning.take_over(other)
+        started.campaigning.take_over(other, None)
     assert started.launched == []
     change_run(started.database, "c9", state="ended")
-    started.campaigning.take_over(other)
+    started.campaigning.take_over(other, None)
     assert [launch.directory.name for launch in started.launched] == ["c8"]
 
 
@@ -209,7 +231,7 @@ def test_one_that_cannot_be_taken_over_is_as_it_was(tmp_path: Path) -> None:
     run = started.propose(start=False)
     without = Campaigning(started.places, started.database, {}, full)
     with pytest.raises(OutputError):
-        without.take_over(run)
+        without.take_over(run, None)
     assert find_run(started.database, run.campaign_id) == run
 
 

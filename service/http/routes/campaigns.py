@@ -27,7 +27,7 @@ from slacktide.service.http.routes.jobs import JobView, begin
 from slacktide.service.http.routes.plans import plan_of
 from slacktide.service.http.server import Server
 from slacktide.service.jobs.asked import Id, UrgentAsked
-from slacktide.service.store.runs import Run, RunState, find_run, list_runs, want_run
+from slacktide.service.store.runs import Run, RunState, find_run, list_runs
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], route_class=GuardedRoute)
 
@@ -79,7 +79,7 @@ class Campaign(BaseModel):
     terms: CampaignTerms
     state: RunState
     """What is wanted of it: `proposed`, it waits to be started; `wanted`, it is seen to that it is carried out;
-    `ended`; `failed`, its process ended every time."""
+    `ended`; `failed`, the server has given it up, since its process ended every time or it came back from a backup."""
     holder: str | None
     """The process that carries it out; null: none now."""
     finished: bool
@@ -92,7 +92,7 @@ class Campaign(BaseModel):
     carried_out: CarriedOut | None
     """By whom; null as above, and where nobody has begun it."""
     said: str | None
-    """What its process last said that ended without finishing it."""
+    """What its process last said that ended without finishing it, or what else keeps it from being carried out."""
 
 
 class Campaigns(BaseModel):
@@ -223,11 +223,8 @@ def get(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
 
 @router.post("/{campaign_id}/start", operation_id="start-campaign", response_model=Campaign, **allowed("operator"))
 def start(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
-    """Start a campaign that was proposed, or one whose process ended every time."""
-    run = run_of(server, campaign_id)
-    if not want_run(server.database, campaign_id):
-        raise ExecutionError(f"campaign {campaign_id}", f"is {run.state} already", "Look at where it stands")
-    server.campaigning.look()
+    """Start a campaign that was proposed, or one that the server has given up."""
+    server.campaigning.start(run_of(server, campaign_id), server.views.stored(campaign_id))
     return _listed(server, run_of(server, campaign_id))
 
 
@@ -239,8 +236,7 @@ def take_over(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
 
     For one on a machine that hangs: a lease that has lapsed is taken without being asked.
     """
-    run, _ = begun(server, campaign_id)
-    server.campaigning.take_over(run)
+    server.campaigning.take_over(*begun(server, campaign_id))
     return _listed(server, run_of(server, campaign_id))
 
 
