@@ -1,4 +1,4 @@
-"""Answers that are the same for ever, kept for those who ask again: what is worked out of a fleet or a plan."""
+"""Answers that are the same for ever, kept for those who ask again: of a fleet, a plan, a campaign that has ended."""
 
 import threading
 from collections import OrderedDict
@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Final, TypeVar, cast
 
 MOST_KEPT: Final = 32
-"""Answers that are kept; of 10,000 hosts each has less than a megabyte."""
+"""Maps and curves that are kept; of 10,000 hosts each has less than a megabyte."""
+MOST_ENDED_KEPT: Final = 10_000
+"""Campaigns of which is kept how they ended, less than a kilobyte each: lists of them are looked at again and again."""
 Made = TypeVar("Made")
 
 
@@ -20,7 +22,8 @@ class _Slot:
 class KeptAnswers:
     """Works each answer out once, however many ask for it at the same time; for any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_KEPT) -> None:
+        self._most = most
         self._lock = threading.Lock()
         self._slots: OrderedDict[tuple[str, str], _Slot] = OrderedDict()
 
@@ -29,7 +32,7 @@ class KeptAnswers:
         with self._lock:
             slot = self._slots.setdefault((what, name), _Slot())
             self._slots.move_to_end((what, name))
-            while len(self._slots) > MOST_KEPT:
+            while len(self._slots) > self._most:
                 self._slots.popitem(last=False)
         with slot.lock:
             if not slot.is_made:

@@ -7,7 +7,7 @@ from slacktide.executors.store.address import parse_store, store_in
 from slacktide.service.campaigning import Campaigning, Launch
 from slacktide.service.folded_campaigns import FoldedCampaigns
 from slacktide.service.http.callers import Callers
-from slacktide.service.http.kept import KeptAnswers
+from slacktide.service.http.kept import MOST_ENDED_KEPT, KeptAnswers
 from slacktide.service.http.oidc import OidcKeys
 from slacktide.service.http.rates import RateFence
 from slacktide.service.http.settings import ServerSettings
@@ -32,6 +32,9 @@ class Server:
     streams: threading.BoundedSemaphore
     """Event streams that may still be opened."""
     kept: KeptAnswers
+    """Maps and curves."""
+    ended: KeptAnswers
+    """How campaigns stand that have ended."""
 
 
 def open_places(settings: ServerSettings) -> tuple[Places, Database]:
@@ -69,4 +72,5 @@ def make_server(settings: ServerSettings, jobs: JobStarter, launch: Launch = lau
         views=FoldedCampaigns(places, database),
         streams=threading.BoundedSemaphore(settings.limits.streams),
         kept=KeptAnswers(),
+        ended=KeptAnswers(MOST_ENDED_KEPT),
     )

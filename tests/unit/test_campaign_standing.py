@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 from campaigns import REPLAY
+from http_server import carry_out_launched, in_process
 from small_fleet import POLICY, small_fleet
 
 from slacktide.datasets.files import write_snapshot
 from slacktide.executors import control_events, events
 from slacktide.executors.campaign_file import JOURNAL_FILE
 from slacktide.executors.journal import CampaignRecord, Journal
+from slacktide.executors.store.reading import read_journal
+from slacktide.executors.store.schema import CAMPAIGNS, EVENTS
 from slacktide.planner.plan_files import read_plan, write_plan
+from slacktide.planner.policy import Gates as GatePolicy
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations
 from slacktide.service.cli import main
@@ -93,6 +97,34 @@ def test_a_wave_that_waits_for_a_person_is_said_by_both(tmp_path, capsys) -> Non
     made.append([events.WaveApproved(901.0, 0, "ada"), events.WaveOpened(901.0, 0)])
     assert both(capsys, folder)[0] == "running"
     made.close()
+
+
+def test_a_server_lists_a_later_wave_that_waits_for_a_person_as_it_is_listed_here(tmp_path, capsys) -> None:
+    api = in_process(tmp_path)
+    policy = read_plan(PLAN).header.policy.model_copy(
+        update={"gates": GatePolicy(kind="approval", bake_s=60, max_wave_hosts=8)}
+    )
+    fleet_id = api.upload(FLEET).json()["fleet_id"]
+    asked = {"fleet_id": fleet_id, "policy": policy.model_dump(mode="json"), "iterations": 0}
+    job = api.get(api.call("POST", "/v1/plans", json=asked).headers["Location"])
+    campaign = api.call("POST", "/v1/campaigns", json={"plan_id": job["result"]["plan_id"]}).json()["campaign_id"]
+    carry_out_launched(api)
+    store = api.server.database.store
+    journal = read_journal(store, campaign)
+    approved = next(each for each in journal.read() if isinstance(each.event, events.WaveApproved))
+    journal.close()
+    with api.server.database.writing() as transaction:
+        transaction.execute(sql.delete(EVENTS).where(EVENTS.c.number >= approved.number))
+        transaction.execute(sql.update(CAMPAIGNS).values(state=None))
+    held = Journal.hold(store, campaign)
+    held.append([control_events.OrderRefused(approved.event.at_s, 1, "ada", "", "skip", "")])
+    held.close()
+    assert main(["campaign", "list", str(tmp_path / "data" / "campaigns"), "--json"]) == 0
+    (here,) = json.loads(capsys.readouterr().out)
+    (there,) = api.get("/v1/campaigns?standing=true")["items"]
+    assert approved.event.wave > 0
+    assert (here["standing"], here["waits_for_approval"]) == ("waiting for approval", True)
+    assert (there["standing"], there["waits_for_approval"]) == ("waiting for approval", True)
 
 
 def test_a_process_of_this_machine_that_was_killed_is_known_to_have_ended_at_once(journal, tmp_path, capsys) -> None:

@@ -225,3 +225,5 @@ def test_what_never_changes_is_worked_out_once() -> None:
     with pytest.raises(ZeroDivisionError):
         kept.get("a plan", "3", lambda: 1 // 0)
     assert kept.get("a plan", "3", make) == 3
+    few = KeptAnswers(most=1)
+    assert [few.get("a plan", name, make) for name in ("1", "1", "2", "1")] == [4, 4, 5, 6]

@@ -337,9 +337,9 @@ def _how(server: Server, run: Run, stored: StoredCampaign | None) -> dict[str, A
     finished, store = stored.state == FINISHED, server.database.store
 
     def known() -> Known:
-        return known_in(stored, store, None)
+        return known_in(stored, store, server.places.campaign(run.campaign_id))
 
-    found = server.kept.get("ended", run.campaign_id, known) if finished else known()
+    found = server.ended.get("standing", run.campaign_id, known) if finished else known()
     return {
         "standing": standing_of(found, stored),
         "waits_for_approval": found.waits_for_approval,
