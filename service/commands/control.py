@@ -3,7 +3,6 @@
 import getpass
 import re
 import socket
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -16,13 +15,12 @@ from slacktide.service.commands.campaign_views import campaign as campaign
 from slacktide.service.commands.options import HERE, Afar, AsJson, CampaignPath, StoreUrl, Whole
 from slacktide.service.console import document, show
 from slacktide.service.failures import OK, REFUSED
+from slacktide.service.one_line import MOST_SAID, is_one_line
 
 if TYPE_CHECKING:
     from slacktide.executors.orders import Order
 
 _LIMIT = re.compile(r"([\w.-]+)=([0-9]{1,12}|[0-9]{1,12}(?:\.[0-9]{1,9})?%)")
-_MOST_SAID: Final = 500
-"""Characters of a reason or a name: they stand in a line of `campaign show` and of the report."""
 
 Cancel = Annotated[bool, Parameter(negative="")]
 
@@ -206,9 +204,9 @@ def evacuate(
 
 
 def _refuse_unprintable(option: str, text: str) -> None:
-    if len(text) > _MOST_SAID:
-        raise UsageError(option, f"has {len(text):,} characters, of {_MOST_SAID} at most", "Say it in fewer")
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in text):
+    if len(text) > MOST_SAID:
+        raise UsageError(option, f"has {len(text):,} characters, of {MOST_SAID} at most", "Say it in fewer")
+    if not is_one_line(text):
         fact = "has a line break, or a character that cannot be printed"
         raise UsageError(option, fact, "Write one line of text, in UTF-8")
 

@@ -29,9 +29,15 @@ export function why() {
   return field("why", "Why", {
     kind: "area",
     required: true,
-    maxlength: 1000,
-    hint: "It is kept in the campaign's journal, with your name.",
+    maxlength: 500,
+    hint: "It is kept in the campaign's journal, as one line, with your name.",
   });
+}
+
+/** Return what a field holds; of an area, as one line. */
+function given(input) {
+  if (input.type === "checkbox") return input.checked;
+  return input.type === "textarea" ? input.value.trim().replace(/\s+/g, " ") : input.value.trim();
 }
 
 /**
@@ -59,7 +65,7 @@ export function ask({ title, words = [], fields = [], yes, kind = "", act, say =
     const values = Object.fromEntries(
       [...form.elements]
         .filter((each) => each.name)
-        .map((each) => [each.name, each.type === "checkbox" ? each.checked : each.value.trim()]),
+        .map((each) => [each.name, given(each)]),
     );
     submit.disabled = true;
     put(problem);

@@ -262,7 +262,7 @@ def test_a_campaign_is_started_paused_and_goes_on_through_a_restart(
     page.get_by_role("button", name="Pause…").click()
     page.get_by_role("dialog").get_by_role("button", name="Pause").click()
     assert page.locator("textarea:invalid").count() == 1
-    page.get_by_label("Why", exact=True).fill("power feed B")
+    page.get_by_label("Why", exact=True).fill("power\nfeed B")
     page.get_by_role("dialog").get_by_role("button", name="Pause").click()
     expect(page.locator(".title .badge")).to_have_text("paused", timeout=PATIENCE_MS)
     expect(page.locator(".lead")).to_contain_text("by the operator: power feed B")

@@ -1,6 +1,7 @@
 """A night through the API: a fleet, a plan, a campaign, and everything that can be asked about them."""
 
 import io
+import json
 from pathlib import Path
 
 import httpx
@@ -8,6 +9,7 @@ import polars as pl
 import pytest
 from http_server import InProcess, carry_out_launched, in_process
 
+from slacktide.service.one_line import MOST_SAID, is_one_line
 from slacktide.service.store.runs import change_run
 
 FLEET = Path(__file__).parents[1] / "replay" / "urgent" / "fleet"
@@ -184,6 +186,14 @@ def test_a_campaign_waits_for_its_start_where_it_is_to(night: InProcess) -> None
     assert night.get(path)["standing"] == "proposed"
     assert night.launched == []
     assert night.call("POST", f"{path}/orders", "operator", json={"order": {"kind": "pause"}}).status_code == 409
+    for why, code in (
+        *(("x" * 500, 409), ("ждём\u00a0…", 409)),
+        *(("x" * 501, 422), ("two\nlines", 422), ("end\n", 422), ("a\u2028b", 422), ("\x85", 422), ("\ud800", 422)),
+    ):
+        body = json.dumps({"order": {"kind": "pause"}, "why": why})
+        headers = {"Content-Type": "application/json"}
+        answer = night.call("POST", f"{path}/orders", "operator", content=body, headers=headers)
+        assert (answer.status_code, is_one_line(why) and len(why) <= MOST_SAID) == (code, code == 409), repr(why)
     assert night.call("GET", f"{path}/hosts").status_code == 409
     assert night.call("POST", "/v1/campaigns", "operator", json=asked).status_code == 409
     started = night.call("POST", f"{path}/start", "operator")

@@ -27,6 +27,7 @@ from slacktide.service.http.routes.jobs import JobView, begin
 from slacktide.service.http.routes.plans import plan_of
 from slacktide.service.http.server import Server
 from slacktide.service.jobs.asked import Id, UrgentAsked
+from slacktide.service.one_line import MOST_SAID, ONE_LINE
 from slacktide.service.store.runs import Run, RunState, find_run, list_runs
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], route_class=GuardedRoute)
@@ -139,7 +140,8 @@ class Ordered(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     order: Order
-    why: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$")
+    why: str = Field(default="", max_length=MOST_SAID, pattern=ONE_LINE)
+    """One line of text, which is kept in the campaign's journal."""
 
 
 class OrderAnswer(BaseModel):
