@@ -23,7 +23,7 @@ from slacktide.service.backup.manifest import (
     files_of,
 )
 from slacktide.service.backup.places import Place
-from slacktide.service.backup.rows import copy_out, reading_copy
+from slacktide.service.backup.rows import SIDE_FILES, copy_out, reading_copy
 from slacktide.service.store.database import now_utc
 
 LEFT_OUT: Final = frozenset({"uploads"})
@@ -88,7 +88,7 @@ def _copied(place: Place, target: Path) -> dict[str, KeptFile]:
     """Copy the files of a place's directory but the store, locks and what is under way."""
     assert place.directory is not None
     target.mkdir(mode=0o700)
-    own = {f"{place.store_file}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")}
+    own = {f"{place.store_file}{suffix}" for suffix in ("", *SIDE_FILES)}
     found = {}
     for file in files_of(place.directory):
         path = file.relative_to(place.directory)

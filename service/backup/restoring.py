@@ -1,8 +1,7 @@
 """A backup put back where nothing is; its campaigns are fenced before anybody can go on with one."""
 
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -12,7 +11,6 @@ from slacktide.atomic import staged_directory
 from slacktide.errors import InputError, OutputError
 from slacktide.executors.campaign_file import CAMPAIGN_FILE, JOURNAL_FILE, kept_in, write_campaign_file
 from slacktide.executors.store.address import Store, parse_store, store_in
-from slacktide.executors.store.connection import StoreConnection
 from slacktide.executors.store.restored import fence_restored
 from slacktide.executors.store.schema import CAMPAIGNS
 from slacktide.executors.store.upgrading import opening
@@ -38,6 +36,8 @@ class Restored(NamedTuple):
 def restore_backup(backup: Path, target: Place) -> Restored:
     """Put a backup back to a place where nothing is; where that fails, no directory is made and no row is left.
 
+    The store comes last, and with it in one step what fences its campaigns: nobody finds any that are not.
+
     Raises
     ------
     UsageError, InputError
@@ -50,9 +50,13 @@ def restore_backup(backup: Path, target: Place) -> Restored:
     manifest = read_manifest(backup)
     if broken := errors_in(check_backup(backup)):
         raise InputError(str(backup), "is damaged", "Take another backup", broken)
+
+    def fenced(transaction: sql.Connection) -> tuple[CampaignId, ...]:
+        _lead_rows_to(target.directory, manifest, transaction)
+        return tuple(fence_restored(transaction))
+
     if target.directory is None:
-        with _filled(backup, target.store) as store:
-            return Restored(manifest, _fenced(store, manifest, target))
+        return Restored(manifest, copy_in(backup / STORE, target.store, fenced))
     _refuse_taken(target.directory)
     target.directory.parent.mkdir(parents=True, exist_ok=True)
     with staged_directory(target.directory) as folder:
@@ -63,10 +67,9 @@ def restore_backup(backup: Path, target: Place) -> Restored:
         place = target.store if target.store_file is None else store_in(folder / target.store_file)
         if target.store_file is not None:
             place.path.parent.mkdir(parents=True, exist_ok=True)
-        with _filled(backup, place) as store:
-            waiting = _fenced(store, manifest, target)
-            own = place if target.store_file == Path(JOURNAL_FILE) else target.store
-            _lead_to(target.store, manifest, folder, own)
+        own = place if target.store_file == Path(JOURNAL_FILE) else target.store
+        _lead_files_to(target.store, manifest, folder, own)
+        waiting = copy_in(backup / STORE, place, fenced)
     return Restored(manifest, waiting)
 
 
@@ -82,33 +85,19 @@ def fence(store: Store) -> tuple[CampaignId, ...]:
         return tuple(fence_restored(transaction))
 
 
-@contextmanager
-def _filled(backup: Path, store: Store) -> Iterator[Store]:
-    """Have a store filled from a backup; it is emptied again if the block raises."""
-    copy_in(backup / STORE, store)
-    try:
-        yield store
-    except BaseException:
-        if store.is_file:
-            store.path.unlink(missing_ok=True)
-        raise
+def _lead_rows_to(directory: Path | None, manifest: Manifest, transaction: sql.Connection) -> None:
+    """Have campaigns whose fleets and plans were in the directory of then name the one of now."""
+    before, now = manifest.directory, str(directory)
+    if before is None or directory is None or before == now:
+        return
+    for name in PATHS:
+        column = CAMPAIGNS.c[name]
+        moved = sql.literal(now) + sql.func.substr(column, len(before) + 1)
+        beneath = sql.func.substr(column, 1, len(before) + 1) == before + os.sep
+        transaction.execute(sql.update(CAMPAIGNS).where(beneath).values({name: moved}))
 
 
-def _fenced(store: Store, manifest: Manifest, target: Place) -> tuple[CampaignId, ...]:
-    waiting = fence(store)
-    if manifest.directory is None or target.directory is None or manifest.directory == str(target.directory):
-        return waiting
-    before, now = manifest.directory, str(target.directory)
-    with closing(StoreConnection(store)) as connection, connection.writing() as transaction:
-        for name in PATHS:
-            column = CAMPAIGNS.c[name]
-            moved = sql.literal(now) + sql.func.substr(column, len(before) + 1)
-            beneath = sql.func.substr(column, 1, len(before) + 1) == before + os.sep
-            transaction.execute(sql.update(CAMPAIGNS).where(beneath).values({name: moved}))
-    return waiting
-
-
-def _lead_to(store: Store, manifest: Manifest, folder: Path, own_store: Store) -> None:
+def _lead_files_to(store: Store, manifest: Manifest, folder: Path, own_store: Store) -> None:
     """Have the directories of campaigns that named the store of then name the one of now.
 
     Parameters

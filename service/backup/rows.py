@@ -1,17 +1,18 @@
 """A store copied row by row or as a file, as it is at one moment, whoever writes to it meanwhile."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import sqlalchemy as sql
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
+from slacktide.atomic import staged_file
 from slacktide.errors import InputError, OutputError
 from slacktide.executors.store import schema as campaigns
 from slacktide.executors.store.address import Store, store_in
@@ -22,6 +23,9 @@ from slacktide.service.store.database import open_database
 
 AT_ONCE: Final = 5_000
 """Rows that are read and written by one statement: a second at most for the longest, far from any limit on time."""
+Done = TypeVar("Done")
+SIDE_FILES: Final = ("-wal", "-shm", "-journal")
+"""What SQLite may have beside a file, by the end of its name."""
 _REPEATABLE: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
@@ -51,8 +55,13 @@ def copy_out(source: Store, file: Path) -> None:
     _one_file(file)
 
 
-def copy_in(file: Path, target: Store) -> None:
+def copy_in(file: Path, target: Store, then: Callable[[sql.Connection], Done]) -> Done:
     """Fill a store in which nothing is from a SQLite file; where that fails, nothing is in it.
+
+    Parameters
+    ----------
+    then
+        What belongs to it: done in the same transaction, or before the file is there.  What it returns is returned.
 
     Raises
     ------
@@ -64,9 +73,8 @@ def copy_in(file: Path, target: Store) -> None:
     if target.is_file and target.path.exists():
         raise OutputError(target.shown, "is there already, and is not overwritten", "Move it away, or give another")
     if target.is_file:
-        with reading_copy(file) as there:
-            _copy_file(there, target.path)
-        return
+        with staged_file(target.path) as beside:
+            return _fill_file(file, beside, then)
     with _at_newest_revision(file) as newest, reading_copy(newest) as there:
         tables = _tables_in(there)
         _make(target, with_server=server.TOKENS in tables)
@@ -74,6 +82,7 @@ def copy_in(file: Path, target: Store) -> None:
             refuse_filled(here, target)
             _copy(there, here, tables)
             _count_on(here, tables)
+            return then(here)
 
 
 @contextmanager
@@ -116,12 +125,29 @@ def _at_newest_revision(file: Path) -> Iterator[Path]:
     """Have a copy of a backup's store with all columns that tables have today."""
     with TemporaryDirectory(prefix="slacktide-") as folder:
         copy = Path(folder) / file.name
-        with reading_copy(file) as there:
-            _copy_file(there, copy)
-            with_server = server.TOKENS in _tables_in(there)
-        _make(store_in(copy), with_server=with_server)
+        _copy_at_newest_revision(file, copy)
         _one_file(copy)
         yield copy
+
+
+def _copy_at_newest_revision(file: Path, copy: Path) -> None:
+    with reading_copy(file) as there:
+        _copy_file(there, copy)
+        with_server = server.TOKENS in _tables_in(there)
+    _make(store_in(copy), with_server=with_server)
+
+
+def _fill_file(file: Path, copy: Path, then: Callable[[sql.Connection], Done]) -> Done:
+    """Write a copy of a backup's store, with what belongs to it; whatever goes wrong, nothing is left beside it."""
+    try:
+        _copy_at_newest_revision(file, copy)
+        with closing(StoreConnection(store_in(copy))) as connection, connection.writing() as here:
+            done = then(here)
+        _one_file(copy)
+    finally:
+        for suffix in SIDE_FILES:
+            copy.with_name(copy.name + suffix).unlink(missing_ok=True)
+    return done
 
 
 @contextmanager
@@ -168,17 +194,22 @@ def _count_on(transaction: sql.Connection, tables: list[sql.Table]) -> None:
 def _copy_file(there: sql.Connection, file: Path) -> None:
     """Copy a SQLite file with what is in its write-ahead log, as one file."""
     driver: Any = there.connection.driver_connection
-    try:
-        with closing(sqlite3.connect(file)) as copy:
-            driver.backup(copy)
-        _one_file(file)
-    except sqlite3.Error as error:
-        fact = f"cannot be written: {error}"
-        raise OutputError(str(file), fact, "Free some space, or choose another folder") from error
+    with _written(file), closing(sqlite3.connect(file)) as copy:
+        driver.backup(copy)
+    _one_file(file)
 
 
 def _one_file(file: Path) -> None:
     """Fold a file's write-ahead log into it, and let only its owner read it: tokens' digests are in it."""
-    with closing(sqlite3.connect(file)) as copy:
+    with _written(file), closing(sqlite3.connect(file)) as copy:
         copy.execute("PRAGMA journal_mode = DELETE")
     file.chmod(0o600)
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        fact = f"cannot be written: {error}"
+        raise OutputError(str(file), fact, "Free some space, or choose another folder") from error

@@ -27,11 +27,24 @@ def write_file(path: AnyPath, content: bytes) -> None:
     if isinstance(path, StoredPath):
         write_object(path, content)
         return
+    with staged_file(path) as beside:
+        _write(beside, content)
+
+
+@contextlib.contextmanager
+def staged_file(path: Path) -> Iterator[Path]:
+    """Yield where a file is to be written, flushed included; it takes the place of ``path`` at the end of the block.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; a file that was there is untouched, as it is whenever the block raises.
+    """
     destination = path.resolve()
     beside = _beside(destination)
     with _output(path):
         try:
-            _write(beside, content)
+            yield beside
             beside.replace(destination)
             _sync(destination.parent)
         finally:

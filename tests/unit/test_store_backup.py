@@ -1,27 +1,32 @@
 """Backups of stores and directories: whole, of one moment, restored only where nothing is, and fenced."""
 
 import json
+import resource
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sql
 from campaigns import planned_fleet
 from http_server import in_process
 from postgresql import Server
 
-from slacktide.errors import ExecutionError
+from slacktide.errors import ExecutionError, OutputError, SlacktideError
 from slacktide.executors.campaign_file import kept_in
 from slacktide.executors.journal import CampaignRecord, Journal
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.store.address import Store, store_in
 from slacktide.executors.store.campaigns import RESTORED, begin_campaign, list_campaigns
 from slacktide.executors.store.reading import read_journal
-from slacktide.executors.store.restored import GENERATIONS_SINCE
+from slacktide.executors.store.restored import GENERATIONS_SINCE, fence_restored
 from slacktide.ids import CampaignId, PlanId
 from slacktide.service.backup.manifest import MANIFEST
+from slacktide.service.backup.rows import copy_in
 from slacktide.service.campaign_terms import CampaignTerms
 from slacktide.service.cli import main
+from slacktide.service.places import STORE_FILE
 from slacktide.service.store.database import open_database
 from slacktide.service.store.runs import Run, add_run, change_run, find_run
 from slacktide.service.store.tokens import create_token, find_token, list_tokens
@@ -207,6 +212,72 @@ def test_a_campaigns_directory_comes_back_with_its_journal(tmp_path: Path, capsy
     journal.close()
     report = run_campaign(snapshot, plan, tmp_path / "new", options=RunOptions(agents=1, use_ray=False))
     assert report.summary.finished
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_restore_that_fails_leaves_nothing_and_the_next_one_succeeds(
+    kind: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data, new = tmp_path / "old" / "data", tmp_path / "new" / "data"
+    data.mkdir(parents=True)
+    database = open_database(store_in(data / STORE_FILE))
+    origin = planned_fleet()[0].meta.taken_at
+    plan = str(data / "plans" / "p")
+    record = CampaignRecord(CampaignId("real"), PlanId("p"), "s" * 64, "p" * 64, origin, REAL, plan)
+    begin_campaign(database.store, record)
+    database.close()
+    command(capsys, "backup", data, "-o", tmp_path / "b")
+    target = another(kind, request, tmp_path)
+    before = sorted(tmp_path.iterdir())
+
+    def fails(transaction: sql.Connection) -> None:
+        assert fence_restored(transaction) == ["real"]
+        raise OutputError("it", "fails at the last step", "Try again")
+
+    words = ("restore", tmp_path / "b", new, "--store", url_of(target))
+    with monkeypatch.context() as patch:
+        patch.setattr("slacktide.service.backup.restoring.fence_restored", fails)
+        assert "fails at the last step" in command(capsys, *words, code=1)[1]
+    assert not list((tmp_path / "new").iterdir())
+    (tmp_path / "new").rmdir()
+    assert sorted(tmp_path.iterdir()) == before
+    assert target.is_file or list_campaigns(target) == []
+    command(capsys, *words)
+    (listed,) = list_campaigns(target)
+    assert (listed.state, listed.record.plan_path) == (RESTORED, str(new / "plans" / "p"))
+
+
+@contextmanager
+def files_no_longer_than(size: int) -> Iterator[None]:
+    """Have the system refuse what goes beyond, as a full disk does."""
+    before, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+
+
+def test_a_disk_that_fills_in_the_middle_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begun(store_in(tmp_path / "s.sqlite"), "real", REAL)
+    command(capsys, "backup", "--store", f"sqlite:///{tmp_path / 's.sqlite'}", "-o", tmp_path / "b")
+    (tmp_path / "new").mkdir()
+    target, copied = store_in(tmp_path / "new" / "t.sqlite"), tmp_path / "b" / "store.sqlite"
+    size = copied.stat().st_size
+    for most in (size // 2, size + 4_096):
+        with files_no_longer_than(most), pytest.raises(SlacktideError, match="cannot be written"):
+            copy_in(copied, target, _grown)
+        assert not list((tmp_path / "new").iterdir())
+    assert copy_in(copied, target, fence_restored) == ["real"]
+
+
+def _grown(transaction: sql.Connection) -> None:
+    """Fill a store with more than there was."""
+    transaction.execute(sql.text("UPDATE campaigns SET settings = :long"), {"long": "x" * 2**20})
 
 
 def test_a_damaged_backup_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
