@@ -85,15 +85,14 @@ def copy_file(source: Path, target: Path) -> KeptFile:
 
 
 def _copied(place: Place, target: Path) -> dict[str, KeptFile]:
-    """Copy the files of a place's directory but the store, locks and what is under way."""
+    """Copy the files of a place's directory but the store, locks and uploads under way."""
     assert place.directory is not None
     target.mkdir(mode=0o700)
     own = {f"{place.store_file}{suffix}" for suffix in ("", *SIDE_FILES)}
     found = {}
     for file in files_of(place.directory):
         path = file.relative_to(place.directory)
-        partial = any(part.startswith(".") and part.endswith(".partial") for part in path.parts)
-        if partial or path.parts[0] in LEFT_OUT or path.name == LOCK_FILE or str(path) in own:
+        if path.parts[0] in LEFT_OUT or path.name == LOCK_FILE or str(path) in own:
             continue
         with suppress(FileNotFoundError):  # replaced or taken away meanwhile: the store's copy does not name it
             found[f"{FILES}/{path}"] = copy_file(file, target / path)

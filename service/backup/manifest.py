@@ -85,9 +85,17 @@ def read_manifest(backup: Path) -> Manifest:
 
 
 def files_of(folder: Path) -> Iterator[Path]:
-    """Yield the files within a folder in order of their paths; links are followed nowhere."""
-    for entry in sorted(folder.iterdir()):
-        if entry.is_symlink():
+    """Yield the files within a folder in order of their paths; links are followed nowhere.
+
+    What is being written beside its place is left out, and so is a folder that goes meanwhile: it comes back by another
+    name, or was of no use.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_symlink() or (entry.name.startswith(".") and entry.name.endswith(".partial")):
             continue
         if entry.is_dir():
             yield from files_of(entry)

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,7 +23,7 @@ from slacktide.executors.store.campaigns import RESTORED, begin_campaign, list_c
 from slacktide.executors.store.reading import read_journal
 from slacktide.executors.store.restored import GENERATIONS_SINCE, fence_restored
 from slacktide.ids import CampaignId, PlanId
-from slacktide.service.backup.manifest import MANIFEST
+from slacktide.service.backup.manifest import MANIFEST, files_of, read_manifest
 from slacktide.service.backup.rows import copy_in
 from slacktide.service.campaign_terms import CampaignTerms
 from slacktide.service.cli import main
@@ -249,6 +250,23 @@ def test_a_restore_that_fails_leaves_nothing_and_the_next_one_succeeds(
     command(capsys, *words)
     (listed,) = list_campaigns(target)
     assert (listed.state, listed.record.plan_path) == (RESTORED, str(new / "plans" / "p"))
+
+
+def test_what_is_written_and_taken_away_meanwhile_is_not_copied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data"
+    for path in ("fleets/one/hosts", "fleets/.two.0a1b2c3d.partial/hosts", "plans/three/plan", ".x.0a1b2c3d.partial"):
+        (data / path).parent.mkdir(parents=True, exist_ok=True)
+        (data / path).write_text("content")
+    open_database(store_in(data / STORE_FILE)).close()
+    files = files_of(data)
+    assert next(files) == data / "fleets" / "one" / "hosts"
+    shutil.rmtree(data / "plans")
+    assert list(files) == [data / STORE_FILE]
+    assert list(files_of(data / "plans")) == [], "gone between a look at its name and one within"
+    command(capsys, "backup", data, "-o", tmp_path / "b")
+    assert list(read_manifest(tmp_path / "b").files) == ["store.sqlite", "files/fleets/one/hosts"]
 
 
 @contextmanager
