@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from slacktide.errors import InputError, UsageError
 from slacktide.service.backup.places import Kind
@@ -57,6 +57,16 @@ class Manifest(_Part):
     files: dict[str, KeptFile]
     """By path within the backup, the store's copy among them."""
 
+    @field_validator("files")
+    @classmethod
+    def _within(cls, files: dict[str, KeptFile]) -> dict[str, KeptFile]:
+        """Refuse paths that lead out of where a backup is restored to: whoever wrote it need not be a friend."""
+        for path in files:
+            first, *more = PurePosixPath(path).parts or ("",)
+            if path != STORE and (first != FILES or not more or ".." in more):
+                raise ValueError(f"{path!r} is neither {STORE} nor within {FILES}")
+        return files
+
 
 def read_manifest(backup: Path) -> Manifest:
     """Return what a backup says that it is.
@@ -79,8 +89,9 @@ def read_manifest(backup: Path) -> Manifest:
             fact = f"has format version {version}; this release reads version {FORMAT_VERSION}"
             raise InputError(str(file), fact, "Use the release that wrote it")
         return Manifest.model_validate(data)
-    except (OSError, ValueError, ValidationError) as error:
-        fact = f"cannot be read: {str(error).splitlines()[0]}"
+    except (OSError, ValueError) as error:
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error).splitlines()[0]
+        fact = f"cannot be read: {why}"
         raise InputError(str(file), fact, "Take another backup; this one is damaged") from error
 
 

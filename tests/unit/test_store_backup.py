@@ -315,6 +315,25 @@ def test_a_damaged_backup_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not (tmp_path / "t.sqlite").exists()
 
 
+def test_a_backup_with_a_path_that_leads_out_of_it_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, backup = tmp_path / "data", tmp_path / "b"
+    data.mkdir()
+    (data / "one").write_text("content")
+    open_database(store_in(data / STORE_FILE)).close()
+    command(capsys, "backup", data, "-o", backup)
+    manifest = json.loads((backup / MANIFEST).read_text())
+    known = manifest["files"].pop("files/one")
+    (tmp_path / "evil").write_text("content")
+    for path in ("files/../../evil", "files/a/../../../evil", str(tmp_path / "evil"), "../evil", "evil", "files", ""):
+        (backup / MANIFEST).write_text(json.dumps(manifest | {"files": manifest["files"] | {path: known}}))
+        for words in (("check", backup), ("restore", backup, tmp_path / "new" / "data")):
+            said = command(capsys, *words, code=1)[1]
+            assert f"{path!r} is neither store.sqlite nor within files" in said
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_store_with_a_gap_is_not_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     snapshot, plan = planned_fleet("urgent")
     run_campaign(snapshot, plan, tmp_path / "c", options=RunOptions(agents=1, use_ray=False))
