@@ -112,8 +112,9 @@ def restore(
 def check(directory: Directory = None, /, *, store: Url = None, as_json: AsJson = False) -> int:
     """Look whether a store is whole, and has the files that it names; or whether a backup is, file by file.
 
-    Exit code 1 if not.
+    Exit code 1 if there is an error; warnings are told, and count for nothing.
     """
+    from slacktide.findings import errors_in
     from slacktide.service.backup.checking import check_backup, check_place
     from slacktide.service.backup.manifest import MANIFEST
     from slacktide.service.backup.places import place_of
@@ -131,7 +132,7 @@ def check(directory: Directory = None, /, *, store: Url = None, as_json: AsJson 
         show(findings_text(found))
     else:
         show(f"{what}: is whole")
-    return REFUSED if found else OK
+    return REFUSED if errors_in(found) else OK
 
 
 @store.command(sort_key=4)

@@ -171,6 +171,10 @@ def test_a_servers_directory_comes_back_at_another_place(tmp_path: Path, capsys:
     assert "is within what is to be copied" in command(capsys, "backup", data, "-o", data / "b", code=2)[1]
     (new / "plans" / asked["plan_id"]).rename(tmp_path / "gone")
     assert "plan of a campaign" in command(capsys, "check", new, code=1)[0]
+    command(capsys, "backup", new, "-o", tmp_path / "b2")
+    said = command(capsys, "check", tmp_path / "b2")[0]
+    assert "plan of a campaign" in said
+    assert "is whole" not in said, "as whole as what was copied"
 
 
 def test_the_server_leaves_a_restored_campaign_on_real_hosts_alone(
