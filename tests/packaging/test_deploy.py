@@ -80,6 +80,10 @@ def test_units_and_environment_start_what_the_command_line_knows() -> None:
 def test_a_campaign_outlives_the_unit_that_began_it() -> None:
     for unit in UNITS:
         assert "KillMode=process\n" in unit.read_text(), unit.name
+        settings = dict(re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.MULTILINE))
+        assert settings.get("PrivateTmp", "no") == settings.get("RemoveIPC", "no") == "no", "removed with the unit"
+        if settings.get("ProtectSystem") == "strict":
+            assert settings["ReadWritePaths"] == "/tmp /var/tmp", unit.name
 
 
 def test_the_container_runs_as_nobody_in_particular_and_says_how_it_is() -> None:
