@@ -92,6 +92,8 @@ def test_the_container_runs_as_nobody_in_particular_and_says_how_it_is() -> None
     assert user < last.index("\nENTRYPOINT ")
     assert "USER root" not in last
     assert "/healthz" in last
+    for text in (CONTAINERFILE, (ROOT / "docs" / "operations.md").read_text()):
+        assert re.findall(r"podman build (.*) -f deploy/Containerfile", text) == ["--format docker"], "OCI has no check"
     assert re.search(r'^CMD \["serve"\]$', last, re.MULTILINE)
     assert "gcc" not in last, "nothing that compiles is in the image"
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", CONTAINERFILE, re.MULTILINE):
