@@ -1,10 +1,12 @@
-"""Print the part of a lock file that Slacktide needs to run, with its hashes: without what is for development alone."""
+"""Print the part of a lock file with which Slacktide is built and runs, with its hashes: not what is to develop it."""
 
 import re
 import sys
 from pathlib import Path
 
 RUNTIME = "slacktide (pyproject.toml)"
+BUILD = "setuptools"
+"""What builds Slacktide, and libvirt's binding, where nothing else may be fetched for it."""
 
 
 def blocks(text: str) -> dict[str, list[tuple[str, set[str]]]]:
@@ -18,13 +20,13 @@ def blocks(text: str) -> dict[str, list[tuple[str, set[str]]]]:
 
 
 def needed(found: dict[str, list[tuple[str, set[str]]]]) -> set[str]:
-    """Return the packages that Slacktide requires, and those that these do."""
+    """Return the packages that Slacktide requires or is built with, and those that these require."""
     names: set[str] = set()
     while True:
         more = {
             name
             for name, entries in found.items()
-            if any(RUNTIME in required_by or required_by & names for _, required_by in entries)
+            if name == BUILD or any(RUNTIME in required_by or required_by & names for _, required_by in entries)
         }
         if more <= names:
             return names

@@ -109,6 +109,9 @@ def test_the_container_has_what_slacktide_needs_with_hashes_and_no_more() -> Non
     assert declared is not None
     wanted = {re.match(r"[A-Za-z0-9._-]+", word).group().lower() for word in re.findall(r'"(.*?)"', declared.group(1))}
     assert wanted <= names
+    assert "setuptools" in names
+    for installed in re.findall(r"/pip install (.*?)(?: && \\)?$", CONTAINERFILE, re.MULTILINE):
+        assert "--require-hashes" in installed or installed.endswith("--no-deps --no-build-isolation ."), installed
     assert names.isdisjoint({"pytest", "mypy", "ruff", "hypothesis", "ansible-core", "schemathesis"})
     for block in re.split(r"^(?=[a-z0-9])", lines, flags=re.MULTILINE)[1:]:
         assert "--hash=sha256:" in block
