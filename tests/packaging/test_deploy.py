@@ -77,6 +77,24 @@ def test_units_and_environment_start_what_the_command_line_knows() -> None:
         app.parse_args(["serve", *shlex.split(given)], print_error=False, exit_on_error=False)
 
 
+@needs_systemd
+def test_the_nightly_unit_of_the_documentation_runs_where_it_may_write(tmp_path: Path) -> None:
+    (documented,) = re.findall(
+        r"^```ini\n(.*?)^```", (ROOT / "docs" / "batch.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    service = documented.partition("# /etc/systemd/system/slacktide-nightly.timer\n")[0]
+    settings = dict(re.findall(r"^(\w+)=(.*)$", service, re.MULTILINE))
+    assert settings["WorkingDirectory"] == f"/var/lib/{settings['StateDirectory']}"
+    serving = (DEPLOY / "systemd" / "slacktide-serve.service").read_text()
+    assert f"\nStateDirectoryMode={settings['StateDirectoryMode']}\n" in serving, "both make the same folder"
+    made = tmp_path / "slacktide-nightly.service"
+    made.write_text(service.replace(settings["ExecStart"], "/bin/true"))
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(made)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    about_it = [line for line in done.stderr.splitlines() if made.name in line]
+    assert (done.returncode, about_it) == (0, []), done.stderr
+
+
 def test_a_campaign_outlives_the_unit_that_began_it() -> None:
     for unit in UNITS:
         assert "KillMode=process\n" in unit.read_text(), unit.name
@@ -94,6 +112,7 @@ def test_the_container_runs_as_nobody_in_particular_and_says_how_it_is() -> None
     assert "/healthz" in last
     for text in (CONTAINERFILE, (ROOT / "docs" / "operations.md").read_text()):
         assert re.findall(r"podman build (.*) -f deploy/Containerfile", text) == ["--format docker"], "OCI has no check"
+    assert last.index("\nUSER slacktide\n") < last.index("\nWORKDIR /var/lib/slacktide\nVOLUME "), "kept, and writable"
     assert re.search(r'^CMD \["serve"\]$', last, re.MULTILINE)
     assert "gcc" not in last, "nothing that compiles is in the image"
     for source in re.findall(r"^COPY (?!--from)(.+) \S+$", CONTAINERFILE, re.MULTILINE):
