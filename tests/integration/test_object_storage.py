@@ -51,22 +51,33 @@ def fleet(store: ObjectStore) -> str:
     return url
 
 
-def test_a_night_and_its_morning(store: ObjectStore, fleet: str, tmp_path: Path) -> None:
-    """The functions of the documentation, word for word, in one shell."""
+def documented(calls: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Return what came of calls of the functions of the documentation, word for word, in one shell."""
     blocks = re.findall(r"^```bash\n(.*?)^```", DOCS.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 3
-    script = "\n".join(blocks) + "set -eu\n(nightly); (morning); (approved --ask-for-approval --no-ray)\n"
+    script = "\n".join(blocks) + f"set -eu\n{calls}\n"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"STORE": store.url, "NIGHT": "2026-12-01", "LIMIT": "0", "PATH": path}
-    ran = subprocess.run(
-        ["timeout", "400", "bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    given = os.environ | environment | {"PATH": path}
+    return subprocess.run(
+        ["timeout", "400", "bash", "-c", script], cwd=folder, env=given, capture_output=True, text=True
     )
+
+
+def test_a_night_and_its_morning(store: ObjectStore, fleet: str, tmp_path: Path) -> None:
+    calls = "(nightly); (morning); (approved --ask-for-approval --no-ray)"
+    ran = documented(calls, tmp_path, STORE=store.url, NIGHT="2026-12-01", LIMIT="0")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     plan = slacktide.read_plan(f"{store.url}/plans/2026-12-01")
     assert json.loads((tmp_path / "summary.json").read_text())["hosts"] == plan.header.summary.hosts > 0
     assert json.loads((tmp_path / "campaign-2026-12-01" / "report.json").read_text())["plan_id"] == plan.header.id
     again = command("report", str(tmp_path / "campaign-2026-12-01"), "--json")
     assert json.loads(again.stdout)["plan_path"] == f"{store.url}/plans/2026-12-01"
+
+
+def test_nobody_approves_for_ever_what_is_refused(store: ObjectStore, tmp_path: Path) -> None:
+    ran = documented("(approved --no-ray)", tmp_path, STORE=store.url, NIGHT="none")
+    assert ran.returncode == 2, ran.stdout + ran.stderr
+    assert f"error: {store.url}/fleets/none" in ran.stderr
 
 
 def test_what_the_store_refuses_is_told_with_the_url(store: ObjectStore, fleet: str, tmp_path: Path) -> None:
