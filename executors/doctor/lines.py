@@ -7,18 +7,27 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 from slacktide.errors import ExecutionError
 
 START_S: Final = 120.0
 """How long the first answer may take: a connection, and the start of Python on a busy machine."""
-ANSWER_S: Final = 60.0
+ANSWER_S: Final = 75.0
+OTHERS_SHARE: Final = 0.8
+"""Of that time, what one who asks others waits for them: that they hang is then an answer, and no silence."""
 END_S: Final = 10.0
 WORDS_SHOWN: Final = 300
+WORDS_BYTES: Final = 2**16
+LONGEST_LINE: Final = 64 * 2**20
+"""Bytes of a line: what 10,000 nodes of Ray are takes some 5 MiB, and one without an end may not fill the memory."""
+_ANSWERS: Final = (b'{"said"', b'{"wrong"')
+_BY_HAND: Final = "Try the same by hand, and mend what it says"
 
 
 class Line:
@@ -26,22 +35,30 @@ class Line:
 
     def __init__(self, subject: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._subject = subject
-        try:
-            self._process = subprocess.Popen(
-                [*command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=None if environment is None else dict(environment),
-                start_new_session=True,
-            )
-        except OSError as error:
-            fact = f"{command[0]} cannot be run: {error.strerror}"
-            raise ExecutionError(subject, fact, "Correct the command") from error
+        with ExitStack() as kept_open:
+            try:
+                # A file: a pipe that nobody reads fills up, and one that another process holds does not end.
+                self._words = kept_open.enter_context(tempfile.TemporaryFile())
+                self._process = subprocess.Popen(
+                    [*command],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._words,
+                    env=None if environment is None else dict(environment),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                fact = f"{command[0]} cannot be run: {error.strerror}"
+                raise ExecutionError(subject, fact, "Correct the command") from error
+            kept_open.pop_all()
         assert self._process.stdout is not None
         os.set_blocking(self._process.stdout.fileno(), False)
-        self._left = b""
+        self._answers: deque[bytes] = deque()
+        self._begun = bytearray()
+        """A line that has not ended yet."""
         self._limit_s = START_S
+        self._over = ""
+        """Why it answers no more; empty: it does."""
 
     def ask(self, what: str, on: str | None = None, limit_s: float | None = None, **how: Any) -> Any:  # noqa: ANN401
         """Return the answer to a question.
@@ -51,14 +68,17 @@ class Line:
         ExecutionError
             If there is none, with what the process said.
         """
-        question = {"ask": what, "on": on, "with": how}
+        if self._over:
+            raise ExecutionError(self._subject, self._over, _BY_HAND)
+        within_s = limit_s or self._limit_s
+        question = {"ask": what, "on": on, "with": how, "within_s": OTHERS_SHARE * within_s}
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             self._process.stdin.flush()
         except OSError as error:
             raise self._silent("has ended") from error
-        heard = json.loads(self._heard(limit_s or self._limit_s))
+        heard = self._heard(within_s)
         self._limit_s = ANSWER_S
         if "wrong" in heard:
             raise ExecutionError(self._subject, heard["wrong"], "Mend that, and look again")
@@ -66,50 +86,62 @@ class Line:
 
     def close(self) -> None:
         """End the process, which ends once its questions do."""
+        if self._over:
+            return
+        self._over = "is asked no more"
         assert self._process.stdin is not None
-        try:
+        with suppress(OSError, subprocess.TimeoutExpired):  # it is killed
             self._process.stdin.close()
             self._process.wait(END_S)
-        except (OSError, subprocess.TimeoutExpired):
-            pass  # it is killed
         self._killed()
 
     def _killed(self) -> bytes:
-        """End the process with those that it began, and return what it has said beside its answers."""
+        """End the process with those that it began, and return the end of what it has said beside its answers."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(END_S)
-        said = b""
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(END_S)
+        for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            if pipe is self._process.stderr and not pipe.closed:
-                said = pipe.read()
             with suppress(OSError):
                 pipe.close()
-        return said
+        with self._words as words:
+            size = os.fstat(words.fileno()).st_size
+            return os.pread(words.fileno(), WORDS_BYTES, max(0, size - WORDS_BYTES))
 
-    def _heard(self, limit_s: float) -> bytes:
-        """Return the next line that is an answer; whatever else the way there prints is passed over."""
+    def _heard(self, limit_s: float) -> dict[str, Any]:
+        """Return the next answer; whatever else the way there prints is passed over."""
         assert self._process.stdout is not None
         until_s = time.monotonic() + limit_s
-        while True:
-            line, found, rest = self._left.partition(b"\n")
-            if found:
-                self._left = rest
-                if line.startswith((b'{"said"', b'{"wrong"')):
-                    return line
-                continue
-            if not select.select([self._process.stdout], [], [], max(0.0, until_s - time.monotonic()))[0]:
+        while not self._answers:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0 or not select.select([self._process.stdout], [], [], left_s)[0]:
                 raise self._silent(f"does not answer within {limit_s:.0f} s")
             piece = os.read(self._process.stdout.fileno(), 65_536)
             if not piece:
                 raise self._silent("has ended")
-            self._left += piece
+            self._take(piece)
+        try:
+            answer: dict[str, Any] = json.loads(self._answers.popleft())
+        except ValueError as error:
+            raise self._silent(f"answers with what is no JSON ({error})") from error
+        return answer
+
+    def _take(self, piece: bytes) -> None:
+        """Keep answers among the lines that have ended with this piece."""
+        first, *others = piece.split(b"\n")
+        self._begun += first
+        for line in others:
+            if self._begun.startswith(_ANSWERS):
+                self._answers.append(bytes(self._begun))
+            self._begun = bytearray(line)
+        if len(self._begun) > LONGEST_LINE:
+            raise self._silent("prints a line without an end")
 
     def _silent(self, fact: str) -> ExecutionError:
         words = " ".join(self._killed().decode(errors="replace").split())
-        said = f"; it said: {words[-WORDS_SHOWN:]}" if words else ""
-        return ExecutionError(self._subject, f"{fact}{said}", "Try the same by hand, and mend what it says")
+        self._over = f"{fact}; it said: {words[-WORDS_SHOWN:]}" if words else fact
+        return ExecutionError(self._subject, self._over, _BY_HAND)
 
 
 def line_to(host: str, command: str) -> Line:

@@ -14,8 +14,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from slacktide.executors.actors import actor_class, cluster
 from slacktide.executors.doctor.on_host import ASKED, HostSide
 
-START_S: Final = 60.0
-ANSWER_S: Final = 60.0
 DASHBOARD_S: Final = 5.0
 
 
@@ -50,8 +48,8 @@ class _Nodes:
             "dashboard": _dashboard(),
         }
 
-    def ask(self, node: str, what: str, how: dict[str, Any]) -> Any:  # noqa: ANN401
-        """Return what a node answers."""
+    def ask(self, node: str, what: str, how: dict[str, Any], within_s: float) -> Any:  # noqa: ANN401
+        """Return what a node answers within a time, in which what answers there is started as well."""
         if what not in ASKED:
             raise ValueError(f"nobody knows {what}")
         actor = self._actors.get(node)
@@ -60,8 +58,7 @@ class _Nodes:
             # Threads: while it waits for what arrives, it may be asked for something else.
             kind = actor_class(NodeSide, f"doctor on {node[:8]}", scheduling_strategy=there, max_concurrency=4)
             actor = self._actors[node] = kind.remote()
-            ray.get(actor.clock_ms.remote(), timeout=START_S)
-        return ray.get(getattr(actor, what).remote(**how), timeout=ANSWER_S)
+        return ray.get(getattr(actor, what).remote(**how), timeout=within_s)
 
 
 def _dashboard() -> dict[str, Any]:
@@ -90,7 +87,7 @@ def main() -> None:
                 if question["ask"] == "cluster":
                     said: Any = nodes.cluster()
                 else:
-                    said = nodes.ask(question["on"], question["ask"], question.get("with", {}))
+                    said = nodes.ask(question["on"], question["ask"], question["with"], question["within_s"])
                 answer = {"said": said}
             except Exception as error:
                 answer = {"wrong": f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"}

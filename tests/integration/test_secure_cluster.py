@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,11 @@ from pathlib import Path
 import pytest
 from campaign_commands import assert_done_once, small_campaign
 from cluster_secrets import environment, make_secrets
-from ray_cluster import HEAD_IP, ray_cluster
+from ray_cluster import HEAD_IP, below, ray_cluster, words_of
 from shifted_clocks import ahead_by
+
+from slacktide.errors import ExecutionError
+from slacktide.executors.doctor.lines import line_to_ray
 
 pytestmark = pytest.mark.integration
 CONNECT = "import ray; ray.init(log_to_driver=False); print('nodes', len(ray.nodes()))"
@@ -60,6 +64,28 @@ def looked_at(cluster, tmp_path: Path) -> None:
     assert "does not answer" in found["ray", "cluster"]["fact"]
 
 
+def one_hangs(cluster) -> None:
+    """Check that a node whose process hangs takes the answers of no other."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.environment.items():
+            patch.setenv(name, value)
+        line = line_to_ray(cluster.address)
+    try:
+        nodes = {each["address"]: each["node"] for each in line.ask("cluster")["nodes"] if each["alive"]}
+        hanging = nodes["127.0.0.11"]
+        assert line.ask("clock_ms", on=hanging) > 0
+        raylet = cluster.nodes["h1"].named("raylet")
+        (process,) = [each for each in below(raylet) if words_of(each)[0].startswith("ray::NodeSide")]
+        os.kill(process, signal.SIGSTOP)
+        with pytest.raises(ExecutionError, match="GetTimeoutError"):
+            line.ask("clock_ms", on=hanging, limit_s=2)
+        assert line.ask("clock_ms", on=nodes[HEAD_IP]) > 0
+        os.kill(process, signal.SIGCONT)
+        assert line.ask("clock_ms", on=hanging) > 0
+    finally:
+        line.close()
+
+
 def test_a_campaign_runs_on_a_cluster_with_token_and_tls_and_nobody_else_gets_in(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -74,6 +100,7 @@ def test_a_campaign_runs_on_a_cluster_with_token_and_tls_and_nobody_else_gets_in
             assert running.end() == 0, running.words
             assert_done_once(running)
         assert connected(cluster, {}).stdout.strip() == "nodes 2"
+        one_hangs(cluster)
         looked_at(cluster, tmp_path)
         token = {"RAY_AUTH_TOKEN_PATH": others["RAY_AUTH_TOKEN_PATH"]}
         tls = {key: others[key] for key in others if key.startswith("RAY_TLS")}

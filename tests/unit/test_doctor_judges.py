@@ -4,13 +4,11 @@ from typing import Any
 
 import pytest
 
-from slacktide.errors import ExecutionError
 from slacktide.executors.connections_file import HostAddress
 from slacktide.executors.doctor.check import Check
 from slacktide.executors.doctor.clocks import Offset, clock_check, offset_of
 from slacktide.executors.doctor.cluster import cluster_checks, node_checks, unreachable
 from slacktide.executors.doctor.hypervisors import _host_check, _unequal
-from slacktide.executors.doctor.lines import Line
 from slacktide.executors.doctor.links import Ear, link_checks
 from slacktide.executors.doctor.on_host import HostSide, answer
 from slacktide.ids import HostId
@@ -141,17 +139,6 @@ def test_only_what_is_known_is_answered() -> None:
     assert "nobody knows __init__" in answer(HostSide(), '{"ask": "__init__"}')["wrong"]
     assert "JSONDecodeError" in answer(HostSide(), "{")["wrong"]
     assert answer(HostSide(), '{"ask": "about"}')["said"]["slacktide"]
-
-
-def test_a_way_that_leads_nowhere_says_why() -> None:
-    line = Line("h1", ["sh", "-c", "echo no route to host >&2; exit 1"])
-    with pytest.raises(ExecutionError, match="no route to host"):
-        line.ask("about")
-    with pytest.raises(ExecutionError, match="cannot be run"):
-        Line("h1", ["/nowhere/ssh", "h1"])
-    noisy = Line("h1", ["sh", "-c", "echo welcome; read line; echo '{\"said\": 3}'"])
-    assert noisy.ask("clock_ms") == 3
-    noisy.close()
 
 
 def test_alike_checks_are_one_row(capsys: pytest.CaptureFixture[str]) -> None:
