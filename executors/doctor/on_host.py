@@ -143,7 +143,13 @@ def answer(side: HostSide, line: str) -> dict[str, Any]:
             return {"wrong": f"nobody knows {question['ask']}"}
         return {"said": getattr(side, question["ask"])(**question.get("with", {}))}
     except Exception as error:
-        return {"wrong": f"{type(error).__name__}: {error}"}
+        return {"wrong": in_a_line(error)}
+
+
+def in_a_line(error: Exception) -> str:
+    """Return an error's kind and, where it has words, the last line of them."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[-1].strip()}" if lines else type(error).__name__
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from slacktide.executors.actors import actor_class, cluster
-from slacktide.executors.doctor.on_host import ASKED, HostSide
+from slacktide.executors.doctor.on_host import ASKED, HostSide, in_a_line
 
 DASHBOARD_S: Final = 5.0
 
@@ -25,7 +25,9 @@ class NodeSide(HostSide):
         return {**super().about(), "ray": ray.__version__}
 
 
-class _Nodes:
+class Nodes:
+    """The cluster and its nodes, as a driver of Ray asks them."""
+
     def __init__(self) -> None:
         self._actors: dict[str, Any] = {}
 
@@ -77,21 +79,23 @@ def _dashboard() -> dict[str, Any]:
         return {"url": address, "answers": wanted}
 
 
+def answer(nodes: Nodes, line: str) -> dict[str, Any]:
+    """Return the answer to a question: ``{"said": ...}``, or ``{"wrong": why}``."""
+    try:
+        question = json.loads(line)
+        if question["ask"] == "cluster":
+            return {"said": nodes.cluster()}
+        return {"said": nodes.ask(question["on"], question["ask"], question["with"], question["within_s"])}
+    except Exception as error:
+        return {"wrong": in_a_line(error)}
+
+
 def main() -> None:
     """Answer each line of standard input, until it ends."""
     with cluster(1, job="doctor"):
-        nodes = _Nodes()
+        nodes = Nodes()
         for line in sys.stdin:
-            try:
-                question = json.loads(line)
-                if question["ask"] == "cluster":
-                    said: Any = nodes.cluster()
-                else:
-                    said = nodes.ask(question["on"], question["ask"], question["with"], question["within_s"])
-                answer = {"said": said}
-            except Exception as error:
-                answer = {"wrong": f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}"}
-            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.write(json.dumps(answer(nodes, line)) + "\n")
             sys.stdout.flush()
 
 

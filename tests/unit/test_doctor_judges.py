@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from slacktide.executors.connections_file import HostAddress
+from slacktide.executors.doctor import ray_nodes
 from slacktide.executors.doctor.check import Check
 from slacktide.executors.doctor.clocks import Offset, clock_check, offset_of
 from slacktide.executors.doctor.cluster import cluster_checks, node_checks, unreachable
@@ -139,6 +140,20 @@ def test_only_what_is_known_is_answered() -> None:
     assert "nobody knows __init__" in answer(HostSide(), '{"ask": "__init__"}')["wrong"]
     assert "JSONDecodeError" in answer(HostSide(), "{")["wrong"]
     assert answer(HostSide(), '{"ask": "about"}')["said"]["slacktide"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [((), "OSError"), (("  ",), "OSError"), (("Traceback\n  why\n",), "OSError: why")]
+)
+def test_an_error_without_words_is_told_by_its_kind(words: tuple[str, ...], told: str) -> None:
+    class Failing(ray_nodes.Nodes, HostSide):
+        def cluster(self) -> dict[str, Any]:
+            raise OSError(*words)
+
+        clock_ms = cluster
+
+    assert ray_nodes.answer(Failing(), '{"ask": "cluster"}') == {"wrong": told}
+    assert answer(Failing(), '{"ask": "clock_ms"}') == {"wrong": told}
 
 
 def test_alike_checks_are_one_row(capsys: pytest.CaptureFixture[str]) -> None:
