@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any, Final
 
-from slacktide.errors import ExecutionError
+from slacktide.errors import ExecutionError, UsageError
 
 START_S: Final = 120.0
 """How long the first answer may take: a connection, and the start of Python on a busy machine."""
@@ -145,9 +145,36 @@ class Line:
 
 
 def line_to(host: str, command: str) -> Line:
-    """Return a process on a host, to which a command leads: ``ssh {host} /opt/slacktide/bin/python``."""
-    words = [word.replace("{host}", host) for word in shlex.split(command)]
+    """Return a process on a host, to which a command leads: ``ssh {host} /opt/slacktide/bin/python``.
+
+    Raises
+    ------
+    UsageError
+        If the command is none.
+    ExecutionError
+        If it cannot be run.
+    """
+    words = [word.replace("{host}", host) for word in words_of(command)]
     return Line(host, [*words, "-m", "slacktide.executors.doctor.on_host"])
+
+
+def words_of(command: str) -> list[str]:
+    """Return the words of a command that leads to hosts, as a shell takes them apart.
+
+    Raises
+    ------
+    UsageError
+        If it has none, or a quotation in it does not end.
+    """
+    remedy = "Write it as in --by 'ssh {host} /opt/slacktide/bin/python'"
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        fact = f"cannot be taken apart into words: {str(error).lower()}"
+        raise UsageError(f"the command {command!r}", fact, remedy) from error
+    if not words:
+        raise UsageError(f"the command {command!r}", "has no words", remedy)
+    return words
 
 
 def line_to_ray(address: str) -> Line:

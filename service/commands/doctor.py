@@ -62,10 +62,13 @@ def doctor(
         How far a clock may be from this machine's.
     """
     from slacktide.executors.doctor.check import has_error
+    from slacktide.executors.doctor.lines import words_of
     from slacktide.service.doctor import Installation, examine
 
     if (tls_certificate is None) != (tls_key is None):
         raise UsageError("--tls-certificate", "needs --tls-key, and the other way round", "Give both or neither")
+    if by is not None:
+        words_of(by)  # a command that is none is refused before anybody is asked
     folder = (data or default_data()).resolve()
     installation = Installation(
         data=folder if data is not None or folder.exists() else None,

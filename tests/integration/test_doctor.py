@@ -153,6 +153,15 @@ def test_a_key_of_another_certificate(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["doctor", "--tls-key", str(tmp_path / "two.key")]) == 2
 
 
+@pytest.mark.parametrize(("command", "said"), [("ssh 'x", "no closing quotation"), ("", "no words"), (" ", "no words")])
+def test_a_command_that_is_none_is_refused(command: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--by", command]) == 2
+    words = " ".join(capsys.readouterr().err.split())
+    assert said in words
+    assert f"the command {command!r}" in words
+    assert "ssh {host}" in words
+
+
 def _pair(certificate: Path, key_file: Path, lasts: timedelta) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "slacktide.example")])
