@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
+from slacktide.executors.presence import is_missing
+
 TLS: Final = "qemu+tls"
 PORT: Final = 16514
 """Where libvirtd listens for TLS."""
@@ -43,7 +45,7 @@ def pki_of(uri: str) -> Pki:
     own = Path.home() / ".pki/libvirt"
     if named:
         return Pki(*(Path(named[0]) / name for name in NAMES))
-    if os.geteuid() and all((own / name).exists() for name in NAMES):
+    if os.geteuid() and all(os.access(own / name, os.F_OK) for name in NAMES):
         return Pki(*(own / name for name in NAMES))
     return Pki(*map(Path, SYSTEM))
 
@@ -55,7 +57,7 @@ def client_reasons(uri: str, until: datetime) -> Iterator[Reason]:
     pki = pki_of(uri)
     missing = [path for path in pki if not os.access(path, os.R_OK)]
     for path in missing:
-        fact = f"{path} is not there" if not path.exists() else f"{path} cannot be read by this user"
+        fact = f"{path} is not there" if is_missing(path) else f"{path} cannot be read by this user"
         yield fact, "Put it there, or name its folder as pkipath in the host's address"
     if missing:
         return

@@ -15,7 +15,7 @@ from slacktide.executors.connections_file import HostAddress
 from slacktide.executors.doctor.check import Check
 from slacktide.executors.doctor.clocks import LIMIT_MS, clock_check, icmp_offset, offset_of
 from slacktide.executors.doctor.cluster import cluster_checks, hosts_of, node_checks, node_name, unreachable
-from slacktide.executors.doctor.files import Pair, disk_check, pair_checks
+from slacktide.executors.doctor.files import Pair, disk_check, pair_checks, unread_check
 from slacktide.executors.doctor.hypervisors import hypervisor_checks, machine_of, names_of
 from slacktide.executors.doctor.lines import Line, line_to, line_to_ray
 from slacktide.executors.doctor.links import Ear, link_checks
@@ -23,6 +23,7 @@ from slacktide.executors.doctor.machine import machine_checks
 from slacktide.executors.doctor.on_host import HostSide, ray_secrets
 from slacktide.executors.doctor.stores import store_checks
 from slacktide.executors.inventory.hosts import AT_ONCE, Told
+from slacktide.executors.presence import is_hidden, is_missing
 from slacktide.executors.store.address import Store
 from slacktide.ids import HostId
 
@@ -77,7 +78,10 @@ def _server_checks(installation: Installation) -> Iterator[Check]:
     data = installation.data
     if data is None:
         return
-    if not data.is_dir():
+    if is_hidden(data):
+        yield unread_check("server", "data directory", data)
+        return
+    if is_missing(data):
         yield Check("server", "data directory", "ok", f"{data} is not there yet; it is made when the server starts")
         return
     facts = data.stat()

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from slacktide.executors.certificates import names, reasons
 from slacktide.executors.doctor.check import Area, Check
+from slacktide.executors.presence import is_hidden, is_missing
 
 SOON: Final = timedelta(days=30)
 """A certificate that expires within it is told of: time to make new ones in working hours and bring them everywhere."""
@@ -44,11 +45,12 @@ def pair_checks(area: Area, pair: Pair, wanted: Sequence[str] = (), readers: Seq
     """
     made = "Make it anew, as docs/deploy.md says, and restart what shows it"
     files = [pair.certificate, pair.key, *([] if pair.authority is None else [pair.authority])]
-    if missing := [path for path in files if not os.access(path, os.R_OK)]:
-        for path in missing:
-            why = "cannot be read by this user" if path.exists() else "is not there"
-            remedy = "Run this as root" if path.exists() else "Put it there"
-            yield Check(area, pair.what, "unknown" if path.exists() else "error", f"{path} {why}", remedy)
+    if unread := [path for path in files if not os.access(path, os.R_OK)]:
+        for path in unread:
+            if is_missing(path):
+                yield Check(area, pair.what, "error", f"{path} is not there", "Put it there")
+            else:
+                yield unread_check(area, pair.what, path)
         return
     try:
         own = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
@@ -63,6 +65,11 @@ def pair_checks(area: Area, pair: Pair, wanted: Sequence[str] = (), readers: Seq
         found.append(Check(area, pair.what, "error", fact, "Put the pair there that was made together"))
     found += secret_checks(area, pair.what, pair.key, readers)
     yield from found or [Check(area, pair.what, "ok", f"{pair.certificate} until {_day(own)}")]
+
+
+def unread_check(area: Area, what: str, path: Path) -> Check:
+    """Return that nothing is known of a file, since this user may not read it or enter its folder."""
+    return Check(area, what, "unknown", f"{path} cannot be read by this user", "Run this as root")
 
 
 def expiry_check(area: Area, what: str, certificate: x509.Certificate) -> Check | None:
@@ -111,6 +118,8 @@ def secret_checks(area: Area, what: str, path: Path, readers: Sequence[str] = ()
     try:
         facts = path.stat()
     except OSError as error:
+        if is_hidden(path):
+            return [unread_check(area, what, path)]
         return [Check(area, what, "error", f"{path}: {error.strerror}", "Put it there, as docs/deploy.md says")]
     others, group = facts.st_mode & stat.S_IRWXO, facts.st_mode & stat.S_IRWXG
     owner = pwd.getpwuid(facts.st_uid).pw_name if _known(facts.st_uid) else str(facts.st_uid)

@@ -10,14 +10,15 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from slacktide import __version__
 from slacktide.executors.doctor import throughput
 from slacktide.executors.doctor.check import Check
-from slacktide.executors.doctor.files import Pair, pair_checks, secret_checks
+from slacktide.executors.doctor.files import Pair, pair_checks, secret_checks, unread_check
+from slacktide.executors.presence import is_missing
 
 QEMU_CONF: Final = Path("/etc/libvirt/qemu.conf")
 LIBVIRTD_CONFS: Final = (Path("/etc/libvirt/virtproxyd.conf"), Path("/etc/libvirt/libvirtd.conf"))
@@ -45,7 +46,6 @@ class HostSide:
             "python": platform.python_version(),
             "slacktide": __version__,
             "environment": {name: os.environ.get(name, "") for name in ("RAY_AUTH_MODE", "RAY_USE_TLS")},
-            "has_libvirt": QEMU_CONF.exists() or any(path.exists() for path in LIBVIRTD_CONFS),
         }
 
     def clock_ms(self) -> float:
@@ -62,7 +62,7 @@ class HostSide:
 
     def migration_address(self) -> str:
         """Return where migrations arrive, as QEMU's settings say; empty: they say nothing."""
-        settings = settings_in(QEMU_CONF)
+        settings = settings_in(QEMU_CONF) or {}
         found = settings.get("migration_host") or settings.get("migration_address") or ""
         return "" if found in ("0.0.0.0", "::") else found
 
@@ -88,26 +88,35 @@ ASKED: Final = frozenset(
 
 def host_certificates(host: str, addresses: Sequence[str]) -> list[Check]:
     """Return what is wrong with the certificates of this host, or that nothing is."""
-    libvirt = dict(LIBVIRT)
+    return [*_libvirtd_certificates(host, addresses), *_qemu_certificates(host, addresses)]
+
+
+def _libvirtd_certificates(host: str, addresses: Sequence[str]) -> Iterator[Check]:
+    what, libvirt = f"{host}: libvirtd's files", dict(LIBVIRT)
     for path in LIBVIRTD_CONFS:
-        libvirt |= {name: value for name, value in settings_in(path).items() if name in LIBVIRT and value}
-    server = Pair(
-        f"{host}: libvirtd's files", Path(libvirt["cert_file"]), Path(libvirt["key_file"]), Path(libvirt["ca_file"])
-    )
-    qemu = settings_in(QEMU_CONF)
+        settings = settings_in(path)
+        if settings is None:  # it may name other files than the usual ones
+            yield unread_check("certificates", what, path)
+            return
+        libvirt |= {name: value for name, value in settings.items() if name in LIBVIRT and value}
+    server = Pair(what, Path(libvirt["cert_file"]), Path(libvirt["key_file"]), Path(libvirt["ca_file"]))
+    yield from pair_checks("certificates", server, [host, *addresses])
+
+
+def _qemu_certificates(host: str, addresses: Sequence[str]) -> Iterator[Check]:
+    what, qemu = f"{host}: QEMU's for migrations", settings_in(QEMU_CONF)
+    if qemu is None:
+        yield unread_check("certificates", what, QEMU_CONF)
+        return
     folder = Path(qemu.get("migrate_tls_x509_cert_dir") or qemu.get("default_tls_x509_cert_dir") or DEFAULT_DIRECTORY)
-    shown = Pair(
-        f"{host}: QEMU's for migrations", folder / "server-cert.pem", folder / "server-key.pem", folder / "ca-cert.pem"
-    )
+    shown = Pair(what, folder / "server-cert.pem", folder / "server-key.pem", folder / "ca-cert.pem")
     known = [host, *addresses, *filter(None, [qemu.get("migration_host"), qemu.get("migration_address")])]
-    found = list(pair_checks("certificates", server, [host, *addresses]))
-    found += pair_checks("certificates", shown, known, READERS)
+    yield from pair_checks("certificates", shown, known, READERS)
     client = Pair(
         f"{host}: QEMU's as a source", folder / "client-cert.pem", folder / "client-key.pem", folder / "ca-cert.pem"
     )
-    if client.certificate.exists():  # without one, the server's is shown
-        found += pair_checks("certificates", client, (), READERS)
-    return found
+    if not is_missing(client.certificate):  # without one, the server's is shown
+        yield from pair_checks("certificates", client, (), READERS)
 
 
 def ray_secrets(place: str, names: Sequence[str] = ()) -> list[Check]:
@@ -127,12 +136,12 @@ def ray_secrets(place: str, names: Sequence[str] = ()) -> list[Check]:
     return found
 
 
-def settings_in(path: Path) -> dict[str, str]:
-    """Return what a configuration file of libvirt's sets, by name; nothing where it cannot be read."""
+def settings_in(path: Path) -> dict[str, str] | None:
+    """Return what a configuration file of libvirt's sets, by name: nothing without a file; None: it cannot be read."""
     try:
         return dict(_SETTING.findall(path.read_text(encoding="utf-8", errors="replace")))
     except OSError:
-        return {}
+        return {} if is_missing(path) else None
 
 
 def answer(side: HostSide, line: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A store: whether it answers and may be written, its revision, how long a commit takes, its disk and its clock."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,8 @@ import sqlalchemy as sql
 from slacktide.errors import SlacktideError
 from slacktide.executors.doctor.check import Check
 from slacktide.executors.doctor.clocks import clock_check, offset_of
-from slacktide.executors.doctor.files import disk_check
+from slacktide.executors.doctor.files import disk_check, unread_check
+from slacktide.executors.presence import is_hidden, is_missing
 from slacktide.executors.store.address import Store
 from slacktide.executors.store.connection import StoreConnection, now_text
 from slacktide.executors.store.schema import HEAD
@@ -30,9 +32,7 @@ def store_checks(store: Store, limit_ms: float) -> Iterator[Check]:
     """Yield what is known of a store; nothing in it is changed, and one that is not there is not made."""
     if store.is_file:
         yield from _file_checks(store.path)
-        if store.path.parent.is_dir() and not store.path.exists():
-            yield Check("store", store.shown, "ok", "is not there yet; it is made when it is first used")
-        if not store.path.exists():
+        if not os.access(store.path, os.F_OK):
             return
     try:
         with closing(StoreConnection(store)) as connection:
@@ -46,6 +46,9 @@ def store_checks(store: Store, limit_ms: float) -> Iterator[Check]:
 
 def _file_checks(path: Path) -> Iterator[Check]:
     folder = path.parent
+    if is_hidden(path):
+        yield unread_check("store", str(path), path)
+        return
     if not folder.is_dir():
         yield Check("store", str(path), "error", f"its folder {folder} is not there", "Make it, or name another")
         return
@@ -54,6 +57,8 @@ def _file_checks(path: Path) -> Iterator[Check]:
     if kind in NETWORKED:
         remedy = "Keep it on a disk of this machine, or in PostgreSQL: locks do not hold there"
         yield Check("store", str(path), "error", f"is a SQLite file on a network file system ({kind})", remedy)
+    if is_missing(path):
+        yield Check("store", str(path), "ok", "is not there yet; it is made when it is first used")
 
 
 def file_system_of(folder: Path) -> str:

@@ -69,9 +69,9 @@ def doctor(
         raise UsageError("--tls-certificate", "needs --tls-key, and the other way round", "Give both or neither")
     if by is not None:
         words_of(by)  # a command that is none is refused before anybody is asked
-    folder = (data or default_data()).resolve()
+    folder = _data(data)
     installation = Installation(
-        data=folder if data is not None or folder.exists() else None,
+        data=folder,
         store=_store(folder, store),
         server_pair=None if tls_certificate is None or tls_key is None else (tls_certificate, tls_key),
         addresses=_addresses(connections, fleet),
@@ -92,15 +92,24 @@ def doctor(
     return REFUSED if has_error(checks) else OK
 
 
-def _store(data: Path, url: str | None) -> "Store | None":
+def _data(given: Path | None) -> Path | None:
+    """Return the server's data directory; None: there is no sign of a server."""
+    from slacktide.executors.presence import is_missing
+
+    folder = (given or default_data()).resolve()
+    return folder if given is not None or not is_missing(folder) else None
+
+
+def _store(data: Path | None, url: str | None) -> "Store | None":
     """Return the store that is meant; None: there is no sign of one."""
+    from slacktide.executors.presence import is_missing
     from slacktide.executors.store.address import parse_store, store_in
     from slacktide.service.places import STORE_FILE
 
     named = url or os.environ.get(VARIABLE)
     if named:
         return parse_store(named)
-    return store_in(data / STORE_FILE) if data.is_dir() else None
+    return store_in(data / STORE_FILE) if data is not None and not is_missing(data) else None
 
 
 def _addresses(connections: Path | None, fleet: Path | None) -> "dict[HostId, HostAddress]":
