@@ -109,9 +109,15 @@ def server_certificate(uri: str, client_uri: str) -> tuple[str, x509.Certificate
 
 
 def reasons(
-    what: str, certificate: x509.Certificate, authorities: Sequence[x509.Certificate], until: datetime
+    what: str, certificate: x509.Certificate, authorities: Sequence[x509.Certificate] | None, until: datetime
 ) -> Iterator[Reason]:
-    """Yield what is wrong with a certificate that is to hold from now until the end of a campaign."""
+    """Yield what is wrong with a certificate that is to hold from now until the end of a campaign.
+
+    Parameters
+    ----------
+    authorities
+        Those that are trusted; None: who connects decides whom it trusts.
+    """
     now, begins, ends = datetime.now(UTC), certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if begins > now:
         yield f"{what} is not in force before {_moment(begins)}", "Set this machine's clock, or make it anew"
@@ -120,6 +126,8 @@ def reasons(
     elif ends < until:
         fact = f"{what} expires on {_moment(ends)}, before the plan ends ({_moment(until)})"
         yield fact, "Make it anew before, and restart what shows it"
+    if authorities is None:
+        return
     signers = [one for one in authorities if _signed_by(certificate, one)]
     if not signers:
         fact = f"{what} is signed by {certificate.issuer.rfc4514_string()}, which is not trusted here"

@@ -54,7 +54,7 @@ def pair_checks(area: Area, pair: Pair, wanted: Sequence[str] = (), readers: Seq
         return
     try:
         own = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
-        trusted = [own] if pair.authority is None else x509.load_pem_x509_certificates(pair.authority.read_bytes())
+        trusted = None if pair.authority is None else x509.load_pem_x509_certificates(pair.authority.read_bytes())
         key = load_pem_private_key(pair.key.read_bytes(), None)
     except (OSError, ValueError, TypeError) as error:
         yield Check(area, pair.what, "error", f"{pair.certificate} or {pair.key} cannot be read: {error}", made)
@@ -100,12 +100,11 @@ def disk_check(area: Area, what: str, folder: Path) -> Check:
 
 
 def _wrong(
-    area: Area, pair: Pair, own: x509.Certificate, trusted: Sequence[x509.Certificate], wanted: Sequence[str]
+    area: Area, pair: Pair, own: x509.Certificate, trusted: Sequence[x509.Certificate] | None, wanted: Sequence[str]
 ) -> Iterator[Check]:
     now = datetime.now(UTC)
     for fact, remedy in reasons(str(pair.certificate), own, trusted, now):
-        if pair.authority is not None or "is signed by" not in fact:
-            yield Check(area, pair.what, "error", fact, remedy)
+        yield Check(area, pair.what, "error", fact, remedy)
     if (soon := expiry_check(area, pair.what, own)) is not None:
         yield soon
     if wanted and not any(names(own, name) for name in wanted):

@@ -145,6 +145,13 @@ def test_the_servers_certificate(
     assert said in found["fact"]
 
 
+def test_what_is_wrong_is_told_whatever_a_file_is_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    certificate, key = tmp_path / "what is signed by us.pem", tmp_path / "server.key"
+    _pair(certificate, key, timedelta(days=-1))
+    options = ("--tls-certificate", certificate, "--tls-key", key)
+    assert "has expired" in looked(capsys, *options, code=1)["certificates", "the server's"]["fact"]
+
+
 def test_a_key_of_another_certificate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _pair(tmp_path / "one.pem", tmp_path / "one.key", timedelta(days=400))
     _pair(tmp_path / "two.pem", tmp_path / "two.key", timedelta(days=400))

@@ -71,6 +71,7 @@ def test_another_authority_is_not_believed_whatever_it_is_called(server: Pair) -
     for other in (lab.new_authority("theirs"), lab.new_authority("ours")):
         (fact,) = facts(reasons("it", server.certificate, [other.certificate], NOW))
         assert fact == "it is signed by CN=ours, which is not trusted here"
+    assert facts(reasons("it", server.certificate, None, NOW)) == [], "who connects decides"
 
 
 def test_an_authority_that_has_expired_is_told(monkeypatch) -> None:
