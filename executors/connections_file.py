@@ -5,6 +5,7 @@ One JSON object: host id to address, or to ``{"uri": address, "peer": address}``
 
 import json
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from slacktide.errors import InputError, UsageError
 from slacktide.ids import HostId
@@ -63,6 +64,11 @@ def _address(path: AnyPath, host: str, value: object) -> HostAddress:
         raise InputError(subject, "has no address: uri is missing or no text", FORM)
     if peer is not None and not (isinstance(peer, str) and peer):
         raise InputError(subject, "has a peer that is no address", "Write an address, or leave peer out")
+    for each in filter(None, (uri, peer)):
+        try:
+            _ = urlsplit(each).port
+        except ValueError as error:
+            raise InputError(subject, f"has the address {each}, which is none: {error}", FORM) from error
     return HostAddress(uri, peer)
 
 

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from queue import Empty, Queue
 from typing import Final, NamedTuple
@@ -14,6 +15,7 @@ from slacktide.executors.certificates import CONNECT_S, PORT, TLS, pki_of, serve
 from slacktide.executors.connections_file import HostAddress
 from slacktide.executors.doctor.check import Check
 from slacktide.executors.doctor.files import Pair, expiry_check, pair_checks
+from slacktide.executors.doctor.on_host import in_a_line
 from slacktide.executors.drivers.libvirt.peers import peer_of
 from slacktide.executors.inventory.hosts import AT_ONCE, connected
 from slacktide.ids import HostId
@@ -57,7 +59,12 @@ def _each(addresses: Mapping[HostId, HostAddress]) -> dict[HostId, Asked]:
                 host = waiting.get_nowait()
             except Empty:
                 return
-            answers.put((host, _asked(host, addresses[host])))
+            try:
+                asked = _asked(host, addresses[host])
+            except Exception as error:  # a thread that ended would take others' turns along
+                remedy = "Correct its address in the file of connections, or report this"
+                asked = Asked([Check("hosts", host, "error", f"cannot be asked: {in_a_line(error)}", remedy)], None)
+            answers.put((host, asked))
 
     for _ in range(min(AT_ONCE, len(addresses))):
         threading.Thread(target=ask, name="asking hosts", daemon=True).start()
@@ -68,9 +75,27 @@ def _each(addresses: Mapping[HostId, HostAddress]) -> dict[HostId, Asked]:
         except Empty:
             break
         found[host] = asked
-    silent = f"has not answered within {ANSWER_S:.0f} s, and neither refuses"
+    unasked = _left_in(waiting)
+    return {host: found.get(host) or _unheard(host, was_asked=host not in unasked) for host in addresses}
+
+
+def _left_in(waiting: Queue[HostId]) -> set[HostId]:
+    """Return the hosts whose turn has not come, and have it come no more."""
+    left: set[HostId] = set()
+    while True:
+        try:
+            left.add(waiting.get_nowait())
+        except Empty:
+            return left
+
+
+def _unheard(host: HostId, *, was_asked: bool) -> Asked:
+    if not was_asked:
+        fact = f"was not asked: {AT_ONCE} others are asked at once, and do not answer"
+        return Asked([Check("hosts", host, "unknown", fact, "Look at those first, and run this again")], None)
+    fact = f"has not answered within {ANSWER_S:.0f} s, and neither refuses"
     remedy = "Look at its libvirtd: it may hang; restart it if so, guests go on"
-    return {host: found.get(host) or Asked([Check("hosts", host, "error", silent, remedy)], None) for host in addresses}
+    return Asked([Check("hosts", host, "error", fact, remedy)], None)
 
 
 def _asked(host: HostId, address: HostAddress) -> Asked:
@@ -91,10 +116,12 @@ def _asked(host: HostId, address: HostAddress) -> Asked:
 
     try:
         name, hypervisor, own = connection.getHostname(), connection.getVersion(), connection.getLibVersion()
-        connection.close()
     except libvirt.libvirtError as error:
         fact = f"does not tell about itself: {error.get_error_message()}"
         return Asked([Check("hosts", host, "error", fact, "Look at its libvirtd's log"), *certificates], None)
+    finally:
+        with suppress(libvirt.libvirtError):
+            connection.close()
     return Asked([_host_check(host, address, name, hypervisor, own), *certificates], (hypervisor, own))
 
 

@@ -230,6 +230,8 @@ def test_a_connections_file_has_addresses_alone_or_with_that_for_peers(tmp_path:
         ('{"h1": {"peer": "a"}}', "host h1: has no address"),
         ('{"h1": {"uri": "a", "port": 3}}', "host h1: has an unknown key port"),
         ('{"h1": {"uri": "a", "peer": 3}}', "host h1: has a peer that is no address"),
+        ('{"h1": "qemu+tls://h1:x/system"}', "host h1: has the address qemu.*, which is none: Port could not"),
+        ('{"h1": {"uri": "a", "peer": "qemu+tls://[::1/system"}}', "host h1: has the address qemu.*, which is none"),
     ],
 )
 def test_a_wrong_connections_file_is_refused_with_its_place(tmp_path: Path, content: str | bytes, said: str) -> None:
