@@ -88,10 +88,18 @@ class _Folded:
         """Number of the newest event that is folded."""
         return self._last
 
-    def see(self, name: str, see: Callable[[CampaignState, tuple[Event, ...]], object]) -> object:
-        """Return what ``see`` sees, as before where nothing has happened since or it is not yet time to look again."""
+    def see(
+        self, name: str, see: Callable[[CampaignState, tuple[Event, ...]], object], *, by_clock: bool = False
+    ) -> object:
+        """Return what ``see`` sees, as before where nothing has happened since or it is not yet time to look again.
+
+        Parameters
+        ----------
+        by_clock
+            It depends on the clock or on who carries the campaign out as well, which change without an event.
+        """
         known = self.seen.setdefault(name, _Seen())
-        is_new = known.last != self._last
+        is_new = known.last != self._last or (by_clock and not self._state.finished)
         if known.last < 0 or (is_new and (known.pace.is_due() or self._state.finished)):
             with known.pace.timed():
                 known.value = see(self._state, tuple(self._asked))
@@ -163,17 +171,20 @@ class FoldedCampaigns:
         except ExecutionError:
             return None
 
-    def look(self, run: Run, stored: StoredCampaign, name: str, see: Callable[[Viewed], Seen]) -> Seen:
+    def look(
+        self, run: Run, stored: StoredCampaign, name: str, see: Callable[[Viewed], Seen], *, by_clock: bool = False
+    ) -> Seen:
         """Return what ``see`` sees of a campaign that has begun; what it saw a moment ago where that takes its time.
 
-        Nobody folds the campaign further while it looks.  ``name`` is the same for the same ``see``.
+        Nobody folds the campaign further while it looks.  ``name`` is the same for the same ``see``, and so is
+        ``by_clock``: what it sees depends on the clock or the lease too, and is looked at again without a new event.
         """
         folded = self._folded(run)
 
         def seen(state: CampaignState, asked: tuple[Event, ...]) -> object:
             return see(Viewed(stored, state, asked, run.plan_id, folded.asked_for))
 
-        return cast("Seen", self._seen(folded, stored, name, seen))
+        return cast("Seen", self._seen(folded, stored, name, seen, by_clock=by_clock))
 
     def glance(self, run: Run, stored: StoredCampaign, see: Callable[[Viewed], Glanced]) -> tuple[Glanced, int]:
         """Return what ``see`` sees of a campaign as it is at this moment, and the number of its newest event.
@@ -208,11 +219,13 @@ class FoldedCampaigns:
         stored: StoredCampaign,
         name: str,
         see: Callable[[CampaignState, tuple[Event, ...]], object],
+        *,
+        by_clock: bool = False,
     ) -> object:
         def looked() -> object:
             try:
                 folded.fold(self._database, stored)
-                return folded.see(name, see)
+                return folded.see(name, see, by_clock=by_clock)
             finally:
                 folded.lock.release()
 

@@ -13,7 +13,7 @@ from slacktide.executors.event_codec import to_json
 from slacktide.executors.orders import Evacuate, Order, Revise, Skip
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
 from slacktide.planner.plan_files import read_plan
-from slacktide.service.campaign_standing import Known, holding, known_in, standing_of
+from slacktide.service.campaign_standing import Known, holding, known_in, known_of, standing_of
 from slacktide.service.campaign_terms import CampaignTerms
 from slacktide.service.campaign_view import Viewed, ask_for, refuse_unknown_host
 from slacktide.service.control_text import view_document
@@ -219,8 +219,8 @@ def get(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     """Look at a campaign: where it stands, who carries it out, how many hosts and migrations are where."""
     run, stored = run_of(server, campaign_id), server.views.stored(campaign_id)
     if stored is None:
-        return {**_listed(server, run), "standing": _not_begun(run), "progress": None}
-    return {**_listed(server, run), **server.views.look(run, stored, "standing", _standing)}
+        return {**_listed(server, run, standing=True), "progress": None}
+    return {**_listed(server, run), **server.views.look(run, stored, "standing", _standing, by_clock=True)}
 
 
 @router.post("/{campaign_id}/start", operation_id="start-campaign", response_model=Campaign, **allowed("operator"))
@@ -325,7 +325,12 @@ def _standing(viewed: Viewed) -> dict[str, Any]:
         "paused": None if paused is None else to_json(paused),
         "aborted": None if aborted is None else to_json(aborted),
     }
-    return {"standing": told["standing"], "progress": progress}
+    return {
+        "standing": told["standing"],
+        "waits_for_approval": known_of(viewed.state, viewed.now_s).waits_for_approval,
+        "carried_out": holding(viewed.stored)._asdict(),
+        "progress": progress,
+    }
 
 
 def _not_begun(run: Run) -> str:

@@ -9,7 +9,8 @@ from starlette.responses import Response, StreamingResponse
 
 from slacktide.executors.metadata.notice import MaintenanceNotice
 from slacktide.executors.report_tables import ReportHostTable, ReportMigrationTable
-from slacktide.executors.waiting import waiting
+from slacktide.executors.waiting import Waiting, waiting
+from slacktide.service.campaign_view import Viewed
 from slacktide.service.folded_campaigns import blackouts_of
 from slacktide.service.guests import notice_of, told_guests
 from slacktide.service.http.admission import GuardedRoute, allowed
@@ -149,9 +150,11 @@ def waits(campaign_id: CampaignId, server: TheServer, cursor: Cursor = None, lim
     """List every host and VM that is due and has not gone on, or takes longer than planned: why, and since when."""
     run, stored = begun(server, campaign_id)
     begin = number_of(cursor)
-    found = server.views.look(run, stored, "waiting", lambda viewed: waiting(viewed.state, viewed.now_s))[
-        begin : begin + limit + 1
-    ]
+
+    def late(viewed: Viewed) -> list[Waiting]:
+        return waiting(viewed.state, viewed.now_s)
+
+    found = server.views.look(run, stored, "waiting", late, by_clock=True)[begin : begin + limit + 1]
     return page_of([each._asdict() for each in found], limit, [str(begin + place) for place in range(1, limit + 2)])
 
 
