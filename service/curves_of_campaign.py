@@ -28,7 +28,6 @@ class Fleet(NamedTuple):
     blackout_limit_ms: int
     own_limits: pl.DataFrame
     """``vm_id`` and ``blackout_limit_ms`` of the VMs that have a limit of their own."""
-    deferred: int
 
 
 def host_stages(state: CampaignState) -> dict[str, Any]:
@@ -74,9 +73,16 @@ def expected_end_s(state: CampaignState, now_s: float) -> float | None:
     return max(now_s, state.program.makespan_s + late_s)
 
 
-def campaign_curves(report: CampaignReport, fleet: Fleet, makespan_s: float) -> dict[str, Any]:
-    """Return what is drawn of a campaign; times in seconds from its origin, measured ones as far as it has got."""
+def campaign_curves(report: CampaignReport, fleet: Fleet, makespan_s: float, deferred: int) -> dict[str, Any]:
+    """Return what is drawn of a campaign; times in seconds from its origin, measured ones as far as it has got.
+
+    Parameters
+    ----------
+    deferred
+        Due hosts that the plan which the campaign follows now leaves alone; hosts that are evacuated are not due.
+    """
     now_s, hosts = report.summary.end_s, report.hosts
+    patched = hosts.filter(~pl.col("host_id").is_in([each.host_id for each in report.summary.evacuations]))
     horizon_s = max(1.0, makespan_s, now_s)
     planned = hosts.select(
         "host_id",
@@ -84,7 +90,7 @@ def campaign_curves(report: CampaignReport, fleet: Fleet, makespan_s: float) -> 
         **{name: f"planned_{name}" for name in ("drain_start_s", "drained_s", "return_s")},
     )
     out = hosts.with_columns(return_s=out_until_s(hosts))
-    due = hosts.height + fleet.deferred
+    due = patched.height + deferred
     everyone = OutLimit("fleet", "", tuple(fleet.host_ids), len(fleet.host_ids))
     limits = out_limits(planned, fleet.host_ids, fleet.domains, fleet.max_out) or (everyone,)
 
@@ -103,17 +109,11 @@ def campaign_curves(report: CampaignReport, fleet: Fleet, makespan_s: float) -> 
             }
             for limit in limits
         ],
-        "exposure": drawn(exposure(planned["return_s"], due), horizon_s),
-        "returned": so_far(exposure(hosts["return_s"], due)),
-        "exposed_host_h": _exposed_host_h(hosts["return_s"], due, now_s),
+        "exposure": drawn(exposure(patched["planned_return_s"], due), horizon_s),
+        "returned": so_far(exposure(patched["return_s"], due)),
+        "exposed_host_h": report.summary.exposure.measured_host_h,
         "blackouts": _blackouts(report.migrations, fleet),
     }
-
-
-def _exposed_host_h(return_s: pl.Series, due: int, now_s: float) -> float:
-    """Return the exposure so far: how long each due host has been unpatched."""
-    back_s = return_s.drop_nulls().to_numpy()
-    return float((np.minimum(back_s, now_s).sum() + (due - len(back_s)) * now_s) / 3600)
 
 
 def _blackouts(migrations: pl.DataFrame, fleet: Fleet) -> dict[str, Any]:

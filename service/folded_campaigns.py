@@ -204,12 +204,13 @@ class FoldedCampaigns:
         folded = self._folded(run)
         return cast("CampaignReport", self._seen(folded, stored, "report", lambda *_: folded.report(stored)))
 
-    def derive(self, run: Run, stored: StoredCampaign, name: str, see: Callable[[CampaignReport], Seen]) -> Seen:
-        """Return what ``see`` sees in the report, as often as :meth:`look`."""
+    def derive(self, run: Run, stored: StoredCampaign, name: str, see: Callable[[CampaignReport, int], Seen]) -> Seen:
+        """Return what ``see`` sees in the report and the number of deferred hosts, as often as :meth:`look`."""
         folded = self._folded(run)
 
         def seen(*_: object) -> object:
-            return see(cast("CampaignReport", folded.see("report", lambda *_: folded.report(stored))))
+            report = cast("CampaignReport", folded.see("report", lambda *_: folded.report(stored)))
+            return see(report, folded.planned[1])
 
         return cast("Seen", self._seen(folded, stored, name, seen))
 

@@ -178,8 +178,8 @@ def of_campaign(campaign_id: CampaignId, server: TheServer) -> Response:
     max_out, makespan_s = server.views.look(run, stored, "limits", _limits)
     fleet = known._replace(max_out={**known.max_out, **max_out})
 
-    def drawn(report: CampaignReport) -> dict[str, Any]:
-        return campaign_curves(report, fleet, makespan_s)
+    def drawn(report: CampaignReport, deferred: int) -> dict[str, Any]:
+        return campaign_curves(report, fleet, makespan_s, deferred)
 
     return JSONResponse({"campaign_id": campaign_id, **server.views.derive(run, stored, "curves", drawn)})
 
@@ -201,7 +201,6 @@ def _fleet(server: Server, stored: StoredPlan) -> Fleet:
         max_out=policy.max_out,
         blackout_limit_ms=policy.migration.blackout_limit_ms,
         own_limits=vms.filter(pl.col("blackout_limit_ms").is_not_null()).collect(),
-        deferred=pl.read_parquet(server.places.plan(stored.plan_id) / "deferred.parquet").height,
     )
 
 
