@@ -4,87 +4,29 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+from urllib.parse import quote
 
+import polars as pl
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from page_server import PageServer, wait_for
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from page_reader import PATIENCE_MS, Night, Reader, View, ask, opened_browser, readers, views
+from page_server import wait_for
+from playwright.sync_api import Browser, Page, expect
 
 pytestmark = [pytest.mark.integration, pytest.mark.computing]
 
 HOSTS: Final = 200
-SEED: Final = 3
 PICTURES: Final = os.environ.get("SLACKTIDE_PICTURES")
 """Folder for pictures of every view; none are made without."""
-PATIENCE_MS: Final = 60_000
-OUTSIDE: Final = re.compile(r"^(?!http://127\.0\.0\.1:|blob:http://127\.0\.0\.1:|data:)")
-AWAY: Final = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE", "status of 409")
-"""What a browser complains of while the server is away, and where a campaign has not begun."""
-WATCH: Final = """
-window.longTasks = [];
-new PerformanceObserver((list) => list.getEntries().forEach((each) => window.longTasks.push(Math.round(each.duration))))
-  .observe({type: 'longtask', buffered: true});
-"""
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("no Chromium found: install the package chromium to look at the page in a browser")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with opened_browser() as found:
         yield found
-        found.close()
-
-
-def generated(folder: Path, hosts: int) -> Path:
-    words = ["fleet", "generate", "--hosts", str(hosts), "--seed", str(SEED), "-o", str(folder / "fleet")]
-    subprocess.run([sys.executable, "-m", "slacktide.service.cli", *words], check=True, capture_output=True)
-    return folder / "fleet"
-
-
-class Night:
-    """A server with a plan and a campaign that waits to be started; `end` leaves nothing running."""
-
-    def __init__(self, folder: Path, hosts: int, speed: float) -> None:
-        self.folder = folder
-        self.server = PageServer(folder)
-        self.fleet = self.server.upload(generated(folder, hosts))
-        asked = {"fleet_id": self.fleet, "preset": "urgent", "time_limit_s": 0}
-        self.plan = self.server.done(self.server.asked("/v1/plans", asked))["plan_id"]
-        terms = {"simulation": {"seed": SEED, "failures_per_mille": 20, "lost_hosts_per_mille": 8, "speed": speed}}
-        made = {"plan_id": self.plan, "start": "on-approval", "terms": terms}
-        self.campaign = self.server.asked("/v1/campaigns", made)["campaign_id"]
-
-    @property
-    def standing(self) -> str:
-        found: str = self.server.got(f"/v1/campaigns/{self.campaign}")["standing"]
-        return found
-
-    def end(self) -> None:
-        """End the server, and then the campaign's process, which would go on without it."""
-        self.server.leave()
-        for process in self._processes():
-            os.kill(process, signal.SIGTERM)
-        wait_for(lambda: not self._processes(), "the end of the campaign's process")
-
-    def _processes(self) -> list[int]:
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                with suppress(OSError):
-                    words = (entry / "cmdline").read_bytes().decode().split("\0")
-                    if "run" in words and any(word.startswith(f"{self.folder}/") for word in words):
-                        found.append(int(entry.name))
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -95,73 +37,17 @@ def night(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterato
     made.end()
 
 
-class Reader:
-    """Somebody who looks at the page, with what the browser complained of and whom it asked."""
-
-    def __init__(self, browser: Browser, night: Night, role: str | None = None, **how: Any) -> None:
-        self.night = night
-        size = how.pop("size", (1280, 900))
-        self.context: BrowserContext = browser.new_context(viewport={"width": size[0], "height": size[1]}, **how)
-        if role is not None:
-            token = night.server.tokens[role]  # type: ignore[index]
-            self.context.add_init_script(f"sessionStorage.setItem('slacktide-token', '{token}')")
-        self.context.add_init_script(WATCH)
-        self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
-        self.said: list[str] = []
-        self.requests: list[Request] = []
-        self.page.on("console", lambda message: self.said.append(message.text) if message.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request))
-
-    def look(self, path: str) -> Page:
-        self.page.goto(f"{self.night.server.url}/page/{path}")
-        expect(self.page.locator("main:not([aria-busy]) h1")).to_be_visible(timeout=PATIENCE_MS)
-        return self.page
-
-    def leave(self) -> None:
-        self.context.close()
+@pytest.fixture
+def under_way(night: Night) -> Night:
+    """Return the night with its campaign begun, by whichever test was first."""
+    night.begin()
+    return night
 
 
 @pytest.fixture
 def reader(browser: Browser, night: Night) -> Iterator[Callable[..., Reader]]:
-    """Return who makes readers; what a browser complains of at the end fails the test."""
-    made: list[Reader] = []
-
-    def make(role: str | None = None, **how: Any) -> Reader:
-        made.append(Reader(browser, night, role, **how))
-        return made[-1]
-
-    yield make
-    for each in made:
-        asked = [request.url for request in each.requests]
-        each.leave()
-        assert not [url for url in asked if OUTSIDE.match(url)]
-        assert not [text for text in each.said if not any(known in text for known in AWAY)]
-
-
-def views(night: Night) -> dict[str, str]:
-    vm = night.server.got(f"/v1/fleets/{night.fleet}/vms?limit=1")["items"][0]["vm_id"]
-    return {
-        "overview": "",
-        "fleets": "fleets",
-        "campaigns": "campaigns",
-        "fleet": f"fleets/{night.fleet}",
-        "plan": f"plans/{night.plan}",
-        "campaign": f"campaigns/{night.campaign}",
-        "vm": f"campaigns/{night.campaign}/vms/{vm}",
-        "jobs": "jobs",
-    }
-
-
-def ask(page: Page, button: str, **fields: str) -> None:
-    """Press a button and answer its dialog."""
-    page.get_by_role("button", name=button).first.click()
-    dialog = page.get_by_role("dialog")
-    for label, value in fields.items():
-        dialog.get_by_label(label.replace("_", " "), exact=True).fill(value)
-    dialog.get_by_role("button").first.click()
-    expect(dialog).to_have_count(0, timeout=PATIENCE_MS)
+    with readers(browser, night) as make:
+        yield make
 
 
 def test_whoever_may_not_act_is_told_why_and_may_give_a_token(reader: Callable[..., Reader], night: Night) -> None:
@@ -268,7 +154,7 @@ def test_a_campaign_is_started_paused_and_goes_on_through_a_restart(
     expect(page.locator(".lead")).to_contain_text("by the operator: power feed B")
     late = page.get_by_role("region", name="Table: Hosts and VMs that are late")
     expect(late).to_contain_text("the campaign is paused", timeout=PATIENCE_MS)
-    pictures(one, night, {"campaign": f"campaigns/{night.campaign}"})
+    pictures(one, {"campaign": views(night)["campaign"]})
     one.look(f"campaigns/{night.campaign}")
     expect(page.locator(".log li").first).to_be_visible(timeout=PATIENCE_MS)
 
@@ -290,14 +176,14 @@ def test_a_campaign_is_started_paused_and_goes_on_through_a_restart(
 EVENT_NUMBERS: Final = "all => all.map(each => each.title.replace('event ', ''))"
 
 
-def test_one_vms_story(reader: Callable[..., Reader], night: Night) -> None:
-    path = f"/v1/campaigns/{night.campaign}"
+def test_one_vms_story(reader: Callable[..., Reader], under_way: Night) -> None:
+    path = f"/v1/campaigns/{under_way.campaign}"
     failed = wait_for(
-        lambda: night.server.got(f"{path}/events?type=migration-failed&limit=1")["items"], "a failed attempt"
+        lambda: under_way.server.got(f"{path}/events?type=migration-failed&limit=1")["items"], "a failed attempt"
     )[0]["event"]["migration_id"]
-    rows = night.server.got(f"{path}/migrations?limit=1000")["items"]
+    rows = under_way.server.got(f"{path}/migrations?limit=1000")["items"]
     move = next((row for row in rows if row["migration_id"] == failed), rows[0])
-    page = reader("viewer").look(f"campaigns/{night.campaign}")
+    page = reader("viewer").look(f"campaigns/{under_way.campaign}")
     page.get_by_label("One VM's story").fill(move["vm_id"])
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text(move["vm_id"])
@@ -311,12 +197,41 @@ def test_one_vms_story(reader: Callable[..., Reader], night: Night) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text("Campaign")
 
 
-def test_what_others_have_named_stays_text(reader: Callable[..., Reader], night: Night) -> None:
+MARKUP: Final = "<img src=x onerror=alert(1)>"
+
+
+def marked(folder: Path) -> Path:
+    """Return a fleet of which a host's name is markup."""
+    columns = ("host_id", "tail", "head")
+    for path in (Path(__file__).parents[1] / "replay" / "urgent" / "fleet").iterdir():
+        if path.suffix == ".parquet":
+            table = pl.read_parquet(path)
+            names = [name for name in columns if name in table.columns]
+            table = table.with_columns(pl.col(names).replace("host-000000", MARKUP)) if names else table
+            table.write_parquet(folder / path.name)
+        else:
+            shutil.copy(path, folder)
+    return folder
+
+
+def test_what_others_have_named_stays_text(reader: Callable[..., Reader], under_way: Night, tmp_path: Path) -> None:
+    """A VM that is asked for, a host of a fleet, and why somebody asked for something."""
     one = reader("operator")
-    page = one.look(f"campaigns/{night.campaign}/vms/%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E")
-    expect(page.get_by_role("alert")).to_contain_text("<img src=x onerror=alert(1)>")
+    path, name = f"campaigns/{under_way.campaign}", quote(MARKUP)
+    page = one.look(f"{path}/vms/{name}")
+    expect(page.get_by_role("alert")).to_contain_text(MARKUP)
     assert page.locator("main img").count() == 0
     one.said = [text for text in one.said if "404" not in text]
+    page = one.look(f"fleets/{under_way.server.upload(marked(tmp_path))}?host={name}")
+    expect(page.locator(".details h3")).to_have_text(MARKUP)
+    page.get_by_text("The same as a table").click()
+    expect(page.get_by_role("button", name=MARKUP)).to_be_visible()
+    assert page.locator("main img").count() == 0
+    order = {"order": {"kind": "limits", "max_out": {"fleet": "20%"}}, "why": MARKUP}
+    assert under_way.server.asked(f"/v1/{path}/orders", order)
+    page = one.look(f"{path}?events=campaign")
+    expect(page.get_by_role("region", name="Table: Orders")).to_contain_text(MARKUP, timeout=PATIENCE_MS)
+    assert page.locator("main img").count() == 0
     policy = page.evaluate(
         "() => { try { document.body.innerHTML = '<b>x</b>'; return 'taken' } catch (error) { return error.name } }"
     )
@@ -327,13 +242,15 @@ def test_what_others_have_named_stays_text(reader: Callable[..., Reader], night:
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_rule_of_accessibility_is_broken(reader: Callable[..., Reader], night: Night, scheme: str) -> None:
-    one = reader("operator", color_scheme=scheme)
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("light", 390), ("dark", 1280)])
+def test_no_rule_of_accessibility_is_broken(
+    reader: Callable[..., Reader], under_way: Night, scheme: str, width: int
+) -> None:
+    """In the dark, colours alone are looked at: all else is the same."""
+    one = reader("operator", color_scheme=scheme, size=(width, 900))
     wrong = []
-    for name, path in views(night).items():
-        page = one.look(path)
-        expect(page.locator("figure:visible .drawing:empty")).to_have_count(0, timeout=PATIENCE_MS)
+    for name, view in views(under_way).items():
+        page = one.whole(view)
         found = Axe().run(page, options={"runOnly": RULES if scheme == "light" else ["color-contrast"]})
         for each in found.response["violations"]:
             wrong.append([name, each["id"], *(node["html"][:200] for node in each["nodes"][:5])])
@@ -341,24 +258,23 @@ def test_no_rule_of_accessibility_is_broken(reader: Callable[..., Reader], night
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_no_view_scrolls_sideways(reader: Callable[..., Reader], night: Night, width: int) -> None:
+def test_no_view_scrolls_sideways(reader: Callable[..., Reader], under_way: Night, width: int) -> None:
     one = reader("operator", size=(width, 844))
-    for name, path in views(night).items():
-        page = one.look(path)
-        expect(page.locator("figure:visible .drawing:empty")).to_have_count(0, timeout=PATIENCE_MS)
+    for name, view in views(under_way).items():
+        page = one.whole(view)
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert over == 0, f"{name} at {width} px: {over} px too wide"
 
 
-def test_pictures_of_every_view(browser: Browser, night: Night) -> None:
+def test_pictures_of_every_view(browser: Browser, under_way: Night) -> None:
     if PICTURES is None:
         pytest.skip("no pictures are made: SLACKTIDE_PICTURES names no folder")
-    one = Reader(browser, night, "operator")
-    pictures(one, night, {name: path for name, path in views(night).items() if name != "campaign"})
+    one = Reader(browser, under_way, "operator")
+    pictures(one, {name: view for name, view in views(under_way).items() if name != "campaign"})
     one.leave()
 
 
-def pictures(one: Reader, night: Night, paths: dict[str, str]) -> None:
+def pictures(one: Reader, shown: dict[str, View]) -> None:
     """Take a picture of some views at every size and in both schemes, as the reader sees them."""
     if PICTURES is None:
         return
@@ -367,20 +283,16 @@ def pictures(one: Reader, night: Night, paths: dict[str, str]) -> None:
     for size, scheme in (((1280, 900), "light"), ((1280, 900), "dark"), ((390, 844), "light")):
         one.page.set_viewport_size({"width": size[0], "height": size[1]})
         one.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        for name, path in paths.items():
-            page = one.look(path)
-            expect(page.locator("figure:visible .drawing:empty")).to_have_count(0, timeout=PATIENCE_MS)
+        for name, view in shown.items():
+            page = one.whole(view)
             page.wait_for_timeout(1500)
             page.screenshot(path=folder / f"{name}-{size[0]}-{scheme}.png", full_page=True)
     one.page.set_viewport_size({"width": 1280, "height": 900})
 
 
 @pytest.mark.long
-def test_ten_thousand_hosts(
-    browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str], pytestconfig: pytest.Config
-) -> None:
+def test_ten_thousand_hosts(browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All of them are on the map and are followed; how quick that is, is printed."""
-    assert pytestconfig
     large = Night(tmp_path, 10_000, speed=4)
     one = Reader(browser, large, "operator")
     told = []
