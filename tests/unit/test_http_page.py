@@ -1,5 +1,6 @@
 """What the page is made of and asks for: its files, maps and curves as columns, a VM's story, events of some kinds."""
 
+import re
 import threading
 from collections import Counter
 from itertools import pairwise
@@ -19,6 +20,7 @@ from slacktide.ids import CampaignId
 from slacktide.planner.plan_files import read_plan
 from slacktide.service.curves_of_campaign import behind_s, expected_end_s, host_stages
 from slacktide.service.http.kept import KeptAnswers
+from slacktide.service.http.routes import following
 
 FLEET = Path(__file__).parents[1] / "replay" / "urgent" / "fleet"
 LOCAL = {"role": None, "base": "http://127.0.0.1:8780"}
@@ -199,6 +201,24 @@ def test_events_about_some_things_alone(night: InProcess, run: dict[str, Any]) -
     assert not any(kind.startswith("migration") for kind in kinds)
     assert stream.rstrip().splitlines()[-2] == "event: campaign-finished"
     assert night.call("GET", f"{path}?about=nothing").status_code == 422
+
+
+def returned(stream: str) -> int:
+    """Return how many hosts a stream of news says to have returned."""
+    return sum(int(many) for many in re.findall(r"\b(\d+) hosts? returned: ", stream))
+
+
+def test_news_are_told_to_the_last_event_however_many_there_are(
+    night: InProcess, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A campaign that is over, followed from its first event on, in small pieces."""
+    path = f"/v1/campaigns/{run['campaign_id']}"
+    monkeypatch.setattr(following, "TOLD_AT_ONCE", 100)
+    stream = night.call("GET", f"{path}/progress/stream?news=true", headers={"Last-Event-ID": "1"}).text
+    assert stream.count("event: end") == 1
+    assert stream.count("\nid: ") > 2
+    assert int(re.findall(r"\nid: (\d+)", stream)[-1]) == night.get(f"{path}/map")["number"]
+    assert returned(stream) == night.get(path)["progress"]["hosts"]["returned"]
 
 
 def test_jobs_about_a_plan(night: InProcess, run: dict[str, Any]) -> None:

@@ -28,7 +28,6 @@ from slacktide.service.http.pages import model_of
 from slacktide.service.http.routes.campaigns import begun, run_of
 from slacktide.service.http.routes.events import (
     HEARTBEAT_S,
-    READ_AT_ONCE,
     EventStream,
     LastEventId,
     number_of_event,
@@ -42,6 +41,11 @@ router = APIRouter(prefix="/v1/campaigns/{campaign_id}", tags=["campaigns"], rou
 
 LOOK_S: Final = 1.0
 """How often a stream looks how far the campaign is."""
+TOLD_AT_ONCE: Final = 10_000
+"""Events that one look tells of in lines.
+
+Who goes on after the first of a campaign's millions of events would else have the server hold all of them at once.
+"""
 APPROVED: Final = "the simulation"
 """Who approves waves of simulated hosts, where nobody is to be asked."""
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
@@ -120,10 +124,12 @@ async def _told(telling: "_Telling | None", server: Server, campaign_id: str) ->
     heard_s = time.monotonic()
     while True:
         lines: list[str] = []
+        has_more = False
         if telling is None:
             now = await run_sync(_far, server, campaign_id)
         else:
             now, lines = await run_sync(telling.look)
+            has_more = telling.has_more
         if now != before:
             yield _event("progress", asdict(now))
         for line in lines:
@@ -135,6 +141,8 @@ async def _told(telling: "_Telling | None", server: Server, campaign_id: str) ->
         elif time.monotonic() - heard_s >= HEARTBEAT_S:
             heard_s = time.monotonic()
             yield ": nothing new\n\n"
+        if has_more:
+            continue
         if now.finished or await run_sync(_is_given_up, server, campaign_id):
             yield _event("end", None)
             return
@@ -153,9 +161,14 @@ class _Telling:
         self._news = CampaignNews()
         self.last = after
         """Number of the newest event that was told of; null: none, and what was before is not told."""
+        self.has_more = False
+        """Whether the campaign has events already that are to be told next."""
 
     def look(self) -> tuple[Progress, list[str]]:
-        """Return how far the campaign is, and lines of what has happened since the look before."""
+        """Return how far the campaign is, and lines of what has happened since the look before.
+
+        Of many events it tells no more than :data:`TOLD_AT_ONCE`, and of the others next time.
+        """
         run, stored = begun(self._server, self._campaign_id)
         events = [] if self.last is None else self._since(self.last)
 
@@ -165,15 +178,11 @@ class _Telling:
 
         seen, newest = self._server.views.glance(run, stored, see)
         self.last = newest if self.last is None else self.last + len(events)
+        self.has_more = self.last < newest
         return seen
 
     def _since(self, last: int) -> list[Event]:
-        found: list[Event] = []
-        while entries := self._server.views.events(self._campaign_id, last + len(found), READ_AT_ONCE):
-            found += [entry.event for entry in entries]
-            if len(entries) < READ_AT_ONCE:
-                break
-        return found
+        return [entry.event for entry in self._server.views.events(self._campaign_id, last, TOLD_AT_ONCE)]
 
 
 def _is_given_up(server: Server, campaign_id: str) -> bool:
