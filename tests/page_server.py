@@ -3,8 +3,8 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +65,17 @@ class PageServer:
         self._thread.join(PATIENCE_S)
         for job in self._jobs:
             job.join(PATIENCE_S)
+
+    @contextmanager
+    def without_streams(self) -> Iterator[None]:
+        """Have no room for another stream while the block lasts."""
+        taken = 0
+        while self._server.streams.acquire(blocking=False):
+            taken += 1
+        try:
+            yield
+        finally:
+            self._server.streams.release(taken)
 
     def leave(self) -> None:
         """End for good."""

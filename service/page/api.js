@@ -13,46 +13,83 @@ export class Problem extends Error {
   }
 
   get isAway() {
-    return this.status === 0 || this.status === 502 || this.status === 503;
+    return isAway(this.status);
   }
 }
 
-export function bearer() {
+const AWAY = { object: "server", fact: "does not answer", remedy: "The page tries again by itself" };
+let told = () => {};
+
+/** Have it told after every call whether the server answers: here alone that is found out. */
+export function whenAsked(listener) {
+  told = listener;
+}
+
+/** Return whether that is said by nobody, or by who stands before a server that is away. */
+function isAway(status) {
+  return status === 0 || (status >= 502 && status <= 504);
+}
+
+function bearer() {
   const text = token();
   return text ? { Authorization: `Bearer ${text}` } : {};
 }
 
-async function call(method, path, { body, headers = {}, signal } = {}) {
+/** Return what is made of the server's answer. */
+async function call(method, path, made, { body, headers = {}, signal } = {}) {
   const sent = { method, signal, headers: { ...bearer(), ...headers }, cache: "no-store", credentials: "omit" };
   if (body !== undefined) {
     sent.body = JSON.stringify(body);
     sent.headers["Content-Type"] = "application/json";
   }
   let answer;
+  let found;
   try {
     answer = await fetch(path, sent);
+    found = answer.ok ? await made(answer) : await json(answer);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, { object: "server", fact: "does not answer", remedy: "The page tries again by itself" });
+    told(false);
+    throw new Problem(0, AWAY);
   }
+  told(!isAway(answer.status));
+  if (!answer.ok) throw new Problem(answer.status, found);
+  return found;
+}
+
+/** Return what is said in JSON; nothing where it is none, as where a proxy answers. */
+async function json(answer) {
   const text = await answer.text();
-  let told = {};
   try {
-    told = text ? JSON.parse(text) : {};
+    return text ? JSON.parse(text) : {};
   } catch {
-    told = {};
+    return {};
   }
-  if (!answer.ok) throw new Problem(answer.status, told);
-  return told;
 }
 
 export function get(path, signal) {
-  return call("GET", path, { signal });
+  return call("GET", path, json, { signal });
 }
 
-/** Ask for a change; repeated by the network, it is done once. */
-export function post(path, body) {
-  return call("POST", path, { body, headers: { "Idempotency-Key": random() } });
+/** Return a file. */
+export function file(path, signal) {
+  return call("GET", path, (answer) => answer.blob(), { signal });
+}
+
+const keys = new Map();
+
+/** Ask for a change; repeated by the network, or by who got no answer and asks the same again, it is done once. */
+export async function post(path, body) {
+  const asked = JSON.stringify([token(), path, body]);
+  if (!keys.has(asked)) keys.set(asked, random());
+  try {
+    const found = await call("POST", path, json, { body, headers: { "Idempotency-Key": keys.get(asked) } });
+    keys.delete(asked);
+    return found;
+  } catch (error) {
+    if (!error.isAway) keys.delete(asked);
+    throw error;
+  }
 }
 
 /** Return the items of a list in pages, at most so many, and whether there are more. */

@@ -1,6 +1,6 @@
 /** The page as a whole: which view an address shows, who reads it, and whether the server is there. */
 
-import { get } from "./api.js";
+import { Problem, get, whenAsked } from "./api.js";
 import { ask, field } from "./dialogs.js";
 import { announce, el, link, put, say } from "./dom.js";
 import { trouble } from "./parts.js";
@@ -17,11 +17,11 @@ const AGAIN_MS = 3000;
 const ROUTES = [
   [/^\/page\/$/, overview],
   [/^\/page\/(fleets|plans|campaigns|jobs)$/, (context, kind) => listView(kind)(context)],
-  [/^\/page\/fleets\/([^/]+)$/, fleetView],
-  [/^\/page\/plans\/([^/]+)$/, planView],
-  [/^\/page\/campaigns\/([^/]+)$/, campaignView],
-  [/^\/page\/campaigns\/([^/]+)\/vms\/(.+)$/, vmView],
-  [/^\/page\/jobs\/([^/]+)$/, jobView],
+  [/^\/page\/fleets\/([0-9a-f]{16})$/, fleetView],
+  [/^\/page\/plans\/([0-9a-f]{16})$/, planView],
+  [/^\/page\/campaigns\/([0-9a-f]{16})$/, campaignView],
+  [/^\/page\/campaigns\/([0-9a-f]{16})\/vms\/(.+)$/, vmView],
+  [/^\/page\/jobs\/([0-9a-f]{16})$/, jobView],
 ];
 
 const main = document.getElementById("main");
@@ -30,28 +30,44 @@ const banner = el("p", { class: "banner", role: "status", hidden: true });
 document.querySelector(".bar").after(banner);
 let leave = () => {};
 let shown = null;
+let asking = null;
 
-/** Say whether the server is there: `live` and `answers` it is, `away` it is not. */
-function connection(state) {
-  if (state === "away") {
+/** Say whether the server answers; where it does not, it is asked again until it does. */
+function presence(answers) {
+  if (!answers) {
     say(banner, "The server does not answer. What is shown is as it was; the page goes on by itself once it is back.");
     banner.hidden = false;
+    asking ??= setTimeout(askAgain, AGAIN_MS);
   } else if (!banner.hidden) {
     banner.hidden = true;
     announce("The server is back");
   }
 }
 
-/** Show what went wrong while a view is shown; where the server is away, that is said instead. */
+async function askAgain() {
+  await get("/v1/me").catch(() => {});
+  asking = null;
+  if (!banner.hidden) presence(false);
+}
+
+/** Show what went wrong while a view is shown; where the server is away, that is said already. */
 function failed(error) {
-  if (error.name === "AbortError") return;
-  if (error.isAway) connection("away");
-  else {
-    main.querySelector(".trouble.fleeting")?.remove();
-    const node = trouble(error);
-    node.classList.add("fleeting");
-    main.prepend(node);
+  if (error.name === "AbortError" || error.isAway) return;
+  main.querySelector(".trouble.fleeting")?.remove();
+  const node = trouble(error);
+  node.classList.add("fleeting");
+  main.prepend(node);
+}
+
+/** Return the view that an address shows, and what of. */
+function addressed(path) {
+  const found = ROUTES.find(([pattern]) => pattern.test(path));
+  try {
+    if (found) return [found[1], found[0].exec(path).slice(1).map(decodeURIComponent)];
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
   }
+  throw new Problem(404, { object: path, fact: "is no view of the page", remedy: "Begin at the lists above" });
 }
 
 async function show({ focus }) {
@@ -65,15 +81,12 @@ async function show({ focus }) {
   };
   shown = location.pathname;
   current();
-  const found = ROUTES.find(([pattern]) => pattern.test(location.pathname));
   main.setAttribute("aria-busy", "true");
   try {
-    if (!found) throw Object.assign(new Error(), { object: location.pathname, fact: "is no view of the page", remedy: "Begin at the lists above", findings: [] });
-    const given = found[0].exec(location.pathname).slice(1).map(decodeURIComponent);
-    const ended = await found[1]({ main, signal, failed, go, connection }, ...given);
+    const [view, given] = addressed(location.pathname);
+    const ended = await view({ main, signal, failed, go }, ...given);
     if (signal.aborted) ended?.();
     else stop = ended ?? stop;
-    connection("answers");
   } catch (error) {
     if (signal.aborted || error.name === "AbortError") return;
     refused(error, signal);
@@ -93,7 +106,6 @@ function refused(error, signal) {
   const way = error.status === 401 ? el("button", { type: "button", class: "main", onclick: signIn }, "Give a token…") : null;
   put(main, el("h1", { tabindex: "-1" }, title), trouble(error), way, el("p", {}, link("/page/", "Everything at a glance")));
   if (!error.isAway) return;
-  connection("away");
   const timer = setTimeout(() => identify().then(() => show({ focus: false })), AGAIN_MS);
   signal.addEventListener("abort", () => clearTimeout(timer));
 }
@@ -159,6 +171,7 @@ function signIn() {
   });
 }
 
+whenAsked(presence);
 who.addEventListener("click", signIn);
 await identify();
 await show({ focus: false });

@@ -19,14 +19,30 @@ function filled(node, properties, children) {
     else if (name === "style") for (const [key, each] of Object.entries(value)) node.style.setProperty(key, each);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat(Infinity).filter((each) => each !== null && each !== undefined && each !== false));
+  node.append(...flat(children));
   return node;
 }
 
 /** Put other children into a node. */
 export function put(node, ...children) {
-  node.replaceChildren(...children.flat(Infinity).filter((each) => each !== null && each !== undefined && each !== false));
+  node.replaceChildren(...flat(children));
   return node;
+}
+
+/** Put other elements into a node; what is equal to what is there stays, with the focus and the marked text in it. */
+export function renew(node, ...elements) {
+  const others = flat(elements);
+  others.forEach((other, place) => {
+    const now = node.children[place];
+    if (!now) node.append(other);
+    else if (!now.isEqualNode(other)) now.replaceWith(other);
+  });
+  while (node.children.length > others.length) node.lastElementChild.remove();
+  return node;
+}
+
+function flat(children) {
+  return children.flat(Infinity).filter((each) => each !== null && each !== undefined && each !== false);
 }
 
 /** Set a node's text, if it is another. */

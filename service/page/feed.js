@@ -3,6 +3,8 @@
 import { token } from "./session.js";
 
 const WORKER = "/page/static/stream.js";
+/** How long a stream may be silent: the server sends a line every 15 s, and two may be late. */
+const SILENCE_MS = 45_000;
 const policy = self.trustedTypes?.createPolicy("slacktide", {
   createScriptURL(text) {
     if (text !== WORKER) throw new TypeError(`${text} is no script of this page`);
@@ -10,14 +12,14 @@ const policy = self.trustedTypes?.createPolicy("slacktide", {
   },
 });
 
-/** Follow a campaign after an event; return what ends that. */
-export function follow(campaignId, after, about, { events, state }) {
+/** Follow a campaign after an event; return what ends that.  `state` is told how the stream is, as stream.js says it. */
+export function follow(campaignId, after, about, { events, state, silenceMs = SILENCE_MS }) {
   const worker = new Worker(policy ? policy.createScriptURL(WORKER) : WORKER, { type: "module" });
   worker.onmessage = ({ data }) => {
     if (data.events) events(data);
     else state(data.state, data.detail);
   };
-  worker.postMessage({ url: `/v1/campaigns/${campaignId}/events/stream`, token: token(), after, about });
+  worker.postMessage({ url: `/v1/campaigns/${campaignId}/events/stream`, token: token(), after, about, silenceMs });
   return () => worker.terminate();
 }
 

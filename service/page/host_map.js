@@ -160,6 +160,10 @@ export function hostMap(map, { label, described, chosen }) {
     held = true;
     look(host, true);
   };
+  whole.focus = () => {
+    node.scrollIntoView({ block: "nearest" });
+    node.focus({ preventScroll: true });
+  };
   whole.end = () => {
     sizes.disconnect();
     scheme.removeEventListener("change", onScheme);

@@ -99,8 +99,8 @@ export function mapPanel(title, map, { ways, plan = null, beside = () => [] }) {
   function filter(code) {
     only = only === code ? null : code;
     canvas.only(only);
-    paint();
     table.first();
+    paint();
   }
 
   function listed() {
@@ -129,6 +129,11 @@ export function mapPanel(title, map, { ways, plan = null, beside = () => [] }) {
   node.paint = (stages) => {
     shown.stages = stages;
     paint();
+  };
+  /** Look at a host, here on the map. */
+  node.look = (name) => {
+    focusOn(name);
+    canvas.focus();
   };
   node.end = canvas.end;
   paint();

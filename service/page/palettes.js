@@ -4,6 +4,8 @@ import { count, duration, percent } from "./words.js";
 
 const FILL_STEPS = 5;
 const MOST_WAVES = 7;
+/** Codes of hosts are bytes. */
+const MOST_NAMES = 256;
 
 const STAGES = [
   ["waiting", "in service, to be drained", "due"],
@@ -56,12 +58,15 @@ export function byFill(map) {
   return { codes, kinds: names };
 }
 
-/** By a column of names, such as machine types. */
+/** By a column of names, such as machine types; where there are more than a code can tell apart, the last ones are one. */
 export function byName(names, numbers) {
   const tones = ["planned", "measured", "return", "drain", "deferred", "patch", "due", "blocked"];
+  const last = names.length > MOST_NAMES ? MOST_NAMES - 1 : names.length;
+  const named = names.slice(0, last).map((name, place) => ({ name: name || "none", tone: tones[place % tones.length] }));
+  const others = { name: `${count(names.length - last)} others`, tone: "alone" };
   return {
-    codes: Uint8Array.from(numbers, (number) => number % 256),
-    kinds: names.slice(0, 256).map((name, place) => ({ name: name || "none", tone: tones[place % tones.length] })),
+    codes: Uint8Array.from(numbers, (number) => Math.min(number, last)),
+    kinds: last < names.length ? [...named, others] : named,
   };
 }
 

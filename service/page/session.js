@@ -2,7 +2,6 @@
 
 const KEY = "slacktide-token";
 const ROLES = ["viewer", "operator", "admin"];
-const listeners = new Set();
 
 export const session = { me: null, problem: null };
 
@@ -19,11 +18,6 @@ export function keepToken(text) {
 export function known(me, problem = null) {
   session.me = me;
   session.problem = problem;
-  for (const each of listeners) each();
-}
-
-export function whenKnown(listener) {
-  listeners.add(listener);
 }
 
 /** Return whether who reads may do what is for a role. */

@@ -1,78 +1,110 @@
 /**
  * Reads a campaign's event stream apart from the page, so that thousands of events a second do not hold it up.
  *
- * Told { url, token, after, about }; tells { state, detail } and, four times a second at most, { events, count, last }.
- * EventSource sends no headers, so that the stream is read with fetch.
+ * Told { url, token, after, about, silenceMs }; tells { state, detail } and, four times a second at most, { events,
+ * count, last }.  States: `live`; `away`, the stream broke off or the server does not answer; `refused now`, the server
+ * answers and has no room for it; `refused`; `over`.  EventSource sends no headers, so that the stream is read with fetch.
  */
+
+import { isTrouble } from "./trouble.js";
 
 const TELL_MS = 250;
 const MOST_TOLD = 300;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
+const FOR_GOOD = [401, 403, 404];
+const BEHIND_A_PROXY = [502, 504];
 
 let last = 0;
 let heard = [];
 let counted = 0;
 let over = false;
+let begun = false;
 
 self.onmessage = ({ data }) => {
   last = data.after;
   follow(data);
 };
 
-setInterval(() => {
+setInterval(tell, TELL_MS);
+
+function tell() {
   if (!counted) return;
   self.postMessage({ events: heard, count: counted, last });
   heard = [];
   counted = 0;
-}, TELL_MS);
+}
 
 async function follow(asked) {
   let wait = FIRST_WAIT_MS;
   while (!over) {
+    let least = 0;
+    begun = false;
     try {
-      if (await read(asked)) wait = FIRST_WAIT_MS;
+      least = await read(asked);
     } catch (error) {
-      self.postMessage({ state: "away", detail: String(error) });
+      if (!over) self.postMessage({ state: "away", detail: String(error) });
     }
     if (over) return;
-    await new Promise((done) => setTimeout(done, wait));
+    if (begun) wait = FIRST_WAIT_MS;
+    await new Promise((done) => setTimeout(done, Math.max(wait, least)));
     wait = Math.min(2 * wait, LONGEST_WAIT_MS);
   }
 }
 
-/** Read the stream until it breaks off; return whether it began. */
-async function read({ url, token, about }) {
-  const query = new URLSearchParams(about.map((each) => ["about", each]));
-  const headers = { "Last-Event-ID": String(last), ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  const answer = await fetch(`${url}?${query}`, { headers, cache: "no-store", credentials: "omit" });
-  if (answer.status === 401 || answer.status === 403 || answer.status === 404) {
-    over = true;
-    self.postMessage({ state: "refused", detail: String(answer.status) });
-    return false;
+/** Read the stream until it breaks off or is silent for too long; return how many milliseconds to wait at the least. */
+async function read({ url, token, about, silenceMs }) {
+  const control = new AbortController();
+  let timer = null;
+  const listen = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => control.abort(new Error("nothing was heard, not even that nothing is new")), silenceMs);
+  };
+  listen();
+  try {
+    const query = new URLSearchParams(about.map((each) => ["about", each]));
+    const headers = { "Last-Event-ID": String(last), ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+    const answer = await fetch(`${url}?${query}`, { headers, cache: "no-store", credentials: "omit", signal: control.signal });
+    if (!answer.ok) return refused(answer);
+    begun = true;
+    self.postMessage({ state: "live" });
+    await take(answer.body.pipeThrough(new TextDecoderStream()).getReader(), listen);
+    if (!over) self.postMessage({ state: "away", detail: "the stream broke off" });
+    return 0;
+  } finally {
+    clearTimeout(timer);
+    control.abort();
   }
-  if (!answer.ok) throw new Error(`status ${answer.status}`);
-  self.postMessage({ state: "live" });
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+}
+
+/** Say that the server does not send the stream; return for how many milliseconds it asks to be left alone. */
+function refused({ status, headers }) {
+  over = FOR_GOOD.includes(status);
+  const state = over ? "refused" : BEHIND_A_PROXY.includes(status) ? "away" : "refused now";
+  self.postMessage({ state, detail: String(status) });
+  return 1000 * (Number(headers.get("Retry-After")) || 0);
+}
+
+async function take(reader, listen) {
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) break;
+    listen();
+    if (done) return;
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop();
-    blocks.forEach(take);
+    blocks.forEach(note);
   }
-  if (!over) self.postMessage({ state: "away", detail: "the stream broke off" });
-  return true;
 }
 
-/** Leave out the oldest event about a migration, of which there are most; else the oldest. */
+/** Leave out the oldest event about a migration, of which there are most; what went wrong only where all did. */
 function leaveOut() {
-  const place = heard.findIndex(({ event }) => "migration_id" in event);
+  let place = heard.findIndex(({ event }) => "migration_id" in event && !isTrouble(event));
+  if (place < 0) place = heard.findIndex(({ event }) => !isTrouble(event));
   heard.splice(Math.max(place, 0), 1);
 }
 
-function take(block) {
+function note(block) {
   let data = null;
   for (const line of block.split("\n")) {
     if (line.startsWith("id: ")) last = Number(line.slice(4));
@@ -85,9 +117,7 @@ function take(block) {
   if (heard.length > MOST_TOLD) leaveOut();
   if (event.type === "campaign-finished") {
     over = true;
-    self.postMessage({ events: heard, count: counted, last });
+    tell();
     self.postMessage({ state: "over" });
-    heard = [];
-    counted = 0;
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { get } from "./api.js";
-import { announce, el, put } from "./dom.js";
+import { announce, el, renew } from "./dom.js";
 import { count } from "./words.js";
 
 /**
@@ -35,7 +35,7 @@ export function pagedTable(label, columns, { size = 25, nothing = "There is none
     const pages = Math.max(1, Math.ceil(rows.length / size));
     page = Math.min(Math.max(page, 0), pages - 1);
     const begin = page * size;
-    put(body, rows.slice(begin, begin + size).map((row) => line(columns, row)));
+    fill(body, columns, rows.slice(begin, begin + size));
     before.disabled = page === 0;
     next.disabled = page >= pages - 1;
     pager.hidden = pages === 1;
@@ -82,7 +82,7 @@ export function remoteTable(label, path, columns, { size = 25, nothing = "There 
     const cursor = cursors[page] ? `&cursor=${encodeURIComponent(cursors[page])}` : "";
     const found = await get(`${path}${path.includes("?") ? "&" : "?"}limit=${size}${cursor}`, signal);
     cursors[page + 1] = found.next;
-    put(body, found.items.map((row) => line(columns, row)));
+    fill(body, columns, found.items);
     before.disabled = page === 0;
     next.disabled = !found.next;
     pager.hidden = page === 0 && !found.next;
@@ -106,6 +106,17 @@ function grid(columns, body) {
   const heads = columns.map((column) => el("th", { scope: "col", role: "columnheader", class: kind(column) }, column.name));
   body.setAttribute("role", "rowgroup");
   return el("table", { role: "table" }, el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, heads)), body);
+}
+
+/** Show some rows; cells that stay as they are keep the focus. */
+function fill(body, columns, rows) {
+  rows.forEach((row, place) => {
+    const now = body.children[place];
+    const other = line(columns, row);
+    if (now) renew(now, [...other.children]);
+    else body.append(other);
+  });
+  while (body.children.length > rows.length) body.lastElementChild.remove();
 }
 
 function line(columns, row) {

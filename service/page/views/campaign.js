@@ -1,22 +1,25 @@
 /** A campaign as it runs: how far it is and when it will end, what is stuck and why, every host, every event. */
 
-import { Problem, bearer, get } from "../api.js";
-import { curves, distribution, figure } from "../charts.js";
-import { announce, breathe, el, link, newId, put, say } from "../dom.js";
+import { Problem, file, get } from "../api.js";
+import { announce, el, link, newId, put, renew, say } from "../dom.js";
 import { follow, paced } from "../feed.js";
 import { mapPanel } from "../map_panel.js";
 import { actions, badge, bar, section, short, tile, trail } from "../parts.js";
-import { plainTable } from "../tables.js";
+import { pagedTable } from "../tables.js";
 import { clock, count, counted, duration, hostHours, isKnown, milliseconds, moment, overBound, people, person } from "../words.js";
 import { campaignButtons } from "./campaign_actions.js";
 import { eventLog } from "./campaign_log.js";
-import { exposureKeys, outCurves, outName, planLink } from "./plan.js";
+import { campaignPictures } from "./campaign_pictures.js";
+import { orderWords, revisedWords, sentence } from "./campaign_words.js";
+import { planLink } from "./plan.js";
 
 const STATE_MS = 1000;
 const CURVES_MS = 3000;
 const WAITS_MS = 2000;
 const LOOK_MS = 5000;
-const WAITS_SHOWN = 10;
+const FOLLOW_MS = 3000;
+const BOUND_MS = 10_000;
+const WAITS_SHOWN = 200;
 const OUT = ["draining", "drained", "patch_intended", "patching", "lost"];
 const LEFT = ["failed", "blocked", "lost"];
 
@@ -44,21 +47,21 @@ async function listed(campaignId, signal) {
 }
 
 class Campaign {
-  constructor({ signal, failed, connection, reload }, campaign, { plan, map, columns, waves }) {
+  constructor({ signal, failed }, campaign, { plan, map, columns, waves }) {
     this.id = campaign.campaign_id;
     this.signal = signal;
     this.failed = failed;
-    this.connection = connection;
-    this.reload = reload;
     this.campaign = campaign;
     this.plan = plan;
     this.gates = waves.map(({ gate }) => gate);
     this.waves = waves.length;
     this.stop = () => {};
+    this.turn = 0;
     this.parts(map, columns);
     this.again = paced(() => this.refresh().catch(failed), STATE_MS);
     this.drawAgain = paced(() => this.draw().catch(failed), CURVES_MS);
     this.waitsAgain = paced(() => this.waits().catch(failed), WAITS_MS);
+    this.boundAgain = paced(() => this.bounded().catch(failed), BOUND_MS);
     this.timer = setInterval(() => this.changed(), LOOK_MS);
     this.show(campaign);
   }
@@ -78,21 +81,16 @@ class Campaign {
         blackout: "Blackout, measured, p99",
       }).map(([key, name]) => [key, tile(name)]),
     );
-    this.stuck = el("div");
-    this.stuckTitle = section("What is late, and why", { class: "card" }, this.stuck);
+    this.late = pagedTable("Hosts and VMs that are late", this.lateColumns(), { size: 10, nothing: "" });
+    this.lateWords = el("p", { class: "note" });
+    this.stuckTitle = section("What is late, and why", { class: "card" }, this.late, this.lateWords);
     this.panel = mapPanel("Hosts by stage", map, { ways: ["stage", "wave", "fill"], plan: columns });
-    this.exposure = figure("Exposure", exposureKeys(true));
-    const both = [
-      { tone: "planned", meaning: "planned" },
-      { tone: "measured", mark: "line", meaning: "measured" },
-      { tone: "limit", mark: "dash", meaning: "limit" },
-    ];
-    this.out = figure("Hosts out", both);
-    this.blackouts = figure("Blackouts of live migrations", [both[0], { ...both[1], meaning: "measured by the hypervisor" }, { tone: "probe", mark: "dots", meaning: "measured by the probe" }, { ...both[2], meaning: "policy's limit" }], { wide: true });
-    this.pictures = el("section", { class: "plots", "aria-label": "Pictures" }, this.exposure, this.out, this.blackouts);
-    this.log = eventLog(this.id, () => this.follow().catch(this.failed), this.signal);
-    this.orders = el("div");
-    this.started = el("div", { class: "started" }, this.stuckTitle, this.panel, this.pictures, this.log.node, section("What was asked of it", { class: "card" }, this.orders));
+    this.pictures = campaignPictures();
+    this.log = eventLog(this.id, () => this.follow(), this.signal);
+    this.orders = pagedTable("Orders", ORDERS, { nothing: "Nothing was asked of it." });
+    this.revised = el("p", { class: "note" });
+    const carries = el("p", { class: "note" }, "It was begun with plan ", planLink(this.plan.plan_id), `; it was asked for at ${moment(campaign.created_at)}.`);
+    this.started = el("div", { class: "started" }, this.stuckTitle, this.panel, this.pictures.node, this.log.node, section("What was asked of it", { class: "card" }, this.orders, carries));
     this.node = el(
       "div",
       {},
@@ -103,6 +101,7 @@ class Campaign {
       this.progress,
       this.buttons,
       el("section", { class: "tiles", "aria-label": "Key figures" }, Object.values(this.tiles)),
+      this.revised,
       finder(this.id),
       this.started,
     );
@@ -110,32 +109,55 @@ class Campaign {
 
   async begin() {
     this.begun = true;
-    try {
-      await this.follow();
-    } catch (error) {
-      this.begun = false;
-      throw error;
-    }
+    await this.follow();
+    this.boundAgain();
     await Promise.all([this.draw(), this.waits(), this.asked()]);
-    const { bound } = await get(`/v1/plans/${this.plan.plan_id}/exposure-bound`, this.signal);
-    this.bound = bound;
-    await this.draw();
   }
 
-  /** Follow the campaign's events from now on; those shortly before are in the log. */
+  /** Whether the campaign has gone over to another plan than it began with. */
+  get isRevised() {
+    return Boolean(this.campaign.progress?.revisions.length);
+  }
+
+  /**
+   * Follow the campaign's events from now on; those shortly before are in the log.
+   *
+   * Whoever calls it again before it follows is the one who does.
+   */
   async follow() {
     this.stop();
-    const found = await get(`/v1/campaigns/${this.id}/map`, this.signal);
-    this.panel.paint(found.stages);
-    await this.log.begin(found.number);
-    if (found.finished) return;
-    this.stop = follow(this.id, found.number, this.log.about(), {
-      events: (told) => this.heard(told),
-      state: (state, detail) => {
-        this.connection(state, detail);
-        if (state !== "away") this.changed();
-      },
-    });
+    this.stop = () => {};
+    this.turn += 1;
+    const mine = this.turn;
+    try {
+      const found = await get(`/v1/campaigns/${this.id}/map`, this.signal);
+      if (mine === this.turn) this.panel.paint(found.stages);
+      if (mine !== this.turn || !(await this.log.begin(found.number)) || mine !== this.turn || found.finished) return;
+      this.stop = follow(this.id, found.number, this.log.about(), {
+        events: (told) => this.heard(told),
+        state: (state, detail) => {
+          this.log.state(state, detail);
+          this.changed();
+        },
+      });
+    } catch (error) {
+      this.failed(error);
+      if (mine === this.turn && !this.signal.aborted) {
+        const timer = setTimeout(() => this.follow(), FOLLOW_MS);
+        this.stop = () => clearTimeout(timer);
+      }
+    }
+  }
+
+  async bounded() {
+    if (this.bound) return;
+    try {
+      const { bound } = await get(`/v1/plans/${this.plan.plan_id}/exposure-bound`, this.signal);
+      this.bound = bound;
+      this.drawAgain();
+    } finally {
+      if (!this.bound && !this.signal.aborted) this.boundAgain();
+    }
   }
 
   heard(told) {
@@ -160,9 +182,8 @@ class Campaign {
     const was = this.campaign;
     this.campaign = campaign;
     this.show(campaign);
-    this.connection("answers");
     if (campaign.progress === null) {
-      if (campaign.standing !== "proposed" && campaign.standing !== "failed") this.again();
+      if (campaign.state === "wanted") this.again();
       return;
     }
     if (!this.begun) {
@@ -171,21 +192,27 @@ class Campaign {
     }
     const found = await get(`/v1/campaigns/${this.id}/map`, this.signal);
     this.panel.paint(found.stages);
+    if (!this.ordersAreKnown) await this.asked();
     if (campaign.finished && !was.finished) await Promise.all([this.draw(), this.waits(), this.asked()]);
     this.shownFinished = campaign.finished && found.finished;
   }
 
   show(campaign) {
-    const { standing, progress } = campaign;
-    put(this.state, badge(standing));
+    const { standing, state, progress, waits_for_approval: waits } = campaign;
+    renew(this.state, badge(standing));
     say(this.sentence, sentence(campaign));
+    say(this.revised, revisedWords(progress?.revisions ?? []));
     this.started.hidden = progress === null;
-    if (this.standing !== standing) {
+    const asks = `${standing} ${state} ${waits}`;
+    if (this.asks !== asks) {
       const buttons = campaignButtons(campaign, this.gates, () => this.changed());
+      const focused = this.buttons.contains(document.activeElement);
       put(this.buttons, buttons.length ? actions("operator", buttons) : [], reportLink(campaign, this.failed));
-      if (this.standing) announce(`The campaign is ${standing}`);
-      this.standing = standing;
+      if (focused) this.buttons.querySelector("button:enabled")?.focus();
+      this.asks = asks;
     }
+    if (this.standing && this.standing !== standing) announce(`The campaign is ${standing}`);
+    this.standing = standing;
     this.figures(campaign);
   }
 
@@ -226,42 +253,14 @@ class Campaign {
   async draw() {
     const found = await get(`/v1/campaigns/${this.id}/curves`, this.signal);
     this.curves = found;
-    const { summary } = this.plan.header;
-    const whole = { horizonS: found.horizon_s, markS: this.campaign.finished ? null : found.now_s };
-    const series = [
-      { curve: found.exposure, tone: "planned", kind: "area" },
-      { curve: found.returned, tone: "measured", kind: "line" },
-      ...(this.bound ? [{ curve: this.bound, tone: "limit", kind: "dash" }] : []),
-    ];
-    await breathe();
-    this.exposure.show(
-      (width) => curves(width, { ...whole, series, height: 250, most: found.due * 1.04, label: "Due hosts not yet patched, planned and measured" }),
-      `Due hosts not yet patched: ${count(found.returned.value.at(-1) ?? found.due)} of ${count(found.due)} now. No plan can run below the dashed line, the bound on each host's return.`,
-    );
-    const both = (each) => [
-      { curve: each.planned, tone: "planned", kind: "area" },
-      { curve: each.measured, tone: "measured", kind: "line" },
-    ];
-    const now = (each) => `${outName(each)}: ${count(each.measured.value.at(-1) ?? 0)} of ${count(each.limit)}`;
-    await breathe();
-    this.out.show((width) => found.out.map((each) => outCurves(width, whole, each, both(each))), `Now: ${found.out.map(now).join("; ")}. Of each kind of failure domain the most loaded is shown.`);
-    this.tiles.exposure.set(hostHours(found.exposed_host_h), [["planned in all", hostHours(summary.exposure_host_h)], ["bound", hostHours(summary.exposure_bound_host_h)]]);
-    this.drawBlackouts(found.blackouts);
+    await this.pictures.show(found, { bound: this.bound, isRevised: this.isRevised, isOver: this.campaign.finished });
+    const { exposure_host_h: planned, exposure_bound_host_h: bound } = this.plan.header.summary;
+    this.tiles.exposure.set(hostHours(found.exposed_host_h), [["planned in all", hostHours(planned)], ["bound", hostHours(bound)]]);
+    this.blackout(found.blackouts);
   }
 
-  drawBlackouts({ series, edges_ms: edges, limit_ms: limit, restarts, above }) {
-    const { planned, measured, probe } = series;
-    this.blackouts.hidden = !planned;
+  blackout({ series: { planned, measured }, limit_ms: limit, above }) {
     if (!planned) return;
-    const shown = [
-      { share: planned.share, tone: "planned", kind: "area" },
-      ...(measured ? [{ share: measured.share, tone: "measured", kind: "line" }] : []),
-      ...(probe ? [{ share: probe.share, tone: "probe", kind: "dots" }] : []),
-    ];
-    const words = measured
-      ? `Share of live migrations by length of blackout, in ms: ${count(planned.count)} planned, ${count(measured.count)} measured so far. Half are at or below ${milliseconds(measured.p50_ms)} (planned ${milliseconds(planned.p50_ms)}), the longest had ${milliseconds(measured.max_ms)} (planned ${milliseconds(planned.max_ms)}). ${count(above)} above the VM's limit. Not drawn: ${counted(restarts, "restart")}.`
-      : `Share of ${counted(planned.count, "live migration")} by length of blackout, in ms, as planned. None is measured yet.`;
-    this.blackouts.show((width) => distribution(width, { edges, limit, series: shown, label: "Blackouts by length, planned and measured" }), words);
     this.tiles.blackout.set(
       milliseconds(measured?.p99_ms),
       [
@@ -276,66 +275,58 @@ class Campaign {
 
   async waits() {
     const { items, next } = await get(`/v1/campaigns/${this.id}/waiting?limit=${WAITS_SHOWN}`, this.signal);
-    const now = this.campaign.progress?.now_s ?? 0;
-    if (!items.length) {
-      put(this.stuck, el("p", { class: "note" }, this.campaign.finished ? "The campaign is over: nothing waits." : "Nothing is late."));
-      return;
-    }
-    const columns = [
-      { name: "host or VM", cell: (row) => (row.migration_id ? link(`/page/campaigns/${this.id}/vms/${encodeURIComponent(row.subject)}`, row.subject) : link(`?host=${encodeURIComponent(row.subject)}`, row.subject)) },
+    this.late.set(items);
+    const none = this.campaign.finished ? "The campaign is over: nothing waits." : "Nothing is late.";
+    const more = next ? `The ${count(items.length)} that have waited longest are listed; there are more.` : `${counted(items.length, "host or VM", "hosts and VMs")} in all.`;
+    say(this.lateWords, items.length ? more : none);
+  }
+
+  lateColumns() {
+    const vm = (row) => link(`/page/campaigns/${this.id}/vms/${encodeURIComponent(row.subject)}`, row.subject);
+    return [
+      { name: "host or VM", cell: (row) => (row.migration_id ? vm(row) : this.hostLink(row.subject)) },
       { name: "since, into the campaign", number: true, cell: (row) => duration(row.since_s) },
-      { name: "for", number: true, cell: (row) => duration(Math.max(0, now - row.since_s)) },
+      { name: "for", number: true, cell: (row) => duration(Math.max(0, (this.campaign.progress?.now_s ?? 0) - row.since_s)) },
       { name: "why", cell: (row) => people(row.reason) },
     ];
-    const more = next ? `The ${count(items.length)} that have waited longest are listed; there are more.` : `${counted(items.length, "host or VM", "hosts and VMs")} in all.`;
-    put(this.stuck, plainTable("Hosts and VMs that are late", columns, items), el("p", { class: "note" }, more));
+  }
+
+  /** Return a link that leads to a host on the map, and keeps what else the address says. */
+  hostLink(host) {
+    const query = new URLSearchParams(location.search);
+    query.set("host", host);
+    return link(`?${query}`, host, { onclick: (event) => isPlain(event) && this.panel.look(host) });
   }
 
   async asked() {
+    this.ordersAreKnown = false;
     const { answered } = await get(`/v1/campaigns/${this.id}/orders`, this.signal);
-    const columns = [
-      { name: "into the campaign", number: true, cell: (row) => duration(row.at_s) },
-      { name: "by", cell: (row) => person(row.by ?? "") },
-      { name: "what", cell: (row) => orderWords(row) },
-      { name: "why", cell: (row) => row.why ?? "" },
-    ];
-    const rows = [...answered].reverse();
-    put(this.orders, rows.length ? plainTable("Orders", columns, rows) : el("p", { class: "note" }, "Nothing was asked of it."), el("p", { class: "note" }, "It carries out plan ", planLink(this.plan.plan_id), ` since ${moment(this.campaign.created_at)}.`));
+    this.orders.set([...answered].reverse());
+    this.ordersAreKnown = true;
   }
 
   end() {
+    this.turn += 1;
     this.stop();
     clearInterval(this.timer);
-    for (const each of [this.again, this.drawAgain, this.waitsAgain, this.panel, this.exposure, this.out, this.blackouts]) each.end();
-    for (const each of [this.again, this.drawAgain, this.waitsAgain]) each.end();
+    const parts = [this.again, this.drawAgain, this.waitsAgain, this.boundAgain, this.panel, this.pictures];
+    for (const each of parts) each.end();
   }
 }
 
-function sentence({ standing, progress, said, holder, carried_out: carried, created_by: by }) {
-  if (standing === "proposed") return `It waits until somebody starts it; ${person(by)} has asked for it.`;
-  if (standing === "failed") return `Its process ended every time${said ? `, and last said: ${said}` : ""}.`;
-  if (standing === "being read") return "Its journal is being read.";
-  if (standing === "starting" || progress === null) return "Its process is starting.";
-  const order = progress.aborted ?? progress.paused;
-  const reason = order ? ` since ${duration(order.at_s)} into the campaign, by ${person(order.by)}${order.why ? `: ${order.why}` : ""}` : "";
-  if (standing === "running") return progress.behind_s === null ? "It runs; no host is back yet." : `It runs, ${pace(progress.behind_s)}.`;
-  if (standing === "waiting for approval") return "A wave waits for a person's approval, and for nothing else.";
-  if (standing === "held up") return `It is held up: ${carried?.beside ?? ""}.`;
-  if (standing === "waits for its release") return `It waits for its release: ${carried?.beside ?? ""}.`;
-  if (standing === "stopped") return `Nobody carries it out now; the server starts it again${said ? `. It last said: ${said}` : ""}.`;
-  if (standing === "finished") return `It has finished after ${duration(progress.now_s)}.`;
-  return `It is ${standing}${reason}.${holder ? "" : " Nobody carries it out now."}`;
-}
+const ORDERS = [
+  { name: "into the campaign", number: true, cell: (row) => duration(row.at_s) },
+  { name: "by", cell: (row) => person(row.by ?? "") },
+  { name: "what", cell: (row) => orderWords(row) },
+  { name: "why", cell: (row) => row.why ?? "" },
+];
 
-function pace(behind) {
-  if (Math.abs(behind) < 30) return "as planned";
-  return behind > 0 ? `${duration(behind)} behind its plan` : `${duration(-behind)} ahead of its plan`;
-}
-
-function orderWords(event) {
-  const kind = event.type.replace(/^campaign-/, "").replace(/-/g, " ");
-  const subject = event.host_id ?? (isKnown(event.wave) ? `wave ${event.wave}` : (event.max_out ?? event.plan_id ?? ""));
-  return event.type === "order-refused" ? `refused ${event.kind}: ${event.reason}` : `${kind} ${subject}`.trim();
+/** Return whether a press is one that leads on here, and keep it from doing more. */
+function isPlain(event) {
+  if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return false;
+  event.preventDefault();
+  event.stopPropagation();
+  return true;
 }
 
 function finder(campaignId) {
@@ -369,9 +360,7 @@ function reportLink(campaign, failed) {
   const path = `/v1/campaigns/${campaign.campaign_id}/report.html`;
   const save = async () => {
     try {
-      const answer = await fetch(path, { headers: bearer() });
-      if (!answer.ok) throw new Problem(answer.status, await answer.json());
-      const url = URL.createObjectURL(await answer.blob());
+      const url = URL.createObjectURL(await file(path));
       el("a", { href: url, download: `campaign-${campaign.campaign_id}.html` }).click();
       URL.revokeObjectURL(url);
     } catch (error) {

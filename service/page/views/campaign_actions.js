@@ -4,6 +4,7 @@ import { Problem, post } from "../api.js";
 import { ask, field, why } from "../dialogs.js";
 import { session } from "../session.js";
 import { count } from "../words.js";
+import { isGivenUp } from "./campaign_words.js";
 
 /** Ask whether a plan is to be carried out, on which hosts, and when it begins. */
 export function carryOut(plan, go) {
@@ -46,7 +47,7 @@ export function carryOut(plan, go) {
 
 /** Return the buttons for where a campaign stands; `done` is called once something has been asked. */
 export function campaignButtons(campaign, gates, done) {
-  const { campaign_id: id, standing } = campaign;
+  const { campaign_id: id, standing, progress, waits_for_approval: waits } = campaign;
   const order = (title, words, body, { fields = [], yes, kind = "" } = {}) => ({
     text: title,
     kind,
@@ -68,42 +69,42 @@ export function campaignButtons(campaign, gates, done) {
         say: (answer) => (answer.granted ? "Granted" : "Asked; the campaign has not answered yet"),
       }),
   });
-  const stop = field("cancel", "Stop migrations that are under way; else they end by themselves", { kind: "check" });
+  const stop = () => field("cancel", "Stop migrations that are under way; else they end by themselves", { kind: "check" });
   const host = (label) => field("host_id", label, { required: true, maxlength: 200 });
-  if (standing === "proposed" || standing === "failed") {
-    const start = {
-      text: standing === "proposed" ? "Start it…" : "Start it again…",
-      kind: "main",
-      press: () =>
-        ask({
-          title: "Start this campaign?",
-          words: [campaign.terms.profile ? `It works on real hosts, those of profile ${campaign.terms.profile}.` : "Its hosts are simulated: nothing is moved."],
-          yes: "Start it",
-          kind: "main",
-          act: async () => {
-            await post(`/v1/campaigns/${id}/start`);
-            done();
-          },
-          say: () => "The campaign is started",
-        }),
-    };
-    return [start];
-  }
+  const start = {
+    text: standing === "proposed" ? "Start it…" : "Start it again…",
+    kind: "main",
+    press: () =>
+      ask({
+        title: "Start this campaign?",
+        words: [campaign.terms.profile ? `It works on real hosts, those of profile ${campaign.terms.profile}.` : "Its hosts are simulated: nothing is moved."],
+        yes: "Start it",
+        kind: "main",
+        act: async () => {
+          await post(`/v1/campaigns/${id}/start`);
+          done();
+        },
+        say: () => "The campaign is started",
+      }),
+  };
+  const again = isGivenUp(campaign) ? [start] : [];
+  if (standing === "proposed" || (again.length && progress === null)) return [start];
   if (["finished", "aborted", "starting", "being read"].includes(standing)) return [];
   const paused = standing === "paused";
   const abort = order("Abort…", ["Nothing new begins any more, and the campaign ends. Patches that are under way end in any case. This cannot be taken back."], ({ cancel }) => ({ kind: "abort", cancel }), {
-    fields: [field("cancel", "Stop migrations that are under way; else they end by themselves", { kind: "check" })],
+    fields: [stop()],
     kind: "danger",
   });
-  if (standing === "ending, aborted") return [];
+  if (standing === "ending, aborted") return again;
   return [
+    ...again,
     paused
       ? order("Resume…", ["The campaign goes on where it was."], () => ({ kind: "resume" }), { kind: "main" })
-      : order("Pause…", ["Nothing new begins until the campaign is resumed. Patches that are under way end."], ({ cancel }) => ({ kind: "pause", cancel }), { fields: [stop], kind: standing === "waiting for approval" ? "" : "main" }),
-    ...(gates.includes("approval")
+      : order("Pause…", ["Nothing new begins until the campaign is resumed. Patches that are under way end."], ({ cancel }) => ({ kind: "pause", cancel }), { fields: [stop()], kind: waits || again.length ? "" : "main" }),
+    ...(waits || gates.includes("approval")
       ? [
           order("Approve…", ["A wave whose gate asks for a person may begin."], ({ wave }) => ({ kind: "approve", wave: wave === "" ? null : Number(wave) }), {
-            kind: standing === "waiting for approval" ? "main" : "",
+            kind: waits ? "main" : "",
             fields: [field("wave", "Wave", { kind: "number", min: "0", hint: "Empty: the next that asks for it." })],
           }),
         ]

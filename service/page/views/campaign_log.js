@@ -1,13 +1,17 @@
 /** A campaign's events as they come: the newest first, of the kinds that are asked for. */
 
 import { get } from "../api.js";
-import { el, newId, put } from "../dom.js";
+import { el, newId, put, say } from "../dom.js";
 import { address } from "../map_panel.js";
 import { section } from "../parts.js";
+import { isTrouble } from "../trouble.js";
 import { count, duration, milliseconds, person, plain } from "../words.js";
 
 const MOST_SHOWN = 150;
+/** How many events before are looked through first, and how many at the most, where few of them are asked for. */
 const BEFORE = 400;
+const FURTHEST = 10_000;
+const READ_AT_ONCE = 1000;
 const KINDS = {
   main: ["hosts, waves, orders", ["campaign", "hosts", "agents", "vms"]],
   campaign: ["waves and orders", ["campaign", "agents"]],
@@ -16,7 +20,6 @@ const KINDS = {
   trouble: ["only what went wrong", []],
   all: ["everything", []],
 };
-const TROUBLE = /failed|given-up|lost|blocked|refused|away|closed|aborted|paused|cancelled|forced/;
 const SAID = {
   "wave-opened": ({ wave }) => `Wave ${wave} has opened`,
   "wave-approved": ({ wave, by }) => `Wave ${wave} is approved by ${person(by)}`,
@@ -29,6 +32,7 @@ const SAID = {
   "campaign-aborted": ({ by, why }) => `Aborted by ${person(by)}${why ? `: ${why}` : ""}`,
   "limits-changed": ({ by, max_out: most }) => `Other limits, by ${person(by)}: ${most}`,
   "order-refused": ({ kind, reason }) => `Refused ${kind}: ${reason}`,
+  "signal-changed": ({ name, healthy, detail }) => `Signal ${name} is ${healthy ? "well" : "not well"}${detail ? `: ${detail}` : ""}`,
   "host-skipped": ({ host_id: host, by, why }) => `${host} is skipped by ${person(by)}${why ? `: ${why}` : ""}`,
   "plan-revised": ({ number, plan_id: plan, why }) => `Revision ${number}, plan ${plan}${why ? `: ${why}` : ""}`,
   "host-drain-started": ({ host_id: host }) => `${host} drains`,
@@ -54,7 +58,7 @@ export function eventWords(event) {
 /** Return what belongs to a log: its section, the kinds that it wants to be told, and how it is told of events. */
 export function eventLog(campaignId, restart, signal) {
   const asked = new URLSearchParams(location.search).get("events");
-  let kind = KINDS[asked] ? asked : "main";
+  let kind = Object.hasOwn(KINDS, asked) ? asked : "main";
   const id = newId("kind");
   const search = newId("with");
   const list = el("ol", { class: "log", tabindex: "0", "aria-label": "Events, the newest first" });
@@ -62,15 +66,21 @@ export function eventLog(campaignId, restart, signal) {
   const input = el("input", { id: search, type: "search", size: 14, autocomplete: "off", oninput: again });
   let heard = [];
   let left = 0;
+  let since = 0;
+  let stream = "";
+  let turn = 0;
+
+  function ofKind({ event }) {
+    return kind !== "trouble" || isTrouble(event);
+  }
 
   function wanted({ event }) {
-    if (kind === "trouble" && !TROUBLE.test(event.type)) return false;
     const text = input.value.trim().toLowerCase();
     return !text || eventWords(event).toLowerCase().includes(text);
   }
 
   function row({ number, event }) {
-    const bad = TROUBLE.test(event.type);
+    const bad = isTrouble(event);
     return el(
       "li",
       { class: bad ? "bad" : null },
@@ -85,15 +95,26 @@ export function eventLog(campaignId, restart, signal) {
   }
 
   function tell() {
-    put(note, `The newest ${count(list.children.length)} are shown. ${left ? `${count(left)} came too fast to be shown. ` : ""}`, "The API has all.");
+    const begin = since ? `, of those after event ${count(since)}` : "";
+    const fast = left ? `${count(left)} came too fast to be shown. ` : "";
+    say(note, `The newest ${count(list.children.length)} are shown${begin}. ${fast}The API has all.${stream}`);
   }
 
   function told({ events, count: number }) {
-    left += number - events.length;
-    const newest = [...events].reverse();
+    if (kind !== "trouble" || events.every(ofKind)) left += number - events.length;
+    const newest = events.filter(ofKind).reverse();
     heard = [...newest, ...heard].slice(0, 10 * MOST_SHOWN);
     list.prepend(...newest.filter(wanted).slice(0, MOST_SHOWN).map(row));
     while (list.children.length > MOST_SHOWN) list.lastChild.remove();
+    tell();
+  }
+
+  /** Say how the stream of events is. */
+  function state(now, detail) {
+    const away = now === "away" ? " New ones do not come at the moment; the page goes on by itself." : "";
+    const later = now === "refused now" ? ` The server has no room for this stream now (status ${detail}); new ones come once it has.` : "";
+    const never = now === "refused" ? ` The server does not send new ones (status ${detail}).` : "";
+    stream = away || later || never;
     tell();
   }
 
@@ -122,14 +143,42 @@ export function eventLog(campaignId, restart, signal) {
     note,
   );
 
-  /** Show what came shortly before an event, and begin anew. */
-  async function begin(number) {
+  /** Return the events of the kind that is shown after one and up to another, the oldest first. */
+  async function between(after, number) {
     const about = KINDS[kind][1].map((each) => `&about=${each}`).join("");
-    const found = await get(`/v1/campaigns/${campaignId}/events?after=${Math.max(0, number - BEFORE)}&limit=${BEFORE}${about}`, signal);
-    heard = found.items.filter((each) => each.number <= number).reverse();
-    left = 0;
-    again();
+    const found = [];
+    for (let last = after; last < number; ) {
+      const path = `/v1/campaigns/${campaignId}/events?after=${last}&limit=${Math.min(READ_AT_ONCE, number - last)}${about}`;
+      const page = await get(path, signal);
+      found.push(...page.items.filter((each) => each.number <= number && ofKind(each)));
+      if (page.last <= last) break;
+      last = page.last;
+    }
+    return found;
   }
 
-  return { node, told, begin, about: () => KINDS[kind][1] };
+  /**
+   * Show what came before an event, and begin anew; return whether nobody else has done so meanwhile.
+   *
+   * One looks further and further back until the log is full.
+   */
+  async function begin(number) {
+    turn += 1;
+    const mine = turn;
+    let found = [];
+    let before = number;
+    for (let many = BEFORE; before > 0 && found.length < MOST_SHOWN && number - before < FURTHEST; many *= 4) {
+      const after = Math.max(0, number - FURTHEST, before - many);
+      found = [...(await between(after, before)), ...found];
+      if (mine !== turn) return false;
+      before = after;
+    }
+    heard = found.reverse();
+    left = 0;
+    since = before;
+    again();
+    return true;
+  }
+
+  return { node, told, begin, state, about: () => KINDS[kind][1] };
 }

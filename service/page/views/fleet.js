@@ -12,7 +12,7 @@ import { count, counted, moment, percent, person, plain } from "../words.js";
 const REFRESH_MS = 1000;
 const BEGUN_MS = 3000;
 
-export async function fleetView({ main, signal, failed, go, connection }, fleetId) {
+export async function fleetView({ main, signal, failed, go }, fleetId) {
   document.title = `Fleet ${short(fleetId)} · Slacktide`;
   const [fleet, map, runs] = await Promise.all([
     get(`/v1/fleets/${fleetId}`, signal),
@@ -40,10 +40,7 @@ export async function fleetView({ main, signal, failed, go, connection }, fleetI
   );
   let stop = () => {};
   if (shown) {
-    live(shown, panel, signal, failed, connection).then((end) => {
-      if (signal.aborted) end();
-      else stop = end;
-    }, failed);
+    stop = live(shown, panel, signal, failed);
   }
   return () => {
     stop();
@@ -96,21 +93,42 @@ function choice(campaigns, shown) {
   return el("div", { class: "field inline" }, el("label", { for: id }, "The fleet"), select, to);
 }
 
-async function live(run, panel, signal, failed, connection) {
-  const path = `/v1/campaigns/${run.campaign_id}/map`;
+/** Show a campaign on the map, once it has begun and as long as it goes on; return what ends that. */
+function live(run, panel, signal, failed) {
+  const path = `/v1/campaigns/${run.campaign_id}`;
   let stop = () => {};
-  while ((await get(`/v1/campaigns/${run.campaign_id}`, signal)).progress === null) {
-    await new Promise((done) => setTimeout(done, BEGUN_MS));
+  const again = paced(() => look().catch(later), REFRESH_MS);
+
+  async function look() {
+    if ((await get(path, signal)).progress === null) return wait();
+    const found = await get(`${path}/map`, signal);
+    panel.paint(found.stages);
+    if (found.finished) return end();
+    stop();
+    if (signal.aborted) return undefined;
+    stop = follow(run.campaign_id, found.number, ["campaign", "hosts"], { events: painted, state: painted });
   }
-  const first = await get(path, signal);
-  panel.paint(first.stages);
-  if (first.finished) return stop;
-  const again = paced(() => get(path, signal).then((found) => panel.paint(found.stages)).catch(failed), REFRESH_MS);
-  stop = follow(run.campaign_id, first.number, ["campaign", "hosts"], { events: again, state: connection });
-  return () => {
+
+  const painted = paced(() => get(`${path}/map`, signal).then((found) => panel.paint(found.stages)).catch(failed), REFRESH_MS);
+
+  function later(error) {
+    failed(error);
+    wait();
+  }
+
+  function wait() {
+    const timer = setTimeout(again, BEGUN_MS);
+    stop = () => clearTimeout(timer);
+  }
+
+  function end() {
     stop();
     again.end();
-  };
+    painted.end();
+  }
+
+  again();
+  return end;
 }
 
 function warnings(findings) {
@@ -121,7 +139,7 @@ function warnings(findings) {
 
 async function lists(fleetId, signal) {
   const of = (kind, title) =>
-    listed(kind, { query: `?fleet_id=${fleetId}`, signal, size: 10 }).then((table) => section(title, { class: "card" }, table));
+    listed(kind, { query: { fleet_id: fleetId }, signal, size: 10 }).then((table) => section(title, { class: "card" }, table));
   return Promise.all([of("campaigns", "Campaigns on it"), of("plans", "Plans for it")]);
 }
 

@@ -2,7 +2,7 @@
 
 import { Problem, get, post } from "../api.js";
 import { ask } from "../dialogs.js";
-import { announce, el, link, put, say } from "../dom.js";
+import { announce, el, link, put, renew, say } from "../dom.js";
 import { actions, badge, bar, trail, trouble } from "../parts.js";
 import { duration, moment, person, plain } from "../words.js";
 
@@ -30,17 +30,18 @@ export async function jobView({ main, signal, failed }, jobId) {
   }
 
   function again(error) {
+    if (signal.aborted) return;
     failed(error);
     timer = setTimeout(() => look().catch(again), LOOK_MS);
   }
 
   function show(job) {
     say(head, `Job: ${plain(job.kind)}`);
-    put(state, badge(job.state));
+    renew(state, badge(job.state));
     progress.set(job.state === "running" ? job.fraction : job.fraction ?? 0);
     say(words, [job.words ?? "", job.eta_s ? `about ${duration(job.eta_s)} to go` : ""].filter(Boolean).join("; "));
     const asked = Object.entries({ ...job.asked, ...(job.result ?? {}) }).filter(([name]) => LINKS[name]);
-    put(
+    renew(
       facts,
       [
         ["id", job.job_id],

@@ -1,7 +1,7 @@
-/** Lists of fleets, plans, campaigns and jobs, the newest first; and all four at a glance. */
+/** Lists of fleets, plans, campaigns and jobs, of the first 1,000 by id the newest first; and all four at a glance. */
 
 import { all } from "../api.js";
-import { el, link, put } from "../dom.js";
+import { el, link, put, say } from "../dom.js";
 import { badge, section, short } from "../parts.js";
 import { pagedTable } from "../tables.js";
 import { count, duration, hostHours, moment, overBound, percent, person, plain } from "../words.js";
@@ -49,10 +49,11 @@ const PLANS = {
 const CAMPAIGNS = {
   title: "Campaigns",
   path: "/v1/campaigns",
+  query: { standing: "true" },
   nothing: "There is no campaign: look at a plan, and have it carried out.",
   columns: [
     { name: "campaign", cell: (row) => id("campaigns", row.campaign_id) },
-    { name: "is", cell: (row) => badge(row.finished ? "finished" : state(row)) },
+    { name: "is", cell: (row) => badge(row.standing) },
     { name: "asked for", cell: (row) => moment(row.created_at) },
     { name: "by", cell: (row) => person(row.created_by) },
     { name: "hosts are", cell: (row) => row.terms.profile ?? "simulated" },
@@ -76,48 +77,49 @@ const JOBS = {
 };
 export const KINDS = { fleets: FLEETS, plans: PLANS, campaigns: CAMPAIGNS, jobs: JOBS };
 
-function state(row) {
-  if (row.state === "wanted") return row.holder ? "running" : "starting";
-  return row.state;
-}
-
-async function newest(path, signal) {
-  const found = await all(path, signal);
+/** Return what there is of a kind, the newest first; `more`: there are others, of which some may be newer. */
+async function newest(kind, asked, signal) {
+  const { path, query = {} } = KINDS[kind];
+  const found = await all(`${path}?${new URLSearchParams({ ...query, ...asked })}`, signal);
   found.items.sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
   return found;
 }
 
-/** Return the newest of a kind as a table that is there; at most so many. */
-export async function listed(kind, { query = "", most = Infinity, signal, size = 25 } = {}) {
-  const { path, columns, title, nothing } = KINDS[kind];
-  const found = await newest(`${path}${query}`, signal);
+/** Return those of a kind of which that is asked, as a table; at most so many. */
+export async function listed(kind, { query = {}, most = Infinity, signal, size = 25 } = {}) {
+  const { columns, title, nothing } = KINDS[kind];
+  const found = await newest(kind, query, signal);
   const table = pagedTable(title, columns, { nothing, size });
   table.set(found.items.slice(0, most));
-  table.total = found.items.length;
   table.items = found.items;
+  table.more = found.more;
   return table;
 }
 
 /** Show one list. */
 export function listView(kind) {
   return async ({ main, signal, failed }) => {
-    const { path, columns, title, nothing } = KINDS[kind];
+    const { columns, title, nothing } = KINDS[kind];
     document.title = `${title} · Slacktide`;
     const table = pagedTable(title, columns, { nothing });
     const note = el("p", { class: "note" });
+    let timer = null;
     const load = async () => {
-      const found = await newest(path, signal);
+      const found = await newest(kind, {}, signal);
       table.set(found.items);
-      put(note, found.more ? "Only the first 1,000 by id are listed; the API has all." : "");
+      say(note, found.more ? "Only the first 1,000 by id are listed; the API has all." : "");
+    };
+    const later = () => {
+      if (!signal.aborted) timer = setTimeout(() => load().catch(failed).finally(later), UNDER_WAY_MS);
     };
     await load();
     put(main, el("h1", { tabindex: "-1" }, title), el("section", { class: "card", "aria-label": title }, table, note));
-    const timer = setInterval(() => load().catch(failed), UNDER_WAY_MS);
-    return () => clearInterval(timer);
+    later();
+    return () => clearTimeout(timer);
   };
 }
 
-/** Show the newest of everything. */
+/** Show the newest of everything, as far as it is listed. */
 export async function overview({ main, signal }) {
   document.title = "Slacktide";
   const order = ["campaigns", "fleets", "plans", "jobs"];
@@ -127,10 +129,13 @@ export async function overview({ main, signal }) {
       KINDS[kind].title,
       { class: "card" },
       tables[place],
-      tables[place].total > OVERVIEW_ROWS
-        ? el("p", {}, link(`/page/${kind}`, `All ${count(tables[place].total)} ${kind}`))
-        : null,
+      tables[place].items.length > OVERVIEW_ROWS ? el("p", {}, further(kind, tables[place])) : null,
     ),
   );
   put(main, el("h1", { tabindex: "-1" }, "Everything at a glance"), sections);
+}
+
+function further(kind, { items, more }) {
+  const shown = link(`/page/${kind}`, more ? `The first ${count(items.length)} ${kind} by id` : `All ${count(items.length)} ${kind}`);
+  return more ? [shown, "; the newest of these are above."] : shown;
 }

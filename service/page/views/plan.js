@@ -11,6 +11,7 @@ import { carryOut } from "./campaign_actions.js";
 import { listed } from "./lists.js";
 
 const LOOK_MS = 1000;
+const AGAIN_MS = 3000;
 
 export async function planView({ main, signal, failed, go }, planId) {
   document.title = `Plan ${short(planId)} · Slacktide`;
@@ -212,7 +213,7 @@ async function deferred(planId, header, signal, failed) {
 }
 
 async function campaignsOf(planId, fleetId, signal) {
-  const table = await listed("campaigns", { query: `?fleet_id=${fleetId}`, signal, size: 10 });
+  const table = await listed("campaigns", { query: { fleet_id: fleetId }, signal, size: 10 });
   table.set(table.items.filter((run) => run.plan_id === planId));
   return table;
 }
@@ -232,20 +233,28 @@ function explanation(planId, place, signal, failed) {
     put(says, under ? `It is being explained: ${under.words ?? under.state}.` : "");
     if (done) put(content, explainedWords(done.result));
     else if (items[0]?.error) put(content, trouble(Object.assign(new Error(), { findings: [], ...items[0].error })));
-    if (under) timer = setTimeout(() => look().catch(failed), LOOK_MS);
+    if (under) timer = setTimeout(go, LOOK_MS);
     else if (!done) put(content, el("p", {}, "Nobody has asked what limits this plan."), actions("operator", [{ text: "Explain it", press: ask }]));
+  }
+
+  /** Look, and again later where that failed. */
+  function go() {
+    look().catch((error) => {
+      failed(error);
+      if (!signal.aborted) timer = setTimeout(go, AGAIN_MS);
+    });
   }
 
   async function ask() {
     try {
       await post(`/v1/plans/${planId}/explain`);
-      await look();
+      go();
     } catch (error) {
       put(says, trouble(error));
     }
   }
 
-  look().catch(failed);
+  go();
   return () => clearTimeout(timer);
 }
 

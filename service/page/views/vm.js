@@ -2,7 +2,7 @@
 
 import { get } from "../api.js";
 import { figure, stageBars } from "../charts.js";
-import { el, put } from "../dom.js";
+import { el, put, say } from "../dom.js";
 import { follow, paced } from "../feed.js";
 import { badge, section, short, trail } from "../parts.js";
 import { pagedTable, plainTable } from "../tables.js";
@@ -29,7 +29,7 @@ const KEYS = [
   { tone: "blocked", meaning: "failed attempt" },
 ];
 
-export async function vmView({ main, signal, failed, connection }, campaignId, vmId) {
+export async function vmView({ main, signal, failed }, campaignId, vmId) {
   document.title = `VM ${vmId} · Slacktide`;
   const path = `/v1/campaigns/${campaignId}/vms/${encodeURIComponent(vmId)}`;
   const [campaign, first] = await Promise.all([get(`/v1/campaigns/${campaignId}`, signal), get(path, signal)]);
@@ -37,11 +37,17 @@ export async function vmView({ main, signal, failed, connection }, campaignId, v
   const lead = el("p", { class: "lead" });
   const events = pagedTable("Events", eventColumns(campaign), { size: 25, nothing: "Nothing has happened to it." });
   let figures = [];
+  let before = "";
+  let mine = new Set();
 
   function show(story) {
+    const text = JSON.stringify(story);
+    if (text === before) return;
+    before = text;
+    mine = new Set(story.migrations.map((move) => move.migration_id));
     for (const each of figures) each.end();
     figures = [];
-    put(lead, summary(story));
+    say(lead, summary(story));
     put(
       moves,
       story.migrations.map((move, place) => movement(move, place, story, campaign, figures)),
@@ -64,11 +70,10 @@ export async function vmView({ main, signal, failed, connection }, campaignId, v
   let stop = () => {};
   if (!campaign.finished) {
     const { number } = await get(`/v1/campaigns/${campaignId}/map`, signal);
-    const mine = new Set(first.migrations.map((move) => move.migration_id));
-    const events_ = ({ events: heard, count: number_ }) => {
-      if (number_ > heard.length || heard.some(({ event }) => mine.has(event.migration_id) || event.vm_id === vmId)) again();
+    const heard = ({ events: told, count: number_ }) => {
+      if (number_ > told.length || told.some(({ event }) => mine.has(event.migration_id) || event.vm_id === vmId || event.type === "plan-revised")) again();
     };
-    stop = follow(campaignId, number, ["migrations", "vms"], { events: events_, state: connection });
+    stop = follow(campaignId, number, ["campaign", "migrations", "vms"], { events: heard, state: again });
   }
   return () => {
     stop();

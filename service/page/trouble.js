@@ -1,0 +1,7 @@
+/** Which events say that something went wrong: the same in the log and for what is kept of a stream too fast to show. */
+
+const TROUBLE = /failed|given-up|lost|blocked|refused|away|closed|aborted|paused|cancelled|forced/;
+
+export function isTrouble(event) {
+  return TROUBLE.test(event.type) || (event.type === "signal-changed" && !event.healthy);
+}

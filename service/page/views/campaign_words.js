@@ -1,0 +1,49 @@
+/** Where a campaign stands, and what was asked of it, in sentences. */
+
+import { duration, isKnown, person } from "../words.js";
+
+/** Return whether the server has given a campaign up: its process ended every time. */
+export function isGivenUp({ standing, state }) {
+  return state === "failed" && !["finished", "aborted", "being read"].includes(standing);
+}
+
+/** Return where a campaign stands; `state` is what the server wants of it, `failed`: it has given it up. */
+export function sentence({ standing, state, progress, said, holder, carried_out: carried, created_by: by }) {
+  const last = said ? `, and last said: ${said}` : "";
+  if (isGivenUp({ standing, state }) && !holder) return `Its process ended every time${last}. The server does not start it again by itself.`;
+  if (standing === "proposed") return `It waits until somebody starts it; ${person(by)} has asked for it.`;
+  if (standing === "being read") return "Its journal is being read.";
+  if (standing === "starting" || progress === null) return "Its process is starting.";
+  const order = progress.aborted ?? progress.paused;
+  const reason = order ? ` since ${duration(order.at_s)} into the campaign, by ${person(order.by)}${order.why ? `: ${order.why}` : ""}` : "";
+  if (standing === "running") return progress.behind_s === null ? "It runs; no host is back yet." : `It runs, ${pace(progress.behind_s)}.`;
+  if (standing === "waiting for approval") return `A wave waits for a person's approval, and for nothing else.${alone(holder)}`;
+  if (standing === "held up") return `It is held up by ${carried.who}, ${carried.beside}.`;
+  if (standing === "waits for its release") return `It waits for its release: ${carried.beside}.`;
+  if (standing === "stopped") return `${carried.who === "nobody" ? "Nobody carries it out now" : `Nobody who can be seen carries it out: ${carried.beside}`}; the server starts it again${said ? `. It last said: ${said}` : ""}.`;
+  if (standing === "finished") return `It has finished after ${duration(progress.now_s)}.`;
+  return `It is ${standing}${reason}.${standing === "aborted" ? "" : alone(holder)}`;
+}
+
+function alone(holder) {
+  return holder ? "" : " Nobody carries it out now.";
+}
+
+function pace(behind) {
+  if (Math.abs(behind) < 30) return "as planned";
+  return behind > 0 ? `${duration(behind)} behind its plan` : `${duration(-behind)} ahead of its plan`;
+}
+
+/** Return what was asked of a campaign, and whether it was refused. */
+export function orderWords(event) {
+  const kind = event.type.replace(/^campaign-/, "").replace(/-/g, " ");
+  const subject = event.host_id ?? (isKnown(event.wave) ? `wave ${event.wave}` : (event.max_out ?? event.plan_id ?? ""));
+  return event.type === "order-refused" ? `refused ${event.kind}: ${event.reason}` : `${kind} ${subject}`.trim();
+}
+
+/** Return since when some figures are of a plan that is followed no more; nothing where they are of the only one. */
+export function revisedWords(revisions) {
+  if (!revisions.length) return "";
+  const { at_s: at, plan_id: plan } = revisions.at(-1);
+  return `The campaign follows revision ${revisions.length}, plan ${plan}, since ${duration(at)} into the campaign. Bounds, the planned exposure in all, and the map's waves and planned times are the first plan's.`;
+}

@@ -1,0 +1,326 @@
+"""The page while a campaign goes on: what is said of where it stands, its events, their stream, and the focus."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any, Final
+
+import pytest
+from page_reader import PATIENCE_MS, Night, Reader, ask, opened_browser, readers
+from page_server import wait_for
+from playwright.sync_api import Browser, Page, Route, expect
+
+pytestmark = [pytest.mark.integration, pytest.mark.computing]
+
+HOSTS: Final = 60
+MODULES: Final = "/page/static"
+WORDS: Final = f"{MODULES}/views/campaign_words.js"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with opened_browser() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Night]:
+    """Return a night whose campaign is paused in its midst, after some thousand events."""
+    assert browser
+    with ExitStack() as stack:
+        made = Night(tmp_path_factory.mktemp("followed"), HOSTS, speed=960)
+        stack.callback(made.end)
+        made.begin()
+        path = f"/v1/campaigns/{made.campaign}"
+        wait_for(lambda: made.server.got(f"{path}/map")["number"] > 1500, "1,500 events")
+        made.server.asked(f"{path}/orders", {"order": {"kind": "pause", "cancel": True}, "why": "to be looked at"})
+        wait_for(lambda: made.standing == "paused", "the pause")
+        yield made
+
+
+@pytest.fixture
+def reader(browser: Browser, night: Night) -> Iterator[Callable[..., Reader]]:
+    with readers(browser, night) as make:
+        yield make
+
+
+@pytest.fixture
+def page(reader: Callable[..., Reader]) -> Page:
+    """Return a page on which parts are tried by themselves."""
+    return reader("operator").look("jobs")
+
+
+def campaign(standing: str, state: str = "wanted", **others: Any) -> dict[str, Any]:
+    """Return a campaign as the API answers it."""
+    progress = {"behind_s": None, "now_s": 90.0, "aborted": None, "paused": None, "revisions": []}
+    known = {"campaign_id": "0" * 16, "terms": {"profile": None}, "created_by": "token:0a (ada)", "said": None}
+    about = {"standing": standing, "state": state, "holder": None, "progress": progress, "carried_out": None}
+    return {**known, **about, "waits_for_approval": False, "finished": False, **others}
+
+
+def carried(who: str, beside: str) -> dict[str, str]:
+    return {"word": "", "who": who, "beside": beside}
+
+
+SENTENCES: Final = {
+    "It is held up by process 7 of this machine, which lives.": campaign(
+        "held up", carried_out=carried("process 7 of this machine", "which lives")
+    ),
+    "It waits for its release: it came back from a backup.": campaign(
+        "waits for its release", carried_out=carried("nobody", "it came back from a backup")
+    ),
+    "Nobody carries it out now; the server starts it again. It last said: no room.": campaign(
+        "stopped", said="no room", carried_out=carried("nobody", "")
+    ),
+    "Its process ended every time, and last said: no room. The server does not start it again by itself.": campaign(
+        "stopped", "failed", said="no room", carried_out=carried("nobody", "")
+    ),
+    "Its process ended every time. The server does not start it again by itself.": campaign(
+        "failed", "failed", progress=None
+    ),
+    "It waits until somebody starts it; ada has asked for it.": campaign("proposed", "proposed", progress=None),
+}
+
+
+def test_each_standing_has_its_sentence(page: Page) -> None:
+    tell = f"async (all) => {{ const found = await import('{WORDS}'); return all.map(found.sentence) }}"
+    assert page.evaluate(tell, list(SENTENCES.values())) == list(SENTENCES)
+
+
+def test_after_a_revision_it_is_said_whose_figures_are_shown(page: Page) -> None:
+    tell = f"async (made) => (await import('{WORDS}')).revisedWords(made)"
+    assert page.evaluate(tell, []) == ""
+    said = page.evaluate(tell, [{"at_s": 60, "plan_id": "a" * 16}])
+    assert said.startswith(f"The campaign follows revision 1, plan {'a' * 16}, since 1")
+    assert said.endswith("are the first plan's.")
+
+
+def test_what_may_be_asked_follows_what_the_server_wants_of_it(page: Page) -> None:
+    tell = f"""async (one) => {{
+        const {{ campaignButtons }} = await import('{MODULES}/views/campaign_actions.js');
+        return campaignButtons(one, ["start"], () => {{}}).map((each) => each.text);
+    }}"""
+    assert page.evaluate(tell, campaign("stopped", "failed"))[0] == "Start it again…"
+    assert "Start it again…" not in page.evaluate(tell, campaign("stopped"))
+    assert page.evaluate(tell, campaign("failed", "failed", progress=None)) == ["Start it again…"]
+    assert "Approve…" in page.evaluate(tell, campaign("paused", waits_for_approval=True))
+    assert "Approve…" not in page.evaluate(tell, campaign("running"))
+
+
+def test_a_signal_that_is_not_well_is_trouble(page: Page) -> None:
+    tell = f"""async (event) => [
+        (await import('{MODULES}/trouble.js')).isTrouble(event),
+        (await import('{MODULES}/views/campaign_log.js')).eventWords(event)]"""
+    told = {"type": "signal-changed", "at_s": 1, "name": "errors", "healthy": False, "detail": "12 of 10"}
+    assert page.evaluate(tell, told) == [True, "Signal errors is not well: 12 of 10"]
+    assert page.evaluate(tell, {**told, "healthy": True, "detail": ""}) == [False, "Signal errors is well"]
+
+
+def test_more_machine_types_than_a_byte_counts_are_told_apart_or_called_others(page: Page) -> None:
+    tell = f"""async (many) => {{
+        const names = Array.from({{ length: many }}, (_, place) => `type ${{place}}`);
+        const {{ codes, kinds }} = (await import('{MODULES}/palettes.js')).byName(names, names.keys().toArray());
+        return [...codes].map((code) => kinds[code].name);
+    }}"""
+    assert page.evaluate(tell, 256) == [f"type {place}" for place in range(256)]
+    assert page.evaluate(tell, 300) == [f"type {place}" for place in range(255)] + ["45 others"] * 45
+
+
+def test_a_table_that_is_shown_anew_keeps_the_focus(page: Page) -> None:
+    tell = f"""async () => {{
+        const {{ link }} = await import('{MODULES}/dom.js');
+        const who = {{ name: "who", cell: (row) => link("?x", row.who) }};
+        const columns = [who, {{ name: "for", cell: (row) => row.s }}];
+        const table = (await import('{MODULES}/tables.js')).pagedTable("Late", columns);
+        document.querySelector("main").append(table);
+        table.set([{{ who: "a", s: "1" }}, {{ who: "b", s: "2" }}]);
+        const second = table.querySelectorAll("a")[1];
+        second.focus();
+        table.set([{{ who: "a", s: "8" }}, {{ who: "b", s: "9" }}, {{ who: "c", s: "1" }}]);
+        const kept = document.activeElement === second;
+        table.set([{{ who: "c", s: "3" }}]);
+        return [kept, table.querySelector("tbody").innerText.split(/\\s+/)];
+    }}"""
+    assert page.evaluate(tell) == [True, ["c", "3"]]
+
+
+def test_what_is_asked_again_without_an_answer_is_asked_once(reader: Callable[..., Reader], night: Night) -> None:
+    """The same key until the server has answered, and then another."""
+    keys: list[str] = []
+    one = reader("operator")
+    page = one.look("jobs")
+
+    def fail_first(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) == 1:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/explain", fail_first)
+    tell = f"""async (path) => {{
+        const {{ post }} = await import('{MODULES}/api.js');
+        return post(path).then(() => "done", (error) => error.fact);
+    }}"""
+    path = f"/v1/plans/{night.plan}/explain"
+    asked = [page.evaluate(tell, path) for _ in range(3)]
+    assert asked == ["does not answer", "done", "done"]
+    assert keys[0] == keys[1] != keys[2]
+    expect(page.locator(".banner")).to_be_hidden()
+    one.said = [text for text in one.said if "ERR_FAILED" not in text]
+
+
+@pytest.mark.parametrize("path", ["fleets/x", "campaigns/0123456789abcdef/vms/%E0%A4%A"])
+def test_an_address_that_leads_nowhere_is_said_to(reader: Callable[..., Reader], path: str) -> None:
+    page = reader("viewer").look("jobs")
+    page.evaluate(
+        "(path) => { history.pushState(null, '', `/page/${path}`); dispatchEvent(new PopStateEvent('popstate')) }", path
+    )
+    expect(page.get_by_role("alert")).to_contain_text("is no view of the page")
+
+
+def test_lists_say_of_a_campaign_what_its_view_says(reader: Callable[..., Reader], night: Night) -> None:
+    one = reader("viewer")
+    for path in ("campaigns", "", f"fleets/{night.fleet}", f"plans/{night.plan}"):
+        row = one.look(path).get_by_label("Table: Campaigns").locator("tbody tr").first
+        expect(row.locator(".badge")).to_have_text("paused")
+
+
+def test_a_list_is_not_asked_for_again_before_it_has_come(reader: Callable[..., Reader]) -> None:
+    one = reader("viewer")
+    one.page.clock.install()
+    page, held = one.look("fleets"), list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/fleets?*", hold)
+    page.clock.run_for(30_000)
+    wait_for(lambda: page.wait_for_timeout(50) or held, "the list's request")
+    page.clock.run_for(30_000)
+    assert len(held) == 1
+    held[0].continue_()
+    page.unroute("**/v1/fleets?*")
+
+
+def test_whoever_is_late_leads_to_the_map_and_keeps_the_rest(reader: Callable[..., Reader], night: Night) -> None:
+    """And what is late stays in one table, through which one pages."""
+    page = reader("viewer").look(f"campaigns/{night.campaign}?events=hosts")
+    late = page.get_by_role("region", name="Table: Hosts and VMs that are late")
+    host = late.get_by_role("link", name=re.compile(r"^host-\d+$")).first
+    host.wait_for()
+    name = host.inner_text()
+    page.evaluate("document.querySelector('h1').dataset.seen = 'yes'")
+    host.click()
+    expect(page.locator(".details h3")).to_have_text(name)
+    expect(page.get_by_role("application")).to_be_focused()
+    page.wait_for_url(f"**host={name}*")
+    assert "events=hosts" in page.url
+    expect(page.locator("h1[data-seen=yes]")).to_be_visible()
+
+
+def test_a_filter_of_the_map_shows_the_first_page_of_its_table(reader: Callable[..., Reader], night: Night) -> None:
+    page = reader("viewer").look(f"fleets/{night.fleet}?as=uploaded")
+    page.get_by_text("The same as a table").click()
+    table = page.locator(".as-table")
+    table.get_by_role("button", name="Next").click()
+    expect(table.locator(".pager .note")).to_have_text(f"51 to {HOSTS} of {HOSTS}")
+    page.locator(".toggles button", has_text=re.compile("active$")).click()
+    expect(table.locator(".pager .note")).to_have_text(re.compile(r"^1 to 50 of 5\d$"))
+    expect(table.locator("tbody tr").first).to_contain_text("host-000000")
+
+
+def test_the_log_goes_back_until_it_is_full(reader: Callable[..., Reader], night: Night) -> None:
+    """Of few events among thousands too: the first ones, and all that went wrong."""
+    path = f"/v1/campaigns/{night.campaign}"
+    page = reader("viewer").look(f"campaigns/{night.campaign}?events=campaign")
+    log = page.locator(".log li")
+    expect(log.last).to_have_text(re.compile("The campaign is created$"), timeout=PATIENCE_MS)
+    page.get_by_label("About", exact=True).select_option("trouble")
+    failed = night.server.got(f"{path}/events?type=migration-failed&limit=1000")["items"]
+    expect(page.locator(f".log .at[title='event {failed[0]['number']:,}']")).to_have_count(1)
+    expect(page.locator(".log li:not(.bad)")).to_have_count(0)
+    shown = page.locator(".log li", has_text="failed while")
+    expect(shown).to_have_count(len(failed))
+
+
+def test_one_stream_is_followed_however_often_the_kind_is_changed(reader: Callable[..., Reader], night: Night) -> None:
+    page = reader("viewer").look(f"campaigns/{night.campaign}")
+    expect(page.locator(".log li").first).to_be_visible(timeout=PATIENCE_MS)
+    page.evaluate(
+        """() => {
+            const select = document.querySelector("option[value=trouble]").parentElement;
+            for (const kind of ["hosts", "all", "campaign", "migrations", "trouble", "hosts"]) {
+                select.value = kind;
+                select.dispatchEvent(new Event("change"));
+            }
+        }"""
+    )
+    expect(page.locator(".log li").first).to_be_visible(timeout=PATIENCE_MS)
+    wait_for(lambda: page.wait_for_timeout(100) or len(page.workers) == 1, "one worker")
+    page.get_by_role("link", name="Jobs").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Jobs")
+    wait_for(lambda: page.wait_for_timeout(100) or not page.workers, "the worker's end")
+
+
+NOTE_BANNER: Final = """addEventListener("DOMContentLoaded", () => {
+    const look = () => { if (document.querySelector(".banner:not([hidden])")) window.wasAway = true };
+    new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+})"""
+
+
+def test_a_stream_for_which_there_is_no_room_does_not_count_as_a_server_that_is_away(
+    reader: Callable[..., Reader], night: Night
+) -> None:
+    one = reader("viewer")
+    one.page.add_init_script(NOTE_BANNER)
+    with night.server.without_streams():
+        page = one.look(f"campaigns/{night.campaign}")
+        expect(page.get_by_text("The server has no room for this stream now (status 503)")).to_be_visible()
+        asked = [request.url for request in one.requests]
+        wait_for(
+            lambda: (
+                page.wait_for_timeout(100)
+                or sum(request.url.endswith(night.campaign) for request in one.requests[len(asked) :]) >= 2
+            ),
+            "two looks",
+        )
+    assert page.evaluate("window.wasAway") is None
+    one.said = [text for text in one.said if "503" not in text]
+
+
+def test_a_stream_that_is_silent_is_begun_anew(page: Page, night: Night) -> None:
+    tell = f"""async ([id, number]) => {{
+        const {{ follow }} = await import('{MODULES}/feed.js');
+        const heard = [];
+        await new Promise((done) => {{
+            const state = (each) => {{ if (heard.push(each) === 3) done(); }};
+            window.stop = follow(id, number, [], {{ events() {{}}, state, silenceMs: 300 }});
+        }});
+        window.stop();
+        return heard;
+    }}"""
+    number = night.server.got(f"/v1/campaigns/{night.campaign}/map")["number"]
+    assert page.evaluate(tell, [night.campaign, number]) == ["live", "away", "live"]
+
+
+def test_a_view_that_asks_for_nothing_notes_that_the_server_is_back(
+    reader: Callable[..., Reader], night: Night
+) -> None:
+    page = reader("operator").look(f"plans/{night.plan}")
+    expect(page.get_by_text("No plan can run below the dashed line")).to_be_visible(timeout=PATIENCE_MS)
+    night.server.end()
+    try:
+        page.evaluate(f"async () => (await import('{MODULES}/api.js')).get('/v1/me').catch(() => null)")
+        expect(page.locator(".banner")).to_contain_text("The server does not answer")
+    finally:
+        night.server.begin()
+    expect(page.locator(".banner")).to_be_hidden(timeout=PATIENCE_MS)
+
+
+def test_the_campaign_goes_on(reader: Callable[..., Reader], night: Night) -> None:
+    """Last, for it is not paused from then on."""
+    page = reader("operator").look(f"campaigns/{night.campaign}")
+    ask(page, "Resume…", Why="looked at")
+    expect(page.locator(".title .badge")).to_have_text("running", timeout=PATIENCE_MS)
+    expect(page.locator(".log li", has_text="Resumed by the operator: looked at")).to_be_visible(timeout=PATIENCE_MS)
