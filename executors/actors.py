@@ -13,7 +13,7 @@ import pickle
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from math import inf
 from pathlib import Path
@@ -53,9 +53,15 @@ Python's 700 it spends a quarter of its time looking at the same 150,000 migrati
 
 
 class HostAgentActor:
-    """A host agent in a process of its own; it logs as the campaign's command was asked to."""
+    """A host agent in a process of its own; it logs as the campaign's command was asked to.
 
-    def __init__(self, logs: LogSettings, about: Mapping[str, str]) -> None:
+    One that is beside the command is in the same ``folder``, where that can be; another in that of its node.
+    """
+
+    def __init__(self, logs: LogSettings, about: Mapping[str, str], folder: Path | None = None) -> None:
+        if folder is not None:
+            with suppress(OSError):  # the node beside the command may be full or gone, and this another
+                os.chdir(folder)
         log_to(sys.stdout, logs, **about)
 
     def ready(self) -> None:
@@ -86,9 +92,13 @@ class Stepped(NamedTuple):
 
 
 class CampaignCoordinator:
-    """A campaign's coordinator in a process of its own; it logs as the campaign's command was asked to."""
+    """A campaign's coordinator in a process of its own; it logs as the campaign's command was asked to.
 
-    def __init__(self, logs: LogSettings) -> None:
+    It is beside the command, and in the same folder, from which commands of signals and paths in them are found.
+    """
+
+    def __init__(self, logs: LogSettings, folder: Path) -> None:
+        os.chdir(folder)
         log_to(sys.stdout, logs)
 
     def ready(self) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import ray
@@ -50,7 +51,7 @@ class RayCampaign:
         until_s = time.monotonic() + NAME_S
         while True:
             try:
-                return made.remote(log_settings())
+                return made.remote(log_settings(), Path.cwd())
             except ValueError:
                 if time.monotonic() > until_s:
                     raise

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, cast
 
 import ray
@@ -180,14 +181,17 @@ class Crew:
         """Make an agent, pinned to its host's node where that is one of Ray's."""
         place = self._places[number]
         where: dict[str, object]
+        folder = None
         if place.host is not None and self._has_node(number, there):
             where = {"resources": {host_resource(place.host): SHARE}}
         elif GATEWAY in there:
             where = {"resources": {GATEWAY: SHARE}}
         else:
-            where = {"scheduling_strategy": beside_the_command(soft=True)}
+            where, folder = {"scheduling_strategy": beside_the_command(soft=True)}, Path.cwd()
         about = {"campaign": str(self._campaign), "agent": place.name}
-        return actor_class(HostAgentActor, agent_name(place, self._campaign), **where).remote(log_settings(), about)
+        return actor_class(HostAgentActor, agent_name(place, self._campaign), **where).remote(
+            log_settings(), about, folder
+        )
 
     def close(self) -> None:
         """End all agents."""

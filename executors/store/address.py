@@ -59,8 +59,13 @@ class Store:
 
 
 def store_in(place: Store | Path) -> Store:
-    """Return the store at ``place``, which may be the path of a SQLite file."""
-    return place if isinstance(place, Store) else Store(sql.URL.create(SQLITE, database=str(place)))
+    """Return the store at ``place``, which may be the path of a SQLite file.
+
+    A store names its file from the root on: it is opened by processes in other folders too.
+    """
+    if isinstance(place, Store):
+        return place
+    return Store(sql.URL.create(SQLITE, database=str(place.parent.resolve() / place.name)))
 
 
 def parse_store(text: str, folder: Path | None = None) -> Store:

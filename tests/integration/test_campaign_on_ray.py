@@ -1,11 +1,15 @@
 """The same campaign on Ray and within one process."""
 
+from pathlib import Path
+
 import pytest
 import ray
 from campaigns import planned_fleet
 from postgresql import PASSWORD
 
 from slacktide.executors.drivers.settings import Failures
+from slacktide.executors.health.settings import Health, Signal
+from slacktide.executors.maintenance.action import CommandCheck
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.store.address import parse_store
 from slacktide.executors.store.campaigns import list_campaigns
@@ -45,14 +49,21 @@ def test_ray_gives_the_report_that_one_process_gives(tmp_path) -> None:
 
 
 @pytest.mark.usefixtures("ray_ends")
-def test_a_cluster_that_is_there_is_used_and_left_running(tmp_path) -> None:
+def test_a_cluster_that_is_there_is_used_and_left_running(tmp_path, monkeypatch) -> None:
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
     snapshot, plan = planned_fleet("baked")
     report = run_campaign(snapshot, plan, tmp_path / "c", options=RunOptions(agents=1))
     assert report.summary.finished
     assert ray.is_initialized()
-    again = run_campaign(snapshot, plan, tmp_path / "d", options=RunOptions(agents=1))
-    assert again.migrations.equals(report.migrations)
+    beside_the_command = tmp_path / "well"
+    beside_the_command.write_text("#!/bin/sh\n")
+    beside_the_command.chmod(0o700)
+    signal = Signal(name="here", check=CommandCheck(kind="command", command="./well"))
+    monkeypatch.chdir(tmp_path)
+    options = RunOptions(agents=1, health=Health(signals=(signal,)))
+    again = run_campaign(snapshot, plan, Path("d"), options=options)
+    assert again.migrations.equals(report.migrations), "its nodes were started in another folder"
+    assert not again.summary.own_steps, "the signal's command was found"
 
 
 @pytest.mark.usefixtures("ray_ends")
