@@ -136,10 +136,11 @@ class Caller:
 
     def _ended(self, client: httpx.Client, polling: Polling, kept: Mapping[str, str]) -> Outcome:
         """Return how the job ended, asking until it has; a question without an answer is asked again."""
-        url = self._status_address(polling, kept)
-        if isinstance(url, Outcome):
-            return url
-        what, said = f"GET {filled(polling.url, self._target)}", "nothing"
+        url = self._status_address(address(polling.url, self._target, self._environment), kept)
+        shown = self._status_address(filled(polling.url, self._target), kept)
+        if isinstance(url, Outcome) or isinstance(shown, Outcome):
+            return url if isinstance(url, Outcome) else shown
+        what, said = f"GET {shown}", "nothing"
         headers = self._headers(polling)
         while True:
             try:
@@ -154,8 +155,8 @@ class Caller:
                 return failed(f"{what} did not say in time that the job has ended, at last: {said}. Look at the job")
             time.sleep(polling.every_s)
 
-    def _status_address(self, polling: Polling, kept: Mapping[str, str]) -> str | Outcome:
-        url = address(polling.url, self._target, self._environment)
+    def _status_address(self, url: str, kept: Mapping[str, str]) -> str | Outcome:
+        """Return an address with what the call's answer says in it, or why that cannot be."""
         wrong = "Correct poll.url"
         if url.startswith(LOCATION):
             if not kept["location"]:

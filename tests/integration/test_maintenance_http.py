@@ -181,11 +181,11 @@ def test_a_job_that_fails_is_told_with_its_message(folder: Path) -> None:
     answers = in_turn(Answer(503), Answer(200, "not yet JSON"), Answer(200, {"status": "error", "why": "no kernel"}))
     with patch_server(job(lambda: answers(None))) as server:
         poll = {
-            "url": f"{server.url}/jobs/1", "field": "status", "done": ["ok"], "failed": ["error"], "message": "why",
-            "every_s": 0.05,
+            "url": f"{server.url}/jobs/{{answer.job.id}}", "field": "status", "done": ["ok"], "failed": ["error"],
+            "message": "why", "every_s": 0.05,
         }  # fmt: skip
         failed = Maintained(folder, call(server.url, poll=poll)).begin().failed()
-    assert "says that the job is error: no kernel" in failed.reason
+    assert f"GET {server.url}/jobs/j%207 says that the job is error: no kernel" in failed.reason
     assert failed.untouched is False
     assert len(server.asked) == 4
 
