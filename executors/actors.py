@@ -111,8 +111,8 @@ class CampaignCoordinator:
         directory: Path,
         crew: tuple[Sequence[Any], Sequence[str]],
         terms: CampaignTerms,
-    ) -> None:
-        """Take the campaign up; nothing can be asked before."""
+    ) -> Progress:
+        """Take the campaign up and return how far it is; nothing can be asked before."""
         program = course.program
         revising = Revising(course, directory)
         self._journal = Journal.hold_at(journal)
@@ -129,6 +129,7 @@ class CampaignCoordinator:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD)
+        return self._coordinator.progress()
 
     def step(self, wall_s: float, renewed: Mapping[int, Any]) -> Stepped:
         """Go on for about ``wall_s`` seconds; ``renewed``: agents that were started again, by number."""

@@ -2,12 +2,22 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from slacktide.clock import SystemClock
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
-from slacktide.executors.campaign_file import JOURNAL_FILE, Kept, kept_in, left_behind, no_campaign, write_campaign_file
+from slacktide.executors.campaign_file import (
+    JOURNAL_FILE,
+    Command,
+    Kept,
+    command_in,
+    kept_in,
+    left_behind,
+    no_campaign,
+    write_campaign_file,
+)
 from slacktide.executors.campaign_state import CampaignState
 from slacktide.executors.changeover import Course
 from slacktide.executors.drivers.making import DriverSettings, begins_now, identity_text, settings_text
@@ -40,6 +50,7 @@ def open_campaign(
     directory: Path,
     paths: tuple[AnyPath | None, AnyPath | None],
     store: Store | None = None,
+    command: Command | None = None,
 ) -> CampaignRecord:
     """Return the campaign in ``directory``, begun there if it is empty.
 
@@ -52,6 +63,8 @@ def open_campaign(
         Where plan and fleet were read from, for the report.
     store
         Where a new campaign is kept. [default: in the directory]
+    command
+        What carries it out, to be noted in the directory.
 
     Raises
     ------
@@ -63,7 +76,7 @@ def open_campaign(
     kept = refuse_other_campaign(plan, settings, directory, store)
     if kept is not None and kept.campaign is None:
         record = _record(kept)
-        write_campaign_file(directory, kept.store, record.campaign_id)
+        write_campaign_file(directory, kept.store, record.campaign_id, command)
         return _with_the_same_disks(record, settings, directory)
     _make(directory)
     plan_path, fleet_path = paths
@@ -80,7 +93,10 @@ def open_campaign(
     place = store_for(directory, store)
     found = begin_campaign(place, record, durability_of(settings))
     if kept is None:
-        write_campaign_file(directory, place, record.campaign_id)
+        write_campaign_file(directory, place, record.campaign_id, command)
+    elif command is not None and command != command_in(directory):
+        with suppress(OutputError):  # a full disk keeps no campaign in another store from going on
+            write_campaign_file(directory, place, record.campaign_id, command)
     return _with_the_same_disks(found, settings, directory)
 
 
@@ -156,13 +172,11 @@ def begun_at(directory: Path, store: Store | None, campaign: CampaignId) -> Kept
     return kept
 
 
-def migrations_done(kept: Kept) -> int | None:
-    """Return how many migrations are done by a journal; None: nothing has begun."""
+def goes_on(kept: Kept) -> bool:
+    """Return whether a campaign has begun, so that whoever takes it up goes on with it."""
     journal = read_journal(kept.store, kept.campaign)
-    try:
-        return journal.migrations_done() if journal.last else None
-    finally:
-        journal.close()
+    journal.close()
+    return journal.last > 0
 
 
 def journal_of(directory: Path, store: Store | None = None) -> JournalReader:

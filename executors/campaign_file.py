@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from slacktide.atomic import write_file
 from slacktide.errors import InputError, SlacktideError, UsageError
+from slacktide.executors.starting import STARTING_FILE, process_starting
 from slacktide.executors.store.address import Store, parse_store, store_in
 from slacktide.ids import CampaignId
 
@@ -17,7 +18,14 @@ RAY_LOG_FILE: Final = "ray.log"
 """What Ray says; taken away at the end where it has said nothing.  A campaign that could not be begun may leave it."""
 CAMPAIGN_FILES: Final = (CAMPAIGN_FILE, JOURNAL_FILE)
 """A directory that holds a campaign holds one of them; those of older releases have no ``campaign.json``."""
-_LEFT: Final = (RAY_LOG_FILE, JOURNAL_FILE, f"{JOURNAL_FILE}-wal", f"{JOURNAL_FILE}-shm", f".{CAMPAIGN_FILE}.*.partial")
+_LEFT: Final = (
+    RAY_LOG_FILE,
+    STARTING_FILE,
+    JOURNAL_FILE,
+    f"{JOURNAL_FILE}-wal",
+    f"{JOURNAL_FILE}-shm",
+    f".{CAMPAIGN_FILE}.*.partial",
+)
 """What a command leaves that was killed before it had begun its campaign, as patterns of names."""
 FORMAT_VERSION: Final = 1
 
@@ -28,6 +36,15 @@ class Kept(NamedTuple):
     store: Store
     campaign: CampaignId | None
     """Null: the newest in its journal, in directories from before ``campaign.json``."""
+
+
+class Command(NamedTuple):
+    """The command that carries a campaign out: given again, it goes on with it."""
+
+    words: str
+    """As they are written in a shell."""
+    folder: str
+    """In which it was given."""
 
 
 def holds_campaign(directory: Path) -> bool:
@@ -86,6 +103,9 @@ def no_campaign(directory: Path) -> tuple[str, str]:
     """Return what to say of a directory in which none was begun, and the remedy."""
     if not directory.is_dir():
         return "there is no such directory", "Give the directory that `slacktide run -o` made"
+    if (process := process_starting(directory)) is not None:
+        fact = f"its campaign is being started by process {process} of this machine, which has Ray start first"
+        return fact, "Look again in a minute"
     if left_behind(directory):
         return "its campaign has not begun yet", "Give the command again that was to begin it"
     return "holds no campaign", "Give the directory that `slacktide run -o` made"
@@ -105,8 +125,19 @@ def refuse_other_store(directory: Path, given: Store | None) -> None:
         raise UsageError(str(directory), fact, "Leave --store out, or choose another directory")
 
 
-def write_campaign_file(directory: Path, store: Store, campaign: CampaignId) -> None:
-    """Note where the campaign of a directory is kept; a file within the directory by its name alone.
+def command_in(directory: Path) -> Command | None:
+    """Return the command that carried out the campaign of a directory last; None: it is not known."""
+    try:
+        told = json.loads((directory / CAMPAIGN_FILE).read_text(encoding="utf-8"))["command"]
+        return Command(str(told["words"]), str(told["folder"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_campaign_file(directory: Path, store: Store, campaign: CampaignId, command: Command | None = None) -> None:
+    """Note where the campaign of a directory is kept, and which command carries it out.
+
+    A file within the directory is named by its name alone.
 
     Raises
     ------
@@ -115,5 +146,7 @@ def write_campaign_file(directory: Path, store: Store, campaign: CampaignId) -> 
     """
     inside = store.is_file and store.path.resolve() == (directory / JOURNAL_FILE).resolve()
     url = f"sqlite:///{JOURNAL_FILE}" if inside else store.kept
-    content = {"format_version": FORMAT_VERSION, "store": url, "campaign": campaign}
+    content: dict[str, object] = {"format_version": FORMAT_VERSION, "store": url, "campaign": campaign}
+    if command is not None:
+        content["command"] = command._asdict()
     write_file(directory / CAMPAIGN_FILE, (json.dumps(content, indent=2) + "\n").encode())

@@ -48,6 +48,12 @@ class LocalCampaign:
             self.close()
             raise
 
+    @property
+    def last(self) -> Progress:
+        """How far the campaign is."""
+        assert self._coordinator is not None, "it was begun"
+        return self._coordinator.progress()
+
     def step(self, wall_s: float) -> Progress:
         """Go on for about ``wall_s`` seconds and return how far the campaign is."""
         assert self._coordinator is not None, "it was begun"

@@ -57,24 +57,25 @@ class RayCampaign:
                     raise
                 time.sleep(0.1)
 
-    def begin(self, record: CampaignRecord) -> None:
-        """Have agents and coordinator take the campaign up."""
+    def begin(self, record: CampaignRecord) -> Progress:
+        """Have agents and coordinator take the campaign up, and return how far it is."""
         setup = self._setup
         self._course = ray.put(setup.course)
         hosts, agents, rules = setup.program.hosts.ids, len(setup.places), setup.program.policy.migration
         own = [settings_of_agent(setup.terms.driver, hosts, number, agents) for number in range(agents)]
         deeds = deeds_of_agents(setup.terms.driver, setup.program, agents)
         self._crew.begin([(settings, rules, record.origin, told) for settings, told in zip(own, deeds, strict=True)])
-        self._begin_coordinator()
+        return self._begin_coordinator()
 
-    def _begin_coordinator(self) -> None:
+    def _begin_coordinator(self) -> Progress:
         setup, crew = self._setup, self._crew
         with ray_errors():
-            ray.get(
+            begun: Progress = ray.get(
                 self._coordinator.begin.remote(
                     self._course, setup.journal, setup.directory, (crew.handles, crew.names), setup.terms
                 )
             )
+        return begun
 
     def step(self, wall_s: float) -> Progress | None:
         """Go on for about ``wall_s`` seconds and return how far the campaign is.

@@ -50,7 +50,8 @@ class RayProcess:
         self._setup, self._cpus, self._tell = setup, cpus, tell
         self._address = _address()
         self._record: CampaignRecord | None = None
-        self._last = progress(initial_state(setup.program), setup.program)
+        self.last = progress(initial_state(setup.program), setup.program)
+        """How far the campaign is, as far as that is known."""
         self._restarts = Restarts()
         self._gone_s: float | None = None
         """Since when there has been no runner."""
@@ -70,7 +71,7 @@ class RayProcess:
         """Have the campaign taken up."""
         self._record = record
         try:
-            self._ask("begin", record, self._start_s)
+            self.last = self._ask("begin", record, self._start_s)
         except EOFError:
             self._note_end()
 
@@ -86,10 +87,10 @@ class RayProcess:
             if self._gone_s is not None:
                 self._start_again()
             if self._gone_s is None:
-                self._last = self._ask("step", wall_s, SILENT_S) or self._last
+                self.last = self._ask("step", wall_s, SILENT_S) or self.last
         except EOFError:
             self._note_end()
-        return self._last
+        return self.last
 
     def state(self) -> CampaignState:
         """Return what is known of the campaign."""

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from math import ceil
@@ -18,12 +18,12 @@ from slacktide.executors.campaign_directory import (
     begun_at,
     campaign_id,
     durability_of,
-    migrations_done,
+    goes_on,
     open_campaign,
     refuse_other_campaign,
     store_for,
 )
-from slacktide.executors.campaign_file import holds_campaign, refuse_other_store
+from slacktide.executors.campaign_file import Command, holds_campaign, refuse_other_store
 from slacktide.executors.changeover import first_course
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.making import DriverSettings
@@ -34,10 +34,12 @@ from slacktide.executors.local_campaign import LocalCampaign
 from slacktide.executors.program import Program
 from slacktide.executors.progress import Progress
 from slacktide.executors.ray_process import RayProcess
+from slacktide.executors.readable import count
 from slacktide.executors.report import CampaignReport, Execution, read_report
 from slacktide.executors.report_again import written_report
 from slacktide.executors.revising import Revising
 from slacktide.executors.rules import NOTHING, Hearing, OnDrift, Rules
+from slacktide.executors.starting import starting
 from slacktide.executors.store.address import Store
 from slacktide.executors.terms import CampaignSetup, CampaignTerms
 from slacktide.findings import errors_in
@@ -83,12 +85,17 @@ class RunOptions:
     """Whether simulated hosts have an agent each as well, on their nodes, as real ones have."""
     on_drift: OnDrift = "ignore"
     """What is done where something planned can no longer happen."""
+    command: Command | None = None
+    """What is to be given again where this process ends; null: a program that is not ours."""
 
 
-_Telling = tuple[Callable[[Progress], None] | None, Callable[[int], None] | None, Callable[[str], None] | None]
+_Telling = tuple[Callable[[Progress], None] | None, Callable[[Progress], None] | None, Callable[[str], None] | None]
 
 
 class _Campaign(Protocol):
+    @property
+    def last(self) -> Progress: ...
+
     def step(self, wall_s: float) -> Progress: ...
 
     def close(self) -> None: ...
@@ -106,7 +113,7 @@ def run_campaign(
     others: Others | None = None,
     live: LibvirtSettings | None = None,
     progress: Callable[[Progress], None] | None = None,
-    resumed: Callable[[int], None] | None = None,
+    resumed: Callable[[Progress], None] | None = None,
     tell: Callable[[str], None] | None = None,
     options: RunOptions | None = None,
 ) -> CampaignReport:
@@ -119,7 +126,7 @@ def run_campaign(
     Parameters
     ----------
     resumed
-        Called with the number of migrations that are done where a campaign goes on from its journal.
+        Called with how far a campaign is that goes on from its journal, once this process holds it.
     tell
         Called with words for an operator: what ended of the campaign's processes, and what is done about it.
 
@@ -155,12 +162,10 @@ def _carried_out(
     progress, resumed, tell = telling
     course = first_course(snapshot, plan)
     before = begun_at(directory, options.store, campaign_id(plan, settings))
-    done = None if before is None else migrations_done(before)
-    if resumed is not None and done is not None:
-        resumed(done)
+    again = before is not None and goes_on(before)
     begun = time.monotonic()
     paths = options.plan_path, options.fleet_path
-    begin = cache(partial(open_campaign, snapshot, plan, settings, directory, paths, options.store))
+    begin = cache(partial(open_campaign, snapshot, plan, settings, directory, paths, options.store, options.command))
     places = _places(course.program, settings, options)
     store = store_for(directory, options.store)
     journal = JournalPlace(store, campaign_id(plan, settings), durability_of(settings), options.take_over)
@@ -168,6 +173,8 @@ def _carried_out(
         course, directory.resolve(), journal, tuple(places), CampaignTerms(settings, _rules(settings, options))
     )
     with _campaign(setup, begin, tell or _unheard, use_ray=options.use_ray) as campaign:
+        if resumed is not None and again:
+            resumed(campaign.last)
         while True:
             told = campaign.step(PROGRESS_INTERVAL_S)
             if progress is not None:
@@ -282,9 +289,12 @@ def _campaign(
         finally:
             local.close()
         return
-    on_ray = RayProcess(setup, len(os.sched_getaffinity(0)), tell)
-    try:
-        on_ray.begin(begin())
+    agents = len(setup.places)
+    who = f"the coordinator and {count(agents)} agent{'' if agents == 1 else 's'}"
+    with ExitStack() as stack:
+        with starting(setup.directory):
+            tell(f"starting on Ray: {who}; the campaign is taken up once they are there")
+            on_ray = RayProcess(setup, len(os.sched_getaffinity(0)), tell)
+            stack.callback(on_ray.close)
+            on_ray.begin(begin())
         yield on_ray
-    finally:
-        on_ray.close()

@@ -12,6 +12,7 @@ from slacktide.executors.order_words import is_asked_for, order_words
 from slacktide.executors.readable import count, duration
 from slacktide.executors.wanted import CAMPAIGN
 from slacktide.service.campaign_standing import holding, known_of, standing_of
+from slacktide.service.control_text import command_words
 from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ LASTS_S: Final = 60.0
 """How long something waits, on the watcher's clock, before that is told: VMs queue for a NIC all the time."""
 AGAIN_S: Final = 600.0
 """How long after that VMs are told again that wait."""
-QUIET: Final = ("paused", "waiting for approval", "held up", "stopped", "ending, aborted")
+QUIET: Final = ("paused", "waiting for approval", "held up", "stopped", "starting", "ending, aborted")
 """Standings that say themselves why everybody waits."""
 
 
@@ -43,7 +44,7 @@ class CampaignNews:
 
     def lines(self, viewed: "Viewed", news: Sequence[Event], waits: "Iterable[Waiting]") -> Iterator[str]:
         """Yield what is to be told of a campaign, each with the moment by the clock and by the campaign's."""
-        stands = standing_of(known_of(viewed.state, viewed.now_s), viewed.stored)
+        stands = standing_of(known_of(viewed.state, viewed.now_s), viewed.stored, viewed.starting)
         words = [*self._events(viewed, news), *self._stands(viewed, stands)]
         words += [] if stands in QUIET else self._waits(waits)
         at = f"{datetime.now(UTC):%H:%M:%S} UTC, {duration(viewed.now_s)} into the campaign"
@@ -83,13 +84,13 @@ class CampaignNews:
         if stands == self._standing:
             return
         self._standing = stands
-        held, paused = holding(viewed.stored), viewed.state.paused
+        held, paused = holding(viewed.stored, viewed.starting), viewed.state.paused
         if stands == "paused" and paused is not None:
             yield f"it is {pause_words(paused)}; {pause_remedy(paused)}"
         elif stands == "waiting for approval":
             yield "it is waiting for approval; give it with `slacktide campaign approve`"
-        elif stands in ("held up", "stopped"):
-            yield f"it is {stands}: carried out by {held.who}, {held.beside}"
+        elif stands in ("held up", "stopped", "starting"):
+            yield f"it is {stands}: carried out by {held.who}, {held.beside}{_again(viewed, stands)}"
         else:
             yield f"the campaign is {stands}"
 
@@ -114,6 +115,17 @@ class CampaignNews:
         if vms and now - self._vms_told_s >= AGAIN_S:
             self._vms_told_s = now
             yield f"{counted(len(vms), 'VM')} wait, {vms[0].subject} longest: {vms[0].reason}"
+
+
+def _again(viewed: "Viewed", stands: str) -> str:
+    """Return the command that goes on with a campaign that is stopped, and what the campaign waits for besides."""
+    if stands != "stopped":
+        return ""
+    again = "" if viewed.command is None else f": {command_words(viewed.command)}"
+    if viewed.state.paused is not None:
+        return f"{again}. It is {pause_words(viewed.state.paused)}"
+    waits = known_of(viewed.state, viewed.now_s).waits_for_approval
+    return again + (". A wave waits for approval" if waits else "")
 
 
 def _of(news: Sequence[Event], kind: type[events.HostEvent]) -> list[str]:

@@ -29,31 +29,53 @@ class Holding(NamedTuple):
     """Who carries a campaign out."""
 
     word: str
-    """``running``, ``held up`` or ``stopped``."""
+    """``running``, ``held up``, ``starting`` or ``stopped``."""
     who: str
     beside: str
     """Until when the lease lasts; of a holder that cannot be seen to carry it out, what is known and what to do."""
 
 
-def standing_of(known: Known, stored: StoredCampaign) -> str:
-    """Return in a word or two how a campaign stands."""
+def standing_of(known: Known, stored: StoredCampaign, starting: str | None = None) -> str:
+    """Return in a word or two how a campaign stands: that nobody carries it out comes before what it waits for.
+
+    Parameters
+    ----------
+    starting
+        The process that is about to take it up, if one is known.
+    """
     if known.finished:
         return "aborted" if known.aborted else "finished"
     if stored.state == RESTORED:
         return "waits for its release"
+    word = holding(stored, starting).word
+    if word != "running":
+        return word
     if known.aborted:
         return "ending, aborted"
     if known.paused:
         return "paused"
-    return "waiting for approval" if known.waits_for_approval else holding(stored).word
+    return "waiting for approval" if known.waits_for_approval else word
 
 
-def holding(stored: StoredCampaign) -> Holding:
+def holding(stored: StoredCampaign, starting: str | None = None) -> Holding:
     """Return who carries a campaign out.
 
     A process of this machine that has ended does not, whatever its lease says; one that lives and whose lease has run
     out is held up by its store.
+
+    Parameters
+    ----------
+    starting
+        The process that is about to take it up, if one is known.
     """
+    found = _holding(stored)
+    if starting is None or found.word != "stopped" or stored.state in (FINISHED, RESTORED):
+        return found
+    beside = "which has Ray start first, and then takes it up: that may take a minute"
+    return Holding("starting", f"process {starting} of this machine", beside)
+
+
+def _holding(stored: StoredCampaign) -> Holding:
     if stored.state == RESTORED:
         return Holding("stopped", "nobody", RELEASE)
     if stored.state == FINISHED or stored.holder is None:

@@ -14,6 +14,7 @@ from slacktide.object_store import path_at
 from slacktide.service.commands.plan import read_both
 
 if TYPE_CHECKING:
+    from slacktide.executors.campaign_file import Command
     from slacktide.executors.campaign_state import CampaignState
     from slacktide.executors.events import Event
     from slacktide.executors.orders import Order
@@ -40,6 +41,8 @@ class Asked(NamedTuple):
     """Who carries the campaign out and has not answered; None: nobody does, or there is an answer."""
     trouble: str | None = None
     """Why the store could not be looked at for an answer; None: it could."""
+    command: "Command | None" = None
+    """What goes on with the campaign where nobody carries it out; None: it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,10 @@ class Viewed:
     """Id of the plan that it began with."""
     asked_for: "tuple[StoredOrder, ...]" = ()
     """The orders as people gave them, answered or not."""
+    command: "Command | None" = None
+    """What goes on with it where its process has ended; null: it is not known."""
+    starting: str | None = None
+    """The process that is about to take it up; null: none is known."""
 
     @property
     def now_s(self) -> float:
@@ -148,9 +155,11 @@ class Followed:
         ExecutionError
             If a plan that it went over to is not there.
         """
+        from slacktide.executors.campaign_file import command_in
         from slacktide.executors.control_events import OrderRefused
         from slacktide.executors.order_state import ORDERS
         from slacktide.executors.standing import advanced
+        from slacktide.executors.starting import process_starting
         from slacktide.executors.store.reading import read_journal
 
         _, stored = place_of(self._directory, self._given)
@@ -163,7 +172,8 @@ class Followed:
         self._last = entries[-1].number if entries else self._last
         self.news = [entry.event for entry in entries]
         self._asked += [event for event in self.news if type(event) in (*ORDERS, OrderRefused)]
-        return Viewed(stored, self._state, tuple(self._asked), self._plan, asked_for)
+        around = command_in(self._directory), process_starting(self._directory)
+        return Viewed(stored, self._state, tuple(self._asked), self._plan, asked_for, *around)
 
 
 def refuse_unknown_host(directory: Path, store: str | None, host: str) -> None:
@@ -217,8 +227,10 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
     ExecutionError
         If the campaign has finished, or its store does not take the order.
     """
+    from slacktide.executors.campaign_file import command_in
     from slacktide.executors.store.campaigns import FINISHED
     from slacktide.executors.store.orders import ask
+    from slacktide.service.campaign_standing import holding
 
     try:
         place, stored = place_of(directory, store)
@@ -232,9 +244,10 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
     except StoreError as error:
         raise _not_asked(error) from error
     patience_s = min(most_s, PLANNED_S if order.kind in ("revise", "evacuate") else ANSWER_S)
+    answers = stored.is_held and holding(stored).word == "running"
     try:
-        answer = _answer(place, stored, number, last, patience_s if stored.is_held else 0.0)
-        return Asked(number, answer, None if answer else _carried_out_by(place, stored))
+        answer = _answer(place, stored, number, last, patience_s if answers else 0.0)
+        return Asked(number, answer, None if answer else _carried_out_by(place, stored), None, command_in(directory))
     except StoreError as error:
         return Asked(number, None, stored.holder, f"{error.subject} {error.fact}")
 

@@ -14,6 +14,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 
 from slacktide import __version__
 from slacktide.executors.logs import are_asked_for, log_settings, log_to
+from slacktide.service.command_line import given
 from slacktide.service.commands.calibrate import calibrate
 from slacktide.service.commands.campaign import run
 from slacktide.service.commands.compare import compare
@@ -41,7 +42,7 @@ from slacktide.service.failures import OK, USAGE, complain, error_document, guar
 
 EPILOGUE = """Exit codes: 0 done; 1 a finding of severity error, nothing that can be planned, hosts that did not return,
 wrong content of a file, or a file that cannot be written; 2 wrong usage, such as an unknown option or a path that does
-not exist; 70 a bug; 130 interrupted.
+not exist; 70 a bug; 130 interrupted; 143 asked to end by SIGTERM.
 
 With --json standard output holds one JSON document: the result or {"error": {...}}; all else is on standard error."""
 
@@ -101,7 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log_to(sys.stderr, log_settings())
     if arguments is None and not sys.warnoptions:
         warnings.simplefilter("ignore")  # libraries' advice to programmers is no news to operators
-    return guarded(lambda: _carried_out(tokens, as_json=as_json), as_json=as_json)
+    with given(tokens):
+        return guarded(lambda: _carried_out(tokens, as_json=as_json), as_json=as_json)
 
 
 def _carried_out(tokens: list[str], *, as_json: bool) -> int:

@@ -21,6 +21,7 @@ from slacktide.service.campaign_text import NotPatched
 from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
+    from slacktide.executors.campaign_file import Command
     from slacktide.executors.campaign_state import CampaignState
     from slacktide.executors.health.watching import Verdict
     from slacktide.executors.store.orders import StoredOrder
@@ -33,7 +34,7 @@ WAITING_NAMED: Final = 20
 
 def standing(viewed: "Viewed") -> str:
     """Return in a word or two how a campaign stands."""
-    return standing_of(known_of(viewed.state, viewed.now_s), viewed.stored)
+    return standing_of(known_of(viewed.state, viewed.now_s), viewed.stored, viewed.starting)
 
 
 class Listed(NamedTuple):
@@ -85,8 +86,10 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
         beside = f"last plan {last.plan_id}, {duration(last.at_s)} into the campaign: {last.why or last.by}"
         yield "revisions", count(len(state.revisions)), beside
     yield "stands", standing(viewed), _since(viewed)
-    held = holding(stored)
+    held = holding(stored, viewed.starting)
     yield "carried out by", held.who, held.beside
+    if held.word == "stopped" and not state.finished and viewed.command is not None:
+        yield "goes on with", command_words(viewed.command)
     planned = state.program.makespan_s
     yield "moment", duration(viewed.now_s), f"into the campaign; the plan ends after {duration(planned)}"
     yield "hosts", *_hosts_counted(state)
@@ -135,14 +138,16 @@ def _evacuated_rows(state: "CampaignState") -> Iterator[tuple[str, ...]]:
 def _since(viewed: "Viewed") -> str:
     """Return when a campaign was paused or aborted, by which clock, for how long, and by whom."""
     state = viewed.state
-    order = state.aborted or state.paused
+    order, stands = state.aborted or state.paused, standing(viewed)
     if order is None:
-        return ""
+        waits = stands != "waiting for approval" and known_of(state, viewed.now_s).waits_for_approval
+        return "a wave waits for approval" if waits and not state.finished else ""
     asked_at = next((each.asked_at for each in viewed.asked_for if each.number == order.order), None)
     clock = f" ({moment(asked_at)[11:16]} UTC)" if asked_at is not None else ""
     lasts = "" if state.aborted is not None else f", for {duration(max(0.0, viewed.now_s - order.at_s))}"
     who = f"by {order.by}: {order.why}" if not order.order else asked(order.by, order.why)
-    return f"at {duration(order.at_s)}{clock}{lasts}; {who}"
+    word = "aborted" if state.aborted is not None else "paused"
+    return f"{'' if word in stands else f'{word} '}at {duration(order.at_s)}{clock}{lasts}; {who}"
 
 
 def not_patched_now(state: "CampaignState") -> "NotPatched":
@@ -174,7 +179,14 @@ def unanswered_words(asked: "Asked") -> str:
     if asked.holder is not None:
         fact = f"{asked.holder} carries the campaign out and has not answered yet"
         return f"{name}: {fact}; it may be busy, or wait for its store or an agent. {later}"
-    return f"{name}: nobody carries the campaign out now. It is answered once the command that began it is given again"
+    again = "" if asked.command is None else f": {command_words(asked.command)}"
+    fact = "nobody carries the campaign out now"
+    return f"{name}: {fact}. It is answered once the command that began it is given again{again}"
+
+
+def command_words(command: "Command") -> str:
+    """Return a command with the folder in which it is to be given."""
+    return f"`{command.words}`, in {command.folder}"
 
 
 def orders_text(events: tuple[Event, ...], asked_for: "Sequence[StoredOrder]" = (), answered: int = 0) -> Text:
@@ -236,7 +248,7 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
     """Return a campaign as plain data for JSON."""
     from slacktide.executors.event_codec import to_json
 
-    state, stored = viewed.state, viewed.stored
+    state, stored, held = viewed.state, viewed.stored, holding(viewed.stored, viewed.starting)
     hosts = state.host_stage[state.program.hosts.planned].tolist()
     stages = state.stage.tolist()
     return {
@@ -244,8 +256,9 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
         "plan_id": stored.record.plan_id,
         "revisions": [to_json(event) for event in state.revisions],
         "standing": standing(viewed),
-        "holder": None if holding(stored).word == "stopped" else stored.holder,
-        "carried_out": holding(stored)._asdict(),
+        "holder": None if held.word in ("stopped", "starting") else stored.holder,
+        "carried_out": held._asdict(),
+        "command": None if viewed.command is None else viewed.command._asdict(),
         "now_s": viewed.now_s,
         "planned_s": state.program.makespan_s,
         "hosts": {stage.name.lower(): hosts.count(stage) for stage in HostStage if stage in hosts},

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from slacktide.errors import InputError, InternalError, SlacktideError
 from slacktide.service.console import document, tell
+from slacktide.service.interrupts import Terminated
 
 OK: Final = 0
 REFUSED: Final = 1
@@ -20,6 +21,8 @@ BUG: Final = 70
 """An error that nobody foresaw (``EX_SOFTWARE`` of sysexits.h)."""
 INTERRUPTED: Final = 130
 """Ctrl-C: 128 + SIGINT, as shells count."""
+TERMINATED: Final = 143
+"""Asked to end: 128 + SIGTERM."""
 BROKEN_PIPE: Final = 141
 """Whoever read the output has gone: 128 + SIGPIPE."""
 
@@ -44,6 +47,11 @@ def guarded(command: Callable[[], int], *, as_json: bool) -> int:
             raise
         return _reported(error, as_json=as_json)
     return code
+
+
+def interrupted_code(error: KeyboardInterrupt) -> int:
+    """Return the exit code of a command that was interrupted, by Ctrl-C or by a request to end."""
+    return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
 
 
 def error_document(kind: str, subject: str, fact: str, remedy: str, code: int) -> dict[str, Any]:
@@ -77,8 +85,8 @@ def _reported(error: BaseException, *, as_json: bool) -> int:
 def _explained(error: BaseException) -> tuple[dict[str, Any], str]:
     """Return an error as JSON and in words."""
     if isinstance(error, KeyboardInterrupt):
-        data = error_document("Interrupted", "slacktide", "was interrupted", "Run it again", INTERRUPTED)
-        return data, "interrupted"
+        code = interrupted_code(error)
+        return error_document("Interrupted", "slacktide", "was interrupted", "Run it again", code), "interrupted"
     if isinstance(error, SlacktideError) and not isinstance(error, InternalError):
         kind = type(error).__name__
         data = error_document(kind, error.subject, error.fact, error.remedy, error.exit_code)

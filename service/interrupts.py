@@ -49,30 +49,50 @@ def ends_as_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+class Terminated(KeyboardInterrupt):
+    """A request to end, SIGTERM, in place of Ctrl-C."""
+
+
+@contextmanager
+def told_to_end() -> Iterator[None]:
+    """Raise :class:`Terminated` at a request to end, which is then told as Ctrl-C is."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @dataclass
 class HeldInterrupt:
-    """A Ctrl-C that waits for the next moment at which stopping is safe."""
+    """A Ctrl-C, or a request to end, that waits for the next moment at which stopping is safe."""
 
-    pressed: bool = False
+    pressed: type[KeyboardInterrupt] | None = None
 
     def let_through(self) -> None:
         """Raise the KeyboardInterrupt that was held back, if there was one."""
-        if self.pressed:
-            raise KeyboardInterrupt
+        if self.pressed is not None:
+            raise self.pressed
 
 
 @contextmanager
 def held_interrupts() -> Iterator[HeldInterrupt]:
-    """Hold the first Ctrl-C back until it is let through; a second one interrupts at once."""
+    """Hold the first Ctrl-C or request to end back until it is let through; a second one interrupts at once."""
     held = HeldInterrupt()
 
-    def hold(_number: int, _frame: FrameType | None) -> None:
-        if held.pressed:
-            raise KeyboardInterrupt
-        held.pressed = True
+    def hold(number: int, _frame: FrameType | None) -> None:
+        kind = Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        if held.pressed is not None:
+            raise kind
+        held.pressed = kind
 
-    before = signal.signal(signal.SIGINT, hold)
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield held
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -93,7 +93,7 @@ def patiently(
         try:
             found = look()
         except StoreError as error:
-            if any(words in error.fact for words in UNKNOWN_HOST):
+            if is_unknown_host(error):
                 raise
             is_first = patience.waits_for is None
             patience.bear(error)
@@ -104,3 +104,8 @@ def patiently(
             if patience.waits_for is not None:
                 tell("the store answers")
             return found
+
+
+def is_unknown_host(error: StoreError) -> bool:
+    """Return whether a store does not answer because nobody knows its host's name."""
+    return any(words in error.fact for words in UNKNOWN_HOST)

@@ -91,16 +91,6 @@ class JournalReader:
     def _shown(self) -> str:
         return f"the journal of campaign {self.record.campaign_id} in {self._connection.store.shown}"
 
-    def migrations_done(self) -> int:
-        """Return how many migrations are done."""
-        kind, body = EVENTS.c.type, EVENTS.c.body
-        found = sql.and_(kind == events.MigrationResolved.type, body.contains('"done"'))
-        query = sql.select(sql.func.count(sql.distinct(EVENTS.c.subject))).where(
-            EVENTS.c.campaign == self._campaign, sql.or_(kind == events.MigrationDone.type, found)
-        )
-        with self._connection.reading() as transaction:
-            return int(transaction.execute(query).scalar_one())
-
     def untouched_hosts(self) -> frozenset[str]:
         """Return the hosts whose patch failed before anything was done to them."""
         query = sql.select(EVENTS.c.subject).where(

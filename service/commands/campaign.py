@@ -10,6 +10,7 @@ from slacktide.errors import InputError, UsageError
 from slacktide.object_store import AnyPath, StoredPath
 from slacktide.service.afar.terms import TermsGiven
 from slacktide.service.ahead import say_compiling
+from slacktide.service.command_line import command_given
 from slacktide.service.commands.options import (
     HERE,
     Afar,
@@ -28,8 +29,8 @@ from slacktide.service.commands.plan import read_both
 from slacktide.service.commands.report import carried_out, show_report, write_page
 from slacktide.service.console import progress, tell
 from slacktide.service.destinations import check_campaign
-from slacktide.service.failures import INTERRUPTED
-from slacktide.service.interrupts import held_interrupts
+from slacktide.service.failures import interrupted_code
+from slacktide.service.interrupts import held_interrupts, told_to_end
 from slacktide.service.libvirt_run import (
     libvirt_settings,
     maintenance_action,
@@ -227,6 +228,7 @@ def run(
         ask_for_approval,
         agent_per_host,
         on_drift=on_drift or ("revise" if driver == "simulated" else "ask"),
+        command=command_given(),
     )
     wrong = Failures(
         migrations_per_mille=failures,
@@ -256,18 +258,19 @@ def run(
         _, shown_plan = carried_out(snapshot, plan, directory, where) if before.summary.revisions else (None, plan)
         return show_report(before, planned_hosts(shown_plan), directory / PAGE_FILE, as_json=as_json)
     try:
-        if before is None:
-            settings = live or simulation(seed, wrong, answers, pace, others)
-            _make_ready(snapshot, plan, directory, settings, options, wait_for_store)
-        done = before or _run(snapshot, plan, directory, (seed, wrong, answers, pace, others), live, options)
-        shown = carried_out(snapshot, plan, directory, where) if done.summary.revisions else (snapshot, plan)
-        page = write_page(directory, *shown, done)
-    except KeyboardInterrupt:
+        with told_to_end():
+            if before is None:
+                settings = live or simulation(seed, wrong, answers, pace, others)
+                _make_ready(snapshot, plan, directory, settings, options, wait_for_store)
+            done = before or _run(snapshot, plan, directory, (seed, wrong, answers, pace, others), live, options)
+            shown = carried_out(snapshot, plan, directory, where) if done.summary.revisions else (snapshot, plan)
+            page = write_page(directory, *shown, done)
+    except KeyboardInterrupt as error:
         if not holds_campaign(directory):
             raise
         hosts = "" if live is None else "; migrations and patches that are under way end by themselves on their hosts"
         tell(f"interrupted: the same command goes on from the journal in {directory}{hosts}")
-        return INTERRUPTED
+        return interrupted_code(error)
     return show_report(done, planned_hosts(shown[1]), page, as_json=as_json)
 
 
@@ -370,9 +373,8 @@ def _run(
     say_compiling()
     with progress("Running") as told, held_interrupts() as held:
 
-        def tell_resumed(done: int) -> None:
-            migrations = counted(plan.migrations.height, "migration")
-            tell(f"resumed from the journal: {done:,} of {migrations} done")
+        def tell_resumed(now: "Progress") -> None:
+            tell(f"resumed from the journal: {now.migrations_done:,} of {counted(now.migrations, 'migration')} done")
 
         stalled, lines, failed = Stalled(), ProgressLines(), FailedHosts()
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import App, Parameter
 
-from slacktide.errors import StoreError, UsageError
+from slacktide.errors import SlacktideError, StoreError, UsageError
 from slacktide.service.campaign_view import Viewed, place_of, view
 from slacktide.service.commands.options import HERE, Afar, AsJson, CampaignPath, StoreUrl
 from slacktide.service.console import document, figures, progress, show, tell, told_if_slow
-from slacktide.service.failures import OK, REFUSED
+from slacktide.service.failures import OK, REFUSED, complain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from slacktide.executors.store.address import Store
     from slacktide.executors.store.campaigns import StoredCampaign
     from slacktide.executors.waiting import Waiting
-    from slacktide.service.campaign_standing import Known
     from slacktide.service.control_text import Listed
 
 LOOK_S: Final = 1.0
@@ -47,7 +46,10 @@ def list_all(
     afar: Afar = HERE,
     as_json: AsJson = False,
 ) -> int:
-    """List campaigns: those in a folder's directories, of triggers as well, or all that a store or a server has."""
+    """List campaigns: those in a folder's directories, of triggers as well, or all that a store or a server has.
+
+    The exit code is 1 if one could not be listed, as its store does not answer; the others are listed all the same.
+    """
     if afar.named:
         from slacktide.service.afar.campaigns import listed_there
 
@@ -56,21 +58,26 @@ def list_all(
     from slacktide.executors.store.address import parse_store
     from slacktide.executors.store.campaigns import list_campaigns
     from slacktide.executors.triggers.making import CAMPAIGN
-    from slacktide.service.campaign_standing import known_in
 
     if store is not None:
-        found = [("", each) for each in list_campaigns(parse_store(store))]
-    else:
-        if not folder.is_dir():
-            raise UsageError(str(folder), "is no directory", "Give a folder that holds directories of campaigns")
-        below = [place for place in sorted(folder.iterdir()) if place.is_dir()]
-        places = [at for place in (folder, *below) for at in (place, place / CAMPAIGN) if holds_campaign(at)]
-        places = list(dict.fromkeys(places))
-        found = [(str(place), place_of(place, None)[1]) for place in places]
-    known = [known_in(each, _store_of(place, store), Path(place) if place else None) for place, each in found]
-    return show_listed(
-        [_listed(place, each, knows) for (place, each), knows in zip(found, known, strict=True)], as_json=as_json
-    )
+        at = parse_store(store)
+        return show_listed([_listed(at, each, None) for each in list_campaigns(at)], as_json=as_json)
+    if not folder.is_dir():
+        raise UsageError(str(folder), "is no directory", "Give a folder that holds directories of campaigns")
+    below = [place for place in sorted(folder.iterdir()) if place.is_dir()]
+    places = [at for place in (folder, *below) for at in (place, place / CAMPAIGN) if holds_campaign(at)]
+    found, away = [], []
+    for place in dict.fromkeys(places):
+        try:
+            found.append(_listed(*place_of(place, None), place))
+        except SlacktideError as error:
+            away.append((place, error))
+    if len(places) == 1 and away:
+        raise away[0][1]
+    code = show_listed(found, as_json=as_json)
+    for place, reason in away:
+        complain(f"{place}, whose campaign cannot be listed now: {reason}")
+    return REFUSED if away else code
 
 
 def show_listed(listed: "Sequence[Listed]", *, as_json: bool) -> int:
@@ -87,18 +94,21 @@ def show_listed(listed: "Sequence[Listed]", *, as_json: bool) -> int:
     return OK
 
 
-def _listed(place: str, each: "StoredCampaign", knows: "Known") -> "Listed":
-    from slacktide.service.campaign_standing import holding, standing_of
+def _listed(at: "Store", each: "StoredCampaign", place: Path | None) -> "Listed":
+    """Return a campaign of a store as it is listed; ``place``: its directory, if that is known."""
+    from slacktide.executors.starting import process_starting
+    from slacktide.service.campaign_standing import holding, known_in, standing_of
     from slacktide.service.control_text import Listed
 
-    held = holding(each)
+    knows, starting = known_in(each, at, place), None if place is None else process_starting(place)
+    held = holding(each, starting)
     return Listed(
-        directory=place or None,
+        directory=None if place is None else str(place),
         campaign_id=each.record.campaign_id,
         plan_id=each.record.plan_id,
         origin=each.record.origin.isoformat(),
-        standing=standing_of(knows, each),
-        holder=None if held.word == "stopped" else each.holder,
+        standing=standing_of(knows, each, starting),
+        holder=None if held.word in ("stopped", "starting") else each.holder,
         state=each.state,
         waits_for_approval=knows.waits_for_approval,
         who=None if knows.finished else held.who,
@@ -143,18 +153,23 @@ def watch(path: CampaignPath, /, *, store: StoreUrl = None, afar: Afar = HERE) -
 
         return watch_there(afar, path)
     from slacktide.executors.progress import progress as progress_of
+    from slacktide.executors.store.patience import is_unknown_host
     from slacktide.service.campaign_news import CampaignNews
     from slacktide.service.campaign_text import progress_words
     from slacktide.service.campaign_view import Followed
     from slacktide.service.stalled import Stalled
 
     trouble = Stalled("it cannot be looked at now", "it can be looked at again")
-    news, followed, is_first = CampaignNews(), Followed(path, store), True
+    news, is_first = CampaignNews(), True
+    followed: Followed | None = None
     with progress("Watching") as bar:
         while True:
             try:
+                followed = followed or Followed(path, store)
                 viewed = followed.look()
             except StoreError as error:
+                if followed is None and is_unknown_host(error):
+                    raise
                 trouble.tell(f"{error.subject} {error.fact}")
                 time.sleep(LOOK_S)
                 continue
@@ -210,14 +225,6 @@ def show_signals(found: "Sequence[Verdict]", *, as_json: bool) -> int:
     else:
         show(figures(signal_rows(found)))
     return OK if all(each.healthy for each in found) else REFUSED
-
-
-def _store_of(place: str, store: str | None) -> "Store":
-    from slacktide.executors.campaign_file import kept_in
-    from slacktide.executors.store.address import parse_store
-
-    kept = kept_in(Path(place)) if store is None else None
-    return kept.store if kept is not None else parse_store(store or "")
 
 
 def _waits(viewed: Viewed) -> "list[Waiting]":

@@ -107,6 +107,18 @@ def test_a_failing_host_is_evacuated_from_a_running_campaign(running) -> None:
     assert "evacuated" not in report["not_patched"]
 
 
+def test_one_that_is_asked_to_end_says_what_goes_on_with_it(running, tmp_path) -> None:
+    directory, process, said = running
+    slacktide("campaign", "pause", directory)
+    process.terminate()
+    assert process.wait(60) == 143
+    assert f"the same command goes on from the journal in {directory}" in said.read_text()
+    found = shown(directory)
+    assert (found["standing"], found["holder"]) == ("stopped", None)
+    assert found["command"]["words"].startswith(f"slacktide run {FLEET} {PLAN} -o {directory} --no-ray --speed 100")
+    assert found["command"]["folder"] == str(Path.cwd())
+
+
 def test_campaigns_are_listed_and_watched(running, tmp_path) -> None:
     directory, process, _ = running
     (listed,) = json.loads(slacktide("campaign", "list", tmp_path, "--json").stdout)

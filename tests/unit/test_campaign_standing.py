@@ -1,7 +1,9 @@
 """How a campaign stands is said in the same words by list and show, and of its holder what is known and no more."""
 
 import json
+import os
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,14 +15,19 @@ from small_fleet import POLICY, small_fleet
 
 from slacktide.datasets.files import write_snapshot
 from slacktide.executors import control_events, events
-from slacktide.executors.campaign_file import JOURNAL_FILE
+from slacktide.executors.campaign_file import JOURNAL_FILE, Command, left_behind, write_campaign_file
 from slacktide.executors.journal import CampaignRecord, Journal
+from slacktide.executors.starting import starting
+from slacktide.executors.store.address import parse_store, store_in
 from slacktide.executors.store.reading import read_journal
 from slacktide.executors.store.schema import CAMPAIGNS, EVENTS
 from slacktide.planner.plan_files import read_plan, write_plan
 from slacktide.planner.policy import Gates as GatePolicy
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations
+from slacktide.service import campaign_view
+from slacktide.service.campaign_news import CampaignNews
+from slacktide.service.campaign_view import view
 from slacktide.service.cli import main
 
 FLEET, PLAN = REPLAY / "urgent" / "fleet", REPLAY / "urgent" / "plan"
@@ -118,13 +125,15 @@ def test_a_server_lists_a_later_wave_that_waits_for_a_person_as_it_is_listed_her
         transaction.execute(sql.update(CAMPAIGNS).values(state=None))
     held = Journal.hold(store, campaign)
     held.append([control_events.OrderRefused(approved.event.at_s, 1, "ada", "", "skip", "")])
-    held.close()
     assert main(["campaign", "list", str(tmp_path / "data" / "campaigns"), "--json"]) == 0
     (here,) = json.loads(capsys.readouterr().out)
     (there,) = api.get("/v1/campaigns?standing=true")["items"]
     assert approved.event.wave > 0
     assert (here["standing"], here["waits_for_approval"]) == ("waiting for approval", True)
     assert (there["standing"], there["waits_for_approval"]) == ("waiting for approval", True)
+    held.close()
+    (there,) = api.get("/v1/campaigns?standing=true")["items"]
+    assert (there["standing"], there["waits_for_approval"]) == ("stopped", True)
 
 
 def test_a_process_of_this_machine_that_was_killed_is_known_to_have_ended_at_once(journal, tmp_path, capsys) -> None:
@@ -135,6 +144,71 @@ def test_a_process_of_this_machine_that_was_killed_is_known_to_have_ended_at_onc
     stands, by = both(capsys, tmp_path)
     assert stands == "stopped"
     assert f"process {ended.pid} of this machine, which held it, has ended; the command that began it goes on" in by
+
+
+def test_that_nobody_carries_it_out_comes_before_what_it_waits_for_with_the_command(journal, tmp_path, capsys) -> None:
+    write_campaign_file(tmp_path, store_in(tmp_path / JOURNAL_FILE), "c1", Command("slacktide run f p -o c", "/night"))
+    journal.append([PAUSED])
+    assert both(capsys, tmp_path)[0] == "paused"
+    held_by(journal, None, None)
+    assert both(capsys, tmp_path)[0] == "stopped"
+    main(["campaign", "show", str(tmp_path)])
+    rows = {line[:16].strip(): line[16:].strip() for line in capsys.readouterr().out.splitlines()}
+    assert rows["stands"].split(maxsplit=1)[1].startswith("paused at 1 s")
+    assert rows["goes on with"] == "`slacktide run f p -o c`, in /night"
+    told = list(CampaignNews().lines(view(tmp_path), [], []))
+    assert told[-1].endswith(" with it: `slacktide run f p -o c`, in /night. It is paused, asked for by ada: lunch")
+    assert main(["campaign", "resume", str(tmp_path)]) == 0
+    assert "given again: `slacktide run f p -o c`, in /night" in capsys.readouterr().out
+
+
+def test_a_process_that_has_ray_start_first_is_said_to_start_it(journal, tmp_path, capsys) -> None:
+    held_by(journal, None, None)
+    with starting(tmp_path):
+        stands, by = both(capsys, tmp_path)
+    assert stands == "starting"
+    assert by.startswith(f"process {os.getpid()} of this machine")
+    assert both(capsys, tmp_path)[0] == "stopped"
+    with starting(tmp_path / "new"):
+        assert main(["campaign", "show", str(tmp_path / "new")]) == 2
+        assert f"its campaign is being started by process {os.getpid()}" in capsys.readouterr().err
+    assert left_behind(tmp_path / "new") == []
+
+
+def test_an_order_is_not_waited_for_where_its_process_has_ended(journal, tmp_path, monkeypatch) -> None:
+    host, _, token = journal.holder.split(":")
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    held_by(journal, f"{host}:{ended.pid}:{token}", FUTURE)
+    monkeypatch.setattr(campaign_view, "LOOK_S", None)
+    assert main(["campaign", "resume", str(tmp_path)]) == 0, "nobody sleeps until the next look"
+
+
+def test_one_whose_store_is_away_keeps_no_other_from_being_listed(journal, tmp_path, capsys) -> None:
+    (tmp_path / "here").mkdir()
+    write_campaign_file(tmp_path / "here", store_in(tmp_path / JOURNAL_FILE), "c1")
+    (tmp_path / "there").mkdir()
+    write_campaign_file(tmp_path / "there", parse_store("postgresql://nobody@127.0.0.1:1/none"), "c2")
+    assert main(["campaign", "list", str(tmp_path), "--json"]) == 1
+    said = capsys.readouterr()
+    assert [each["directory"] for each in json.loads(said.out)] == [str(tmp_path), str(tmp_path / "here")]
+    (line,) = said.err.splitlines()
+    assert f"{tmp_path / 'there'}, whose campaign cannot be listed now: postgresql://" in line
+
+
+def test_watching_begins_once_the_store_answers(journal, tmp_path, capsys, monkeypatch) -> None:
+    (tmp_path / "there").mkdir()
+    write_campaign_file(tmp_path / "there", parse_store("postgresql://nobody@127.0.0.1:1/none"), "c1")
+    journal.append([ABORTED, events.CampaignFinished(4.0)])
+
+    def mended(_wait_s: float) -> None:
+        write_campaign_file(tmp_path / "there", store_in(tmp_path / JOURNAL_FILE), "c1")
+
+    monkeypatch.setattr(time, "sleep", mended)
+    assert main(["campaign", "watch", str(tmp_path / "there")]) == 0
+    said = capsys.readouterr().err
+    assert "it cannot be looked at now: postgresql://nobody@127.0.0.1:1/none" in said
+    assert "the campaign is aborted" in said
 
 
 def test_a_process_that_lives_and_cannot_renew_its_lease_is_not_to_be_doubled(journal, tmp_path, capsys) -> None:

@@ -7,7 +7,7 @@ from campaigns import planned_fleet
 
 from slacktide.datasets.files import write_snapshot
 from slacktide.errors import ExecutionError, UsageError
-from slacktide.executors.campaign_directory import begun_at, campaign_id, journal_of, journal_standing, migrations_done
+from slacktide.executors.campaign_directory import begun_at, campaign_id, goes_on, journal_of, journal_standing
 from slacktide.executors.campaign_file import CAMPAIGN_FILE, JOURNAL_FILE, kept_in
 from slacktide.executors.journal import Journal
 from slacktide.executors.run import RunOptions, run_campaign, simulation
@@ -41,7 +41,7 @@ def test_a_campaign_in_a_store_gives_the_report_of_one_in_its_directory(store, t
     snapshot, plan = planned_fleet("urgent")
     begin_and_stop(tmp_path / "c", store, monkeypatch)
     assert not (tmp_path / "c" / JOURNAL_FILE).exists()
-    assert 0 <= migrations_done(kept_in(tmp_path / "c")) < plan.migrations.height
+    assert goes_on(kept_in(tmp_path / "c"))
     assert not list_campaigns(store)[0].is_held
     report = run_campaign(snapshot, plan, tmp_path / "c", options=options(), resumed=lambda _done: None)
     whole = run_campaign(snapshot, plan, tmp_path / "whole", options=options())
@@ -67,7 +67,7 @@ def test_from_another_directory_the_same_campaign_goes_on(store, tmp_path, monke
     assert report.migrations.equals(whole.migrations)
     assert [campaign.generation for campaign in list_campaigns(store)] == [2]
     assert len(told) == 1
-    assert 0 <= told[0] < plan.migrations.height
+    assert 0 <= told[0].migrations_done < plan.migrations.height
 
 
 def test_a_campaign_that_is_held_is_left_alone_unless_it_is_taken_over(store, tmp_path, monkeypatch) -> None:
@@ -75,7 +75,7 @@ def test_a_campaign_that_is_held_is_left_alone_unless_it_is_taken_over(store, tm
     begin_and_stop(tmp_path / "c", store, monkeypatch)
     holder = Journal.hold(store)
     with pytest.raises(ExecutionError, match="is carried out by"):
-        run_campaign(snapshot, plan, tmp_path / "c", options=options())
+        run_campaign(snapshot, plan, tmp_path / "c", options=options(), resumed=lambda _far: pytest.fail("it is not"))
     report = run_campaign(snapshot, plan, tmp_path / "c", options=options(take_over=True))
     assert report.summary.finished
     reading = journal_of(tmp_path / "c")

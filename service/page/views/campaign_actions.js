@@ -90,12 +90,12 @@ export function campaignButtons(campaign, gates, done) {
   const again = isGivenUp(campaign) ? [start] : [];
   if (standing === "proposed" || (again.length && progress === null)) return [start];
   if (["finished", "aborted", "starting", "being read"].includes(standing)) return [];
-  const paused = standing === "paused";
+  const paused = Boolean(progress?.paused);
   const abort = order("Abort…", ["Nothing new begins any more, and the campaign ends. Patches that are under way end in any case. This cannot be taken back."], ({ cancel }) => ({ kind: "abort", cancel }), {
     fields: [stop()],
     kind: "danger",
   });
-  if (standing === "ending, aborted") return again;
+  if (progress?.aborted) return again;
   return [
     ...again,
     paused
