@@ -144,8 +144,10 @@ class Coordinator:
         ExecutionError
             If another coordinator has taken the campaign over, or an agent refuses.
         """
-        self._ledger.journal.keep()
         now = self._half_s if self._half_s is not None else (self._clock.now() - self._origin).total_seconds()
+        if self._virtual and self._rules.speed is not None:
+            self._ledger.journal.tell_clock(now, self._rules.speed)
+        self._ledger.journal.keep()
         if not self._all_there(now) and self._virtual:
             time.sleep(STAND_STILL_S)
             return
@@ -223,7 +225,7 @@ class Coordinator:
                 self._exchange.exchange(now)
         elif self._rules.speed is not None:
             self._ledger.write(now)
-        if moment == inf:
+        if moment == inf and self._rules.speed is None:
             self._ledger.write(now)
             self._half_s = None
             time.sleep(ORDERS_INTERVAL_S)

@@ -160,6 +160,10 @@ class Journal(JournalReader):
             raise ExecutionError(self._connection.store.shown, fact, "Restore it from a copy, and resume the campaign")
         return rows[len(there) :]
 
+    def tell_clock(self, now_s: float, pace: float) -> None:
+        """Have the moment of the campaign's clock, and its pace, told with each renewal of the lease."""
+        self._lease.clock = now_s, pace
+
     def keep(self) -> None:
         """Renew the lease where it is time; between two appends nothing else does.
 

@@ -64,14 +64,16 @@ class Viewed:
 
     @property
     def now_s(self) -> float:
-        """The campaign's moment: its newest event's, or that of the clock on the wall while real hosts are at work."""
-        from slacktide.executors.store.campaigns import is_simulated
+        """The campaign's moment: its newest event's, or while it is carried out its clock's, if that has a pace."""
+        from slacktide.executors.store.campaigns import pace_in
         from slacktide.service.campaign_standing import holding
 
-        carried_out = holding(self.stored).word != "stopped"
-        if self.state.finished or not carried_out or is_simulated(self.stored.record.settings):
+        if self.state.finished or holding(self.stored).word == "stopped":
             return self.state.end_s
-        return max(self.state.end_s, (datetime.now(UTC) - self.stored.record.origin).total_seconds())
+        record, pace = self.stored.record, pace_in(self.stored.record.settings)
+        if pace is None:
+            return max(self.state.end_s, self.stored.clock_s or 0.0)
+        return max(self.state.end_s, (datetime.now(UTC) - record.origin).total_seconds() * pace)
 
 
 def place_of(directory: Path, store: str | None) -> "tuple[Store, StoredCampaign]":

@@ -138,8 +138,8 @@ class Caller:
         """Return how the job ended, asking until it has; a question without an answer is asked again."""
         url = self._status_address(address(polling.url, self._target, self._environment), kept)
         shown = self._status_address(filled(polling.url, self._target), kept)
-        if isinstance(url, Outcome) or isinstance(shown, Outcome):
-            return url if isinstance(url, Outcome) else shown
+        if isinstance(url, Outcome):
+            return url
         what, said = f"GET {shown}", "nothing"
         headers = self._headers(polling)
         while True:

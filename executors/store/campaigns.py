@@ -47,6 +47,14 @@ def is_simulated(settings: str) -> bool:
         return False
 
 
+def pace_in(settings: str) -> float | None:
+    """Return how many seconds of a campaign go by in one of the machine's; null: its clock is a virtual one."""
+    if not is_simulated(settings):
+        return 1.0
+    pace = json.loads(settings).get("simulation", {}).get("pace")
+    return None if pace is None else float(pace)
+
+
 class StoredCampaign(NamedTuple):
     """A campaign as its store lists it."""
 
@@ -61,6 +69,8 @@ class StoredCampaign(NamedTuple):
     """Whether the lease has not run out, by the database's clock."""
     state: str | None
     """``finished`` once it has; ``restored`` while nobody may carry it out; null: neither."""
+    clock_s: float | None = None
+    """How far its clock is that has a pace of its own, as told with the lease; null: that is not told."""
 
 
 def list_campaigns(store: Store | Path) -> list[StoredCampaign]:
@@ -181,4 +191,10 @@ def _stored(found: dict[str, Any], shown: str) -> StoredCampaign:
     )
     until = found["lease_until"]
     is_held = found["holder"] is not None and until is not None and found["now"] < until
-    return StoredCampaign(record, found["generation"], found["holder"], until, is_held, found["state"])
+    clock_s = _clock_s(found) if is_held and found["clock_s"] is not None else None
+    return StoredCampaign(record, found["generation"], found["holder"], until, is_held, found["state"], clock_s)
+
+
+def _clock_s(found: dict[str, Any]) -> float:
+    told, now = (datetime.fromisoformat(found[name]) for name in ("clock_at", "now"))
+    return float(found["clock_s"] + (now - told).total_seconds() * found["clock_pace"])

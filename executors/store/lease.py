@@ -37,6 +37,8 @@ class Lease:
         self._name = name
         self.holder = new_holder()
         self.generation = 0
+        self.clock: tuple[float, float] | None = None
+        """Moment of the campaign's clock and its pace, to be told with each renewal; null: none is told."""
         self._renewed_s = 0.0
 
     def take(self, transaction: sql.Connection, found: StoredCampaign, *, take_over: bool) -> None:
@@ -60,8 +62,8 @@ class Lease:
         self.generation = found.generation + 1
         begun_s = _now_s()
         until = now_text(transaction.dialect.name, LEASE_S)
-        update = sql.update(CAMPAIGNS).where(CAMPAIGNS.c.number == self._campaign)
-        transaction.execute(update.values(generation=self.generation, holder=self.holder, lease_until=until))
+        mine = {"generation": self.generation, "holder": self.holder, "lease_until": until, "clock_s": None}
+        transaction.execute(sql.update(CAMPAIGNS).where(CAMPAIGNS.c.number == self._campaign).values(mine))
         self._renewed_s = begun_s
 
     @property
@@ -79,7 +81,11 @@ class Lease:
         """
         begun_s = _now_s()
         until = now_text(transaction.dialect.name, LEASE_S)
-        self.change(transaction, lease_until=until, holder=self.holder)
+        told: dict[str, object] = {}
+        if self.clock is not None:
+            moment_s, pace = self.clock
+            told = {"clock_s": moment_s, "clock_at": now_text(transaction.dialect.name), "clock_pace": pace}
+        self.change(transaction, lease_until=until, holder=self.holder, **told)
         self._renewed_s = begun_s
 
     def change(self, transaction: sql.Connection, **values: object) -> None:

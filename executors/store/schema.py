@@ -7,7 +7,7 @@ import sqlalchemy as sql
 FORMAT_VERSION: Final = 2
 """Version of the journal's rows.  2 came with generations that are kept beside the campaign: a release that knows
 version 1 counts them by events alone, and must not write beside one that holds a lease."""
-HEAD: Final = "0004"
+HEAD: Final = "0005"
 """The newest revision in ``migrations/versions``."""
 VERSION_TABLE: Final = "slacktide_schema"
 """Where a store keeps its revision: a name of our own, since others' tables may be beside ours."""
@@ -30,9 +30,13 @@ CAMPAIGNS: Final = sql.Table(
     sql.Column("holder", sql.Text),
     sql.Column("lease_until", sql.String(40)),
     sql.Column("state", sql.String(40)),
+    sql.Column("clock_s", sql.Float),
+    sql.Column("clock_at", sql.String(40)),
+    sql.Column("clock_pace", sql.Float),
 )
 """``generation`` counts the coordinators that held a campaign; ``holder`` holds it until ``lease_until``, in UTC by the
-database's clock."""
+database's clock.  At ``clock_at``, by that clock too, ``clock_s`` had passed of the campaign, and ``clock_pace`` passes
+in each second since; null: its clock goes by its events, or by its machine's."""
 EVENTS: Final = sql.Table(
     "events",
     METADATA,

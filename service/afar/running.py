@@ -63,7 +63,7 @@ def run_there(afar: Afar, path: AnyPath, plan_path: AnyPath, wanted: RunWanted, 
             campaign = _created(api, plan.plan_id, wanted)
             if place is not None:
                 begin_place(api, campaign, place)
-        return _accompanied(api, campaign, place, detach=wanted.detach or held.pressed, as_json=as_json)
+        return _accompanied(api, campaign, place, detach=wanted.detach or held.pressed is not None, as_json=as_json)
 
 
 def urgent_there(afar: Afar, path: AnyPath, asked: UrgentWanted, wanted: RunWanted, *, as_json: bool) -> int:

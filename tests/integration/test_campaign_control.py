@@ -47,6 +47,10 @@ def test_a_running_campaign_is_paused_changed_resumed_and_aborted(running) -> No
     before = shown(directory)
     assert before["standing"] == "paused"
     assert before["holder"] is not None
+    end = time.monotonic() + 60
+    while shown(directory)["now_s"] < before["now_s"] + 300:
+        assert time.monotonic() < end, "the campaign's clock goes on while it is paused"
+        time.sleep(0.2)
     skipped = slacktide("campaign", "skip", directory, _waiting_host(before, directory))
     assert (skipped.returncode, skipped.stdout.strip().endswith("is left alone")) == (0, True), skipped.stderr
     refused = slacktide("campaign", "limits", directory, "planet=1")

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import time
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from slacktide.executors.campaign_file import JOURNAL_FILE, Command, left_behind
 from slacktide.executors.journal import CampaignRecord, Journal
 from slacktide.executors.starting import starting
 from slacktide.executors.store.address import parse_store, store_in
+from slacktide.executors.store.lease import LEASE_S
 from slacktide.executors.store.reading import read_journal
 from slacktide.executors.store.schema import CAMPAIGNS, EVENTS
 from slacktide.planner.plan_files import read_plan, write_plan
@@ -144,6 +146,27 @@ def test_a_process_of_this_machine_that_was_killed_is_known_to_have_ended_at_onc
     stands, by = both(capsys, tmp_path)
     assert stands == "stopped"
     assert f"process {ended.pid} of this machine, which held it, has ended; the command that began it goes on" in by
+
+
+def test_the_moment_of_one_that_takes_its_time_is_its_clocks_while_somebody_holds_it(journal, tmp_path) -> None:
+    journal.append([PAUSED])
+    assert view(tmp_path).now_s == 1.0
+    journal.tell_clock(500.0, 60.0)
+    journal._lease._renewed_s = -LEASE_S
+    journal.keep()
+    assert 500.0 <= view(tmp_path).now_s < 500.0 + 60 * LEASE_S
+    held_by(journal, None, None)
+    assert view(tmp_path).now_s == 1.0
+
+
+def test_the_moment_of_a_rehearsal_is_its_clocks(tmp_path) -> None:
+    origin = datetime.now(UTC) - timedelta(seconds=100)
+    settings = '{"driver": "simulated", "simulation": {"pace": 60.0}}'
+    made = Journal.create(tmp_path / JOURNAL_FILE, replace(record_of(FLEET, PLAN), origin=origin, settings=settings))
+    made.append([events.CampaignCreated(0.0, "c1", "plan"), events.WaveOpened(0.0, 0)])
+    assert 6000.0 <= view(tmp_path).now_s < 12_000.0
+    made.close()
+    assert view(tmp_path).now_s == 0.0
 
 
 def test_that_nobody_carries_it_out_comes_before_what_it_waits_for_with_the_command(journal, tmp_path, capsys) -> None:
