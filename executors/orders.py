@@ -103,6 +103,11 @@ Order = Annotated[Approve | Pause | Resume | Abort | Skip | Limits | Revise | Ev
 _ORDER: TypeAdapter[Order] = TypeAdapter(Order)
 
 
+def name_of(order: Order) -> str:
+    """Return the name of the command that asks for an order."""
+    return "add" if isinstance(order, Revise) and order.add_hosts else order.kind
+
+
 def answer(stored: StoredOrder, state: CampaignState, now_s: float, *, revisable: bool = False) -> Event | Wanted:
     """Return what is done about an order at ``now_s``: an event that grants it, or one that says why it is refused.
 
@@ -121,11 +126,11 @@ def answer(stored: StoredOrder, state: CampaignState, now_s: float, *, revisable
         return OrderRefused(now_s, stored.number, by, why, stored.kind, reason)
     forbids = _forbids(order, state)
     if forbids is not None:
-        return OrderRefused(now_s, stored.number, by, why, stored.kind, forbids)
+        return OrderRefused(now_s, stored.number, by, why, name_of(order), forbids)
     if isinstance(order, Evacuate) or (isinstance(order, Revise) and not order.give_up):
         if not revisable:
             reason = "it was begun without a place for revisions"
-            return OrderRefused(now_s, stored.number, by, why, stored.kind, reason)
+            return OrderRefused(now_s, stored.number, by, why, name_of(order), reason)
         if isinstance(order, Evacuate):
             return Wanted(why, by, stored.number, evacuate=order.host_id)
         return Wanted(why, by, stored.number, order.add_hosts)

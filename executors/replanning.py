@@ -116,7 +116,7 @@ class Replanning:
         if isinstance(made, Made):
             return made
         why = wanted.why if wanted.order else f"after: {wanted.why}"
-        kind = "revise" if wanted.evacuate is None else "evacuate"
+        kind = "evacuate" if wanted.evacuate is not None else "add" if wanted.add_hosts else "revise"
         return OrderRefused(now, wanted.order, wanted.by, why, kind, made)
 
     def event(self, made: Made, state: CampaignState, now: float) -> PlanRevised:

@@ -9,7 +9,8 @@ from story import Story, canary_back, drained_to
 from slacktide.executors import control_events, events
 from slacktide.executors.campaign_state import HostStage
 from slacktide.executors.decisions import Scheduler
-from slacktide.executors.orders import Abort, Approve, Limits, Pause, Resume, Skip, answer
+from slacktide.executors.order_words import order_words
+from slacktide.executors.orders import Abort, Approve, Limits, Pause, Resume, Revise, Skip, answer
 from slacktide.executors.program import build_program
 from slacktide.executors.store.orders import StoredOrder
 from slacktide.planner.policy import Gates
@@ -289,6 +290,12 @@ def test_orders_of_another_release_are_refused_and_not_asked_again(program) -> N
     for number, (kind, body) in enumerate([("dance", "{}"), ("pause", '{"gently": true}'), ("skip", "nonsense")], 1):
         told = answer(StoredOrder(number, "", BY, None, kind, body), story.state, 1)
         story.happens(told)
+def test_a_refused_addition_is_named_as_it_was_asked_for(program) -> None:
+    told = asking(Story(program), 0, Revise(add_hosts=("h9",)))
+    assert order_words(told).startswith("refused `add`: the fleet has no host h9")
+    assert order_words(asking(Story(program), 0, Revise())).startswith("refused `revise`: it was begun without a place")
+
+
         assert isinstance(told, control_events.OrderRefused)
     assert story.state.orders == 3
 
