@@ -26,7 +26,7 @@ from slacktide.executors.order_state import asked, pause_words
 from slacktide.executors.store.orders import StoredOrder
 from slacktide.executors.wanted import Wanted
 from slacktide.ids import HostId
-from slacktide.planner.limits import CountOrShare
+from slacktide.planner.limits import MOST, CountOrShare, resolved
 
 
 class _Order(BaseModel):
@@ -180,10 +180,19 @@ def _forbids(order: Order, state: CampaignState) -> str | None:
         case Revise() | Evacuate():
             return _forbids_plan(order, state)
         case Limits():
-            known = set(state.program.out.kinds)
-            if strange := sorted(order.max_out.keys() - known):
-                return f"its policy limits no hosts out by {', '.join(strange)}; it does by {', '.join(sorted(known))}"
+            return _forbids_limits(order, state)
     return None
+
+
+def _forbids_limits(order: Limits, state: CampaignState) -> str | None:
+    known = set(state.program.out.kinds)
+    if strange := sorted(order.max_out.keys() - known):
+        return f"its policy limits no hosts out by {', '.join(strange)}; it does by {', '.join(sorted(known))}"
+    nobody = sorted(kind for kind, limit in order.max_out.items() if not resolved(limit, MOST))
+    if not nobody:
+        return None
+    pause = "to let nobody out for a while, `slacktide campaign pause`"
+    return f"{nobody[0]} {order.max_out[nobody[0]]} lets no host out, so no plan could go on; {pause}"
 
 
 class AskingWave(NamedTuple):

@@ -272,6 +272,11 @@ def test_guests_of_a_wave_that_a_person_has_yet_to_approve_are_not_told(ahead: b
         (Skip(host_id="h3"), "not to be patched"),
         (Skip(host_id="h1"), "too far: it is being patched"),
         (Limits(max_out={"row": 1}), "limits no hosts out by row"),
+        (
+            Limits(max_out={"fleet": 0}),
+            "fleet 0 lets no host out, so no plan could go on; to let nobody out",
+        ),
+        (Limits(max_out={"fleet": 2, "rack": "0%"}), "rack 0% lets no host out"),
     ],
 )
 def test_what_cannot_be_granted_is_refused_with_the_reason(program, order, says) -> None:
