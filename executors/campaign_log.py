@@ -22,6 +22,7 @@ _WARNINGS: Final = (
     *(events.MigrationFailed, events.MigrationGivenUp, events.HostFailed, events.HostBlocked, events.HostRefilled),
     *(events.WaveClosed, events.AgentAway),
     *(control_events.CampaignPaused, control_events.CampaignAborted, control_events.OrderRefused),
+    control_events.DecisionAwaited,
 )
 _STEPS: Final = (events.MigrationEvent, events.HostDrained, events.PatchIntended)
 """What is told in every detail only where that is asked for."""

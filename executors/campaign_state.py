@@ -11,7 +11,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from slacktide.executors.control_events import CampaignAborted, CampaignPaused, PlanRevised, SignalChanged
+from slacktide.executors.control_events import (
+    CampaignAborted,
+    CampaignPaused,
+    DecisionAwaited,
+    PlanRevised,
+    SignalChanged,
+)
 from slacktide.executors.events import Stage, VmEvent
 from slacktide.executors.program import Program
 from slacktide.executors.vm_state import Stranger
@@ -129,6 +135,8 @@ class CampaignState:
     """Number of the newest order that was taken or refused."""
     paused: CampaignPaused | None = None
     aborted: CampaignAborted | None = None
+    decision: DecisionAwaited | None = None
+    """What a person has to decide, as it is now, at the moment since which one has to; null: nothing."""
     skipped: dict[int, str] = field(default_factory=dict)
     """Hosts that are not to be drained (any further), with who asked for it and why."""
     evacuated: dict[int, str] = field(default_factory=dict)

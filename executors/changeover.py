@@ -159,7 +159,7 @@ def carried_over(state: CampaignState, course: Course, entry: Entry) -> Campaign
     after.host_stage, after.host_times = state.host_stage.copy(), state.host_times.copy()
     after.host_reasons, after.skipped = dict(state.host_reasons), dict(state.skipped)
     after.signals = dict(state.signals)
-    for name in ("finished", "paused", "aborted", "judged_from_s", "failures_before", "lost_before"):
+    for name in ("finished", "paused", "aborted", "decision", "judged_from_s", "failures_before", "lost_before"):
         setattr(after, name, getattr(state, name))
     after.failed_attempts, after.max_out = dict(state.failed_attempts), dict(state.max_out)
     after.last, after.end_s = entry.number, max(state.end_s, event.at_s)

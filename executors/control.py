@@ -1,5 +1,6 @@
 """What people, signals and drift ask of a running campaign, and what is done about it."""
 
+from slacktide.executors.control_events import DecisionAwaited, DecisionOver
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Event
 from slacktide.executors.health.guard import Guard
@@ -22,6 +23,8 @@ class Control:
         """A revision takes no time of the campaign's."""
         self._answered = 0
         """Number of the newest order that was answered, if not yet in the journal."""
+        self._asks = None if ledger.state.decision is None else ledger.state.decision.why
+        """What people were last told to decide; null: nothing."""
 
     @property
     def is_replanning(self) -> bool:
@@ -80,6 +83,14 @@ class Control:
             scheduler.give_way()
         scheduler.go_on()
         return False
+
+    def ask(self, scheduler: Scheduler, now: float) -> None:
+        """Have the journal say what a person has to decide, where that is other than before."""
+        asks = scheduler.asks()
+        if asks == self._asks or scheduler.finished:
+            return
+        self._asks = asks
+        self._ledger.note([DecisionOver(now) if asks is None else DecisionAwaited(now, asks)])
 
     def due_s(self, scheduler: Scheduler, now: float) -> float | None:
         """Return when it is to be looked again whether to plan anew; null: when something else happens."""

@@ -100,6 +100,22 @@ class HostSkipped(HostEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class DecisionAwaited(Event):
+    """What depends on something that has happened waits until a person decides what is done about it."""
+
+    type: ClassVar[str] = "decision-awaited"
+    why: str
+    """What has happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionOver(Event):
+    """Nothing waits for a person's decision any more."""
+
+    type: ClassVar[str] = "decision-over"
+
+
+@dataclass(frozen=True, slots=True)
 class SignalChanged(Event):
     """A signal from outside is well, or no longer."""
 

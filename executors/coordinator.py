@@ -169,6 +169,7 @@ class Coordinator:
             self._go_over(now)
         actions = [action for action in self._scheduler.decide(now) if not self._too_late(action)]
         self._ledger.note(actions)
+        self._control.ask(self._scheduler, now)
         self._exchange.ask(actions)
         self._others.want(self._scheduler.unforeseen.looks, now)
         self._finish_round(now)

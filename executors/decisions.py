@@ -122,6 +122,10 @@ class Scheduler:
         return self._giving_up.drift.words()
 
     def beside_the_plan(self) -> dict[tuple[str, int], str]:
+    def asks(self) -> str | None:
+        """Return what has happened that a person has to decide about, in words; null: nothing waits for that."""
+        return self.drifted() if self._giving_up.drift.asks else None
+
         """Return what others have done that the plan does not provide for, in words, by VM or migration and host."""
         books, ids = self._books, self._books.program.hosts.ids
         found = {}

@@ -1,9 +1,14 @@
 """What has happened that a plan does not provide for, and what waits whether the rest is planned anew."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from slacktide.executors.falling import Fall
+from slacktide.executors.order_state import DECIDE
 from slacktide.executors.rules import OnDrift
+
+STUCK: Final = "stuck"
+"""Reason of what waits for what will not come, as far as can be seen."""
 
 
 class Drift:
@@ -34,6 +39,10 @@ class Drift:
             if not (fall.is_host and fall.subject == host and fall.reason == reason)
         ]
 
+    def release_stuck(self) -> None:
+        """Hold back no longer what was stuck: something has changed, and it is looked anew whether it is."""
+        self._held = [(fall, why) for fall, why in self._held if fall.reason != STUCK]
+
     def let_go(self) -> list[Fall]:
         """Return what is held back: it is to be given up."""
         held, self._held = self._held, []
@@ -59,7 +68,4 @@ class Drift:
 
     def waits_for(self) -> str:
         """Return what a person has to decide."""
-        return (
-            f"{self.words()}; have the rest planned anew with `slacktide campaign revise`, or with `--give-up` leave "
-            "what depends on it"
-        )
+        return f"{self.words()}; {DECIDE}"

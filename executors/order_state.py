@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from slacktide.errors import InternalError
@@ -11,6 +11,8 @@ from slacktide.executors.control_events import (
     CampaignAborted,
     CampaignContinued,
     CampaignPaused,
+    DecisionAwaited,
+    DecisionOver,
     DriftAccepted,
     HostSkipped,
     LimitsChanged,
@@ -20,6 +22,7 @@ from slacktide.executors.control_events import (
     StoppingOrder,
 )
 from slacktide.executors.events import Event, WaveApproved
+from slacktide.executors.wanted import CAMPAIGN
 
 ORDERS: Final = frozenset(
     {
@@ -39,9 +42,23 @@ SIGNAL: Final = "the signal"
 """What the name of a budget or a signal follows where it pauses a campaign in a person's place."""
 
 
+DECIDE: Final = (
+    "have the rest planned anew with `slacktide campaign revise`, where a limit is in the way after `slacktide "
+    "campaign limits`, or leave what depends on it with `slacktide campaign revise --give-up`"
+)
+"""What a person may decide where a campaign waits for that."""
+
+
 def asked(by: str, why: str) -> str:
     """Return who asked for something and why, in words."""
     return f"asked for by {by}: {why}" if why else f"asked for by {by}"
+
+
+def revision_reason(by: str, why: str, evacuates: str | None) -> str:
+    """Return why a campaign went over to a revision: what was asked for by whom and why, or what had happened."""
+    if evacuates is not None:
+        return f"evacuation of {evacuates}, {asked(by, why)}"
+    return why if by == CAMPAIGN else asked(by, why)
 
 
 def pause_words(event: CampaignPaused) -> str:
@@ -69,6 +86,15 @@ def _continued(state: CampaignState, event: CampaignContinued) -> None:
     state.orders = max(state.orders, event.order)
     state.judged_from_s, state.failures_before = event.at_s, state.failures
     state.lost_before = state.lost_hosts
+
+
+def _decision_awaited(state: CampaignState, event: DecisionAwaited) -> None:
+    since_s = event.at_s if state.decision is None else state.decision.at_s
+    state.decision = replace(event, at_s=since_s)
+
+
+def _decision_over(state: CampaignState, _event: DecisionOver) -> None:
+    state.decision = None
 
 
 def _signal(state: CampaignState, event: SignalChanged) -> None:
@@ -111,6 +137,8 @@ ORDER_HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     DriftAccepted: _answered,
     PlanRevised: _revised,
     SignalChanged: _signal,
+    DecisionAwaited: _decision_awaited,
+    DecisionOver: _decision_over,
 }
 """How events about orders are folded, by kind."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from slacktide.executors.campaign_state import OUT_STAGES, CampaignState
+from slacktide.executors.campaign_state import OUT_STAGES, CampaignState, HostStage
 from slacktide.executors.program import Program
 from slacktide.planner.limits import resolved
 
@@ -23,7 +23,7 @@ class OutSlots:
         self.change(state.max_out)
         self._names = program.out.names
         self._of_host = program.out.of_host
-        hosts = program.hosts
+        hosts, self._ids = program.hosts, program.hosts.ids
         order = np.lexsort((np.arange(len(hosts.ids)), ~hosts.evacuated, hosts.drain_start_s))
         self.rank = np.empty(len(order), np.int64)
         self.rank[order] = np.arange(len(order))
@@ -34,6 +34,11 @@ class OutSlots:
         self._queued: set[int] = set()
         for host in np.flatnonzero(np.isin(state.host_stage, OUT_STAGES)).tolist():
             self._count(host, 1)
+        self._lost: list[int] = np.flatnonzero(state.host_stage == HostStage.LOST).tolist()
+
+    def lose(self, host: int) -> None:
+        """Note that a host that is out does not come back: its place stays taken."""
+        self._lost.append(host)
 
     def enqueue(self, host: int) -> None:
         """Queue a host that is due."""
@@ -49,8 +54,18 @@ class OutSlots:
             ahead = bisect_left(self._queue[limit], rank)
             if self._out[limit] + ahead >= self._limit[limit]:
                 most = self._limit[limit]
-                return f"{self._names[limit]}: at most {most} {'host' if most == 1 else 'hosts'} out"
+                words = f"{self._names[limit]}: at most {most} {'host' if most == 1 else 'hosts'} out"
+                return words + self._taken_for_good(limit)
         return None
+
+    def _taken_for_good(self, limit: int) -> str:
+        """Return which hosts that are lost count against a limit, in words."""
+        lost = [self._ids[host] for host in self._lost if limit in self._of_host[host]]
+        if not lost:
+            return ""
+        if len(lost) == 1:
+            return f", and {lost[0]}, which is lost, counts as out"
+        return f", and {len(lost)} lost hosts count as out, first {min(lost)}"
 
     def take(self, host: int) -> None:
         """Let a queued host out."""

@@ -170,7 +170,9 @@ class _Waits:
             return f"its guest has not been told: wave {wave} has not opened, {self._gate(wave)}", 0.0
         target = int(part.target[number])
         if part.needs_return[number] and state.host_stage[target] != HostStage.RETURNED:
-            return f"its target {hosts.ids[target]} has not returned", 0.0
+            is_lost = state.host_stage[target] == HostStage.LOST
+            lost = "did not come back from its patch" if is_lost else "has not returned"
+            return f"its target {hosts.ids[target]} {lost}", 0.0
         if before := self._before(number):
             return f"waits for {', '.join(part.ids[each] for each in before[:3])} to end", 0.0
         obstacle = self._scheduler.room.obstacle(number, holds=holds)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from slacktide.executors import control_events, events
 from slacktide.executors.events import Event
-from slacktide.executors.order_state import ORDERS, pause_remedy, pause_words
+from slacktide.executors.order_state import DECIDE, ORDERS, pause_remedy, pause_words
 from slacktide.executors.order_words import is_asked_for, order_words
 from slacktide.executors.readable import count, duration
 from slacktide.executors.wanted import CAMPAIGN
@@ -45,29 +45,38 @@ class CampaignNews:
     def lines(self, viewed: "Viewed", news: Sequence[Event], waits: "Iterable[Waiting]") -> Iterator[str]:
         """Yield what is to be told of a campaign, each with the moment by the clock and by the campaign's."""
         stands = standing_of(known_of(viewed.state, viewed.now_s), viewed.stored, viewed.starting)
-        words = [*self._events(viewed, news), *self._stands(viewed, stands)]
-        words += [] if stands in QUIET else self._waits(waits)
-        at = f"{datetime.now(UTC):%H:%M:%S} UTC, {duration(viewed.now_s)} into the campaign"
-        for each in words:
-            yield plain(f"{at}: {each}")
+        now = [*self._stands(viewed, stands), *([] if stands in QUIET else self._waits(waits))]
+        clock = f"{datetime.now(UTC):%H:%M:%S} UTC"
+        for at_s, each in [*self._events(viewed, news), *((viewed.now_s, words) for words in now)]:
+            yield plain(f"{clock}, {duration(at_s)} into the campaign: {each}")
 
-    def _events(self, viewed: "Viewed", news: Sequence[Event]) -> Iterator[str]:
-        waves = viewed.state.program.waves
+    def _events(self, viewed: "Viewed", news: Sequence[Event]) -> Iterator[tuple[float, str]]:
+        """Yield what has happened, each with its moment, of several the last one's."""
         for event in news:
-            if isinstance(event, events.WaveOpened):
-                yield f"wave {event.wave} has opened, {counted(int(waves.hosts[event.wave]), 'host')}"
-            elif isinstance(event, events.WaveClosed):
-                yield f"wave {event.wave} never opens: {event.reason}"
-            elif isinstance(event, control_events.SignalChanged):
-                yield f"signal {event.name} is {'well' if event.healthy else f'not well: {event.detail}'}"
-            elif isinstance(event, events.CampaignResumed):
-                yield "another coordinator goes on with it"
-            elif type(event) in (*ORDERS, control_events.OrderRefused):
-                yield from self._order(event)
-        yield from _hosts("began to leave", _of(news, events.HostDrainStarted))
-        yield from _hosts("returned", _of(news, events.HostReturned))
-        yield from _hosts("evacuated", _of(news, events.HostEvacuated))
+            for words in self._event(viewed, event):
+                yield event.at_s, words
+        for what, kind in (
+            ("began to leave", events.HostDrainStarted),
+            ("returned", events.HostReturned),
+            ("evacuated", events.HostEvacuated),
+        ):
+            found = [event for event in news if isinstance(event, kind)]
+            if found:
+                yield found[-1].at_s, _named(what, what, [str(event.host_id) for event in found])
         yield from _failures(news)
+
+    def _event(self, viewed: "Viewed", event: Event) -> Iterator[str]:
+        if isinstance(event, events.WaveOpened):
+            hosts = int(viewed.state.program.waves.hosts[event.wave])
+            yield f"wave {event.wave} has opened, {counted(hosts, 'host')}"
+        elif isinstance(event, events.WaveClosed):
+            yield f"wave {event.wave} never opens: {event.reason}"
+        elif isinstance(event, control_events.SignalChanged):
+            yield f"signal {event.name} is {'well' if event.healthy else f'not well: {event.detail}'}"
+        elif isinstance(event, events.CampaignResumed):
+            yield "another coordinator goes on with it"
+        elif type(event) in (*ORDERS, control_events.OrderRefused):
+            yield from self._order(event)
 
     def _order(self, event: Event) -> Iterator[str]:
         """Yield what was asked by whom, or done by a rule; not what the campaign did just before as well."""
@@ -84,9 +93,11 @@ class CampaignNews:
         if stands == self._standing:
             return
         self._standing = stands
-        held, paused = holding(viewed.stored, viewed.starting), viewed.state.paused
+        held, paused, decision = holding(viewed.stored, viewed.starting), viewed.state.paused, viewed.state.decision
         if stands == "paused" and paused is not None:
             yield f"it is {pause_words(paused)}; {pause_remedy(paused)}"
+        elif stands == "waiting for a decision" and decision is not None:
+            yield f"it is waiting for a decision: {decision.why}; {DECIDE}"
         elif stands == "waiting for approval":
             yield "it is waiting for approval; give it with `slacktide campaign approve`"
         elif stands in ("held up", "stopped", "starting"):
@@ -128,32 +139,23 @@ def _again(viewed: "Viewed", stands: str) -> str:
     return again + (". A wave waits for approval" if waits else "")
 
 
-def _of(news: Sequence[Event], kind: type[events.HostEvent]) -> list[str]:
-    return [str(event.host_id) for event in news if isinstance(event, kind)]
-
-
-def _hosts(what: str, names: list[str]) -> Iterator[str]:
-    if names:
-        yield _named(what, what, names)
-
-
 def _named(many: str, one: str, names: list[str]) -> str:
     more = f" and {count(len(names) - NAMED)} more" if len(names) > NAMED else ""
     return f"{counted(len(names), 'host')} {one if len(names) == 1 else many}: {', '.join(names[:NAMED])}{more}"
 
 
-def _failures(news: Sequence[Event]) -> Iterator[str]:
+def _failures(news: Sequence[Event]) -> Iterator[tuple[float, str]]:
     """Yield which hosts failed or were left alone, by reason, and how many attempts to migrate failed."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str], list[events.HostEvent]] = {}
     for event in news:
         if isinstance(event, events.HostFailed | events.HostBlocked):
             what = "failed" if isinstance(event, events.HostFailed) else "left alone"
-            found.setdefault((what, f"{event.reason}: {event.detail}"), []).append(str(event.host_id))
+            found.setdefault((what, f"{event.reason}: {event.detail}"), []).append(event)
         elif isinstance(event, events.PatchFailed):
-            found.setdefault(("not back from the patch", event.reason), []).append(str(event.host_id))
-    for (what, reason), names in found.items():
-        yield f"{_named(what, what, names)}; {reason}"
+            found.setdefault(("not back from the patch", event.reason), []).append(event)
+    for (what, reason), about in found.items():
+        yield about[-1].at_s, f"{_named(what, what, [str(event.host_id) for event in about])}; {reason}"
     failed = [event for event in news if isinstance(event, events.MigrationFailed)]
     if failed:
         last = f"last {failed[-1].migration_id}: {failed[-1].error}"
-        yield f"{counted(len(failed), 'attempt')} to migrate failed, {last}"
+        yield failed[-1].at_s, f"{counted(len(failed), 'attempt')} to migrate failed, {last}"

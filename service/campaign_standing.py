@@ -23,6 +23,8 @@ class Known(NamedTuple):
     paused: bool
     waits_for_approval: bool
     """A wave waits for a person's approval and for nothing else."""
+    waits_for_decision: bool = False
+    """A person has to decide what is done about something that has happened; what does not depend on it goes on."""
 
 
 class Holding(NamedTuple):
@@ -54,6 +56,8 @@ def standing_of(known: Known, stored: StoredCampaign, starting: str | None = Non
         return "ending, aborted"
     if known.paused:
         return "paused"
+    if known.waits_for_decision:
+        return "waiting for a decision"
     return "waiting for approval" if known.waits_for_approval else word
 
 
@@ -99,7 +103,7 @@ def _holding(stored: StoredCampaign) -> Holding:
 def known_of(state: "CampaignState", now_s: float) -> Known:
     """Return what a campaign's state says at ``now_s``."""
     paused, aborted = state.paused is not None, state.aborted is not None
-    return Known(state.finished, aborted, paused, _waits_for_approval(state, now_s))
+    return Known(state.finished, aborted, paused, _waits_for_approval(state, now_s), state.decision is not None)
 
 
 def known_in(stored: StoredCampaign, store: "Store", directory: Path | None) -> Known:
@@ -116,7 +120,8 @@ def known_in(stored: StoredCampaign, store: "Store", directory: Path | None) -> 
     from slacktide.service.campaign_view import view
 
     passed = milestones(store, stored.record.campaign_id)
-    known = Known(stored.state == FINISHED, passed.aborted, passed.paused, waits_for_approval=False)
+    finished = stored.state == FINISHED
+    known = Known(finished, passed.aborted, passed.paused, False, passed.waits_for_decision and not finished)
     path = stored.record.plan_path
     gates = () if path is None or known.finished or known.aborted or known.paused else gates_in(path_at(path))
     if "approval" not in gates:

@@ -5,7 +5,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -74,6 +74,13 @@ class Viewed:
         if pace is None:
             return max(self.state.end_s, self.stored.clock_s or 0.0)
         return max(self.state.end_s, (datetime.now(UTC) - record.origin).total_seconds() * pace)
+
+    def clock(self, at_s: float) -> datetime | None:
+        """Return a moment of the campaign by the clock; null: its hosts are simulated, and so is their time."""
+        from slacktide.executors.store.campaigns import is_simulated
+
+        record = self.stored.record
+        return None if is_simulated(record.settings) else record.origin + timedelta(seconds=at_s)
 
 
 def place_of(directory: Path, store: str | None) -> "tuple[Store, StoredCampaign]":

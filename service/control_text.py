@@ -1,6 +1,6 @@
 """A running campaign as people read it: where it stands, what was asked of it, who waits and why."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -11,7 +11,7 @@ from slacktide.executors.campaign_state import OUT_STAGES, UNPATCHED_STAGES, Hos
 from slacktide.executors.events import Event, Stage
 from slacktide.executors.half_drained import half_drained
 from slacktide.executors.health.watching import WELL
-from slacktide.executors.order_state import asked
+from slacktide.executors.order_state import DECIDE, asked, revision_reason
 from slacktide.executors.order_words import limits_words, order_name, orders_answered, own_steps
 from slacktide.executors.readable import count, duration, moment
 from slacktide.executors.report_others import deeds_words
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from slacktide.executors.campaign_file import Command
     from slacktide.executors.campaign_state import CampaignState
     from slacktide.executors.health.watching import Verdict
+    from slacktide.executors.report_summary import OwnStep
     from slacktide.executors.store.orders import StoredOrder
     from slacktide.executors.waiting import Waiting
     from slacktide.service.campaign_view import Asked, Viewed
 
+Clock = Callable[[float], datetime | None]
 WAITING_NAMED: Final = 20
 """Hosts and VMs that wait and are named; with --json all are."""
 
@@ -83,7 +85,8 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
     yield "campaign", str(stored.record.campaign_id), f"plan {stored.record.plan_id}"
     if state.revisions:
         last = state.revisions[-1]
-        beside = f"last plan {last.plan_id}, {duration(last.at_s)} into the campaign: {last.why or last.by}"
+        reason = revision_reason(last.by, last.why, last.evacuates)
+        beside = f"last plan {last.plan_id}, {duration(last.at_s)} into the campaign: {reason}"
         yield "revisions", count(len(state.revisions)), beside
     yield "stands", standing(viewed), _since(viewed)
     held = holding(stored, viewed.starting)
@@ -114,14 +117,19 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
 
 
 def _hosts_counted(state: "CampaignState") -> tuple[str, str]:
-    """Return how many planned hosts have returned, and how many are otherwise: each is counted once."""
+    """Return how many planned hosts have returned, and how many are otherwise: each is counted once.
+
+    Those that are evacuated are not to be patched any more: they are none of the planned, as in the report.
+    """
     hosts = state.host_stage[state.program.hosts.planned]
     returned, lost = int((hosts == HostStage.RETURNED).sum()), int((hosts == HostStage.LOST).sum())
     out = int(np.isin(hosts, OUT_STAGES).sum()) - lost
     left = int(np.isin(hosts, UNPATCHED_STAGES).sum()) - lost
+    gone = int((hosts == HostStage.EVACUATED).sum())
     others = [f"{count(out)} out", f"{count(left)} left alone"]
     others += [f"{count(lost)} not back from {'its' if lost == 1 else 'their'} patch"] if lost else []
-    return count(returned), f"of {counted(len(hosts), 'planned host')} returned; {', '.join(others)}"
+    others += [f"{count(gone)} evacuated"] if gone else []
+    return count(returned), f"of {counted(len(hosts) - gone, 'planned host')} returned; {', '.join(others)}"
 
 
 def _evacuated_rows(state: "CampaignState") -> Iterator[tuple[str, ...]]:
@@ -136,18 +144,33 @@ def _evacuated_rows(state: "CampaignState") -> Iterator[tuple[str, ...]]:
 
 
 def _since(viewed: "Viewed") -> str:
-    """Return when a campaign was paused or aborted, by which clock, for how long, and by whom."""
+    """Return when a campaign was paused or aborted, by which clock, for how long, and by whom; or what is to decide."""
     state = viewed.state
     order, stands = state.aborted or state.paused, standing(viewed)
     if order is None:
         waits = stands != "waiting for approval" and known_of(state, viewed.now_s).waits_for_approval
-        return "a wave waits for approval" if waits and not state.finished else ""
+        return _decision(viewed) or ("a wave waits for approval" if waits and not state.finished else "")
     asked_at = next((each.asked_at for each in viewed.asked_for if each.number == order.order), None)
     clock = f" ({moment(asked_at)[11:16]} UTC)" if asked_at is not None else ""
     lasts = "" if state.aborted is not None else f", for {duration(max(0.0, viewed.now_s - order.at_s))}"
     who = f"by {order.by}: {order.why}" if not order.order else asked(order.by, order.why)
     word = "aborted" if state.aborted is not None else "paused"
     return f"{'' if word in stands else f'{word} '}at {duration(order.at_s)}{clock}{lasts}; {who}"
+
+
+def _decision(viewed: "Viewed") -> str:
+    """Return since when a person has to decide something, what has happened, and what may be done."""
+    decision = viewed.state.decision
+    if decision is None or viewed.state.finished:
+        return ""
+    since = f"since {duration(decision.at_s)}{_clock(viewed, decision.at_s)}"
+    return f"{since}, for {duration(max(0.0, viewed.now_s - decision.at_s))}; {decision.why}; {DECIDE}"
+
+
+def _clock(viewed: "Viewed", at_s: float) -> str:
+    """Return the clock's moment in brackets; of simulated hosts, whose time is not the clock's, nothing."""
+    at = viewed.clock(at_s)
+    return "" if at is None else f" ({at:%H:%M} UTC)"
 
 
 def not_patched_now(state: "CampaignState") -> "NotPatched":
@@ -189,7 +212,12 @@ def command_words(command: "Command") -> str:
     return f"`{command.words}`, in {command.folder}"
 
 
-def orders_text(events: tuple[Event, ...], asked_for: "Sequence[StoredOrder]" = (), answered: int = 0) -> Text:
+def orders_text(
+    events: tuple[Event, ...],
+    asked_for: "Sequence[StoredOrder]" = (),
+    answered: int = 0,
+    clock: "Clock | None" = None,
+) -> Text:
     """Return what people asked of a campaign, who, when and why; below, what waits and what it did by itself.
 
     Parameters
@@ -198,6 +226,8 @@ def orders_text(events: tuple[Event, ...], asked_for: "Sequence[StoredOrder]" = 
         The orders as the store has them.
     answered
         Number of the newest that was answered.
+    clock
+        Returns a moment of the campaign by the clock; null, as its answer: that is not known.
     """
     text = Text()
     orders, own = orders_answered(events, asked_for), own_steps(events)
@@ -213,14 +243,23 @@ def orders_text(events: tuple[Event, ...], asked_for: "Sequence[StoredOrder]" = 
         text.append(f"  asked at {moment(order.asked_at)}, not answered yet  {words}\n", style="yellow")
     if own:
         text.append("done by itself:\n")
-    for step in own:
-        until = f" to {duration(step.last_s)}, {count(step.times)} times" if step.times > 1 else ""
+    whens = [_when(step) for step in own]
+    width = max((len(when) for when in whens), default=0)
+    for step, when in zip(own, whens, strict=True):
+        at = None if clock is None else clock(step.last_s)
+        by_clock = "" if at is None else f"  {moment(at.isoformat())}"
         last = "last " if step.times > 1 and step.why else ""
         why = _in_brackets(f"{last}{step.why}" if step.why else "")
         by = "" if step.by == CAMPAIGN else f"{step.by}: "
-        text.append(f"  {duration(step.at_s)}{until}  {by}{step.outcome}{why}\n")
+        text.append(f"  {when:<{width}}{by_clock}  {by}{step.outcome}{why}\n")
     text.rstrip()
     return text
+
+
+def _when(step: "OwnStep") -> str:
+    """Return when a campaign did something, until when and how often."""
+    until = f" to {duration(step.last_s)}, {count(step.times)} times" if step.times > 1 else ""
+    return f"{duration(step.at_s)}{until}"
 
 
 def _in_brackets(why: str | None) -> str:
@@ -244,6 +283,11 @@ def _with_asked_at(told: dict[str, Any], asked_for: "Sequence[StoredOrder]") -> 
     return told | {"asked_at": moments[told["order"]]} if told.get("order") in moments else told
 
 
+def _decision_document(state: "CampaignState") -> dict[str, Any] | None:
+    decision = None if state.finished else state.decision
+    return None if decision is None else {"since_s": decision.at_s, "why": decision.why, "remedy": DECIDE}
+
+
 def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
     """Return a campaign as plain data for JSON."""
     from slacktide.executors.event_codec import to_json
@@ -259,6 +303,7 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
         "holder": None if held.word in ("stopped", "starting") else stored.holder,
         "carried_out": held._asdict(),
         "command": None if viewed.command is None else viewed.command._asdict(),
+        "decision": _decision_document(state),
         "now_s": viewed.now_s,
         "planned_s": state.program.makespan_s,
         "hosts": {stage.name.lower(): hosts.count(stage) for stage in HostStage if stage in hosts},

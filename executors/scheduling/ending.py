@@ -3,6 +3,8 @@
 from typing import Final
 
 from slacktide.executors.campaign_state import HostStage
+from slacktide.executors.drift import STUCK
+from slacktide.executors.falling import Fall
 from slacktide.executors.obstacles import waits_for
 from slacktide.executors.scheduling.books import ENDED, Books
 from slacktide.executors.scheduling.giving_up import GivingUp
@@ -37,9 +39,10 @@ class Ending:
             source = books.room.source[number]
             if not books.needs_drain[number] or books.host_stage[source] != HostStage.IN_SERVICE:
                 why = waits_for(books.program, books.room.obstacle(number, holds=False))
-                self._giving_up.drop_migration(number, "stuck", why)
+                self._giving_up.drop_stuck(Fall(False, number, STUCK, why))
                 return
             host = source
         else:
             host = books.drain_order[self._oldest_host]
-        self._giving_up.drop_host(host, "stuck", books.slots.obstacle(host) or "waits for what will not come")
+        why = books.slots.obstacle(host) or "waits for what will not come"
+        self._giving_up.drop_stuck(Fall(True, host, STUCK, why))

@@ -54,6 +54,13 @@ class GivingUp:
         """Whether something is to be given up."""
         return bool(self._falling)
 
+    def drop_stuck(self, fall: Fall) -> None:
+        """Have something given up that waits for what will not come; where a person is asked of drift it waits."""
+        name = self._books.host_id_of(fall.subject) if fall.is_host else self._books.id_of(fall.subject)
+        why = f"{name} cannot {'leave' if fall.is_host else 'begin'}: {fall.detail}"
+        if self._rules.on_drift != "ask" or not self.drift.hold([fall], why):
+            self._falling.append(fall)
+
     def drop_migration(self, number: int, reason: str, detail: str) -> None:
         """Have a migration given up."""
         self._falling.append(Fall(False, number, reason, detail))
@@ -110,6 +117,7 @@ class GivingUp:
         books.patching -= 1
         books.host_stage[host] = HostStage.LOST
         books.gates.end(host, HostStage.LOST, 0.0)
+        books.slots.lose(host)
         self._depend(with_lost(books.program, host, reason), f"{books.host_id_of(host)} is lost")
 
     def leave_host(self, host: int) -> None:

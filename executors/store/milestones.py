@@ -18,6 +18,7 @@ _KINDS: Final = tuple(
     kind.type for kind in (events.WaveOpened, control_events.CampaignAborted, events.CampaignFinished)
 )
 _PAUSES: Final = (control_events.CampaignPaused.type, control_events.CampaignContinued.type)
+_DECISIONS: Final = (control_events.DecisionAwaited.type, control_events.DecisionOver.type)
 
 
 class Milestones(NamedTuple):
@@ -29,6 +30,8 @@ class Milestones(NamedTuple):
     aborted: bool
     finished: bool
     paused: bool
+    waits_for_decision: bool
+    """A person has to decide what is done about something that has happened."""
 
 
 def milestones(store: Store, campaign_id: CampaignId) -> Milestones:
@@ -43,11 +46,12 @@ def milestones(store: Store, campaign_id: CampaignId) -> Milestones:
         number, stored = find_campaign(transaction, campaign_id, store.shown)
         kind = EVENTS.c.type
         query = sql.select(kind, sql.func.max(EVENTS.c.number)).group_by(kind)
-        query = query.where(EVENTS.c.campaign == number, kind.in_((*_KINDS, *_PAUSES)))
+        query = query.where(EVENTS.c.campaign == number, kind.in_((*_KINDS, *_PAUSES, *_DECISIONS)))
         last: dict[str, int] = {row[0]: row[1] for row in transaction.execute(query)}
     paused, continued = (last.get(name, 0) for name in _PAUSES)
+    awaited, over = (last.get(name, 0) for name in _DECISIONS)
     opened, aborted, finished = (name in last for name in _KINDS)
-    return Milestones(stored, opened, aborted, finished, paused > continued)
+    return Milestones(stored, opened, aborted, finished, paused > continued, awaited > over)
 
 
 def answer_to(store: Store, campaign_id: CampaignId, order: int) -> Event | None:

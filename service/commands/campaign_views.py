@@ -135,7 +135,7 @@ def show_one(path: CampaignPath, /, *, store: StoreUrl = None, afar: Afar = HERE
     left = not_patched_now(viewed.state)
     if left.why:
         show(left_text(left, "with --json"))
-    if asked := orders_text(viewed.orders, viewed.asked_for, viewed.state.orders):
+    if asked := orders_text(viewed.orders, viewed.asked_for, viewed.state.orders, viewed.clock):
         show(asked)
     if waits:
         show(waiting_text(waits, viewed.now_s))

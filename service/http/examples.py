@@ -74,6 +74,7 @@ _PROGRESS: Final[dict[str, Any]] = {
     "signals": {},
     "max_out": {},
     "revisions": [],
+    "decision": None,
     "paused": None,
     "aborted": None,
 }

@@ -10,6 +10,7 @@ const MOODS = {
   finished: "good",
   done: "good",
   paused: "warning",
+  "waiting for a decision": "warning",
   "waiting for approval": "warning",
   "held up": "bad",
   "waits for its release": "warning",

@@ -52,7 +52,7 @@ def page(reader: Callable[..., Reader]) -> Page:
 
 def campaign(standing: str, state: str = "wanted", **others: Any) -> dict[str, Any]:
     """Return a campaign as the API answers it."""
-    progress = {"behind_s": None, "now_s": 90.0, "aborted": None, "paused": None, "revisions": []}
+    progress = {"behind_s": None, "now_s": 90.0, "aborted": None, "paused": None, "decision": None, "revisions": []}
     known = {"campaign_id": "0" * 16, "terms": {"profile": None}, "created_by": "token:0a (ada)", "said": None}
     about = {"standing": standing, "state": state, "holder": None, "progress": progress, "carried_out": None}
     return {**known, **about, "waits_for_approval": False, "finished": False, **others}
@@ -93,6 +93,14 @@ def test_after_a_revision_it_is_said_whose_figures_are_shown(page: Page) -> None
     said = page.evaluate(tell, [{"at_s": 60, "plan_id": "a" * 16}])
     assert said.startswith(f"The campaign follows revision 1, plan {'a' * 16}, since 1")
     assert said.endswith("are the first plan's.")
+
+
+def test_what_is_to_be_decided_is_said_with_since_when_and_how(page: Page) -> None:
+    told = campaign("waiting for a decision")
+    told["progress"]["decision"] = {"since_s": 60.0, "why": "h2 is lost", "remedy": "plan anew"}
+    tell = f"async (one) => (await import('{MODULES}/views/campaign_words.js')).sentence(one)"
+    said = page.evaluate(tell, told).replace("\u202f", " ")
+    assert "waits for a person's decision since 1 min into the campaign: h2 is lost. What to do: plan anew." in said
 
 
 def test_what_may_be_asked_follows_what_the_server_wants_of_it(page: Page) -> None:

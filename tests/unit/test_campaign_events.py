@@ -64,6 +64,8 @@ def test_names_of_stored_types_are_fixed() -> None:
         "campaign-finished",
         "campaign-paused",
         "campaign-resumed",
+        "decision-awaited",
+        "decision-over",
         "drift-accepted",
         "forwarding-started",
         "guest-acknowledged",

@@ -8,6 +8,7 @@ from small_fleet import small_fleet, small_plan
 from story import Story, drained_to
 
 from slacktide.executors import control_events, events
+from slacktide.executors.order_state import DECIDE
 from slacktide.executors.program import build_program
 from slacktide.executors.store.campaigns import StoredCampaign
 from slacktide.executors.store.holder import let_go, new_holder
@@ -74,11 +75,11 @@ def test_orders_have_who_asked_and_repeats_of_a_rule_are_told_once(watcher) -> N
     ]
     (line,) = watcher.news.lines(
         Viewed(watcher.stored, watcher.story.state, (), "plan"),
-        [control_events.CampaignAborted(0, 3, "a", "", False)],
+        [control_events.CampaignAborted(105, 3, "a", "", False)],
         [],
     )
     assert line.split(" into the campaign: ")[1] == "a: aborted"
-    assert " UTC, 1 min 50 s into the campaign: " in line
+    assert " UTC, 1 min 45 s into the campaign: " in line, "its own moment, not that of the look"
 
 
 def test_only_waits_that_last_are_told_hosts_by_reason_and_vms_in_one_line(watcher) -> None:
@@ -97,3 +98,10 @@ def test_only_waits_that_last_are_told_hosts_by_reason_and_vms_in_one_line(watch
     assert watcher.hears(waits=waits(1), after_s=AGAIN_S) == ["30 VMs wait, v0 longest: waits for m1 to end"]
     watcher.hears(control_events.CampaignPaused(100, 1, "ada", "lunch", False))
     assert watcher.hears(waits=waits(1), after_s=AGAIN_S) == [], "the pause says it all"
+
+
+def test_a_decision_that_is_waited_for_is_told_with_what_to_do(watcher) -> None:
+    assert watcher.hears(control_events.DecisionAwaited(100, "h2 is lost")) == [
+        f"it is waiting for a decision: h2 is lost; {DECIDE}"
+    ]
+    assert watcher.hears(control_events.DecisionOver(110)) == ["the campaign is running"]

@@ -12,6 +12,7 @@ from http_server import InProcess, in_process
 
 from slacktide.executors import control_events, events
 from slacktide.executors.journal import CampaignRecord, Journal
+from slacktide.executors.order_state import DECIDE
 from slacktide.executors.store.campaigns import RESTORED
 from slacktide.executors.store.schema import CAMPAIGNS
 from slacktide.ids import CampaignId, HostId, PlanId
@@ -152,3 +153,16 @@ def test_what_is_late_by_the_clock_is_listed_without_a_new_event(held: Held) -> 
     early = held.process.get(path)["items"]
     held.set(settings='{"driver": "libvirt"}', origin=PAST)
     assert any(len(held.process.get(path)["items"]) > len(early) for _ in range(10_000))
+
+
+def test_what_a_person_has_to_decide_is_said_by_list_view_and_progress(held: Held) -> None:
+    opened(held)
+    assert held.look()["progress"]["decision"] is None
+    held.journal.append([control_events.DecisionAwaited(60.0, "h2 is lost")])
+    found = held.look_until("waiting for a decision")
+    assert found["progress"]["decision"] == {"since_s": 60.0, "why": "h2 is lost", "remedy": DECIDE}
+    (listed,) = [
+        each for each in held.process.get("/v1/campaigns?standing=true")["items"] if each["campaign_id"] == held.id
+    ]
+    assert listed["standing"] == "waiting for a decision"
+    assert held.process.get(f"/v1/campaigns/{held.id}/progress")["waits_for"] == f"h2 is lost; {DECIDE}"

@@ -290,17 +290,17 @@ def test_what_cannot_be_granted_is_refused_with_the_reason(program, order, says)
     assert story.state.orders == 1
 
 
-def test_orders_of_another_release_are_refused_and_not_asked_again(program) -> None:
-    story = Story(program)
-    for number, (kind, body) in enumerate([("dance", "{}"), ("pause", '{"gently": true}'), ("skip", "nonsense")], 1):
-        told = answer(StoredOrder(number, "", BY, None, kind, body), story.state, 1)
-        story.happens(told)
 def test_a_refused_addition_is_named_as_it_was_asked_for(program) -> None:
     told = asking(Story(program), 0, Revise(add_hosts=("h9",)))
     assert order_words(told).startswith("refused `add`: the fleet has no host h9")
     assert order_words(asking(Story(program), 0, Revise())).startswith("refused `revise`: it was begun without a place")
 
 
+def test_orders_of_another_release_are_refused_and_not_asked_again(program) -> None:
+    story = Story(program)
+    for number, (kind, body) in enumerate([("dance", "{}"), ("pause", '{"gently": true}'), ("skip", "nonsense")], 1):
+        told = answer(StoredOrder(number, "", BY, None, kind, body), story.state, 1)
+        story.happens(told)
         assert isinstance(told, control_events.OrderRefused)
     assert story.state.orders == 3
 

@@ -86,7 +86,7 @@ def test_what_the_campaign_does_by_itself_stands_apart_and_repeats_are_one() -> 
         "  1 min  ada@node7: paused (lunch)",
         "done by itself:",
         "  5 min to 15 min, 3 times  no revision: no room (last late 900.0)",
-        "  1 min 30 s  budget lost_hosts: paused (3 hosts are lost)",
+        "  1 min 30 s                budget lost_hosts: paused (3 hosts are lost)",
     ]
     limits = asked.LimitsChanged(1.0, 1, "ada", "", '{"rack": "10%", "fleet": 4}')
     assert order_words(limits) == "hosts out at once: fleet 4, rack 10%"

@@ -39,6 +39,7 @@ Standing = Literal[
     "starting",
     "running",
     "paused",
+    "waiting for a decision",
     "waiting for approval",
     "held up",
     "waits for its release",
@@ -125,6 +126,8 @@ class CampaignState(BaseModel):
     paused: dict[str, Any] | None
     """Who asked for the pause, and why."""
     aborted: dict[str, Any] | None
+    decision: dict[str, Any] | None
+    """What a person has to decide (`why`, `remedy`), since when (`since_s`); null: nothing."""
 
 
 class CampaignView(Campaign):

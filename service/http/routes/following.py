@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from slacktide.executors.decisions import Scheduler
 from slacktide.executors.events import Event
+from slacktide.executors.order_state import DECIDE
 from slacktide.executors.progress import Progress, progress
 from slacktide.executors.rules import Rules
 from slacktide.executors.waiting import waiting
@@ -203,13 +204,16 @@ def _progress(viewed: Viewed, run: Run) -> Progress:
     asks = terms.profile is not None or terms.simulation.ask_for_approval
     drift = terms.on_drift or ("revise" if terms.profile is None else "ask")
     rules = Rules(approve_as=None if asks else APPROVED, on_drift=drift)
-    return replace(now, waits_for=Scheduler(state.program, state, rules).waits_for())
+    waits_for = Scheduler(state.program, state, rules).waits_for()
+    if state.decision is not None and state.paused is None:
+        waits_for = f"{state.decision.why}; {DECIDE}"
+    return replace(now, waits_for=waits_for)
 
 
 def _seen(viewed: Viewed) -> dict[str, Any]:
     waits = waiting(viewed.state, viewed.now_s)
     left = not_patched_now(viewed.state)
-    asked = orders_text(viewed.orders, viewed.asked_for, viewed.state.orders)
+    asked = orders_text(viewed.orders, viewed.asked_for, viewed.state.orders, viewed.clock)
     document = view_document(viewed, [])
     del document["waiting"]
     words = {

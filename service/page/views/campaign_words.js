@@ -17,6 +17,7 @@ export function sentence({ standing, state, progress, said, holder, carried_out:
   const order = progress.aborted ?? progress.paused;
   const reason = order ? ` since ${duration(order.at_s)} into the campaign, by ${person(order.by)}${order.why ? `: ${order.why}` : ""}` : "";
   if (standing === "running") return progress.behind_s === null ? "It runs; no host is back yet." : `It runs, ${pace(progress.behind_s)}.`;
+  if (standing === "waiting for a decision") return `It waits for a person's decision since ${duration(progress.decision.since_s)} into the campaign: ${progress.decision.why}. What to do: ${progress.decision.remedy}.${alone(holder)}`;
   if (standing === "waiting for approval") return `A wave waits for a person's approval, and for nothing else.${alone(holder)}`;
   if (standing === "held up") return `It is held up by ${carried.who}, ${carried.beside}.`;
   if (standing === "waits for its release") return `It waits for its release: ${carried.beside}.`;
