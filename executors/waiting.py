@@ -17,6 +17,7 @@ from slacktide.executors.readable import duration
 from slacktide.executors.rules import Rules
 from slacktide.executors.scheduling.books import patching, under_way
 from slacktide.executors.vm_state import strays
+from slacktide.executors.waiting_periods import ready_s
 
 
 class Waiting(NamedTuple):
@@ -33,12 +34,14 @@ class Waiting(NamedTuple):
 def waiting(state: CampaignState, now_s: float, rules: Rules | None = None) -> list[Waiting]:
     """Return every host and VM that is due and has not gone on, or takes longer than planned; the longest first.
 
+    A host that is evacuated by order is due from the order on, for its migrations are planned for as soon as they can.
     VMs of a host that waits itself are not listed: they wait for it.
     """
     if state.finished:
         return []
     waits = _Waits(state, now_s, rules or Rules())
-    return sorted([*waits.hosts(), *waits.migrations(), *waits.strays()], key=lambda each: (each.since_s, each.subject))
+    late = [*waits.hosts(), *waits.migrations(), *waits.strays(), *waits.evacuations()]
+    return sorted(late, key=lambda each: (each.since_s, each.subject))
 
 
 class _Waits:
@@ -76,6 +79,36 @@ class _Waits:
         """Yield the VMs that others have put on hosts that are to be drained, and that nothing moves from there."""
         state, hosts = self._state, self._program.hosts
         for stray in strays(state):
+    def evacuations(self) -> Iterator[Waiting]:
+        """Yield the hosts to be evacuated by order that are planned to leave later, with what they wait for."""
+        state, hosts = self._state, self._program.hosts
+        asked_s = {event.evacuates: event.at_s for event in state.revisions if event.evacuates is not None}
+        to_come = hosts.evacuated & (state.host_stage == HostStage.IN_SERVICE) & (hosts.drain_start_s > self._now_s)
+        for host in np.flatnonzero(to_come).tolist():
+            if hosts.ids[host] in asked_s:
+                planned = f"planned for {duration(float(hosts.drain_start_s[host]))} into the campaign"
+                reason = f"is to be evacuated: {self._awaits(host)}; {planned}"
+                yield Waiting(hosts.ids[host], None, reason, asked_s[hosts.ids[host]])
+
+    def _awaits(self, host: int) -> str:
+        """Return what a host that is to be evacuated waits for before it may leave."""
+        if self._paused is not None:
+            return self._paused
+        slots = self._scheduler.slots
+        slots.enqueue(host)
+        if (obstacle := slots.obstacle(host)) is not None:
+            return f"it waits for a place, {obstacle}"
+        part, groups = self._program.migrations, self._program.hosts.outgoing
+        leaving = groups.members[groups.start[host] : groups.start[host + 1]]
+        early = leaving[part.start_s[leaving] <= self._program.hosts.drain_start_s[host]]
+        noticed = early[ready_s(self._program, self._state)[early] > self._now_s]
+        noticed = noticed[part.start_s[noticed] > part.notified_s[noticed]]
+        if len(noticed):
+            first = self._program.vms.ids[int(part.vm[noticed[0]])]
+            more = f" and {len(noticed) - 1} more" if len(noticed) > 1 else ""
+            return f"it waits for the notice of {first}{more}"
+        return "it waits for room, or for links, that the plan has free by then"
+
             drains = state.host_stage[stray.host] != HostStage.IN_SERVICE
             due = "drains" if drains else f"is to be drained {duration(float(hosts.drain_start_s[stray.host]))} in"
             reason = f"others have put it on {hosts.ids[stray.host]}, which {due}; no plan moves it from there yet"

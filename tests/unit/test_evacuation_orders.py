@@ -6,15 +6,19 @@ import numpy as np
 import polars as pl
 import pytest
 from campaigns import RULES
-from revised_campaigns import assert_all_ended, assert_safe, carried_out
+from revised_campaigns import assert_all_ended, assert_safe, carried_out, stood
 
 from slacktide.executors import events
 from slacktide.executors.campaign_state import CampaignState, HostStage
 from slacktide.executors.control_events import HostSkipped, OrderRefused, PlanRevised
 from slacktide.executors.drivers.settings import Failures, SimulationSettings
 from slacktide.executors.journal import Entry
-from slacktide.executors.orders import Abort, Evacuate, Pause, Resume, Skip
+from slacktide.executors.order_state import revision_reason
+from slacktide.executors.orders import Abort, Evacuate, Limits, Pause, Resume, Skip
+from slacktide.executors.readable import duration
+from slacktide.executors.waiting import Waiting, waiting
 from slacktide.planner.plan_files import read_plan
+from slacktide.service.control_text import _hosts_counted
 
 NAME = "urgent"
 GOES_WELL = SimulationSettings(seed=3)
@@ -131,3 +135,30 @@ def test_skip_takes_an_evacuation_back(tmp_path) -> None:
     assert any(isinstance(entry.event, HostSkipped) for entry in entries)
     assert stage_of(state, "host-000018") in (HostStage.BLOCKED, HostStage.FAILED)
     assert state.evacuated == {}
+
+
+def test_until_it_may_leave_what_it_waits_for_and_the_planned_moment_are_said(tmp_path) -> None:
+    entries, _ = evacuated(tmp_path, [(2, Limits(max_out={"fleet": 1})), (20, Evacuate(host_id="host-000018"))])
+    at, turn = turn_of(entries)
+    _, state = stood(NAME, tmp_path, entries[: at + 1])
+    host = state.host_numbers["host-000018"]
+    planned_s = float(state.program.hosts.drain_start_s[host])
+    waits = [each for each in waiting(state, turn.at_s) if each.subject == "host-000018"]
+    assert waits == [
+        Waiting(
+            "host-000018",
+            None,
+            "is to be evacuated: it waits for a place, fleet: at most 1 host out; "
+            f"planned for {duration(planned_s)} into the campaign",
+            turn.at_s,
+        )
+    ]
+    assert not [each for each in waiting(state, planned_s) if each.reason.startswith("is to be evacuated")]
+
+
+def test_show_counts_the_evacuated_apart_from_those_to_patch_and_says_whose_revision_it_was(tmp_path) -> None:
+    entries, state = evacuated(tmp_path, [(20, Evacuate(host_id="host-000018"))])
+    assert _hosts_counted(state) == ("23", "of 23 planned hosts returned; 0 out, 0 left alone, 1 evacuated")
+    _, turn = turn_of(entries)
+    assert revision_reason(turn.by, "ecc", turn.evacuates) == "evacuation of host-000018, asked for by a person: ecc"
+    assert revision_reason("the campaign", "h1 is lost", None) == "h1 is lost"
