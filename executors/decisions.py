@@ -21,6 +21,7 @@ from slacktide.executors.events import Event, Stage
 from slacktide.executors.moments import DRAIN, MIGRATION_DEADLINE, NOTIFY, PATCH_DEADLINE, RETRY, START, Moment
 from slacktide.executors.order_state import Stopping, pause_remedy, pause_words
 from slacktide.executors.program import Program
+from slacktide.executors.readable import duration
 from slacktide.executors.rules import Rules
 from slacktide.executors.scheduling.beginning import Beginning
 from slacktide.executors.scheduling.books import RUNNING, Books, patching
@@ -121,11 +122,11 @@ class Scheduler:
         """Return what has happened that the plan does not provide for, in words; null: nothing that waits."""
         return self._giving_up.drift.words()
 
-    def beside_the_plan(self) -> dict[tuple[str, int], str]:
     def asks(self) -> str | None:
         """Return what has happened that a person has to decide about, in words; null: nothing waits for that."""
         return self.drifted() if self._giving_up.drift.asks else None
 
+    def beside_the_plan(self) -> dict[tuple[str, int], str]:
         """Return what others have done that the plan does not provide for, in words, by VM or migration and host."""
         books, ids = self._books, self._books.program.hosts.ids
         found = {}
@@ -195,7 +196,7 @@ class Scheduler:
             reason = "took much longer than planned"
             books.decided.append(events.MigrationCancelled(now, books.id_of(subject), attempt, reason))
         elif kind == PATCH_DEADLINE:
-            reason = f"not back after {self._rules.patch_limit_s(books.maintenance_s[subject]):.0f} s"
+            reason = f"not back after {duration(self._rules.patch_limit_s(books.maintenance_s[subject]))}"
             books.decided.append(events.PatchFailed(now, books.host_id_of(subject), reason))
             self._giving_up.lose_host(subject, reason)
 

@@ -120,7 +120,8 @@ def make_report(
         over_limits=over_limits(state.program, hosts, with_limits(migrations, snapshot, plan)),
         overruns=overruns(hosts),
         revisions=tuple(
-            RevisionMade(at_s=each.at_s, plan_id=each.plan_id, by=each.by, why=each.why) for each in state.revisions
+            RevisionMade(at_s=each.at_s, plan_id=each.plan_id, by=each.by, why=each.why, evacuates=each.evacuates)
+            for each in state.revisions
         ),
         orders=orders_answered(notes.orders, notes.asked_for),
         own_steps=own_steps(notes.orders),

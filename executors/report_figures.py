@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from slacktide.executors.order_state import revision_reason
 from slacktide.executors.readable import count, duration, milliseconds
 from slacktide.executors.report_summary import (
     Blackouts,
@@ -96,7 +97,7 @@ def revisions_words(summary: CampaignSummary) -> str:
     last = summary.revisions[-1]
     when = ", ".join(duration(each.at_s) for each in summary.revisions[-NAMED_REVISIONS:])
     more = "the last " if len(summary.revisions) > NAMED_REVISIONS else ""
-    return f"{more}after {when}; last: {last.why or f'asked for by {last.by}'}"
+    return f"{more}after {when}; last: {revision_reason(last.by, last.why, last.evacuates)}"
 
 
 def evacuation_words(summary: CampaignSummary) -> str:

@@ -8,7 +8,7 @@ from slacktide.executors.control_events import PlanRevised
 from slacktide.executors.half_drained import WHAT_TO_DO, places_words
 from slacktide.executors.readable import UNKNOWN, count, duration, moment
 from slacktide.executors.report_listing import REASONS_SHOWN, Column, Listing, more, numbers
-from slacktide.executors.report_summary import CampaignSummary
+from slacktide.executors.report_summary import CampaignSummary, RevisionMade
 from slacktide.executors.report_view import CampaignReport
 
 ORDERS_SHOWN: Final = 100
@@ -17,11 +17,14 @@ HALF_DRAINED_SHOWN: Final = 100
 """Hosts listed that are half drained: as many as a fleet of thousands has out at once."""
 
 
+def _why(revision: RevisionMade) -> str:
+    why = revision.why or "no reason given"
+    return why if revision.evacuates is None else f"evacuation of {revision.evacuates}: {why}"
+
+
 def revisions_listing(summary: CampaignSummary) -> Listing:
     """Return the plans that a campaign went over to."""
-    rows = tuple(
-        (duration(each.at_s), each.plan_id, each.why or "no reason given", each.by) for each in summary.revisions
-    )
+    rows = tuple((duration(each.at_s), each.plan_id, _why(each), each.by) for each in summary.revisions)
     columns = (Column("after", number=True), Column("plan"), Column("why"), Column("by"))
     note = "Planned values are those of the plan under which a host left, or a migration began."
     return Listing("revisions", "Revisions", columns, rows, note)

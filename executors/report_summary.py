@@ -143,6 +143,8 @@ class RevisionMade(_Part):
     plan_id: str
     by: str
     why: str
+    evacuates: str | None = None
+    """Host that it was asked to empty before all others; null: none."""
 
 
 class OrderAnswered(_Part):

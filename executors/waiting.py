@@ -63,6 +63,10 @@ class _Waits:
         began_s = state.host_times[:, HostStage.DRAINING]
         drain_s = hosts.drained_s - hosts.drain_start_s
         for host in np.flatnonzero(self._draining & (self._now_s > began_s + drain_s)).tolist():
+            if state.paused is not None:
+                since_s = max(state.paused.at_s, float(began_s[host]))
+                yield Waiting(hosts.ids[host], None, f"{self._paused}; {self._left(host)}", since_s)
+                continue
             reason = f"drains longer than the {duration(float(drain_s[host]))} planned: {self._left(host)}"
             yield Waiting(hosts.ids[host], None, reason, float(began_s[host]))
         for host in np.flatnonzero(patching(state)).tolist():
@@ -75,10 +79,6 @@ class _Waits:
         left, names = self._scheduler.room.vms_on[host], self._scheduler.unforeseen.names_on(host)
         return f"{left} {'VM is' if left == 1 else 'VMs are'} still on it ({names})"
 
-    def strays(self) -> Iterator[Waiting]:
-        """Yield the VMs that others have put on hosts that are to be drained, and that nothing moves from there."""
-        state, hosts = self._state, self._program.hosts
-        for stray in strays(state):
     def evacuations(self) -> Iterator[Waiting]:
         """Yield the hosts to be evacuated by order that are planned to leave later, with what they wait for."""
         state, hosts = self._state, self._program.hosts
@@ -109,6 +109,10 @@ class _Waits:
             return f"it waits for the notice of {first}{more}"
         return "it waits for room, or for links, that the plan has free by then"
 
+    def strays(self) -> Iterator[Waiting]:
+        """Yield the VMs that others have put on hosts that are to be drained, and that nothing moves from there."""
+        state, hosts = self._state, self._program.hosts
+        for stray in strays(state):
             drains = state.host_stage[stray.host] != HostStage.IN_SERVICE
             due = "drains" if drains else f"is to be drained {duration(float(hosts.drain_start_s[stray.host]))} in"
             reason = f"others have put it on {hosts.ids[stray.host]}, which {due}; no plan moves it from there yet"

@@ -140,7 +140,7 @@ def test_a_lost_canary_closes_the_gate(program) -> None:
     deadline_s = 101 + 4 * 600 + 120
     assert story.at(deadline_s - 1) == ()
     ended = story.at(deadline_s)
-    assert ended[0] == events.PatchFailed(deadline_s, "h1", "not back after 2520 s")
+    assert ended[0] == events.PatchFailed(deadline_s, "h1", "not back after 42\u202fmin")
     closed = [action for action in ended if isinstance(action, events.WaveClosed)]
     assert [action.wave for action in closed] == [1]
     assert "did not come back" in closed[0].reason

@@ -49,6 +49,14 @@ def test_a_paused_campaign_says_who_asked_for_it(program) -> None:
     assert said(story, 1200)["h2"] == ("the campaign is paused, asked for by ada: the lift is broken", 950.0)
 
 
+def test_a_host_that_drains_in_a_paused_campaign_waits_for_the_end_of_the_pause(program) -> None:
+    story = drained_to(program)
+    story.happens(control_events.CampaignPaused(70, 1, "ada", "lunch", False))
+    drain_s = float((program.hosts.drained_s - program.hosts.drain_start_s)[0])
+    paused = "the campaign is paused, asked for by ada: lunch; 2 VMs are still on it (v1, v2)"
+    assert said(story, 61 + drain_s)["h1"] == (paused, 70.0)
+
+
 def test_a_host_that_may_not_be_out_names_the_limit(program) -> None:
     policy = POLICY.model_copy(update={"max_out": {"fleet": 1, "rack": 1}})
     story = canary_back(build_program(small_fleet(), small_plan(small_fleet(), policy)), 900)
