@@ -47,7 +47,8 @@ class GivingUp:
         for wave, reason in sorted(state.wave_closed.items()):
             self.drop_behind(wave, reason)
         depends = dependents_to_fall(self._books.program, state)
-        self._depend([fall for fall in depends if self._still_stands(fall)], "what had failed before")
+        why = "what had failed before" if state.decision is None else state.decision.why
+        self._depend([fall for fall in depends if self._still_stands(fall)], why)
 
     @property
     def is_due(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from campaigns import REPLAY, RULES
 from revised_campaigns import carried_out
 from small_fleet import POLICY, small_fleet, small_plan
-from story import Story, canary_back
+from story import Story, canary_back, drained_to
 
 from slacktide.executors import control_events, events
 from slacktide.executors.campaign_file import JOURNAL_FILE
@@ -90,6 +90,17 @@ def test_since_when_counts_from_the_first_of_several_things_to_decide() -> None:
     assert state.decision == control_events.DecisionAwaited(70, "h4, and 1 more")
     state = fold(state, [Entry(state.last + 1, control_events.DecisionOver(99))])
     assert state.decision is None
+
+
+def test_another_coordinator_says_the_same_of_what_had_happened() -> None:
+    story = drained_to(build_program(small_fleet(), small_plan()), ASK)
+    story.happens(events.MigrationFailed(80, "m1", 1, "connected", "no route", retryable=False))
+    story.at(81)
+    why = "m1 failed: no route"
+    story.happens(control_events.DecisionAwaited(81, why))
+    scheduler = Scheduler(story.program, story.state, ASK)
+    scheduler.decide(90)
+    assert scheduler.asks() == why
 
 
 def test_a_campaign_writes_what_is_to_be_decided_and_that_it_is_over(tmp_path) -> None:
