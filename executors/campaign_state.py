@@ -99,6 +99,8 @@ class CampaignState:
     probe_blackout_ms: Floats
     probe_resolution_ms: Floats
     transfer_mib: Floats
+    forwarded_packets: Floats
+    lost_packets: Floats
     begun_s: Floats
     """When the first attempt began, NaN: none has, shape (M,)."""
     acknowledged_s: Floats
@@ -116,6 +118,8 @@ class CampaignState:
     """Why a migration failed or was given up."""
     given_up: dict[int, str] = field(default_factory=dict)
     """Short name of why a migration was given up."""
+    unconfirmed: dict[int, str] = field(default_factory=dict)
+    """Why the fabric had not caught up when a source stopped forwarding, by migration."""
     failed_attempts: dict[int, int] = field(default_factory=dict)
     """Count of failed attempts by stage."""
     host_reasons: dict[int, tuple[str, str]] = field(default_factory=dict)
@@ -203,6 +207,8 @@ def initial_state(program: Program) -> CampaignState:
         probe_blackout_ms=np.full(migrations, np.nan),
         probe_resolution_ms=np.full(migrations, np.nan),
         transfer_mib=np.full(migrations, np.nan),
+        forwarded_packets=np.full(migrations, np.nan),
+        lost_packets=np.full(migrations, np.nan),
         begun_s=np.full(migrations, np.nan),
         acknowledged_s=np.full(migrations, np.nan),
         vm_host=program.vms.host.copy(),

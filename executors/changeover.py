@@ -29,7 +29,7 @@ from slacktide.planner.plan import Plan
 
 BY_MIGRATION = (
     *("stage", "attempts", "times", "failed_stage", "retryable", "cancelled", "again", "uncounted"),
-    *("blackout_ms", "probe_blackout_ms", "probe_resolution_ms", "transfer_mib"),
+    *("blackout_ms", "probe_blackout_ms", "probe_resolution_ms", "transfer_mib", "forwarded_packets", "lost_packets"),
     *("begun_s", "acknowledged_s"),
 )
 """What a state has of every migration, as arrays."""
@@ -153,7 +153,7 @@ def carried_over(state: CampaignState, course: Course, entry: Entry) -> Campaign
     for name in BY_MIGRATION:
         getattr(after, name)[known] = getattr(state, name)[from_old[known]]
     to_new = {int(from_old[number]): number for number in known.tolist()}
-    for name in ("errors", "given_up"):
+    for name in ("errors", "given_up", "unconfirmed"):
         kept = {to_new[number]: text for number, text in getattr(state, name).items() if number in to_new}
         setattr(after, name, kept)
     after.host_stage, after.host_times = state.host_stage.copy(), state.host_times.copy()

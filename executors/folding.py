@@ -91,6 +91,15 @@ def _forwarding(state: CampaignState, event: events.ForwardingStarted) -> None:
         state.vm_host[state.program.migrations.vm[number]] = state.program.migrations.target[number]
 
 
+def _forwarded(state: CampaignState, event: events.ForwardingEnded) -> None:
+    number = state.numbers[event.migration_id]
+    if state.stage[number] == _NO_RETURN and state.attempts[number] == event.attempt:
+        state.forwarded_packets[number] = _measured(event.forwarded_packets)
+        state.lost_packets[number] = _measured(event.lost_packets)
+        if event.unconfirmed is not None:
+            state.unconfirmed[number] = event.unconfirmed
+
+
 def _done(state: CampaignState, event: events.MigrationDone) -> None:
     number = state.numbers[event.migration_id]
     if _reach(state, event, _DONE):
@@ -288,6 +297,7 @@ _HANDLERS: Final[dict[type[Event], Callable[..., None]]] = {
     events.GuestAcknowledged: _acknowledged,
     events.MigrationIntended: _intended,
     events.ForwardingStarted: _forwarding,
+    events.ForwardingEnded: _forwarded,
     events.MigrationDone: _done,
     events.MigrationFailed: _failed,
     events.MigrationProgress: _nothing,

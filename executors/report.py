@@ -57,7 +57,10 @@ TABLES: Final[dict[str, type[dy.Schema]]] = {
 LATER_TABLES: Final = frozenset({"others"})
 """Tables that the first reports do not have; they are empty there."""
 LATER_COLUMNS: Final = {
-    "migrations": ("told_s", "promised_notice_s", "notice_s", "acknowledged_s", "notice_shortfall_s"),
+    "migrations": (
+        *("told_s", "promised_notice_s", "notice_s", "acknowledged_s", "notice_shortfall_s"),
+        *("forwarded_packets", "lost_packets", "fabric_finding"),
+    ),
     "hosts": ("gone_vms", "remaining_vms"),
 }
 """Columns that the first reports do not have."""

@@ -36,6 +36,9 @@ _HOST_STATE: Final = {
 PATCH_REFUSED: Final = "patch-refused"
 """Reason of a host that was drained and then not touched: it is as it was, but empty and out of service."""
 
+FABRIC_BEHIND: Final = "fabric-behind"
+"""Reason of a migration whose source stopped forwarding before every endpoint had confirmed."""
+
 Floats = NDArray[np.float64]
 
 
@@ -65,6 +68,9 @@ def migration_rows(plan: Plan, state: CampaignState) -> pl.DataFrame:
         "probe_blackout_ms": _known(np.where(done, state.probe_blackout_ms, np.nan)),
         "probe_resolution_ms": _known(np.where(done, state.probe_resolution_ms, np.nan)),
         "forwarding_s": spent(Stage.FORWARDING, Stage.SOURCE_DELETED),
+        "forwarded_packets": _known(state.forwarded_packets).cast(pl.Int64),
+        "lost_packets": _known(state.lost_packets).cast(pl.Int64),
+        "fabric_finding": _texts(state.unconfirmed, len(stages)),
         "delete_s": spent(Stage.SOURCE_DELETED, Stage.DONE),
         "transfer_mib": _known(np.where(done, state.transfer_mib, np.nan)),
     }
@@ -146,6 +152,11 @@ def trouble_rows(state: CampaignState, why: dict[int, tuple[str, str]]) -> pl.Da
         (float(state.times[number, Stage.GIVEN_UP]), "migration", state.program.migrations.ids[number], reason, detail)
         for number, reason in state.given_up.items()
         for detail in (state.errors[number],)
+    ]
+    rows += [
+        (float(state.times[number, Stage.FORWARDING]), "migration", state.program.migrations.ids[number], *late)
+        for number, detail in state.unconfirmed.items()
+        for late in ((FABRIC_BEHIND, detail),)
     ]
     names = ReportTroubleTable.column_names()
     schema = {"at_s": pl.Float64, **dict.fromkeys(names[1:], pl.String)}

@@ -77,6 +77,12 @@ class ReportMigrationTable(dy.Schema):
     """How exactly that is seen."""
     forwarding_s = dy.Float64(nullable=True, min=0)
     """Post-migration brownout."""
+    forwarded_packets = dy.Int64(nullable=True, min=0)
+    """Sent on by the source in it; null: nobody counted, or the report is older than this column and the next two."""
+    lost_packets = dy.Int64(nullable=True, min=0)
+    """For the VM after its pause, and not sent on; null as above."""
+    fabric_finding = dy.String(nullable=True)
+    """Who still sent elsewhere when the source stopped forwarding; null: nobody, or it is not known."""
     delete_s = dy.Float64(nullable=True, min=0)
     """From the deletion of the source's copy until the migration was confirmed as done."""
     transfer_mib = dy.Float64(nullable=True, min=0)
@@ -105,7 +111,10 @@ class ReportHostTable(dy.Schema):
 
 
 class ReportTroubleTable(dy.Schema):
-    """Every host and migration that did not come to its end, in the order in which that was known."""
+    """Every host and migration that did not come to its end, and every one that the fabric did not know of in time.
+
+    In the order in which that was known.
+    """
 
     at_s = dy.Float64(nullable=False, min=0)
     kind = dy.Enum(("host", "migration"), nullable=False)

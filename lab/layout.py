@@ -4,16 +4,19 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from slacktide.atomic import write_file
 from slacktide.errors import InputError, UsageError
 
+FabricKind = Literal["bridge", "vxlan"]
 ROOT: Final = Path("/run/slacktide-lab")
 """Where labs live.  In memory: nothing of a lab outlasts the machine's next start."""
 MOST_HOSTS: Final = 200
 """Hosts are numbered in one byte of their addresses; memory and processors end sooner."""
 SETTINGS_FILE: Final = "lab.json"
+FABRIC_FILE: Final = "fabric.json"
+"""What `slacktide run --fabric` is given."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9]{0,11}")
 """Names of network interfaces have fifteen characters; of namespaces and folders more."""
 
@@ -39,12 +42,19 @@ class LabSettings:
     hosts: int
     rate_mbit_s: int | None
     """What each direction of a host's migration link carries; null: it is not shaped."""
+    fabric: FabricKind = "bridge"
+    """What guests hang on: one learning switch, or tunnels between hosts whose tables are programmed."""
+    fabric_delay_ms: float = 0.0
+    """How long a change of those tables takes to arrive at each endpoint."""
 
     def __post_init__(self) -> None:
         refuse_wrong_name(self.name)
         if not 1 <= self.hosts <= MOST_HOSTS:
             fact = f"cannot have {self.hosts} hosts"
             raise UsageError(f"lab {self.name}", fact, f"Ask for 1 to {MOST_HOSTS}")
+        if self.fabric_delay_ms and self.fabric != "vxlan":
+            fact = "has a fabric that learns by itself, with no updates that could be late"
+            raise UsageError(f"lab {self.name}", fact, "Ask for `--fabric vxlan` too")
 
 
 @dataclass(frozen=True, slots=True)

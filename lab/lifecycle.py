@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
+from slacktide.atomic import write_file
 from slacktide.errors import ExecutionError, UsageError
+from slacktide.executors.fabrics.settings import BridgeFabricSettings, BridgePlace, VxlanFabricSettings
 from slacktide.executors.probes.heartbeats import Heartbeats, listening_socket
 from slacktide.executors.probes.namespaces import socket_in
-from slacktide.lab import certificates, network
+from slacktide.ids import HostId
+from slacktide.lab import certificates, network, overlay
 from slacktide.lab import host as hosts
 from slacktide.lab.guest_image import Accelerator, Image, Kind, accelerator, bare_image
 from slacktide.lab.guests import Guest, guests_on, make_pool, start_guests
-from slacktide.lab.layout import ROOT, Lab, LabHost, LabSettings, read_lab, refuse_wrong_name
+from slacktide.lab.layout import FABRIC_FILE, ROOT, FabricKind, Lab, LabHost, LabSettings, read_lab, refuse_wrong_name
 from slacktide.lab.linux_image import linux_image
 from slacktide.lab.namespaces import first_process_in, namespaces_of
 from slacktide.lab.places import make_places, remove_places
@@ -54,6 +57,8 @@ class LabStatus:
 
     name: str
     rate_mbit_s: int | None
+    fabric: FabricKind
+    fabric_delay_ms: float
     hosts: tuple[HostStatus, ...]
     beating: tuple[str, ...]
     """Guests whose heart was heard just now, wherever they run."""
@@ -98,6 +103,7 @@ def _build(lab: Lab, guests: list[Guest], tell: Tell) -> None:
     hosts.write_shared(lab.folder / "shared", lab.hosts)
     tell(0.2, "links")
     network.make_network(lab)
+    write_fabric(lab)
     tell(0.3, "hosts")
     for host in lab.hosts:
         _furnish(lab, host, authority)
@@ -130,10 +136,26 @@ def start_and_hear(lab: Lab, guests: list[Guest], images: Mapping[Kind, Image], 
     with listen(lab) as heartbeats:
         for place, host in enumerate(lab.hosts):
             start_guests(host, guests[place :: len(lab.hosts)], images, by)
+        if lab.settings.fabric == "vxlan":
+            placed = [
+                (each.card, host) for place, host in enumerate(lab.hosts) for each in guests[place :: len(lab.hosts)]
+            ]
+            overlay.place_guests(lab, placed)
         silent = heartbeats.wait_for([guest.name for guest in guests], FIRST_BEATS, boot_s)
     if silent:
         fact = f"{', '.join(silent)} did not beat within {boot_s:.0f} s"
         raise ExecutionError(f"lab {lab.name}", fact, "See the consoles in its hosts' log folders")
+
+
+def write_fabric(lab: Lab) -> None:
+    """Write down what a campaign has to know of the lab's fabric."""
+    settings: BridgeFabricSettings | VxlanFabricSettings
+    if lab.settings.fabric == "vxlan":
+        settings = overlay.fabric_settings(lab)
+    else:
+        bridges = {HostId(host.name): BridgePlace(namespace=host.namespace, uplinks=("eth0",)) for host in lab.hosts}
+        settings = BridgeFabricSettings(kind="bridge", bridges=bridges)
+    write_file(lab.folder / FABRIC_FILE, settings.model_dump_json(indent=2).encode())
 
 
 def listen(lab: Lab) -> Heartbeats:
@@ -167,6 +189,7 @@ def add_host(name: str) -> LabHost:
             hosts.write_shared(lab.folder / "shared", before.hosts)
             hosts.remove(host)
             raise
+        write_fabric(lab)
         lab.save()
     return host
 
@@ -246,6 +269,8 @@ def _status(lab: Lab) -> LabStatus:
     return LabStatus(
         name=lab.name,
         rate_mbit_s=lab.settings.rate_mbit_s,
+        fabric=lab.settings.fabric,
+        fabric_delay_ms=lab.settings.fabric_delay_ms,
         hosts=tuple(_host_status(host) for host in lab.hosts),
         beating=tuple(guest for guest, _ in heard),
         bad_pages=bad,

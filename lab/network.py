@@ -1,10 +1,12 @@
 """The lab's links: two bridges in a namespace of their own, and every host on both.
 
 One carries management and guests, the other migrations, and only that one is shaped, in both directions of each host.
+Where guests are to hang on tunnels, a router takes the first one's place (:mod:`slacktide.lab.overlay`).
 """
 
 from typing import Final, Literal
 
+from slacktide.lab import overlay
 from slacktide.lab.commands import run
 from slacktide.lab.layout import Lab, LabHost
 
@@ -26,18 +28,26 @@ def make_network(lab: Lab) -> None:
     """Make namespaces, bridges and links, and shape those for migrations."""
     make_namespaces([lab.switch, lab.control, *(host.namespace for host in lab.hosts)])
     _inside(lab.switch, "link set lo up", *_bridge("guests"), *_bridge("migration"))
+    tunnels = lab.settings.fabric == "vxlan"
     _inside(
         lab.control,
         "link set lo up",
         f"link add eth0 type veth peer name control netns {lab.switch}",
-        f"addr add {CONTROL_ADDRESS}/16 brd + dev eth0",
-        "link set eth0 up",
+        *(_bridge("br0") if tunnels else ()),
+        *(overlay.endpoint_commands(overlay.CONTROL_NUMBER) if tunnels else ("link set eth0 up",)),
+        f"addr add {CONTROL_ADDRESS}/16 brd + dev {'br0' if tunnels else 'eth0'}",
     )
-    _inside(lab.switch, "link set control master guests up")
+    if tunnels:
+        overlay.let_route(lab)
+        _inside(lab.switch, *overlay.router_commands("control", overlay.CONTROL_NUMBER))
+    else:
+        _inside(lab.switch, "link set control master guests up")
     for host in lab.hosts:
         _add_links(lab, host)
+    if tunnels:
+        overlay.join(lab, lab.hosts)
     for host in lab.hosts:
-        _add_endpoint(host)
+        _add_endpoint(lab, host)
 
 
 def make_namespaces(names: list[str]) -> None:
@@ -53,17 +63,21 @@ def delete_namespace(name: str) -> None:
 def add_host(lab: Lab, host: LabHost) -> None:
     """Give a host, whose namespace is there, its links and what its guests ask."""
     _add_links(lab, host)
-    _add_endpoint(host)
+    if lab.settings.fabric == "vxlan":
+        overlay.join(lab, [host])
+        overlay.copy_guests(lab, host)
+    _add_endpoint(lab, host)
 
 
 def _add_links(lab: Lab, host: LabHost) -> None:
     """Give a host its links, and shape the one for migrations."""
+    tunnels, port = lab.settings.fabric == "vxlan", _port(host, "guests")
     _inside(
         host.namespace,
         "link set lo up",
         *_bridge("br0"),
-        f"link add eth0 type veth peer name {_port(host, 'guests')} netns {lab.switch}",
-        "link set eth0 master br0 up",
+        f"link add eth0 type veth peer name {port} netns {lab.switch}",
+        *(overlay.endpoint_commands(host.number) if tunnels else ("link set eth0 master br0 up",)),
         f"addr add {host.address}/16 brd + dev br0",
         f"link add mig0 type veth peer name {_port(host, 'migration')} netns {lab.switch}",
         f"addr add {host.migration_address}/24 dev mig0",
@@ -71,14 +85,14 @@ def _add_links(lab: Lab, host: LabHost) -> None:
     )
     _inside(
         lab.switch,
-        f"link set {_port(host, 'guests')} master guests up",
+        *(overlay.router_commands(port, host.number) if tunnels else (f"link set {port} master guests up",)),
         f"link set {_port(host, 'migration')} master migration up",
     )
     if lab.settings.rate_mbit_s is not None:
         shape(lab, host, lab.settings.rate_mbit_s)
 
 
-def _add_endpoint(host: LabHost) -> None:
+def _add_endpoint(lab: Lab, host: LabHost) -> None:
     """Give a host the address that its guests ask, at a port of its bridge.
 
     They alone see it, for isolated ports do not see each other.  The entry for its card stays, whatever guests pretend.
@@ -91,7 +105,8 @@ def _add_endpoint(host: LabHost) -> None:
         "link set metadata0 up",
         f"addr add {METADATA_ADDRESS}/32 dev metadata0",
     )
-    lines = ("link set dev eth0 isolated on", "link set dev metadata1 isolated on")
+    wire = () if lab.settings.fabric == "vxlan" else ("link set dev eth0 isolated on",)
+    lines = (*wire, "link set dev metadata1 isolated on")
     entry = f"fdb replace {METADATA_CARD} dev metadata1 master static sticky"
     run(["bridge", "-n", host.namespace, "-batch", "-"], "".join(f"{line}\n" for line in (*lines, entry)))
 

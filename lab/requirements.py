@@ -17,6 +17,7 @@ from slacktide.lab.linux_image import kernel_package
 COMMANDS: Final = {
     "ip": "iproute2",
     "tc": "iproute2",
+    "nft": "nftables",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "setsid": "util-linux",

@@ -81,6 +81,8 @@ class Profile(_Part):
     metadata_address: str | None = None
     metadata_bridge: str | None = None
     metadata_namespace: str | None = None
+    fabric: Path | None = None
+    """File that says what is told where guests are; null: the network finds out by itself."""
     health: Path | None = None
     """File of signals and budgets."""
     ray: bool = True
@@ -102,7 +104,8 @@ def driver_settings(terms: CampaignTerms, profile: Profile | None, plan: "Plan")
         action = maintenance_action(profile.maintenance, profile.patch_command, plan.hosts["host_id"].to_list())
         probe = profile.probe_port, profile.probe_namespace
         metadata = profile.metadata_address, profile.metadata_bridge, profile.metadata_namespace
-        return libvirt_settings(profile.connections, action, profile.shared_paths, probe, None, metadata)
+        paths = profile.connections, action, profile.shared_paths
+        return libvirt_settings(*paths, probe, None, metadata, profile.fabric)
     asked = terms.simulation
     failures = Failures(
         migrations_per_mille=asked.failures_per_mille,
@@ -159,6 +162,7 @@ def _live_options(profile: Profile) -> list[str]:
         "--metadata-address": profile.metadata_address,
         "--metadata-bridge": profile.metadata_bridge,
         "--metadata-namespace": profile.metadata_namespace,
+        "--fabric": profile.fabric,
     }
     options = ["--driver", "libvirt"]
     for option, value in values.items():

@@ -32,6 +32,7 @@ def libvirt_settings(
     probe: tuple[int | None, str | None],
     approve_as: str | None,
     metadata: tuple[str | None, str | None, str | None] = (None, None, None),
+    fabric: AnyPath | None = None,
 ) -> "LibvirtSettings":
     """Return how real hosts are reached and patched.
 
@@ -43,16 +44,19 @@ def libvirt_settings(
         Port and network namespace in which heartbeats are heard.
     metadata
         Address with or without a port, bridge and network namespace at which guests ask what is to come for them.
+    fabric
+        File that says what is told where guests are.
 
     Raises
     ------
     UsageError
         If a namespace is named without a port or is not there, or an address is none.
     InputError
-        If the file of connections is damaged.
+        If the file of connections or of the fabric is damaged.
     """
     from slacktide.executors.connections_file import read_connections
     from slacktide.executors.drivers.libvirt.settings import LibvirtSettings, ProbeSettings
+    from slacktide.executors.fabrics.settings import read_fabric
     from slacktide.executors.probes.namespaces import NAMESPACES
 
     port, namespace = probe
@@ -68,6 +72,7 @@ def libvirt_settings(
         shared_paths=tuple(map(PurePosixPath, shared_paths)),
         probe=None if port is None else ProbeSettings(port=port, namespace=namespace),
         metadata=_metadata(*metadata),
+        fabric=None if fabric is None else read_fabric(fabric),
         approve_as=approve_as,
     )
 

@@ -32,6 +32,7 @@ from slacktide.executors.events.hosts import (
 from slacktide.executors.events.migrations import (
     BlackoutStarted,
     BrownoutStarted,
+    ForwardingEnded,
     ForwardingStarted,
     GuestAcknowledged,
     MigrationCancelled,
@@ -65,6 +66,7 @@ __all__ = [
     "CampaignFinished",
     "CampaignResumed",
     "Event",
+    "ForwardingEnded",
     "ForwardingStarted",
     "GuestAcknowledged",
     "HostBlocked",

@@ -78,6 +78,19 @@ class ForwardingStarted(AttemptEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardingEnded(AttemptEvent):
+    """The source forwards no more: the fabric has caught up, or the limit was reached."""
+
+    type = "forwarding-ended"
+    forwarded_packets: int | None
+    """Sent on to the target; null: nobody counts."""
+    lost_packets: int | None
+    """For the VM, after its pause, and not sent on; null: nobody counts."""
+    unconfirmed: str | None
+    """Who still sent elsewhere when the limit was reached, or what went wrong; null: every endpoint has confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
 class SourceDeleted(AttemptEvent):
     """Forwarding has ended and the source's copy is gone."""
 

@@ -58,6 +58,8 @@ class GuestFacts:
     """libvirt's networks that its interfaces are in."""
     bridges: tuple[str, ...]
     """The host's bridges that its interfaces are on."""
+    cards: tuple[str, ...] = ()
+    """MAC addresses of its interfaces, in small letters."""
     held_by: str
     """What keeps it on its host, empty: nothing."""
     job: str
@@ -144,6 +146,7 @@ def guest_facts(
         disks=disks,
         networks=_sources(root, "network"),
         bridges=_sources(root, "bridge"),
+        cards=cards_of(root),
         held_by=held_by(root),
         job=_job(domain, reason, disks) if state in RUNNING else "",
         snapshots=int(domain.snapshotNum()),
@@ -194,6 +197,12 @@ def able(connection: "libvirt.virConnect", guest: GuestFacts) -> GuestOnTarget:
         networks=tuple(name for name in guest.networks if not has_network(connection, name)),
         disks=tuple(disks_lack(connection, guest.disks)),
     )
+
+
+def cards_of(root: ET.Element) -> tuple[str, ...]:
+    """Return the MAC addresses of a domain's interfaces, in small letters."""
+    found = (card.get("address", "") for card in root.iterfind("devices/interface/mac"))
+    return tuple(sorted({card.lower() for card in found if card}))
 
 
 def _sources(root: ET.Element, kind: str) -> tuple[str, ...]:

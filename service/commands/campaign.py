@@ -81,6 +81,7 @@ def run(
     metadata_address: str | None = None,
     metadata_bridge: str | None = None,
     metadata_namespace: str | None = None,
+    fabric: Path | None = None,
     approve_as: str | None = None,
     health: Path | None = None,
     ask_for_approval: Annotated[bool, Parameter(negative="")] = False,
@@ -152,6 +153,9 @@ def run(
         Bridge that a host's guests are on; `{host}` in it stands for the host. [default: br0]
     metadata_namespace
         Network namespace of this machine that both are in; `{host}` in it stands for the host.
+    fabric
+        JSON file of what is told where guests are once they have moved, and forwards their packets until it knows.
+        [default: the network finds out by itself]
     approve_as
         Who lets waves begin whose gate asks for approval; without it real hosts wait for `slacktide campaign approve`.
     health
@@ -196,7 +200,7 @@ def run(
             **{"--connections": connections, "--patch-command": patch_command, "--maintenance": maintenance},
             **{"--shared-path": shared_path, "--probe-port": probe_port, "--probe-namespace": probe_namespace},
             **{"--metadata-address": metadata_address, "--metadata-bridge": metadata_bridge},
-            **{"--metadata-namespace": metadata_namespace, "--approve-as": approve_as},
+            **{"--metadata-namespace": metadata_namespace, "--approve-as": approve_as, "--fabric": fabric},
             **{"--store": store, "--wait-for-store": wait_for_store, "--agent-per-host": agent_per_host},
         }
         terms = TermsGiven(driver, profile, simulated, on_drift, health, agents, written_there)
@@ -246,7 +250,7 @@ def run(
         answer_at = connections or connections_beside(path)
         action = maintenance_action(maintenance, patch_command, plan.hosts["host_id"].to_list())
         probe, metadata = (probe_port, probe_namespace), (metadata_address, metadata_bridge, metadata_namespace)
-        live = libvirt_settings(answer_at, action, shared_path, probe, approve_as, metadata)
+        live = libvirt_settings(answer_at, action, shared_path, probe, approve_as, metadata, fabric)
     elif maintenance is not None:
         raise UsageError("--maintenance", "is for real hosts", "Leave it out, or run with --driver libvirt")
     answers = Answering(per_mille=answering) if answering else None

@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 
 from slacktide.lab.guest_image import Kind
+from slacktide.lab.layout import FabricKind
 from slacktide.service.commands.options import AsJson
 from slacktide.service.console import document, figures, progress, show
 from slacktide.service.failures import OK
@@ -37,6 +38,8 @@ def up(
     kind: Kind = "bare",
     asking: bool = False,
     rate_mbit_s: Annotated[int, Parameter(validator=Number(gte=0))] = 1000,
+    fabric: FabricKind = "bridge",
+    fabric_delay_ms: Annotated[float, Parameter(validator=Number(gte=0, lte=60_000))] = 0.0,
     name: Name = "lab",
     as_json: AsJson = False,
 ) -> int:
@@ -55,13 +58,18 @@ def up(
         Guests of Linux ask their host what is to come for them, and write it to their consoles.
     rate_mbit_s
         What the migration link of a host carries in each direction, in Mbit/s; 0: as much as the machine can.
+    fabric
+        What guests hang on: `bridge`, a switch that learns where they are, or `vxlan`, tunnels between hosts over
+        routed links, whose tables a campaign with `--fabric` programs.
+    fabric_delay_ms
+        How long a change of those tables takes to arrive at each endpoint.
     """
     with ends_as_interrupts(), progress("Starting the lab") as told:
         from slacktide.lab.layout import LabSettings
         from slacktide.lab.lifecycle import status
         from slacktide.lab.lifecycle import up as start
 
-        settings = LabSettings(name, hosts, rate_mbit_s or None)
+        settings = LabSettings(name, hosts, rate_mbit_s or None, fabric, fabric_delay_ms)
         start(settings, _guests(guests, kind, asks=asking), told)
         found = status(name)
     _show(found, as_json=as_json)
@@ -136,7 +144,8 @@ def _show(found: "LabStatus", *, as_json: bool) -> None:
         return
     running = sum(len(host.guests) for host in found.hosts)
     rate = "links are not shaped" if found.rate_mbit_s is None else f"migration links of {found.rate_mbit_s:,} Mbit/s"
-    show(f"Lab {found.name}: {counted(len(found.hosts), 'host')}, {rate}")
+    tunnels = f", guests on VXLAN, its tables {found.fabric_delay_ms:g} ms late" if found.fabric == "vxlan" else ""
+    show(f"Lab {found.name}: {counted(len(found.hosts), 'host')}, {rate}{tunnels}")
     rows = [(host.name, _state(host.on, host.libvirtd), ", ".join(host.guests), host.uri) for host in found.hosts]
     show(figures(rows))
     off = [f"{guest} on {host.name}" for host in found.hosts for guest in host.off]

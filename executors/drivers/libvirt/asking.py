@@ -1,10 +1,13 @@
 """Asking both hypervisors where a VM is, and clearing away what a migration that did not end well left there."""
 
 from typing import TYPE_CHECKING, Final, NamedTuple
+from xml.etree import ElementTree as ET
 
 from slacktide.errors import DriverError
 from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
 from slacktide.executors.drivers.libvirt.verdict import GuestState, Verdict, verdict
+from slacktide.executors.drivers.protocol import MigrationRequest
+from slacktide.executors.preflight.facts import cards_of
 from slacktide.ids import HostId, VmId
 
 if TYPE_CHECKING:
@@ -71,6 +74,19 @@ def ask(hypervisors: Hypervisors, vm: VmId, host: HostId, *, is_source: bool) ->
     except libvirt.libvirtError as error:
         absent = error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN
         return Answer(GuestState.ABSENT if absent else GuestState.UNKNOWN, "")
+
+
+def cards_anywhere(hypervisors: Hypervisors, request: MigrationRequest) -> tuple[str, ...]:
+    """Return the MAC addresses of a VM's network cards, from its target or else its source; none: neither says."""
+    import libvirt
+
+    for host in (request.target, request.source):
+        try:
+            domain = hypervisors.connection(host).lookupByName(request.vm_id)
+            return cards_of(ET.fromstring(domain.XMLDesc()))
+        except (DriverError, libvirt.libvirtError):
+            continue
+    return ()
 
 
 def _migrates(domain: "libvirt.virDomain") -> bool:

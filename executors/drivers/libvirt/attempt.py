@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from slacktide.errors import DriverError
 from slacktide.executors import events
 from slacktide.executors.drivers.libvirt.absence import absence
-from slacktide.executors.drivers.libvirt.asking import Answers, ask_both, clear, is_torn
+from slacktide.executors.drivers.libvirt.asking import Answers, ask_both, cards_anywhere, clear, is_torn
 from slacktide.executors.drivers.libvirt.calling import Call, statistics_at_target
 from slacktide.executors.drivers.libvirt.checking import checked
 from slacktide.executors.drivers.libvirt.convergence import Ladder
@@ -28,9 +28,11 @@ from slacktide.executors.drivers.libvirt.peers import Peer
 from slacktide.executors.drivers.libvirt.requests import asked
 from slacktide.executors.drivers.libvirt.restarting import NotStartedError, Restart
 from slacktide.executors.drivers.libvirt.stages import Stages
+from slacktide.executors.drivers.libvirt.switchover import Switchover
 from slacktide.executors.drivers.libvirt.verdict import GuestState, Place, verdict
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.events import Event, Stage
+from slacktide.executors.fabrics.protocol import Fabric
 from slacktide.executors.probes.probe import Probe
 from slacktide.ids import HostId
 from slacktide.planner.policy import MigrationRules
@@ -72,6 +74,8 @@ class Surroundings:
     now_s: Callable[[], float]
     """Seconds from the campaign's origin."""
     report: Callable[[Event], None]
+    fabric: Fabric | None = None
+    """What is told where guests are; None: the network finds out by itself."""
 
 
 class Attempt:
@@ -81,6 +85,7 @@ class Attempt:
         self.request = request
         self._around = around
         self._stages = Stages(request, around.report)
+        self._switchover = Switchover(request, around.fabric, around.now_s, around.report)
         self._ladder = Ladder(
             request.strategy,
             request.predicted_brownout_s,
@@ -123,6 +128,7 @@ class Attempt:
     def hear(self, heard: Heard) -> None:
         """Take note of what a hypervisor told of this VM."""
         self._stages.hear(heard)
+        self._switchover.hear(heard)
 
     def cancel(self, reason: str) -> None:
         """Have it stopped, if the guest has not moved yet."""
@@ -137,6 +143,9 @@ class Attempt:
                 return
         if self._stages.reached >= Stage.RESERVED:
             self._copied = copied_by(self._around.hypervisors, self.request, self._around.shared_paths)
+        if self._around.fabric is not None and self._stages.reached >= Stage.RESERVED:
+            cards = cards_anywhere(self._around.hypervisors, self.request)
+            self._switchover.begin(cards, adopted=True)
         self._settle(None, "the agent that began it ended before it was over")
 
     @property
@@ -159,6 +168,7 @@ class Attempt:
             peer = self._around.peer(request.target)
             domain, guest = checked(self._around.hypervisors, request, self._around.shared_paths, live=live)
             self._stages.reach(Stage.RESERVED, self._around.now_s())
+            self._switchover.begin(guest.cards)
             if not live:
                 self._stages.off_s = self._restart.carry_out(domain, guest, peer)
         except NotStartedError as error:
@@ -263,9 +273,11 @@ class Attempt:
 
     def _report_lost(self, error: str) -> None:
         request = self.request
+        self._switchover.stay()
         self._end(events.VmLost(self._around.now_s(), request.migration_id, request.attempt, error))
 
     def _fail(self, error: str, *, retryable: bool) -> None:
+        self._switchover.stay()
         request, now_s = self.request, self._around.now_s()
         stage = self._stages.last_before_return.name.lower()
         self._end(
@@ -278,8 +290,10 @@ class Attempt:
         statistics = stages.statistics
         if not statistics and stages.off_s is None:
             statistics = statistics_at_target(self._around.hypervisors, request)
+        late_ms = stages.forward(statistics, self._around.now_s())
+        self._switchover.see_through()
         discard_files(self._around.hypervisors, request.source, self._copied)
-        late_ms = stages.finish(statistics, self._around.now_s())
+        stages.delete_source(self._around.now_s(), at_once=self._around.fabric is None)
         seen = None
         if probe is not None:
             probe.wait(request.vm_id, PROBE_S)

@@ -30,6 +30,7 @@ from slacktide.executors.drivers.protocol import (
     VmLocation,
 )
 from slacktide.executors.events import Event
+from slacktide.executors.fabrics.making import make_fabric
 from slacktide.executors.maintenance.runner import Maintenance
 from slacktide.executors.probes.probe import heartbeat_probe
 from slacktide.ids import HostId, MigrationId
@@ -63,6 +64,7 @@ class LibvirtDriver:
             probe=None if probe is None else heartbeat_probe(probe.port, probe.namespace),
             now_s=self._now_s,
             report=self._report,
+            fabric=make_fabric(settings.fabric),
         )
         self._telling = Telling(settings, self._hypervisors, origin, self._now_s, self._news.put)
 
@@ -226,4 +228,6 @@ class LibvirtDriver:
         self._telling.close()
         if self._around.probe is not None:
             self._around.probe.close()
+        if self._around.fabric is not None:
+            self._around.fabric.close()
         self._hypervisors.close()

@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from slacktide.executors.connections_file import HostAddress
+from slacktide.executors.fabrics.settings import FabricSettings
 from slacktide.executors.maintenance.action import MaintenanceAction
 from slacktide.executors.probes.heartbeats import PORT
 from slacktide.ids import HostId
@@ -58,5 +59,7 @@ class LibvirtSettings(_Part):
     """Null: blackouts are known by the hypervisor's count alone."""
     metadata: MetadataSettings | None = None
     """Null: guests are not told."""
+    fabric: FabricSettings | None = None
+    """Null: the network finds out by itself where guests are."""
     approve_as: str | None = None
     """Who approves waves whose gate asks for it; null: a person has to."""

@@ -6,7 +6,7 @@ target prepared       the target has started the domain, paused
 connected, brownout   the source begins its first round of copying
 blackout              the source has paused the guest
 forwarding            the target has resumed it
-source deleted        the source has stopped the domain
+source deleted        the source has stopped the domain, and forwards no more
 ====================  ==================================================================
 """
 
@@ -113,10 +113,10 @@ class Stages:
                 request = self._request
                 self._report(events.ForwardingStarted(at_s, request.migration_id, request.attempt, blackout_ms))
 
-    def finish(self, statistics: Mapping[str, Any], now_s: float) -> float | None:
-        """Report the stages that are left of an attempt that has come to its end.
+    def forward(self, statistics: Mapping[str, Any], now_s: float) -> float | None:
+        """Report that the guest runs on its target, of an attempt whose call is over.
 
-        Returns the blackout by the hypervisor's count, in milliseconds, if it could not be reported with them.
+        Returns the blackout by the hypervisor's count, in milliseconds, if it could not be reported with it.
         """
         downtime = statistics.get("downtime")
         blackout_ms = None if downtime is None else float(downtime)
@@ -124,5 +124,12 @@ class Stages:
             blackout_ms = self.off_s * 1000
         late = self.reached >= Stage.FORWARDING
         self._forward(self._resumed_s or now_s, blackout_ms)
-        self.reach(Stage.SOURCE_DELETED, max(self._stopped_s or now_s, self._resumed_s or now_s))
         return blackout_ms if late else None
+
+    def delete_source(self, now_s: float, *, at_once: bool) -> None:
+        """Report that nothing of the guest is left on its source; ``at_once``: since the hypervisor stopped it there.
+
+        Otherwise its source has forwarded until now.
+        """
+        stopped_s = self._stopped_s if at_once and self._stopped_s is not None else now_s
+        self.reach(Stage.SOURCE_DELETED, max(stopped_s, self._resumed_s or stopped_s))

@@ -1,0 +1,172 @@
+"""What the fabric is told of one attempt, from a thread of its own: libvirt's may not wait, and the copy goes on.
+
+===================  =================================================================================
+the checks passed    counting begins, and the target keeps more packets for its guest
+the source paused    the source forwards from now on, and the target keeps what comes
+the source goes on   all of it is taken back: the guest has not moved
+the target runs      every endpoint is told, and asked until all have confirmed or the limit is reached
+===================  =================================================================================
+
+A fabric that fails ends no migration: where the VM is is the hypervisors' word.  What went wrong is in the journal.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from slacktide.errors import DriverError
+from slacktide.executors import events
+from slacktide.executors.drivers.libvirt.hypervisors import Heard
+from slacktide.executors.drivers.libvirt.stages import BY_MIGRATION, POSTCOPY, RESUMED, SUSPENDED
+from slacktide.executors.drivers.protocol import MigrationRequest
+from slacktide.executors.events import Event
+from slacktide.executors.fabrics.protocol import Fabric, Move
+
+ASK_S: Final = 0.01
+"""Pause between two questions whether endpoints have confirmed, at first; it doubles up to ``ASK_AGAIN_S``."""
+ASK_AGAIN_S: Final = 0.25
+TELL_AGAIN_S: Final = 5.0
+"""Endpoints that have not confirmed for so long are told once more."""
+PAUSED, BACK, SWITCHED, OVER = "paused", "back", "switched", "over"
+_SWITCHES: Final = ((RESUMED, BY_MIGRATION), (RESUMED, POSTCOPY))
+_POSTCOPY_SUSPENDED: Final = 7
+"""Detail of a domain that was paused because its memory goes on moving after the switch."""
+
+
+class Switchover:
+    """The fabric's part of one attempt."""
+
+    def __init__(
+        self,
+        request: MigrationRequest,
+        fabric: Fabric | None,
+        now_s: Callable[[], float],
+        report: Callable[[Event], None],
+    ) -> None:
+        self._request = request
+        self._fabric = fabric
+        self._now_s = now_s
+        self._report = report
+        self._take_back: Callable[[], object] | None = None
+        self._words: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._trouble: str | None = None
+        """What the fabric could not do."""
+        self._ended: events.ForwardingEnded | None = None
+
+    def begin(self, cards: tuple[str, ...], *, adopted: bool = False) -> None:
+        """Begin, for a guest with these network cards; ``adopted``: another has begun this before."""
+        if self._fabric is None or not cards or self._thread is not None:
+            return
+        request = self._request
+        fabric, move = self._fabric, Move(request.vm_id, cards, request.source, request.target)
+        self._take_back = lambda: self._try(lambda: fabric.withdraw(move))
+        self._thread = threading.Thread(
+            target=self._run, args=(fabric, move, adopted), name=f"fabric {request.migration_id}", daemon=True
+        )
+        self._thread.start()
+
+    def hear(self, heard: Heard) -> None:
+        """Take note of what a hypervisor told of this VM."""
+        if heard.kind != "lifecycle" or self._thread is None:
+            return
+        if heard.host_id == self._request.source:
+            if heard.what == SUSPENDED and heard.detail in (BY_MIGRATION, _POSTCOPY_SUSPENDED):
+                self._words.put(PAUSED)
+            elif heard.what == RESUMED:
+                self._words.put(BACK)
+        elif heard.host_id == self._request.target and (heard.what, heard.detail) in _SWITCHES:
+            self._words.put(SWITCHED)
+
+    def stay(self) -> None:
+        """Take back what was made: the VM is on its source, or nowhere.  Returns when that is done."""
+        self._end_with(OVER)
+        if self._ended is not None and self._take_back is not None:  # it was heard to run on its target
+            self._take_back()
+
+    def see_through(self) -> None:
+        """Return once the fabric has caught up with a VM that is on its target, or the limit is reached; report it."""
+        self._end_with(SWITCHED)
+        if self._ended is not None:
+            self._report(self._ended)
+
+    def _end_with(self, word: str) -> None:
+        if self._thread is not None:
+            self._words.put(word)
+            self._thread.join()
+
+    def _run(self, fabric: Fabric, move: Move, adopted: bool) -> None:
+        forwarding = False
+        if not adopted:
+            self._try(lambda: fabric.prepare(move))
+        while True:
+            word = self._words.get()
+            if word == PAUSED and not forwarding:
+                forwarding = self._try(lambda: fabric.forward(move))
+            elif word in (BACK, OVER) and (forwarding or word == OVER):
+                self._try(lambda: fabric.withdraw(move))
+                forwarding = False
+            elif word == SWITCHED:
+                if not forwarding:
+                    self._try(lambda: fabric.forward(move))
+                self._ended = self._caught_up(fabric, move)
+                return
+            if word == OVER:
+                return
+
+    def _try(self, do: Callable[[], object]) -> bool:
+        """Return whether the fabric has done something; why it has not is remembered."""
+        try:
+            do()
+        except DriverError as error:
+            self._trouble = self._trouble or str(error)
+            return False
+        return True
+
+    def _caught_up(self, fabric: Fabric, move: Move) -> events.ForwardingEnded:
+        """Return what came of the post-migration brownout, once it is over."""
+        unconfirmed = _unconfirmed(fabric, move)
+        passed = None
+        try:
+            passed = fabric.stop_forwarding(move)
+        except DriverError as error:
+            self._trouble = self._trouble or str(error)
+        request = self._request
+        return events.ForwardingEnded(
+            self._now_s(),
+            request.migration_id,
+            request.attempt,
+            forwarded_packets=None if passed is None else passed.forwarded,
+            lost_packets=None if passed is None else passed.lost,
+            unconfirmed=self._trouble or unconfirmed,
+        )
+
+
+def _unconfirmed(fabric: Fabric, move: Move) -> str | None:
+    """Tell endpoints, and wait until all have confirmed; return why not all did within the limit, None: they did."""
+    began_s = told_s = time.monotonic()
+    pause_s, told, why = ASK_S, False, None
+    while True:
+        try:
+            if not told or time.monotonic() > told_s + TELL_AGAIN_S:
+                fabric.announce(move)
+                told, told_s = True, time.monotonic()
+            why = _words(fabric.confirm(move), move, fabric.limit_s)
+        except DriverError as error:
+            why = str(error)
+        if why is None or time.monotonic() > began_s + fabric.limit_s:
+            return why
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, ASK_AGAIN_S)
+
+
+def _words(behind: tuple[str, ...], move: Move, limit_s: float) -> str | None:
+    """Return who has not confirmed, in words; None: everybody has."""
+    if not behind:
+        return None
+    who = (
+        f"{', '.join(behind)} {'does' if len(behind) == 1 else 'do'} not send packets for {move.vm_id} to {move.target}"
+    )
+    return f"{who} {limit_s:g} s after it moved from {move.source}, which forwards them no more"

@@ -1,0 +1,250 @@
+"""The tables of one VXLAN endpoint: where it sends each card's packets, and what it forwards.
+
+===============  ====================================================================================================
+bridge           at which port a card is: a guest's, or that of ``device``
+``device``       to which other endpoint a card's packets go; what arrives there goes to guests, and nowhere else
+forwarded cards  what arrives at ``device`` for them is sent on through ``forward_device``, counted, for a limited time
+===============  ====================================================================================================
+
+No packet can go in circles.  What was forwarded arrives at its target's ``forward_device``, where nothing is ever
+forwarded: the set of forwarded cards is looked at for ``device`` alone.  And ports of both devices are isolated, so
+that no bridge hands a packet from one to the other or back.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, NamedTuple, TypeVar
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from slacktide.errors import DriverError
+from slacktide.executors.fabrics.nftables import Nftables
+from slacktide.executors.fabrics.port_counts import TABLE, Counting, begin_counting, end_counting, port_of, unread
+from slacktide.executors.fabrics.settings import VxlanFabricSettings
+from slacktide.executors.probes.namespaces import enter
+from slacktide.ids import HostId
+
+SELF, MASTER = 0x02, 0x04
+"""``NTF_*``: an entry of a device itself, and of the bridge that it is a port of."""
+STATIC: Final = 0x42
+"""``NUD_NOARP`` and ``NUD_REACHABLE``: it does not age."""
+QUEUE_PACKETS: Final = 10_000
+"""Packets that a port keeps for a guest that does not run yet: of ten thousand a second, one second's.  By itself it
+keeps a thousand, broadcasts of the time of copying among them."""
+FORWARDED, DEPARTED = "forwarded", "departed"
+_NO_ENTRY: Final = 2
+"""``ENOENT``."""
+
+T = TypeVar("T")
+
+
+class Counted(NamedTuple):
+    """What the kernel counts of one card."""
+
+    packets: int
+    left_s: float
+    """How long the entry lasts."""
+
+
+class EndpointTables:
+    """One endpoint, from a thread that stays in its network namespace."""
+
+    def __init__(self, host: HostId, settings: VxlanFabricSettings) -> None:
+        """Open it.
+
+        Raises
+        ------
+        DriverError
+            If its namespace or a device is not there.
+        """
+        self._host = host
+        self._settings = settings
+        self._place = settings.endpoints[host]
+        self._indexes: dict[str, int] = {}
+        """Numbers of devices by name, as far as they were asked for."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"fabric {host}")
+        try:
+            self._asked(self._open)
+        except DriverError:
+            self._thread.shutdown()
+            raise
+
+    def _asked(self, question: Callable[[], T]) -> T:
+        try:
+            return self._thread.submit(question).result()
+        except (OSError, NetlinkError) as error:
+            self._indexes.clear()  # a device may have been made anew
+            fact = f"cannot be asked or told: {error}"
+            remedy = "See that its devices are as docs/fabric.md describes"
+            raise DriverError(f"fabric endpoint {self._host}", fact, remedy, retryable=True) from error
+
+    def _open(self) -> None:
+        if self._place.namespace is not None:
+            enter(self._place.namespace)
+        self._nftables = Nftables()
+        self._loop = asyncio.SelectorEventLoop()
+        self._route = IPRoute(use_event_loop=self._loop)
+        try:
+            self._begin()
+        except Exception:
+            self._end()
+            raise
+
+    def _begin(self) -> None:
+        settings = self._settings
+        for name in (settings.bridge, settings.device, settings.forward_device):
+            self._index(name)
+        sets = "type ether_addr; flags timeout; counter;"
+        self._nftables.run(
+            f"add table {TABLE}\nadd set {TABLE} {FORWARDED} {{ {sets} }}\nadd set {TABLE} {DEPARTED} {{ {sets} }}\n"
+            f'add chain {TABLE} arriving {{ type filter hook ingress device "{settings.device}" priority 0; }}\n'
+            f"flush chain {TABLE} arriving\n"
+            f'add rule {TABLE} arriving ether daddr @{FORWARDED} fwd to "{settings.forward_device}"\n'
+            f"add rule {TABLE} arriving ether daddr @{DEPARTED} drop\n"
+        )
+
+    def _index(self, name: str) -> int:
+        if name not in self._indexes:
+            found = self._route.link_lookup(ifname=name)
+            if not found:
+                raise DriverError(f"fabric endpoint {self._host}", f"has no device {name}", "See docs/fabric.md")
+            self._indexes[name] = int(found[0])
+        return self._indexes[name]
+
+    def sends_to(self, card: str) -> str | None:
+        """Return the address of the endpoint that a card's packets go to; null: to none."""
+        return self._asked(lambda: self._sends_to(card))
+
+    def _sends_to(self, card: str) -> str | None:
+        device = self._index(self._settings.device)
+        for entry in self._route.fdb("dump", ifindex=device):
+            if str(entry.get("NDA_LLADDR")).lower() == card and entry.get("NDA_DST"):
+                return str(entry.get("NDA_DST"))
+        return None
+
+    def aim(self, card: str, address: str) -> None:
+        """Send what will be forwarded for a card to another endpoint."""
+        self._asked(lambda: self._write(card, self._index(self._settings.forward_device), SELF, dst=address))
+
+    def point(self, card: str, address: str) -> None:
+        """Send a card's packets, and those that are forwarded, to another endpoint."""
+
+        def written() -> None:
+            settings = self._settings
+            for name in (settings.forward_device, settings.device):
+                self._write(card, self._index(name), SELF, dst=address)
+            self._write(card, self._index(settings.device), MASTER)
+
+        self._asked(written)
+
+    def take(self, card: str) -> None:
+        """Send a card's packets to a guest here; where no guest has it yet, to whoever shows it."""
+
+        def written() -> None:
+            port = port_of(self._route, card)
+            if port is None:
+                self._forget(card, self._index(self._settings.device), MASTER)
+            else:
+                self._write(card, port.number, MASTER)
+
+        self._asked(written)
+
+    def forget(self, card: str) -> None:
+        """Send a card's packets to no other endpoint."""
+
+        def forgotten() -> None:
+            for name in (self._settings.device, self._settings.forward_device):
+                self._forget(card, self._index(name), SELF)
+
+        self._asked(forgotten)
+
+    def _write(self, card: str, index: int, flags: int, **where: str) -> None:
+        self._route.fdb("replace", ifindex=index, lladdr=card, flags=flags, state=STATIC, **where)
+
+    def _forget(self, card: str, index: int, flags: int) -> None:
+        try:
+            self._route.fdb("del", ifindex=index, lladdr=card, flags=flags, state=STATIC)
+        except NetlinkError as error:
+            if error.code != _NO_ENTRY:
+                raise
+
+    def make_room(self, card: str) -> None:
+        """Have the port of a guest that is arriving keep more packets for it."""
+
+        def widened() -> None:
+            port = port_of(self._route, card)
+            if port is not None:
+                self._route.link("set", index=port.number, txqlen=QUEUE_PACKETS)
+
+        self._asked(widened)
+
+    def count(self, card: str) -> Counting | None:
+        """Count what goes to a guest's card from now on; null: no guest has it."""
+
+        def begun() -> Counting | None:
+            port = port_of(self._route, card)
+            return None if port is None else begin_counting(self._route, self._nftables, port.name)
+
+        return self._asked(begun)
+
+    def unread(self, counting: Counting) -> int | None:
+        """Return the packets that a guest was sent and has not read; null: nobody knows any more."""
+        return self._asked(lambda: unread(self._route, self._nftables, counting))
+
+    def end_counting(self, port: str) -> None:
+        """Count no more what goes to a port."""
+        self._asked(lambda: end_counting(self._nftables, port))
+
+    def depart(self, cards: Sequence[str], limit_s: float, *, forward: bool) -> None:
+        """Take what arrives for cards from now on as for a guest that has left: forward it for so long, or drop it.
+
+        What was begun before, by another process perhaps, is left as it is: its time goes on, and so do its counts.
+        """
+        sets = {FORWARDED: limit_s, DEPARTED: 2 * limit_s} if forward else {DEPARTED: 2 * limit_s}
+
+        def begun() -> None:
+            lines = [
+                f"add element {TABLE} {name} {{ {card} timeout {max(1, round(lasts_s * 1000))}ms }}\n"
+                for name, lasts_s in sets.items()
+                for card in set(cards) - self._listed(name).keys()
+            ]
+            if lines:
+                self._nftables.run("".join(lines))
+
+        self._asked(begun)
+
+    def departed(self, card: str) -> tuple[Counted | None, Counted | None]:
+        """Return what was forwarded of a card's packets, and what was dropped; null: it is not, or not any more."""
+        return self._asked(lambda: (self._listed(FORWARDED).get(card), self._listed(DEPARTED).get(card)))
+
+    def arrive(self, card: str) -> None:
+        """Neither forward nor drop a card's packets any more."""
+
+        def ended() -> None:
+            for name in (FORWARDED, DEPARTED):
+                if card in self._listed(name):
+                    self._nftables.run(f"delete element {TABLE} {name} {{ {card} }}\n")
+
+        self._asked(ended)
+
+    def forwarded_cards(self) -> tuple[str, ...]:
+        """Return the cards whose packets are forwarded."""
+        return self._asked(lambda: tuple(sorted(self._listed(FORWARDED))))
+
+    def _listed(self, name: str) -> dict[str, Counted]:
+        listed = self._nftables.run(f"list set {TABLE} {name}\n")
+        found = [element["elem"] for each in listed if "set" in each for element in each["set"].get("elem", [])]
+        return {each["val"]: Counted(each["counter"]["packets"], float(each.get("expires", 0))) for each in found}
+
+    def close(self) -> None:
+        """Let go of it; its tables stay as they are."""
+        self._thread.submit(self._end).result()
+        self._thread.shutdown()
+
+    def _end(self) -> None:
+        self._nftables.close()
+        self._route.close()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()

@@ -1,0 +1,69 @@
+"""How many packets a host's bridge hands to a guest's card, and how many the guest has read: what is lost with it."""
+
+from typing import Final, NamedTuple
+
+from pyroute2 import IPRoute
+
+from slacktide.errors import DriverError
+from slacktide.executors.fabrics.nftables import Nftables
+
+TABLE: Final = "netdev slacktide"
+
+
+class Counting(NamedTuple):
+    """What one port had passed on to its guest when counting began."""
+
+    port: str
+    read: int
+
+
+class Port(NamedTuple):
+    """A port of a bridge."""
+
+    name: str
+    number: int
+
+
+def port_of(route: IPRoute, card: str) -> Port | None:
+    """Return the host's end of a guest's card; null: no guest with it is here.
+
+    libvirt gives it the guest's own address with ``fe`` in front, so that a bridge never takes it for its own.
+    """
+    found = list(route.get_links(address=f"fe{card[2:]}"))
+    return Port(str(found[0].get("IFLA_IFNAME")), int(found[0]["index"])) if found else None
+
+
+def begin_counting(route: IPRoute, nftables: Nftables, port: str) -> Counting:
+    """Have the kernel count what goes to a port from now on."""
+    chain = f"{TABLE} to-{port}"
+    nftables.run(
+        f'add chain {chain} {{ type filter hook egress device "{port}" priority 0; }}\n'
+        f"flush chain {chain}\nadd rule {chain} counter\n"
+    )
+    return Counting(port, _read(route, port))
+
+
+def unread(route: IPRoute, nftables: Nftables, counting: Counting) -> int | None:
+    """Return the packets that went to a port and were not read by its guest; null: the port is gone.
+
+    It is exact to what is on its way in the moments in which counting begins and the guest is paused.
+    """
+    try:
+        listed = nftables.run(f"list chain {TABLE} to-{counting.port}\n")
+        sent = next(part["counter"]["packets"] for each in listed if "rule" in each for part in each["rule"]["expr"])
+        return max(0, int(sent) - (_read(route, counting.port) - counting.read))
+    except (DriverError, LookupError, StopIteration):
+        return None
+
+
+def end_counting(nftables: Nftables, port: str) -> None:
+    """Count no more; a port that is gone may have taken its count along."""
+    try:
+        nftables.run(f"delete chain {TABLE} to-{port}\n")
+    except DriverError:
+        return
+
+
+def _read(route: IPRoute, port: str) -> int:
+    (link,) = route.get_links(ifname=port)
+    return int(link.get("IFLA_STATS64")["tx_packets"])

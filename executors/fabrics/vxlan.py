@@ -1,0 +1,162 @@
+"""A VXLAN fabric whose tables are programmed: nobody learns, so everybody has to be told.
+
+The two hosts of a move know of it at once, from the moment of the switch; every other endpoint is told, and what it
+sends to the source until then is forwarded.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+
+from slacktide.errors import DriverError
+from slacktide.executors.fabrics.endpoint import EndpointTables
+from slacktide.executors.fabrics.port_counts import Counting
+from slacktide.executors.fabrics.protocol import Move, Passed
+from slacktide.executors.fabrics.settings import VxlanFabricSettings
+from slacktide.ids import HostId
+
+
+class VxlanFabric:
+    """Programs every endpoint, in whatever network namespace of this machine it is."""
+
+    def __init__(self, settings: VxlanFabricSettings) -> None:
+        self._settings = settings
+        self._address = {host: str(endpoint.address) for host, endpoint in settings.endpoints.items()}
+        self._host_at = {address: host for host, address in self._address.items()}
+        self._lock = threading.Lock()
+        self._tables: dict[HostId, EndpointTables] = {}
+        self._countings: dict[Move, list[Counting]] = {}
+        self._unread: dict[Move, int] = {}
+        """Packets that a guest had not read when it was paused."""
+        self._closed = threading.Event()
+
+    @property
+    def limit_s(self) -> float:
+        """How long a source forwards at most, in seconds; the kernel itself ends it."""
+        return self._settings.limit_s
+
+    def _endpoint(self, host: HostId) -> EndpointTables:
+        with self._lock:
+            if host not in self._tables:
+                if host not in self._address:
+                    raise DriverError(f"host {host}", "is no endpoint of the fabric", "Name it in the file of --fabric")
+                self._tables[host] = EndpointTables(host, self._settings)
+            return self._tables[host]
+
+    def locate(self, move: Move) -> Mapping[HostId, HostId | None]:
+        """Return where each endpoint sends the packets of the VM's first card."""
+        found = {}
+        for host in self._address:
+            address = self._endpoint(host).sends_to(move.cards[0])
+            found[host] = None if address is None else self._host_at.get(address)
+        return found
+
+    def prepare(self, move: Move) -> None:
+        """Count what the source hands the guest, and have the target keep what will be forwarded."""
+        source, target = self._endpoint(move.source), self._endpoint(move.target)
+        for card in move.cards:
+            target.make_room(card)
+            source.aim(card, self._address[move.target])
+        if move not in self._countings:
+            found = [source.count(card) for card in move.cards]
+            self._countings[move] = [counting for counting in found if counting is not None]
+
+    def forward(self, move: Move) -> None:
+        """Have the target keep the VM's packets for it, and the source send them there.
+
+        What counts is how soon: the rest of the two hosts' tables comes after.
+        """
+        source, target = self._endpoint(move.source), self._endpoint(move.target)
+        for card in move.cards:
+            target.take(card)
+        if move not in self._countings:
+            for card in move.cards:
+                source.aim(card, self._address[move.target])
+        source.depart(move.cards, self._settings.limit_s, forward=self._settings.forward)
+        for card in move.cards:
+            source.point(card, self._address[move.target])
+            target.arrive(card)
+            target.forget(card)
+        if move in self._countings and move not in self._unread:
+            left = [source.unread(counting) for counting in self._countings[move]]
+            if None not in left:
+                self._unread[move] = sum(filter(None, left))
+
+    def announce(self, move: Move) -> None:
+        """Tell all other endpoints; each hears of it once its delay is over.
+
+        An endpoint that has been told something else meanwhile is left alone: that is newer.
+        """
+        others = [host for host in self._address if host not in (move.source, move.target)]
+        changes = [change for host in others for change in self._changes(host, move)]
+        if not self._settings.update_delay_ms:
+            for change in changes:
+                change()
+            return
+        due_s = time.monotonic() + self._settings.update_delay_ms / 1000
+
+        def arrives() -> None:
+            if not self._closed.wait(max(0.0, due_s - time.monotonic())):
+                for change in changes:
+                    with suppress(DriverError):  # it is not confirmed, and told again
+                        change()
+
+        threading.Thread(target=arrives, name=f"announcement of {move.vm_id}", daemon=True).start()
+
+    def _changes(self, host: HostId, move: Move) -> list[Callable[[], None]]:
+        endpoint, address = self._endpoint(host), self._address[move.target]
+        before = {card: endpoint.sends_to(card) for card in move.cards}
+
+        def change(card: str) -> None:
+            if endpoint.sends_to(card) == before[card] != address:
+                endpoint.point(card, address)
+
+        return [partial(change, card) for card in move.cards]
+
+    def confirm(self, move: Move) -> tuple[HostId, ...]:
+        """Return the endpoints that do not send to the target yet."""
+        address = self._address.get(move.target)
+        behind = []
+        for host in self._address:
+            wanted = None if host == move.target else address
+            if any(self._endpoint(host).sends_to(card) != wanted for card in move.cards):
+                behind.append(host)
+        return tuple(behind)
+
+    def stop_forwarding(self, move: Move) -> Passed | None:
+        """Have the source send nothing on any more, and return what it counted."""
+        source = self._endpoint(move.source)
+        counts = [source.departed(card) for card in move.cards]
+        for card in move.cards:
+            source.arrive(card)
+        self._end_counting(move)
+        unread = self._unread.pop(move, None)
+        if unread is None and all(dropped is None for _, dropped in counts):
+            return None
+        forwarded = sum(sent.packets for sent, _ in counts if sent is not None)
+        return Passed(forwarded, (unread or 0) + sum(lost.packets for _, lost in counts if lost is not None))
+
+    def withdraw(self, move: Move) -> None:
+        """Have the source hand the VM's packets to its guest again, and the target send them there."""
+        source, target = self._endpoint(move.source), self._endpoint(move.target)
+        for card in move.cards:
+            source.take(card)
+            source.arrive(card)
+            source.forget(card)
+            target.point(card, self._address[move.source])
+        self._end_counting(move)
+        self._unread.pop(move, None)
+
+    def _end_counting(self, move: Move) -> None:
+        for counting in self._countings.pop(move, []):
+            self._endpoint(move.source).end_counting(counting.port)
+
+    def close(self) -> None:
+        """Let go of all endpoints; announcements that have not arrived do not."""
+        self._closed.set()
+        with self._lock:
+            for endpoint in self._tables.values():
+                endpoint.close()
+            self._tables.clear()

@@ -1,0 +1,270 @@
+"""Programmed VXLAN in real namespaces: the lab's own links, with a network namespace in each guest's place."""
+
+import fcntl
+import os
+import re
+import secrets
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from lab_tests import ON_A_LAB
+
+from slacktide.errors import DriverError
+from slacktide.executors.fabrics.protocol import Move, Passed
+from slacktide.executors.fabrics.settings import VxlanFabricSettings
+from slacktide.executors.fabrics.vxlan import VxlanFabric
+from slacktide.executors.probes.namespaces import enter, socket_in
+from slacktide.ids import HostId, VmId
+from slacktide.lab import network, overlay
+from slacktide.lab.commands import run
+from slacktide.lab.guests import Guest
+from slacktide.lab.layout import Lab, LabSettings
+from slacktide.lab.namespaces import namespaces_of
+
+pytestmark = ON_A_LAB
+VM = Guest(1)
+PORT = 7
+PATIENCE_S = 20.0
+
+
+class Links:
+    """The links of a lab of three hosts, without hosts, and one guest that is somewhere."""
+
+    def __init__(self) -> None:
+        self.lab = Lab(LabSettings(f"t{secrets.token_hex(4)}", 3, None, "vxlan"))
+        self.guest = f"{self.lab.name}-guest"
+        self.sent = 0
+        self.opened: list[VxlanFabric] = []
+        network.make_network(self.lab)
+        self.run_at("h1")
+        overlay.place_guests(self.lab, [(VM.card, self.lab.hosts[0])])
+        self.wire = socket_in(self.lab.control, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+
+    def run_at(self, host: str) -> None:
+        """Have the guest run on a host, and on no other; its card answers to what is sent there."""
+        self.end_guest()
+        network.make_namespaces([self.guest])
+        namespace, card = f"{self.lab.name}-{host}", f"fe{VM.card[2:]}"
+        link = f"link add vnet0 address {card} type veth peer name eth0 address {VM.card} netns {self.guest}"
+        run(["ip", "-n", namespace, "-batch", "-"], f"{link}\nlink set vnet0 master br0 up\n")
+        lines = f"link set eth0 up\naddr add {VM.address}/16 dev eth0\n"
+        run(["ip", "-n", self.guest, "-batch", "-"], lines)
+        self.heard = socket_in(self.guest, listening)
+
+    def end_guest(self) -> None:
+        if subprocess.run(["ip", "netns", "delete", self.guest], capture_output=True, check=False).returncode == 0:
+            self.heard.close()
+            until_s = time.monotonic() + PATIENCE_S
+            while any("vnet0" in run(["ip", "-n", host.namespace, "link"]) for host in self.lab.hosts):
+                assert time.monotonic() < until_s
+                time.sleep(0.01)
+
+    def reached(self, count: int = 3) -> int:
+        """Send the guest so many packets from the control namespace; return how many it gets."""
+        for _ in range(count):
+            self.sent += 1
+            self.wire.sendto(str(self.sent).encode(), (VM.address, PORT))
+            time.sleep(0.01)
+        got = 0
+        while True:
+            try:
+                self.heard.recv(64)
+                got += 1
+            except TimeoutError:
+                return got
+
+    def fabric(self, **changes: object) -> VxlanFabric:
+        settings = overlay.fabric_settings(self.lab).model_dump() | changes
+        self.opened.append(VxlanFabric(VxlanFabricSettings.model_validate(settings)))
+        return self.opened[-1]
+
+    def tunnelled(self) -> int:
+        """Return the packets that were ever sent through devices for what is forwarded."""
+        spaces = [self.lab.control, *(host.namespace for host in self.lab.hosts)]
+        said = [run(["ip", "-n", space, "-s", "-j", "link", "show", "forward0"]) for space in spaces]
+        return sum(int(re.search(r'"tx":\{"bytes":\d+,"packets":(\d+)', text)[1]) for text in said)
+
+    def close(self) -> None:
+        for fabric in self.opened:
+            fabric.close()
+        self.wire.close()
+        self.end_guest()
+        for namespace in namespaces_of(self.lab.name):
+            network.delete_namespace(namespace)
+
+
+def listening() -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("", PORT))
+    made.settimeout(0.1)
+    return made
+
+
+def tap_in(namespace: str, name: str) -> int:
+    """Return the guest's end of a new port in a namespace, which is there until that is closed."""
+
+    def inside() -> int:
+        enter(namespace)
+        end = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(end, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x0002 | 0x1000))
+        return end
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(inside).result()
+
+
+def move(source: str, target: str) -> Move:
+    return Move(VmId(VM.name), (VM.card,), HostId(source), HostId(target))
+
+
+@pytest.fixture
+def links() -> Iterator[Links]:
+    made = Links()
+    try:
+        assert made.reached() == 3, "all endpoints send to the first host at the beginning"
+        yield made
+    finally:
+        made.close()
+
+
+def switched(links: Links, fabric: VxlanFabric, source: str, target: str) -> Move:
+    """Have the guest go from one host to another, the source forwarding from before it ends there."""
+    going = move(source, target)
+    fabric.prepare(going)
+    fabric.forward(going)
+    links.run_at(target)
+    fabric.forward(going)  # once more, now that its port is there
+    return going
+
+
+def until_confirmed(fabric: VxlanFabric, going: Move) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while fabric.confirm(going):
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+
+
+def test_packets_are_forwarded_until_every_endpoint_sends_to_the_target(links: Links) -> None:
+    fabric = links.fabric(update_delay_ms=300.0)
+    assert fabric.locate(move("h1", "h2")) == {"h1": None, "h2": "h1", "h3": "h1", "control": "h1"}
+    going = switched(links, fabric, "h1", "h2")
+    fabric.announce(going)
+    assert fabric.confirm(going) == ("h3", "control"), "the two hosts know at once, the others do not yet"
+    assert links.reached() == 3
+    until_confirmed(fabric, going)
+    assert links.reached() == 3
+    assert fabric.locate(going) == {"h1": "h2", "h2": None, "h3": "h2", "control": "h2"}
+    assert fabric.stop_forwarding(going) == Passed(forwarded=3, lost=0)
+    before = links.tunnelled()
+    assert links.reached() == 3
+    assert links.tunnelled() == before, "the way is direct now"
+
+
+def test_without_forwarding_they_are_lost_and_counted(links: Links) -> None:
+    fabric = links.fabric(update_delay_ms=300.0, forward=False)
+    going = switched(links, fabric, "h1", "h2")
+    fabric.announce(going)
+    assert links.reached() == 0
+    until_confirmed(fabric, going)
+    assert links.reached() == 3
+    assert fabric.stop_forwarding(going) == Passed(forwarded=0, lost=3)
+
+
+def test_the_kernel_ends_forwarding_when_whoever_began_it_is_gone(links: Links) -> None:
+    fabric = links.fabric(limit_s=1.0)
+    going = switched(links, fabric, "h1", "h2")
+    assert links.reached(1) == 1
+    endpoint = links.fabric()._endpoint(HostId("h1"))
+    until_s = time.monotonic() + PATIENCE_S
+    while endpoint.forwarded_cards():
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+    assert links.reached(2) == 0, "nobody has told the others, and nobody forwards"
+    assert fabric.stop_forwarding(going) == Passed(forwarded=0, lost=2), (
+        "what was forwarded is forgotten with its entry"
+    )
+
+
+def test_another_process_goes_on_with_what_it_finds(links: Links) -> None:
+    going = switched(links, links.fabric(update_delay_ms=60_000.0), "h1", "h2")
+    assert links.reached() == 3
+    other = links.fabric()
+    other.forward(going)
+    other.announce(going)
+    until_confirmed(other, going)
+    assert other.stop_forwarding(going) == Passed(forwarded=3, lost=0)
+    assert links.reached() == 3
+
+
+def test_a_migration_that_comes_to_nothing_leaves_the_fabric_as_it_was(links: Links) -> None:
+    fabric = links.fabric()
+    going = move("h1", "h2")
+    before = fabric.locate(going)
+    fabric.prepare(going)
+    fabric.forward(going)
+    assert links.reached() == 0, "no guest is on the target"
+    fabric.withdraw(going)
+    assert fabric.locate(going) == before
+    assert links.reached() == 3
+    assert fabric._endpoint(HostId("h1")).forwarded_cards() == ()
+
+
+def test_back_and_forth_in_haste_never_goes_in_circles(links: Links) -> None:
+    """Both hosts are made to forward to each other, as two crashes would leave them: the worst that can be."""
+    slow = links.fabric(update_delay_ms=60_000.0)
+    switched(links, slow, "h1", "h2")
+    switched(links, slow, "h2", "h1")
+    assert links.reached() == 3, "the last move counts: its target has ceased to forward"
+    first, second = (slow._endpoint(HostId(name)) for name in ("h1", "h2"))
+    first.depart([VM.card], 60.0, forward=True)
+    first.point(VM.card, str(slow._settings.endpoints[HostId("h2")].address))
+    assert first.forwarded_cards() == second.forwarded_cards() == (VM.card,)
+    before = links.tunnelled()
+    links.reached(20)
+    assert links.tunnelled() - before == 20, "each was sent on once, and never again"
+    time.sleep(0.5)
+    assert links.tunnelled() - before == 20
+
+
+def test_an_update_that_comes_late_does_not_undo_a_newer_one(links: Links) -> None:
+    slow, quick = links.fabric(update_delay_ms=700.0), links.fabric()
+    slow.announce(switched(links, slow, "h1", "h2"))
+    going = switched(links, quick, "h2", "h3")
+    quick.announce(going)
+    until_confirmed(quick, going)
+    time.sleep(1.0)  # the first one's updates have arrived
+    assert quick.confirm(going) == ()
+    assert links.reached() == 3
+
+
+def test_what_the_guest_had_not_read_when_it_was_paused_is_counted_as_lost(links: Links) -> None:
+    """The queue of a real guest's port is a tap's, which no namespace has: here its card is a tap that nobody reads."""
+    links.end_guest()
+    fabric, going, h1 = links.fabric(), move("h1", "h2"), links.lab.hosts[0].namespace
+    unread = tap_in(h1, "vnet0")
+    try:
+        run(["ip", "-n", h1, "link", "set", "vnet0", "address", f"fe{VM.card[2:]}", "master", "br0", "up"])
+        fabric._endpoint(HostId("h1")).take(VM.card)
+        fabric.prepare(going)
+        for number in range(5):
+            links.wire.sendto(str(number).encode(), (VM.address, PORT))
+        time.sleep(0.1)
+        fabric.forward(going)
+    finally:
+        os.close(unread)
+    passed = fabric.stop_forwarding(going)
+    assert passed is not None
+    assert passed.lost >= 5, "asking for the address may be among them"
+
+
+def test_a_host_that_is_no_endpoint_is_refused_by_name(links: Links) -> None:
+    with pytest.raises(DriverError, match="host h9: is no endpoint of the fabric"):
+        links.fabric().forward(move("h9", "h2"))
+    run(["ip", "-n", links.lab.hosts[2].namespace, "link", "del", "forward0"])
+    with pytest.raises(DriverError, match="fabric endpoint h3: has no device forward0"):
+        links.fabric().forward(move("h3", "h2"))
