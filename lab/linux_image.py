@@ -36,7 +36,8 @@ def linux_image() -> Image:
     if package is None:
         raise InputError(str(CACHE), "has no kernel for guests of Linux", "Fetch one: `lab/install-on-debian`")
     here = Path(__file__)
-    sources = [SOURCE / "init.c", SOURCE / "asking.h", WORKING_SET, here, here.with_name("initramfs.py")]
+    program = [SOURCE / name for name in ("init.c", "asking.h", "echo.h")]
+    sources = [*program, WORKING_SET, here, here.with_name("initramfs.py")]
     image = CACHE / f"linux-{mark_of(sources, [package.name, *FLAGS, *MODULES])}"
     if not image.exists():
         with tempfile.TemporaryDirectory(dir=CACHE, prefix="partial-") as beside:

@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -61,6 +62,20 @@ def listening_socket(address: str = "", port: int = PORT) -> socket.socket:
     made.bind((address, port))
     made.setblocking(False)
     return made
+
+
+def longest_gap(times: NDArray[np.float64]) -> Gap | None:
+    """Return the longest silence in the moments, in seconds, at which something was heard; None: it was not twice."""
+    if len(times) < 2:
+        return None
+    gaps = np.diff(times)
+    longest = int(np.argmax(gaps))
+    return Gap(float(times[longest]), float(gaps[longest]) * 1e3, float(np.median(gaps)) * 1e3)
+
+
+def arrived_s(ancillary: Sequence[tuple[int, int, bytes]]) -> float:
+    """Return when what was received with these came, by the kernel's wall clock; now, where the kernel does not say."""
+    return next((_seconds(value) for _, kind, value in ancillary if kind == TIMESTAMP), time.time())
 
 
 class Heartbeats:
@@ -117,12 +132,7 @@ class Heartbeats:
 
     def longest_gap(self, name: str, from_s: float, until_s: float) -> Gap | None:
         """Return a guest's longest silence between two moments of the wall clock; None: it was not heard twice."""
-        times = self.times(name, from_s, until_s)
-        if len(times) < 2:
-            return None
-        gaps = np.diff(times)
-        longest = int(np.argmax(gaps))
-        return Gap(float(times[longest]), float(gaps[longest]) * 1e3, float(np.median(gaps)) * 1e3)
+        return longest_gap(self.times(name, from_s, until_s))
 
     def _listen(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -137,7 +147,7 @@ class Heartbeats:
                 data, ancillary, _, _ = self._socket.recvmsg(256, 64)
             except BlockingIOError:
                 return
-            at_s = next((_seconds(value) for _, kind, value in ancillary if kind == TIMESTAMP), time.time())
+            at_s = arrived_s(ancillary)
             words = data.decode("ascii", errors="replace").split()
             if self.wanted is not None and words[1:2] and words[1] not in self.wanted:
                 continue

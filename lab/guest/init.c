@@ -1,8 +1,8 @@
 /* The lab's second guest: a Linux kernel with this as its only program.
  *
  * It does what guest.c does, and says it in the same words; see there for its settings, heartbeats and commands.  What
- * the kernel does not know of its command line, behind "--", are this program's arguments.  Beside that it may ask its
- * host what is to come for it (asking.h).
+ * the kernel does not know of its command line, behind "--", are this program's arguments.  Beside that it answers with
+ * what it is sent (echo.h), and may ask its host what is to come for it (asking.h).
  *
  * Modules that the kernel needs for its network card and its power button lie in /modules, numbered in the order in
  * which they are to be loaded.
@@ -52,6 +52,7 @@ static u32 clock_ms(void) {
 }
 
 #include "asking.h"
+#include "echo.h"
 
 /* ---- settings --------------------------------------------------------------------------------------------------- */
 
@@ -185,16 +186,19 @@ int main(int count, char **arguments) {
     int commands = start_network();
     start_asking();
     take_working_set();
-    struct pollfd watched[2 + MOST_BUTTONS] = {{.fd = start_clock(), .events = POLLIN},
-                                               {.fd = commands, .events = POLLIN}};
+    struct pollfd watched[2 + MOST_BUTTONS + ECHO_PLACES] = {{.fd = start_clock(), .events = POLLIN},
+                                                             {.fd = commands, .events = POLLIN}};
     nfds_t all = 2 + watch_buttons(watched + 2);
+    struct pollfd *echoes = watched + all;
+    start_echo(echoes);
     printf("%s %s\n", commands < 0 ? "no network" : "ready", name);
     fflush(stdout);
     for (;;) {
-        poll(watched, all, -1);
+        poll(watched, all + ECHO_PLACES, -1);
         if (watched[1].revents) answer_command(commands);
         for (nfds_t at = 2; at < all; at++)
             if (watched[at].revents && button_pressed(watched[at].fd)) power_off();
+        echo_what_came(echoes);
         uint64_t passed;
         if (read(watched[0].fd, &passed, sizeof passed) == sizeof passed) {
             work((u32)passed, dirty_pages_s, beat_ms);
