@@ -14,7 +14,7 @@ import ray
 from lab_tests import ON_A_LAB
 
 from slacktide.lab.guests import Guest, guests_on
-from slacktide.lab.layout import Lab, LabHost, LabSettings, read_lab
+from slacktide.lab.layout import FABRIC_FILE, Lab, LabHost, LabSettings, read_lab
 from slacktide.lab.lifecycle import add_host, down, status, up
 from slacktide.lab.questions import verify
 from slacktide.service.cli import main
@@ -110,14 +110,15 @@ def test_two_hosts_patch_each_other_without_ray_and_a_third_that_comes_is_in_the
     name: str, tmp_path: Path
 ) -> None:
     guests = [Guest(1), Guest(2, dirty_mib_s=4.0), Guest(3)]
-    lab = up(LabSettings(name, 2, 1000), guests, lambda *_: None)
+    lab = up(LabSettings(name, 2, 1000, "vxlan", 50.0), guests, lambda *_: None)
+    told = ("--fabric", str(lab.folder / FABRIC_FILE))
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     second.mkdir()
     fleet, plan = planned(lab.hosts, first)
     coming = threading.Thread(target=add_host_to_a_running, args=(name, first / "campaign"))
     coming.start()
-    assert run(lab, fleet, plan, first / "campaign", "--no-ray") == 0
+    assert run(lab, fleet, plan, first / "campaign", "--no-ray", *told) == 0
     coming.join()
     assert json.loads((first / "campaign" / "report.json").read_text())["hosts"] == {"returned": 2}
     where = each_guest_once(lab, guests)
@@ -126,10 +127,14 @@ def test_two_hosts_patch_each_other_without_ray_and_a_third_that_comes_is_in_the
     grown = read_lab(name)
     assert len(grown.hosts) == 3
     fleet, plan = planned(grown.hosts, second)
-    assert run(grown, fleet, plan, second / "campaign", "--no-ray") == 0
+    assert run(grown, fleet, plan, second / "campaign", "--no-ray", *told) == 0
     assert json.loads((second / "campaign" / "report.json").read_text())["hosts"] == {"returned": 3}
     each_guest_once(grown, guests)
     assert verify(grown, guests) == {guest.name: 0 for guest in guests}
+    moves = pl.read_parquet(second / "campaign" / "migrations.parquet")
+    assert moves["forwarded_packets"].null_count() == moves["lost_packets"].null_count() == 0
+    assert moves["fabric_finding"].null_count() == moves.height, "every endpoint has confirmed"
+    assert (moves["forwarding_s"] >= 0.05).all(), "no source was let go before"
     assert (
         main(
             [

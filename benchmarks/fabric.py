@@ -1,0 +1,181 @@
+"""What a stream to a guest sees while it migrates over a fabric that is told late: with forwarding, and without.
+
+    sudo python benchmarks/fabric.py [--delays 0 50 500] [--times 5] [--timeline]
+
+Markdown on standard output, medians of ``--times`` migrations of one quiet guest of Linux between two hosts of a lab
+with a VXLAN fabric.  Each migration has one stream, of 1,000 datagrams a second or of as many messages over one TCP
+connection; the guest sends everything back.  The pause is the hypervisor's count, and the silence that of the guest's
+broadcasts, every 5 ms, which reach everybody whatever tables say: how long it did nothing.  A gap is the stream's
+longest silence; of each the median one is taken off.  ``--timeline`` prints the stages of one migration instead.
+"""
+
+import argparse
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from slacktide.clock import SystemClock
+from slacktide.executors import events
+from slacktide.executors.connections_file import HostAddress
+from slacktide.executors.drivers.libvirt.driver import LibvirtDriver
+from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+from slacktide.executors.drivers.protocol import MigrationRequest
+from slacktide.executors.events import Event
+from slacktide.executors.fabrics.settings import VxlanFabricSettings
+from slacktide.executors.maintenance.action import command_action
+from slacktide.ids import HostId, MigrationId, VmId
+from slacktide.lab.guests import Guest
+from slacktide.lab.layout import Lab, LabSettings
+from slacktide.lab.lifecycle import down, listen, up
+from slacktide.lab.overlay import fabric_settings
+from slacktide.lab.streams import Streamed, TcpStream, UdpStream
+from slacktide.planner.policy import MigrationRules
+
+VM: Final = Guest(1, 128, 16, kind="linux")
+BEFORE_S: Final = 1.0
+AFTER_S: Final = 1.5
+"""What a stream sends before the migration begins, and after the fabric has caught up."""
+PATIENCE_S: Final = 120.0
+STREAMS: Final = {"UDP": UdpStream, "TCP": TcpStream}
+
+
+class Seen(NamedTuple):
+    """One migration, as the hypervisor, the source's host and a stream saw it."""
+
+    pause_ms: float
+    silence_ms: float
+    gap_ms: float
+    lost: int
+    forwarded: int
+    counted_lost: int
+    brownout_ms: float
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Migrate the guest back and forth, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--delays", nargs="+", type=float, default=[0.0, 50.0, 500.0], help="ms until tables are told")
+    parser.add_argument("--times", type=int, default=5)
+    parser.add_argument("--timeline", action="store_true")
+    asked = parser.parse_args(arguments)
+    name = f"b{secrets.token_hex(4)}"
+    try:
+        lab = up(LabSettings(name, 2, 1000, "vxlan"), [VM], lambda *_: None)
+        rounds = Rounds(lab)
+        try:
+            if asked.timeline:
+                rounds.print_timeline(asked.delays[-1])
+            else:
+                rounds.print_table(asked.delays, asked.times)
+        finally:
+            rounds.close()
+    finally:
+        down(name)
+
+
+class Rounds:
+    """A guest that goes from one host to the other and back."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._at, self._next = (HostId(host.name) for host in lab.hosts)
+        self._count = 0
+        self._heartbeats = listen(lab)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._heartbeats.close()
+
+    def print_table(self, delays: Sequence[float], times: int) -> None:
+        """Print a row for each delay and stream, with forwarding and without."""
+        names = ("told after ms", "forwarding", "stream", "pause ms", "silence ms", "gap ms", "gap / silence", "lost")
+        print(f"| {' | '.join(names)} | forwarded |")
+        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+        for delay_ms in delays:
+            for forward in (True, False):
+                for stream in STREAMS:
+                    found = [self._seen(stream, delay_ms, forward=forward) for _ in range(times)]
+                    print(_row(delay_ms, stream, found, forward=forward), flush=True)
+
+    def print_timeline(self, delay_ms: float) -> None:
+        """Print when one migration reached each stage, in milliseconds from its blackout."""
+        found, _ = self._migrated("UDP", delay_ms, forward=True)
+        blackout_s = next(event.at_s for event in found if isinstance(event, events.BlackoutStarted))
+        for event in found:
+            if not isinstance(event, events.MigrationProgress):
+                print(f"{(event.at_s - blackout_s) * 1000:+9.1f} ms  {event.type}")
+                if isinstance(event, events.ForwardingEnded):
+                    print(f"{'':14}{event.forwarded_packets} packets forwarded, {event.lost_packets} lost")
+
+    def _seen(self, stream: str, delay_ms: float, *, forward: bool) -> Seen:
+        began_s = time.time()
+        found, streamed = self._migrated(stream, delay_ms, forward=forward)
+        silence = self._heartbeats.longest_gap(VM.name, began_s, time.time())
+        by_kind = {type(event): event for event in found}
+        begun, ended = by_kind[events.ForwardingStarted], by_kind[events.ForwardingEnded]
+        assert isinstance(begun, events.ForwardingStarted)
+        assert isinstance(ended, events.ForwardingEnded)
+        if streamed.broken or streamed.gap is None or silence is None or ended.unconfirmed or begun.blackout_ms is None:
+            raise SystemExit(f"a migration was not as it should be: {streamed}, {ended}")
+        brownout_ms = (ended.at_s - begun.at_s) * 1000
+        counted = ended.forwarded_packets or 0, ended.lost_packets or 0
+        return Seen(
+            begun.blackout_ms, silence.blackout_ms, streamed.gap.blackout_ms, streamed.lost, *counted, brownout_ms
+        )
+
+    def _migrated(self, stream: str, delay_ms: float, *, forward: bool) -> tuple[list[Event], Streamed]:
+        """Migrate the guest to the other host under a stream; return the driver's events and what the stream saw."""
+        settings = fabric_settings(self._lab).model_dump() | {"update_delay_ms": delay_ms, "forward": forward}
+        driver = _driver(self._lab, VxlanFabricSettings.model_validate(settings))
+        self._count += 1
+        request = MigrationRequest(
+            MigrationId(f"m{self._count}"), 1, VmId(VM.name), self._at, self._next, "precopy",
+            bandwidth_mbit_s=1000, blackout_limit_ms=1000, predicted_brownout_s=3.0,
+            predicted_blackout_ms=60.0, predicted_transfer_mib=128.0, at_s=0.0,
+        )  # fmt: skip
+        with STREAMS[stream](self._lab.control, VM.address) as running:
+            time.sleep(BEFORE_S)
+            driver.migrate([request])
+            found = _until_done(driver)
+            time.sleep(AFTER_S)
+            streamed = running.stop()
+        driver.close()
+        self._at, self._next = self._next, self._at
+        return found, streamed
+
+
+def _driver(lab: Lab, fabric: VxlanFabricSettings) -> LibvirtDriver:
+    addresses = {HostId(host.name): HostAddress(host.uri) for host in lab.hosts}
+    settings = LibvirtSettings(addresses=addresses, maintenance=command_action(("true",)), fabric=fabric)
+    return LibvirtDriver(settings, MigrationRules(strategies=("precopy",)), datetime.now(UTC), SystemClock())
+
+
+def _until_done(driver: LibvirtDriver) -> list[Event]:
+    found: list[Event] = []
+    until_s = time.monotonic() + PATIENCE_S
+    while not any(isinstance(event, events.MigrationDone) for event in found):
+        if time.monotonic() > until_s or any(isinstance(event, events.MigrationFailed) for event in found):
+            raise SystemExit(f"the guest did not move: {found}")
+        time.sleep(0.02)
+        found += driver.poll(0.0)
+    return found
+
+
+def _row(delay_ms: float, stream: str, found: list[Seen], *, forward: bool) -> str:
+    pause, silence, gap, lost, forwarded, *_ = np.median(np.array(found), axis=0)
+    share = np.median([each.gap_ms / each.silence_ms for each in found])
+    words = f"{delay_ms:g} | {'yes' if forward else 'no'} | {stream} | {pause:.0f} | {silence:.0f} | {gap:.0f}"
+    return f"| {words} | {share:.2f} | {lost:.0f} ({max(each.lost for each in found)}) | {forwarded:.0f} |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""Migrations over a fabric that has to be told: real hosts on VXLAN, and one guest that goes from one to another."""
+
+import pickle
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+from lab_tests import ON_A_LAB
+
+from slacktide.clock import SystemClock
+from slacktide.executors import events
+from slacktide.executors.connections_file import HostAddress
+from slacktide.executors.drivers.libvirt.driver import LibvirtDriver
+from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
+from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest
+from slacktide.executors.events import Event, Stage
+from slacktide.executors.fabrics.endpoint import EndpointTables
+from slacktide.executors.fabrics.settings import BridgeFabricSettings, BridgePlace, VxlanFabricSettings, read_fabric
+from slacktide.executors.maintenance.action import command_action
+from slacktide.ids import HostId, MigrationId, VmId
+from slacktide.lab.guests import Guest, guests_on
+from slacktide.lab.layout import FABRIC_FILE, Lab, LabSettings
+from slacktide.lab.lifecycle import down, up
+from slacktide.lab.questions import ask, verify
+from slacktide.planner.policy import MigrationRules
+
+pytestmark = ON_A_LAB
+VM, NEIGHBOUR = Guest(1, beat_ms=50), Guest(2, beat_ms=50)
+RULES = MigrationRules(strategies=("precopy",))
+PATIENCE_S = 60.0
+OUTCOMES = events.MigrationDone | events.MigrationFailed | events.VmLost
+
+
+class Tunnelled:
+    """The lab, where the guest is on it, and drivers with fabrics of different manners."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.drivers: list[LibvirtDriver] = []
+        self._numbers = count(1)
+
+    def settings(self, **changes: object) -> LibvirtSettings:
+        fabric = read_fabric(self.lab.folder / FABRIC_FILE)
+        assert isinstance(fabric, VxlanFabricSettings)
+        changed = VxlanFabricSettings.model_validate(fabric.model_dump() | changes)
+        addresses = {HostId(host.name): HostAddress(host.uri) for host in self.lab.hosts}
+        return LibvirtSettings(addresses=addresses, maintenance=command_action(("true",)), fabric=changed)
+
+    def driver(self, **changes: object) -> LibvirtDriver:
+        self.drivers.append(LibvirtDriver(self.settings(**changes), RULES, datetime.now(UTC), SystemClock()))
+        return self.drivers[-1]
+
+    def request(self, strategy: str = "precopy", mbit_s: int = 1000) -> MigrationRequest:
+        """Ask for the guest's way from the host that it is on to the other."""
+        source = next(host.name for host in self.lab.hosts if VM.name in guests_on(host))
+        target = next(host.name for host in self.lab.hosts if host.name != source)
+        return MigrationRequest(
+            MigrationId(f"m{next(self._numbers)}"), 1, VmId(VM.name), HostId(source), HostId(target), strategy,
+            predicted_blackout_ms=60.0, predicted_transfer_mib=64.0, at_s=0.0,
+            bandwidth_mbit_s=mbit_s, blackout_limit_ms=500, predicted_brownout_s=3.0,
+        )  # fmt: skip
+
+    def migrated(self, **changes: object) -> tuple[list[Event], events.ForwardingEnded]:
+        """Migrate the guest; return what was reported, and of the fabric."""
+        driver = self.driver(**changes)
+        driver.migrate([self.request()])
+        found = until(driver, OUTCOMES)
+        assert isinstance(found[-1], events.MigrationDone), found
+        return found, next(event for event in found if isinstance(event, events.ForwardingEnded))
+
+    def forwarded_anywhere(self) -> list[str]:
+        """Return the cards whose packets are forwarded by any host."""
+        fabric = self.settings().fabric
+        found: list[str] = []
+        for host in fabric.endpoints:
+            tables = EndpointTables(host, fabric)
+            found += tables.forwarded_cards()
+            tables.close()
+        return found
+
+    def answers(self) -> bool:
+        return ask(self.lab, VM, "status")["bad"] == "0"
+
+
+def until(driver: LibvirtDriver, kinds: type[Event]) -> list[Event]:
+    """Return what a driver reports, until an event of one of these kinds is there."""
+    found: list[Event] = []
+    until_s = time.monotonic() + PATIENCE_S
+    while not any(isinstance(event, kinds) for event in found):
+        assert time.monotonic() < until_s, found
+        time.sleep(0.02)
+        found += driver.poll(0.0)
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab_of_this_file() -> Iterator[Lab]:
+    name = f"t{secrets.token_hex(4)}"
+    try:
+        yield up(LabSettings(name, 2, 1000, "vxlan"), [VM, NEIGHBOUR], lambda *_: None)
+    finally:
+        down(name)
+
+
+@pytest.fixture
+def tunnelled(lab_of_this_file: Lab) -> Iterator[Tunnelled]:
+    made = Tunnelled(lab_of_this_file)
+    yield made
+    for driver in made.drivers:
+        driver.close()
+    assert made.forwarded_anywhere() == [], "whatever happened, nothing is forwarded any more"
+    assert made.answers(), "whatever happened, the guest is reached"
+
+
+def test_the_source_is_let_go_only_once_the_fabric_has_caught_up(tunnelled: Tunnelled) -> None:
+    found, ended = tunnelled.migrated(update_delay_ms=400.0)
+    assert [event.type for event in found if event.type != "migration-progress"][-4:] == [
+        "forwarding-started",
+        "forwarding-ended",
+        "source-deleted",
+        "migration-done",
+    ]
+    times = {event.type: event.at_s for event in found}
+    assert times["forwarding-ended"] - times["forwarding-started"] > 0.3, "the control namespace was told late"
+    assert times["source-deleted"] >= times["forwarding-ended"]
+    assert ended.unconfirmed is None
+    assert ended.forwarded_packets is not None
+    assert verify(tunnelled.lab, [VM]) == {VM.name: 0}
+
+
+def test_the_guest_is_reached_by_way_of_its_source_while_nobody_else_knows(tunnelled: Tunnelled) -> None:
+    driver = tunnelled.driver(update_delay_ms=1500.0)
+    driver.migrate([tunnelled.request()])
+    found = until(driver, events.ForwardingStarted)
+    asked = sum(tunnelled.answers() for _ in range(3))
+    found += until(driver, OUTCOMES)
+    ended = next(event for event in found if isinstance(event, events.ForwardingEnded))
+    assert asked == 3
+    assert ended.unconfirmed is None
+    assert ended.forwarded_packets is not None
+    assert ended.forwarded_packets >= 3
+
+
+def test_a_guest_that_goes_and_comes_back_at_once_is_reached(tunnelled: Tunnelled) -> None:
+    for _ in range(2):
+        _, ended = tunnelled.migrated(update_delay_ms=300.0)
+        assert ended.unconfirmed is None
+        assert tunnelled.answers()
+
+
+def test_an_endpoint_that_does_not_confirm_is_named_when_the_limit_is_reached(tunnelled: Tunnelled) -> None:
+    _, ended = tunnelled.migrated(update_delay_ms=20_000.0, limit_s=1.0)
+    assert ended.unconfirmed is not None
+    assert "control does not send packets for vm1 to h" in ended.unconfirmed
+    assert "which forwards them no more" in ended.unconfirmed
+    _, ended = tunnelled.migrated(limit_s=3.0)  # the way back tells the control namespace what it knows already
+    assert ended.unconfirmed is None
+
+
+def test_an_endpoint_that_is_not_there_ends_no_migration(tunnelled: Tunnelled) -> None:
+    fabric = tunnelled.settings().fabric
+    endpoints = {name: each.model_dump() for name, each in fabric.endpoints.items()}
+    nowhere = {"far": {"namespace": "there-is-none-of-this-name", "address": "10.7.99.1"}}
+    _, ended = tunnelled.migrated(endpoints=endpoints | nowhere, limit_s=2.0)
+    assert ended.unconfirmed is not None
+    assert "fabric endpoint far: cannot be asked or told" in ended.unconfirmed
+    tunnelled.migrated()
+
+
+def test_a_migration_that_is_stopped_leaves_the_fabric_as_it_was(tunnelled: Tunnelled) -> None:
+    driver = tunnelled.driver()
+    request = tunnelled.request(mbit_s=20)
+    driver.migrate([request])
+    until(driver, events.BrownoutStarted)
+    driver.cancel([CancelRequest(request.migration_id, 1, "enough", 0.0)])
+    found = until(driver, OUTCOMES)
+    assert isinstance(found[-1], events.MigrationFailed), found
+    assert not any(isinstance(event, events.ForwardingEnded) for event in found)
+
+
+AGENT = """
+import pickle, sys, time
+from datetime import UTC, datetime
+from slacktide.clock import SystemClock
+from slacktide.executors import events
+from slacktide.executors.drivers.libvirt.driver import LibvirtDriver
+settings, rules, request = pickle.load(open(sys.argv[1], "rb"))
+driver = LibvirtDriver(settings, rules, datetime.now(UTC), SystemClock())
+driver.migrate([request])
+while True:
+    for event in driver.poll(0.0):
+        print(event.type, flush=True)
+    time.sleep(0.01)
+"""
+
+
+def test_what_an_agent_forwarded_when_it_was_killed_is_seen_through_by_the_next(
+    tunnelled: Tunnelled, tmp_path: Path
+) -> None:
+    request, given = tunnelled.request(), tmp_path / "given"
+    given.write_bytes(pickle.dumps((tunnelled.settings(update_delay_ms=60_000.0), RULES, request)))
+    with subprocess.Popen([sys.executable, "-c", AGENT, str(given)], stdout=subprocess.PIPE, text=True) as agent:
+        assert agent.stdout is not None
+        for line in agent.stdout:
+            if line.strip() == "forwarding-started":
+                break
+        agent.kill()
+    assert tunnelled.forwarded_anywhere() == [VM.card], "the source forwards by itself"
+    assert tunnelled.answers()
+    driver = tunnelled.driver()
+    driver.adopt(Adoption(((request, Stage.FORWARDING),), ()))
+    found = until(driver, OUTCOMES)
+    ended = next(event for event in found if isinstance(event, events.ForwardingEnded))
+    assert isinstance(found[-1], events.MigrationDone), found
+    assert ended.unconfirmed is None
+    assert ended.forwarded_packets
+    assert ended.lost_packets is not None
+
+
+def test_bridges_have_learnt_where_a_guest_is_by_the_time_that_it_is_asked(tunnelled: Tunnelled) -> None:
+    """The same hosts, taken for learning bridges: what is looked at is the same, their guests' ports."""
+    hosts = tunnelled.lab.hosts
+    bridges = {HostId(host.name): BridgePlace(namespace=host.namespace, uplinks=("vxlan0",)) for host in hosts}
+    fabric = BridgeFabricSettings(kind="bridge", bridges=bridges, limit_s=10.0)
+    settings = tunnelled.settings().model_copy(update={"fabric": fabric})
+    driver = LibvirtDriver(settings, RULES, datetime.now(UTC), SystemClock())
+    tunnelled.drivers.append(driver)
+    driver.migrate([tunnelled.request()])
+    found = until(driver, OUTCOMES)
+    ended = next(event for event in found if isinstance(event, events.ForwardingEnded))
+    assert (ended.unconfirmed, ended.forwarded_packets, ended.lost_packets) == (None, None, None)
+    tunnelled.migrated()  # and back, with all endpoints told
+    tunnelled.migrated()
