@@ -56,7 +56,8 @@ class Seen(NamedTuple):
     gap_ms: float
     lost: int
     forwarded: int
-    counted_lost: int
+    counted_lost: float
+    """By the source's host; NaN: not known."""
     brownout_ms: float
 
 
@@ -127,7 +128,7 @@ class Rounds:
         if streamed.broken or streamed.gap is None or silence is None or ended.unconfirmed or begun.blackout_ms is None:
             raise SystemExit(f"a migration was not as it should be: {streamed}, {ended}")
         brownout_ms = (ended.at_s - begun.at_s) * 1000
-        counted = ended.forwarded_packets or 0, ended.lost_packets or 0
+        counted = ended.forwarded_packets or 0, np.nan if ended.lost_packets is None else ended.lost_packets
         return Seen(
             begun.blackout_ms, silence.blackout_ms, streamed.gap.blackout_ms, streamed.lost, *counted, brownout_ms
         )

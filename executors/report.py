@@ -22,6 +22,7 @@ from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.journal_notes import JournalNotes
 from slacktide.executors.order_words import orders_answered, own_steps
 from slacktide.executors.over_limits import over_limits, with_limits
+from slacktide.executors.report_brownouts import brownouts
 from slacktide.executors.report_figures import (
     blackouts,
     counts_differ,
@@ -134,6 +135,7 @@ def make_report(
         makespan=_makespan(plan, hosts, state, notes),
         exposure=exposure(plan, hosts, state.end_s),
         blackout=blackouts(migrations),
+        brownout=brownouts(migrations),
         counts_differ=counts_differ(migrations),
         restarts=restarts(migrations),
         execution_wall_s=execution.wall_s,

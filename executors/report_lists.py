@@ -6,6 +6,7 @@ import polars as pl
 
 from slacktide.executors.link_use import LinkUse
 from slacktide.executors.readable import UNKNOWN, count, duration, gbit_s, milliseconds, percent
+from slacktide.executors.report_brownouts import brownouts_listing
 from slacktide.executors.report_figures import STAGE_WORDS, differ_words, next_step
 from slacktide.executors.report_happened import (
     half_drained_listing,
@@ -39,6 +40,7 @@ def listings(view: ReportView, links: tuple[LinkUse, ...]) -> tuple[Listing, ...
         happened += [half_drained_listing(report)] if report.summary.half_drained else []
         happened += [_failed_hosts(report), _failed_migrations(report), _given_up(report)]
         happened += [] if report.summary.notices is None else [_notices(report)]
+        happened += [] if report.summary.brownout is None else [brownouts_listing(report.migrations)]
     restarts = [] if view.restarted.is_empty() else [_restarts(view)]
     return (*found, *happened, _deferred(view), _longest_blackouts(view), *restarts, _links(view, links), _waves(view))
 

@@ -204,6 +204,19 @@ class HalfDrained(_Part):
     """Where those that have left are now: VMs by host."""
 
 
+class Brownouts(_Part):
+    """Post-migration brownouts, of migrations that are done and whose fabric was told."""
+
+    migrations: int
+    length_ms: Quantiles
+    forwarded_packets: int | None
+    """Null: the fabric learns by itself, and nobody counts."""
+    lost_packets: int | None
+    """Of migrations of which that is known."""
+    unconfirmed: int
+    """Migrations whose source stopped forwarding before every endpoint had confirmed."""
+
+
 class CampaignSummary(_Part):
     """The figures of a campaign."""
 
@@ -248,6 +261,8 @@ class CampaignSummary(_Part):
     makespan: Makespan
     exposure: Exposure
     blackout: Blackouts
+    brownout: Brownouts | None = None
+    """Null: no fabric was told, or the report is of before it could be."""
     counts_differ: CountsDiffer | None
     """Null: they agree, or there is only one of them."""
     restarts: Restarts

@@ -15,6 +15,7 @@ from slacktide.executors.readable import (
     percent,
     seconds,
 )
+from slacktide.executors.report_brownouts import brownout_words
 from slacktide.executors.report_figures import ended_words, evacuation_words, overrun_words, quantiles
 from slacktide.executors.report_notices import notice_words
 from slacktide.executors.report_summary import CampaignSummary
@@ -76,13 +77,15 @@ def verdict(view: ReportView) -> Verdict:
     revised = len(summary.revisions)
     facts += [f"planned anew {'once' if revised == 1 else f'{count(revised)} times'}"] if revised else []
     facts += [] if summary.notices is None else [notice_words(summary.notices)]
+    late = summary.brownout is not None and bool(summary.brownout.unconfirmed)
+    facts += [f"post-migration brownout {brownout_words(summary.brownout)}"] if summary.brownout and late else []
     sentence = "; ".join(facts) + "."
     if not summary.finished:
         return Verdict("warning", "Not finished", sentence)
     if returned + evacuated < len(view.plan.hosts):
         return Verdict("bad", "Incomplete", sentence)
     short = summary.notices is not None and summary.notices.short is not None
-    if failed or given_up or short or len(view.plan.deferred) or over_limits_words(summary.over_limits):
+    if failed or given_up or short or late or len(view.plan.deferred) or over_limits_words(summary.over_limits):
         return Verdict("warning", "Patched, with exceptions", sentence)
     return Verdict("good", "All patched", sentence)
 

@@ -12,6 +12,7 @@ from slacktide.executors.control_events import CampaignPaused
 from slacktide.executors.half_drained import WHAT_TO_DO, half_drained_words
 from slacktide.executors.over_limits import over_limits_words
 from slacktide.executors.readable import UNKNOWN, count, duration, host_hours, milliseconds, over_bound, seconds
+from slacktide.executors.report_brownouts import brownout_words
 from slacktide.executors.report_figures import STAGE_WORDS, ended_words, next_step, overrun_words, revisions_words
 from slacktide.executors.report_notices import notice_words
 from slacktide.executors.report_others import counts_words
@@ -103,6 +104,7 @@ def campaign_rows(summary: "CampaignSummary", hosts: PlannedHosts) -> Iterator[t
     until = "" if whole else ", measured until the campaign's end; hosts not patched stay exposed"
     yield "exposure", host_hours(exposure.measured_host_h), beside + until
     yield from _blackout_rows(summary)
+    yield from [] if summary.brownout is None else [("forwarding", brownout_words(summary.brownout))]
     yield "plan", summary.plan_id, f"policy {summary.policy_name}"
     how = f"seed {summary.seed}" if summary.simulated else "on real hosts"
     many = summary.coordinators

@@ -185,7 +185,10 @@ class EndpointTables:
 
         def begun() -> Counting | None:
             port = port_of(self._route, card)
-            return None if port is None else begin_counting(self._route, self._nftables, port.name)
+            try:
+                return None if port is None else begin_counting(self._route, self._nftables, port.name)
+            except LookupError:
+                return None  # the guest has ended
 
         return self._asked(begun)
 

@@ -65,5 +65,7 @@ def end_counting(nftables: Nftables, port: str) -> None:
 
 
 def _read(route: IPRoute, port: str) -> int:
-    (link,) = route.get_links(ifname=port)
-    return int(link.get("IFLA_STATS64")["tx_packets"])
+    found = list(route.get_links(ifname=port))
+    if not found:
+        raise LookupError(port)
+    return int(found[0].get("IFLA_STATS64")["tx_packets"])

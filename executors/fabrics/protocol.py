@@ -25,8 +25,9 @@ class Passed(NamedTuple):
 
     forwarded: int
     """Packets sent on to the target."""
-    lost: int
-    """Packets that the guest had not read when it was paused, and those that came later and were not sent on."""
+    lost: int | None
+    """Packets that the guest had not read when it was paused, and those that came later and were not sent on; null:
+    what it had not read is not known, for its source had ended before that was asked, or another process knew."""
 
 
 class Fabric(Protocol):

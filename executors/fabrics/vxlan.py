@@ -81,7 +81,7 @@ class VxlanFabric:
             target.forget(card)
         if move in self._countings and move not in self._unread:
             left = [source.unread(counting) for counting in self._countings[move]]
-            if None not in left:
+            if None not in left and len(left) == len(move.cards):
                 self._unread[move] = sum(filter(None, left))
 
     def announce(self, move: Move) -> None:
@@ -133,10 +133,11 @@ class VxlanFabric:
             source.arrive(card)
         self._end_counting(move)
         unread = self._unread.pop(move, None)
-        if unread is None and all(dropped is None for _, dropped in counts):
+        if any(dropped is None for _, dropped in counts):
             return None
         forwarded = sum(sent.packets for sent, _ in counts if sent is not None)
-        return Passed(forwarded, (unread or 0) + sum(lost.packets for _, lost in counts if lost is not None))
+        dropped = sum(lost.packets for _, lost in counts if lost is not None)
+        return Passed(forwarded, None if unread is None else unread + dropped)
 
     def withdraw(self, move: Move) -> None:
         """Have the source hand the VM's packets to its guest again, and the target send them there."""

@@ -174,6 +174,9 @@ _MEASURED: Final = _MOVE | {
     "probe_blackout_ms": 100.0,
     "probe_resolution_ms": 10.0,
     "forwarding_s": 1.0,
+    "forwarded_packets": 412,
+    "lost_packets": 3,
+    "fabric_finding": None,
     "delete_s": 0.1,
     "transfer_mib": 17_840.0,
 }

@@ -67,6 +67,7 @@ def test_names_of_stored_types_are_fixed() -> None:
         "decision-awaited",
         "decision-over",
         "drift-accepted",
+        "forwarding-ended",
         "forwarding-started",
         "guest-acknowledged",
         "host-blocked",

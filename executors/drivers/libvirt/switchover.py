@@ -22,7 +22,7 @@ from slacktide.executors.drivers.libvirt.hypervisors import Heard
 from slacktide.executors.drivers.libvirt.stages import BY_MIGRATION, POSTCOPY, RESUMED, SUSPENDED
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.events import Event
-from slacktide.executors.fabrics.protocol import Fabric, Move
+from slacktide.executors.fabrics.protocol import Fabric, Move, Passed
 
 ASK_S: Final = 0.01
 """Pause between two questions whether endpoints have confirmed, at first; it doubles up to ``ASK_AGAIN_S``."""
@@ -120,26 +120,24 @@ class Switchover:
         """Return whether the fabric has done something; why it has not is remembered."""
         try:
             do()
-        except DriverError as error:
-            self._trouble = self._trouble or str(error)
+        except Exception as error:  # a bug of ours must not keep a VM of theirs from being settled
+            self._trouble = self._trouble or _said(error)
             return False
         return True
 
     def _caught_up(self, fabric: Fabric, move: Move) -> events.ForwardingEnded:
         """Return what came of the post-migration brownout, once it is over."""
         unconfirmed = _unconfirmed(fabric, move)
-        passed = None
-        try:
-            passed = fabric.stop_forwarding(move)
-        except DriverError as error:
-            self._trouble = self._trouble or str(error)
+        passed: list[Passed | None] = []
+        self._try(lambda: passed.append(fabric.stop_forwarding(move)))
+        counted = passed[0] if passed else None
         request = self._request
         return events.ForwardingEnded(
             self._now_s(),
             request.migration_id,
             request.attempt,
-            forwarded_packets=None if passed is None else passed.forwarded,
-            lost_packets=None if passed is None else passed.lost,
+            forwarded_packets=None if counted is None else counted.forwarded,
+            lost_packets=None if counted is None else counted.lost,
             unconfirmed=self._trouble or unconfirmed,
         )
 
@@ -154,12 +152,16 @@ def _unconfirmed(fabric: Fabric, move: Move) -> str | None:
                 fabric.announce(move)
                 told, told_s = True, time.monotonic()
             why = _words(fabric.confirm(move), move, fabric.limit_s)
-        except DriverError as error:
-            why = str(error)
+        except Exception as error:  # as above
+            why = _said(error)
         if why is None or time.monotonic() > began_s + fabric.limit_s:
             return why
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, ASK_AGAIN_S)
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, DriverError) else f"Slacktide failed, please report it: {error!r}"
 
 
 def _words(behind: tuple[str, ...], move: Move, limit_s: float) -> str | None:

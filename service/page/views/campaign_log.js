@@ -42,6 +42,8 @@ const SAID = {
   "patch-intended": ({ host_id: host }) => `${host} is to be patched`,
   "patch-started": ({ host_id: host }) => `${host} is being patched`,
   "host-returned": ({ host_id: host }) => `${host} is patched and back`,
+  "forwarding-ended": ({ migration_id: id, forwarded_packets: sent, lost_packets: lost, unconfirmed: why }) =>
+    `${id}: its source forwards no more${sent === null ? "" : `, ${sent} packets forwarded, ${lost} lost`}${why ? `; ${why}` : ""}`,
   "forwarding-started": ({ migration_id: id, blackout_ms: ms }) => `${id}: the guest runs on its target, blackout ${milliseconds(ms)}`,
   "migration-done": ({ migration_id: id }) => `${id} is done`,
   "migration-failed": ({ migration_id: id, stage, error }) => `${id} failed while ${plain(stage)}: ${error}`,
