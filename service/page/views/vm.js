@@ -123,8 +123,17 @@ function movement(move, place, story, campaign, figures) {
     el("p", {}, badge(move.state), ` ${move.migration_id}, wave ${count(move.wave)}, ${plain(move.strategy)}, ${count(move.bandwidth_mbit_s)} Mbit/s reserved. `, move.error ? `The last failed attempt: ${move.error}` : ""),
     picture,
     stages(move),
+    forwarding(move),
     tries.length > 1 || tries.some((each) => each.error) ? attemptTable(tries) : null,
   );
+}
+
+/** Return what the source counted until the fabric had caught up, and who had not heard in time; null: nobody was told. */
+function forwarding(move) {
+  if (!isKnown(move.forwarded_packets) && !move.fabric_finding) return null;
+  const sent = isKnown(move.forwarded_packets) ? `Its source forwarded ${count(move.forwarded_packets)} packets` : "";
+  const lost = isKnown(move.lost_packets) ? `; ${count(move.lost_packets)} were lost` : "";
+  return el("p", { class: move.fabric_finding ? "trouble" : "note" }, `${sent}${lost}${sent ? ". " : ""}${move.fabric_finding ?? ""}`);
 }
 
 /** Return what is drawn: all from the beginning on, and before it no more than is after it. */
