@@ -56,10 +56,17 @@ class BridgeFabric:
         for card in move.cards:
             _in(place, partial(_speak, place.bridge, card))
 
-    def confirm(self, move: Move) -> tuple[HostId, ...]:
-        """Return the hosts whose bridges have the VM's cards at a port of their own, the target being none of them."""
-        others = [host for host in self._settings.bridges if host != move.target]
-        return tuple(host for host in others if any(self._is_at_own_port(host, card) for card in move.cards))
+    def confirm(self, move: Move) -> Mapping[HostId, str]:
+        """Return the hosts, but the target, whose bridges have the VM's cards at a port of their own."""
+        found = {host: self._instead(host, move) for host in self._settings.bridges if host != move.target}
+        return {host: what for host, what in found.items() if what is not None}
+
+    def _instead(self, host: HostId, move: Move) -> str | None:
+        try:
+            own = any(self._is_at_own_port(host, card) for card in move.cards)
+        except DriverError as error:
+            return error.fact
+        return "sends to a port of its own" if own else None
 
     def stop_forwarding(self, move: Move) -> Passed | None:
         """Do nothing, and count nothing."""

@@ -74,7 +74,7 @@ class EndpointTables:
     def _asked(self, question: Callable[[], T]) -> T:
         try:
             return self._thread.submit(question).result()
-        except (OSError, NetlinkError) as error:
+        except (OSError, NetlinkError, RuntimeError) as error:  # the last: it was closed
             self._indexes.clear()  # a device may have been made anew
             fact = f"cannot be asked or told: {error}"
             remedy = "See that its devices are as docs/fabric.md describes"

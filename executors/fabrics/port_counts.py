@@ -27,9 +27,10 @@ class Port(NamedTuple):
 def port_of(route: IPRoute, card: str) -> Port | None:
     """Return the host's end of a guest's card; null: no guest with it is here.
 
-    libvirt gives it the guest's own address with ``fe`` in front, so that a bridge never takes it for its own.
+    libvirt gives it the guest's own address with ``fe`` in front, ``fa`` if it has that itself, so that a bridge never
+    takes it for its own.
     """
-    found = list(route.get_links(address=f"fe{card[2:]}"))
+    found = list(route.get_links(address=f"{'fa' if card.startswith('fe') else 'fe'}{card[2:]}"))
     return Port(str(found[0].get("IFLA_IFNAME")), int(found[0]["index"])) if found else None
 
 

@@ -57,8 +57,11 @@ class Fabric(Protocol):
         """Begin to tell every endpoint that the VM is on the target."""
         ...
 
-    def confirm(self, move: Move) -> tuple[HostId, ...]:
-        """Return the endpoints that do not send to the target yet; empty: the fabric has caught up."""
+    def confirm(self, move: Move) -> Mapping[HostId, str]:
+        """Return the endpoints that do not send to the target yet, and what they do, in words that follow their names.
+
+        Empty: the fabric has caught up.
+        """
         ...
 
     def stop_forwarding(self, move: Move) -> Passed | None:

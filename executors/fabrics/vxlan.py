@@ -87,23 +87,26 @@ class VxlanFabric:
     def announce(self, move: Move) -> None:
         """Tell all other endpoints; each hears of it once its delay is over.
 
-        An endpoint that has been told something else meanwhile is left alone: that is newer.
+        An endpoint that has been told something else meanwhile is left alone: that is newer.  One that cannot be told
+        keeps nobody else from hearing, and is not confirmed.
         """
-        others = [host for host in self._address if host not in (move.source, move.target)]
-        changes = [change for host in others for change in self._changes(host, move)]
-        if not self._settings.update_delay_ms:
-            for change in changes:
-                change()
-            return
         due_s = time.monotonic() + self._settings.update_delay_ms / 1000
+        changes: list[Callable[[], None]] = []
+        for host in self._address:
+            if host not in (move.source, move.target):
+                with suppress(DriverError):
+                    changes += self._changes(host, move)
 
         def arrives() -> None:
             if not self._closed.wait(max(0.0, due_s - time.monotonic())):
                 for change in changes:
-                    with suppress(DriverError):  # it is not confirmed, and told again
+                    with suppress(DriverError):
                         change()
 
-        threading.Thread(target=arrives, name=f"announcement of {move.vm_id}", daemon=True).start()
+        if self._settings.update_delay_ms:
+            threading.Thread(target=arrives, name=f"announcement of {move.vm_id}", daemon=True).start()
+        else:
+            arrives()
 
     def _changes(self, host: HostId, move: Move) -> list[Callable[[], None]]:
         endpoint, address = self._endpoint(host), self._address[move.target]
@@ -115,15 +118,22 @@ class VxlanFabric:
 
         return [partial(change, card) for card in move.cards]
 
-    def confirm(self, move: Move) -> tuple[HostId, ...]:
-        """Return the endpoints that do not send to the target yet."""
-        address = self._address.get(move.target)
-        behind = []
-        for host in self._address:
-            wanted = None if host == move.target else address
-            if any(self._endpoint(host).sends_to(card) != wanted for card in move.cards):
-                behind.append(host)
-        return tuple(behind)
+    def confirm(self, move: Move) -> Mapping[HostId, str]:
+        """Return the endpoints that do not send to the target yet, and what they do."""
+        found = {host: self._instead(host, move) for host in self._address}
+        return {host: what for host, what in found.items() if what is not None}
+
+    def _instead(self, host: HostId, move: Move) -> str | None:
+        """Return what an endpoint does in place of sending to the target, in words; None: it sends there."""
+        wanted = None if host == move.target else self._address.get(move.target)
+        try:
+            sent = [self._endpoint(host).sends_to(card) for card in move.cards]
+        except DriverError as error:
+            return error.fact
+        wrong = next((address for address in sent if address != wanted), wanted)
+        if wrong == wanted:
+            return None
+        return "sends nowhere" if wrong is None else f"sends to {self._host_at.get(wrong, wrong)}"
 
     def stop_forwarding(self, move: Move) -> Passed | None:
         """Have the source send nothing on any more, and return what it counted."""

@@ -18,7 +18,7 @@ from slacktide.executors.report_brownouts import brownout_words, brownouts, brow
 from slacktide.executors.report_rows import FABRIC_BEHIND, migration_rows, trouble_rows
 from slacktide.service.words import plain
 
-BEHIND = "control does not send packets for vm2 to h9 30 s after it moved from h1, which forwards them no more"
+BEHIND = "30 s after vm2 moved to h9, control sends to h1; h1 forwards its packets no more"
 
 
 def moved(migration: str, ended: events.ForwardingEnded | None) -> list[Event]:

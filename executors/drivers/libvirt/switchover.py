@@ -13,7 +13,7 @@ A fabric that fails ends no migration: where the VM is is the hypervisors' word.
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from slacktide.errors import DriverError
@@ -23,12 +23,15 @@ from slacktide.executors.drivers.libvirt.stages import BY_MIGRATION, POSTCOPY, R
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.events import Event
 from slacktide.executors.fabrics.protocol import Fabric, Move, Passed
+from slacktide.ids import HostId
 
 ASK_S: Final = 0.01
 """Pause between two questions whether endpoints have confirmed, at first; it doubles up to ``ASK_AGAIN_S``."""
 ASK_AGAIN_S: Final = 0.25
 TELL_AGAIN_S: Final = 5.0
 """Endpoints that have not confirmed for so long are told once more."""
+NAMED: Final = 5
+"""Endpoints named in a finding: more are rarely of different kinds."""
 PAUSED, BACK, SWITCHED, OVER = "paused", "back", "switched", "over"
 _SWITCHES: Final = ((RESUMED, BY_MIGRATION), (RESUMED, POSTCOPY))
 _POSTCOPY_SUSPENDED: Final = 7
@@ -164,11 +167,11 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, DriverError) else f"Slacktide failed, please report it: {error!r}"
 
 
-def _words(behind: tuple[str, ...], move: Move, limit_s: float) -> str | None:
-    """Return who has not confirmed, in words; None: everybody has."""
+def _words(behind: Mapping[HostId, str], move: Move, limit_s: float) -> str | None:
+    """Return who has not confirmed, and what they do, in words; None: everybody has."""
     if not behind:
         return None
-    who = (
-        f"{', '.join(behind)} {'does' if len(behind) == 1 else 'do'} not send packets for {move.vm_id} to {move.target}"
-    )
-    return f"{who} {limit_s:g} s after it moved from {move.source}, which forwards them no more"
+    named = [f"{host} {what}" for host, what in list(behind.items())[:NAMED]]
+    more = [f"{len(behind) - NAMED} more"] if len(behind) > NAMED else []
+    late = f"{limit_s:g} s after {move.vm_id} moved to {move.target}"
+    return f"{late}, {', '.join(named + more)}; {move.source} forwards its packets no more"
