@@ -182,7 +182,7 @@ def test_without_forwarding_they_are_lost_and_counted(links: Links) -> None:
 
 
 def test_the_kernel_ends_forwarding_when_whoever_began_it_is_gone(links: Links) -> None:
-    fabric = links.fabric(limit_s=1.0)
+    fabric = links.fabric(limit_s=4.0)
     going = switched(links, fabric, "h1", "h2")
     assert links.reached(1) == 1
     endpoint = links.fabric()._endpoint(HostId("h1"))
