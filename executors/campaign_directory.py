@@ -77,7 +77,7 @@ def open_campaign(
     if kept is not None and kept.campaign is None:
         record = _record(kept)
         write_campaign_file(directory, kept.store, record.campaign_id, command)
-        return _with_the_same_disks(record, settings, directory)
+        return _as_it_began(record, settings, directory)
     _make(directory)
     plan_path, fleet_path = paths
     record = CampaignRecord(
@@ -97,14 +97,14 @@ def open_campaign(
     elif command is not None and command != command_in(directory):
         with suppress(OutputError):  # a full disk keeps no campaign in another store from going on
             write_campaign_file(directory, place, record.campaign_id, command)
-    return _with_the_same_disks(found, settings, directory)
+    return _as_it_began(found, settings, directory)
 
 
-def _with_the_same_disks(record: CampaignRecord, settings: DriverSettings, directory: Path) -> CampaignRecord:
-    """Return a campaign's record, unless other folders are said to be shared than when it began.
+def _as_it_began(record: CampaignRecord, settings: DriverSettings, directory: Path) -> CampaignRecord:
+    """Return a campaign's record, unless other folders are said to be shared, or no fabric, than when it began.
 
     What is copied along is deleted where the VM does not run any more; of a folder that is shared that would be the
-    disk itself.
+    disk itself.  A fabric that learns of moves by the campaign alone would hear of no more.
     """
     if isinstance(settings, SimulationSettings):
         return record
@@ -113,6 +113,9 @@ def _with_the_same_disks(record: CampaignRecord, settings: DriverSettings, direc
         named = ", ".join(sorted(before)) or "none"
         fact = f"its campaign began with other folders that all hosts see: {named}"
         raise ExecutionError(str(directory), fact, "Give the same --shared-path options as then")
+    if settings.fabric is None and json.loads(record.settings).get("libvirt", {}).get("fabric") is not None:
+        fact = "its campaign began with a fabric that has to be told where guests are"
+        raise ExecutionError(str(directory), fact, "Give --fabric as then")
     return record
 
 

@@ -43,7 +43,7 @@ def read_connections(path: AnyPath) -> dict[HostId, HostAddress]:
         remedy = "Give --connections with the file that `slacktide fleet import libvirt` wrote"
         raise UsageError(str(path), "there is no such file", remedy)
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
+        data: Any = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), f"cannot be read: {error}", "Mend it, or import the hosts again") from error
     if not isinstance(data, dict):
@@ -72,7 +72,7 @@ def _address(path: AnyPath, host: str, value: object) -> HostAddress:
     return HostAddress(uri, peer)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the pairs of a JSON object as a dictionary, each key being there once."""
     found: dict[str, Any] = {}
     for key, value in pairs:

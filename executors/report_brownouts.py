@@ -25,6 +25,7 @@ def brownouts(migrations: pl.DataFrame) -> Brownouts | None:
         length_ms=Quantiles(p50=p50, p99=p99, max=most),
         forwarded_packets=_sum(told["forwarded_packets"]),
         lost_packets=_sum(told["lost_packets"]),
+        uncounted=told["lost_packets"].null_count(),
         unconfirmed=told["fabric_finding"].count(),
     )
 
@@ -39,6 +40,7 @@ def brownout_words(found: Brownouts) -> str:
     words = f"p50 {milliseconds(length.p50)}, longest {milliseconds(length.max)}" if length.p50 is not None else UNKNOWN
     if found.forwarded_packets is not None and found.lost_packets is not None:
         words += f"; {count(found.forwarded_packets)} packets forwarded, {count(found.lost_packets)} lost"
+        words += f", of {count(found.uncounted)} not known" if found.uncounted else ""
     if found.unconfirmed:
         words += f"; the fabric had not caught up in {count(found.unconfirmed)} of {count(found.migrations)} migrations"
     return words

@@ -213,6 +213,8 @@ class Brownouts(_Part):
     """Null: the fabric learns by itself, and nobody counts."""
     lost_packets: int | None
     """Of migrations of which that is known."""
+    uncounted: int = 0
+    """Migrations of which it is not."""
     unconfirmed: int
     """Migrations whose source stopped forwarding before every endpoint had confirmed."""
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from slacktide.ids import HostId
     from slacktide.planner.plan import Plan
 
+HOSTS_NAMED = 5
+"""Hosts that an error names of many."""
 REFUSALS_SHOWN = 20
 """Refusals that an error lists; `slacktide preflight` lists all."""
 
@@ -171,12 +173,15 @@ def preflight_or_refuse(snapshot: "FleetSnapshot", plan: "Plan", live: "LibvirtS
 
     Raises
     ------
+    UsageError
+        If a host that VMs leave or go to is not in the fabric.
     ExecutionError
         If one refuses a migration, or does not answer.
     """
     from slacktide.executors.preflight.moves import planned_moves
     from slacktide.executors.preflight.whole import preflight
 
+    _refuse_outside_fabric(plan, live)
     with progress("Asking hosts") as told:
         lasts_s = plan.header.summary.makespan_s
         found = preflight(planned_moves(snapshot, plan), live.addresses, told, live.shared_paths, lasts_s)
@@ -187,3 +192,17 @@ def preflight_or_refuse(snapshot: "FleetSnapshot", plan: "Plan", live: "LibvirtS
         fact = f"{counted(len(found), 'obstacle')} on the hosts; nothing was touched"
         remedy = f"Remove what stands in the way, and give the command again:{listed}{more}"
         raise ExecutionError(f"plan {plan.header.id}", fact, remedy)
+
+
+def _refuse_outside_fabric(plan: "Plan", live: "LibvirtSettings") -> None:
+    """Refuse a fabric that could not be told of a host: its guests would be lost to all others."""
+    from slacktide.executors.fabrics.settings import known_hosts
+
+    if live.fabric is None:
+        return
+    moves = plan.migrations
+    missing = sorted({*moves["source"].to_list(), *moves["target"].to_list()} - known_hosts(live.fabric))
+    if missing:
+        more = f" and {len(missing) - HOSTS_NAMED} more" if len(missing) > HOSTS_NAMED else ""
+        fact = f"does not have {', '.join(missing[:HOSTS_NAMED])}{more}, from or to which the plan migrates VMs"
+        raise UsageError("--fabric", fact, "Name every host in the file, and give the command again")

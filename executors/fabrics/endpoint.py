@@ -21,7 +21,15 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from slacktide.errors import DriverError
 from slacktide.executors.fabrics.nftables import Nftables
-from slacktide.executors.fabrics.port_counts import TABLE, Counting, begin_counting, end_counting, port_of, unread
+from slacktide.executors.fabrics.port_counts import (
+    TABLE,
+    Counting,
+    begin_counting,
+    clear_counting,
+    end_counting,
+    port_of,
+    unread,
+)
 from slacktide.executors.fabrics.settings import VxlanFabricSettings
 from slacktide.executors.probes.namespaces import enter
 from slacktide.ids import HostId
@@ -33,19 +41,19 @@ STATIC: Final = 0x42
 QUEUE_PACKETS: Final = 10_000
 """Packets that a port keeps for a guest that does not run yet: of ten thousand a second, one second's.  By itself it
 keeps a thousand, broadcasts of the time of copying among them."""
-FORWARDED, DEPARTED = "forwarded", "departed"
+ARRIVED, FORWARDED, DEPARTED = "arrived", "forwarded", "departed"
+"""Sets of cards that have left: what arrives for them is counted, sent on, and dropped and counted where it is not."""
 _NO_ENTRY: Final = 2
 """``ENOENT``."""
 
 T = TypeVar("T")
 
 
-class Counted(NamedTuple):
-    """What the kernel counts of one card."""
+class Departed(NamedTuple):
+    """What became of packets for a card that has left."""
 
-    packets: int
-    left_s: float
-    """How long the entry lasts."""
+    forwarded: int
+    dropped: int
 
 
 class EndpointTables:
@@ -64,6 +72,8 @@ class EndpointTables:
         self._place = settings.endpoints[host]
         self._indexes: dict[str, int] = {}
         """Numbers of devices by name, as far as they were asked for."""
+        self._stale = False
+        """Whether rules and numbers have to be looked at anew."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"fabric {host}")
         try:
             self._asked(self._open)
@@ -72,10 +82,15 @@ class EndpointTables:
             raise
 
     def _asked(self, question: Callable[[], T]) -> T:
+        def asked() -> T:
+            if self._stale:
+                self._begin()
+            return question()
+
         try:
-            return self._thread.submit(question).result()
+            return self._thread.submit(asked).result()
         except (OSError, NetlinkError, RuntimeError) as error:  # the last: it was closed
-            self._indexes.clear()  # a device may have been made anew
+            self._stale = True  # a device may have been made anew
             fact = f"cannot be asked or told: {error}"
             remedy = "See that its devices are as docs/fabric.md describes"
             raise DriverError(f"fabric endpoint {self._host}", fact, remedy, retryable=True) from error
@@ -93,17 +108,54 @@ class EndpointTables:
             raise
 
     def _begin(self) -> None:
+        """Look whether the devices are what all here rests on, and have the kernel forward from one to the other."""
         settings = self._settings
-        for name in (settings.bridge, settings.device, settings.forward_device):
-            self._index(name)
+        self._indexes.clear()
+        self._refuse_unfit()
         sets = "type ether_addr; flags timeout; counter;"
+        made = "".join(f"add set {TABLE} {name} {{ {sets} }}\n" for name in (ARRIVED, FORWARDED, DEPARTED))
         self._nftables.run(
-            f"add table {TABLE}\nadd set {TABLE} {FORWARDED} {{ {sets} }}\nadd set {TABLE} {DEPARTED} {{ {sets} }}\n"
+            f"add table {TABLE}\n{made}"
             f'add chain {TABLE} arriving {{ type filter hook ingress device "{settings.device}" priority 0; }}\n'
-            f"flush chain {TABLE} arriving\n"
+            f"delete chain {TABLE} arriving\n"
+            f'add chain {TABLE} arriving {{ type filter hook ingress device "{settings.device}" priority 0; }}\n'
+            f"add rule {TABLE} arriving ether daddr @{ARRIVED} continue\n"
             f'add rule {TABLE} arriving ether daddr @{FORWARDED} fwd to "{settings.forward_device}"\n'
             f"add rule {TABLE} arriving ether daddr @{DEPARTED} drop\n"
         )
+        clear_counting(self._route, self._nftables)
+        self._stale = False
+
+    def _refuse_unfit(self) -> None:
+        """Refuse devices between which a packet could go in circles."""
+        settings, numbers = self._settings, []
+        self._index(settings.bridge)
+        for name in (settings.device, settings.forward_device):
+            (link,) = self._route.get_links(self._index(name))
+            if link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") != "vxlan":
+                raise self._unfit(name, "is no VXLAN device")
+            numbers.append(link.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA").get("IFLA_VXLAN_ID"))
+            port = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
+            if link.get("IFLA_MASTER") != self._index(settings.bridge) or port is None:
+                raise self._unfit(name, f"is no port of {settings.bridge}")
+            if not port.get("IFLA_BRPORT_ISOLATED") or port.get("IFLA_BRPORT_LEARNING"):
+                raise self._unfit(name, "is a port that is not isolated, or that learns")
+        if numbers[0] == numbers[1]:
+            raise self._unfit(settings.forward_device, f"has the network identifier of {settings.device}, {numbers[0]}")
+
+    def _unfit(self, device: str, fact: str) -> DriverError:
+        return DriverError(f"fabric endpoint {self._host}", f"{device} {fact}", "See docs/fabric.md")
+
+    def refresh(self) -> None:
+        """Write rules anew if a device was made anew since they were written."""
+
+        def looked() -> None:
+            for name in (self._settings.device, self._settings.forward_device):
+                if list(self._route.link_lookup(ifname=name)) != [self._index(name)]:
+                    self._begin()
+                    return
+
+        self._asked(looked)
 
     def _index(self, name: str) -> int:
         if name not in self._indexes:
@@ -205,7 +257,7 @@ class EndpointTables:
 
         What was begun before, by another process perhaps, is left as it is: its time goes on, and so do its counts.
         """
-        sets = {FORWARDED: limit_s, DEPARTED: 2 * limit_s} if forward else {DEPARTED: 2 * limit_s}
+        sets = {ARRIVED: 2 * limit_s, DEPARTED: 2 * limit_s} | ({FORWARDED: limit_s} if forward else {})
 
         def begun() -> None:
             lines = [
@@ -218,15 +270,22 @@ class EndpointTables:
 
         self._asked(begun)
 
-    def departed(self, card: str) -> tuple[Counted | None, Counted | None]:
-        """Return what was forwarded of a card's packets, and what was dropped; null: it is not, or not any more."""
-        return self._asked(lambda: (self._listed(FORWARDED).get(card), self._listed(DEPARTED).get(card)))
+    def departed(self, card: str) -> Departed | None:
+        """Return what became of a card's packets since it left; null: it has not left, or too long ago."""
+
+        def counted() -> Departed | None:
+            arrived, dropped = self._listed(ARRIVED).get(card), self._listed(DEPARTED).get(card)
+            if arrived is None or dropped is None:
+                return None
+            return Departed(max(0, arrived - dropped), dropped)
+
+        return self._asked(counted)
 
     def arrive(self, card: str) -> None:
         """Neither forward nor drop a card's packets any more."""
 
         def ended() -> None:
-            for name in (FORWARDED, DEPARTED):
+            for name in (FORWARDED, DEPARTED, ARRIVED):
                 if card in self._listed(name):
                     self._nftables.run(f"delete element {TABLE} {name} {{ {card} }}\n")
 
@@ -236,10 +295,11 @@ class EndpointTables:
         """Return the cards whose packets are forwarded."""
         return self._asked(lambda: tuple(sorted(self._listed(FORWARDED))))
 
-    def _listed(self, name: str) -> dict[str, Counted]:
+    def _listed(self, name: str) -> dict[str, int]:
+        """Return how often each card in a set was found there."""
         listed = self._nftables.run(f"list set {TABLE} {name}\n")
         found = [element["elem"] for each in listed if "set" in each for element in each["set"].get("elem", [])]
-        return {each["val"]: Counted(each["counter"]["packets"], float(each.get("expires", 0))) for each in found}
+        return {each["val"]: int(each["counter"]["packets"]) for each in found}
 
     def close(self) -> None:
         """Let go of it; its tables stay as they are."""

@@ -8,6 +8,7 @@ from slacktide.errors import DriverError
 from slacktide.executors.fabrics.nftables import Nftables
 
 TABLE: Final = "netdev slacktide"
+_PREFIX: Final = "to-"
 
 
 class Counting(NamedTuple):
@@ -36,7 +37,7 @@ def port_of(route: IPRoute, card: str) -> Port | None:
 
 def begin_counting(route: IPRoute, nftables: Nftables, port: str) -> Counting:
     """Have the kernel count what goes to a port from now on."""
-    chain = f"{TABLE} to-{port}"
+    chain = f"{TABLE} {_PREFIX}{port}"
     nftables.run(
         f'add chain {chain} {{ type filter hook egress device "{port}" priority 0; }}\n'
         f"flush chain {chain}\nadd rule {chain} counter\n"
@@ -50,7 +51,7 @@ def unread(route: IPRoute, nftables: Nftables, counting: Counting) -> int | None
     It is exact to what is on its way in the moments in which counting begins and the guest is paused.
     """
     try:
-        listed = nftables.run(f"list chain {TABLE} to-{counting.port}\n")
+        listed = nftables.run(f"list chain {TABLE} {_PREFIX}{counting.port}\n")
         sent = next(part["counter"]["packets"] for each in listed if "rule" in each for part in each["rule"]["expr"])
         return max(0, int(sent) - (_read(route, counting.port) - counting.read))
     except (DriverError, LookupError, StopIteration):
@@ -60,9 +61,19 @@ def unread(route: IPRoute, nftables: Nftables, counting: Counting) -> int | None
 def end_counting(nftables: Nftables, port: str) -> None:
     """Count no more; a port that is gone may have taken its count along."""
     try:
-        nftables.run(f"delete chain {TABLE} to-{port}\n")
+        nftables.run(f"delete chain {TABLE} {_PREFIX}{port}\n")
     except DriverError:
         return
+
+
+def clear_counting(route: IPRoute, nftables: Nftables) -> None:
+    """Take away what counted for ports that are gone: whoever began it did not live to end it."""
+    ports = {str(link.get("IFLA_IFNAME")) for link in route.get_links()}
+    listed = nftables.run("list chains netdev\n")
+    names = [each["chain"]["name"] for each in listed if "chain" in each and each["chain"]["table"] == "slacktide"]
+    for name in names:
+        if name.startswith(_PREFIX) and name.removeprefix(_PREFIX) not in ports:
+            end_counting(nftables, name.removeprefix(_PREFIX))
 
 
 def _read(route: IPRoute, port: str) -> int:

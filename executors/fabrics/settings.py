@@ -1,14 +1,20 @@
 """What a fabric is made of, and the file that says so."""
 
+import json
 from ipaddress import IPv4Address
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from slacktide.errors import InputError, UsageError
+from slacktide.executors.connections_file import once
 from slacktide.ids import HostId
 from slacktide.object_store import AnyPath
 
+Device = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
+"""Name of a network device."""
+Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$")]
+"""Name of a network namespace."""
 LIMIT_S: Final = 30.0
 """How long a source forwards at most: sixty times what controllers of large fabrics take to tell their hosts."""
 
@@ -20,10 +26,10 @@ class _Part(BaseModel):
 class BridgePlace(_Part):
     """One learning bridge."""
 
-    namespace: str | None = None
+    namespace: Namespace | None = None
     """Network namespace of the agent's machine that it is in; null: its own."""
-    bridge: str = Field(default="br0", min_length=1)
-    uplinks: tuple[str, ...] = ()
+    bridge: Device = "br0"
+    uplinks: tuple[Device, ...] = ()
     """Its ports that lead to other hosts."""
 
 
@@ -31,7 +37,7 @@ class BridgeFabricSettings(_Part):
     """Learning bridges: who sends from a new place is found there."""
 
     kind: Literal["bridge"]
-    bridges: dict[HostId, BridgePlace]
+    bridges: dict[HostId, BridgePlace] = Field(min_length=1)
     """Of each host."""
     limit_s: float = Field(default=LIMIT_S, gt=0, le=3600)
     """How long to wait until they have learnt."""
@@ -40,7 +46,7 @@ class BridgeFabricSettings(_Part):
 class Endpoint(_Part):
     """One tunnel endpoint."""
 
-    namespace: str | None = None
+    namespace: Namespace | None = None
     """Network namespace of the agent's machine that its devices are in; null: its own."""
     address: IPv4Address
     """Where its tunnels end."""
@@ -52,11 +58,11 @@ class VxlanFabricSettings(_Part):
     kind: Literal["vxlan"]
     endpoints: dict[HostId, Endpoint] = Field(min_length=1)
     """Every one that sends to guests: hosts, and gateways that run no guest."""
-    bridge: str = Field(default="br0", min_length=1)
+    bridge: Device = "br0"
     """On each endpoint, with guests' cards and both devices at its ports."""
-    device: str = Field(default="vxlan0", min_length=1)
+    device: Device = "vxlan0"
     """Carries what guests send each other."""
-    forward_device: str = Field(default="forward0", min_length=1)
+    forward_device: Device = "forward0"
     """Carries what a source forwards, under a network identifier of its own."""
     update_delay_ms: float = Field(default=0.0, ge=0, le=60_000)
     """How long a change takes to arrive at each endpoint but the two hosts of a migration: a lab's controller is as
@@ -66,9 +72,27 @@ class VxlanFabricSettings(_Part):
     limit_s: float = Field(default=LIMIT_S, gt=0, le=3600)
     """How long a source forwards at most."""
 
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        if len({self.bridge, self.device, self.forward_device}) < 3:
+            raise ValueError("bridge, device and forward_device are three devices, of which two have one name here")
+        by_address: dict[IPv4Address, HostId] = {}
+        for host, endpoint in self.endpoints.items():
+            if endpoint.address.is_unspecified or endpoint.address.is_multicast:
+                raise ValueError(f"endpoint {host} has {endpoint.address}, at which no tunnel ends")
+            if endpoint.address in by_address:
+                raise ValueError(f"endpoints {by_address[endpoint.address]} and {host} have one address")
+            by_address[endpoint.address] = host
+        return self
+
 
 FabricSettings = Annotated[BridgeFabricSettings | VxlanFabricSettings, Field(discriminator="kind")]
 _adapter: Final[TypeAdapter[BridgeFabricSettings | VxlanFabricSettings]] = TypeAdapter(FabricSettings)
+
+
+def known_hosts(settings: BridgeFabricSettings | VxlanFabricSettings) -> frozenset[HostId]:
+    """Return the hosts that a fabric knows."""
+    return frozenset(settings.endpoints if isinstance(settings, VxlanFabricSettings) else settings.bridges)
 
 
 def read_fabric(path: AnyPath) -> BridgeFabricSettings | VxlanFabricSettings:
@@ -84,10 +108,10 @@ def read_fabric(path: AnyPath) -> BridgeFabricSettings | VxlanFabricSettings:
     if not path.is_file():
         raise UsageError(str(path), "there is no such file", "Give --fabric the file that says what the fabric is")
     try:
-        return _adapter.validate_json(path.read_bytes())
+        return _adapter.validate_python(json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the whole"
         raise InputError(f"{path}, {where}", f"is no fabric: {first['msg']}", "See docs/fabric.md") from error
-    except OSError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), f"cannot be read: {error}", "Mend it, or leave --fabric out") from error

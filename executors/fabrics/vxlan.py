@@ -30,6 +30,8 @@ class VxlanFabric:
         self._countings: dict[Move, list[Counting]] = {}
         self._unread: dict[Move, int] = {}
         """Packets that a guest had not read when it was paused."""
+        self._pending: dict[Move, threading.Event] = {}
+        """Moves that were announced, and what keeps their announcements from arriving."""
         self._closed = threading.Event()
 
     @property
@@ -39,6 +41,8 @@ class VxlanFabric:
 
     def _endpoint(self, host: HostId) -> EndpointTables:
         with self._lock:
+            if self._closed.is_set():
+                raise DriverError("the fabric", "was let go of", "Give the command again", retryable=True)
             if host not in self._tables:
                 if host not in self._address:
                     raise DriverError(f"host {host}", "is no endpoint of the fabric", "Name it in the file of --fabric")
@@ -54,10 +58,11 @@ class VxlanFabric:
         return found
 
     def prepare(self, move: Move) -> None:
-        """Count what the source hands the guest, and have the target keep what will be forwarded."""
+        """Count what the source hands the guest, and aim where it will forward to."""
         source, target = self._endpoint(move.source), self._endpoint(move.target)
+        source.refresh()
+        target.refresh()
         for card in move.cards:
-            target.make_room(card)
             source.aim(card, self._address[move.target])
         if move not in self._countings:
             found = [source.count(card) for card in move.cards]
@@ -75,7 +80,9 @@ class VxlanFabric:
             for card in move.cards:
                 source.aim(card, self._address[move.target])
         source.depart(move.cards, self._settings.limit_s, forward=self._settings.forward)
+        self._forget_others(move)
         for card in move.cards:
+            target.make_room(card)
             source.point(card, self._address[move.target])
             target.arrive(card)
             target.forget(card)
@@ -97,8 +104,10 @@ class VxlanFabric:
                 with suppress(DriverError):
                     changes += self._changes(host, move)
 
+        over = self._pending.setdefault(move, threading.Event())
+
         def arrives() -> None:
-            if not self._closed.wait(max(0.0, due_s - time.monotonic())):
+            if not over.wait(max(0.0, due_s - time.monotonic())) and not self._closed.is_set():
                 for change in changes:
                     with suppress(DriverError):
                         change()
@@ -107,6 +116,11 @@ class VxlanFabric:
             threading.Thread(target=arrives, name=f"announcement of {move.vm_id}", daemon=True).start()
         else:
             arrives()
+
+    def _forget_others(self, move: Move) -> None:
+        """Have announcements of other moves of the same VM that have not arrived never do so."""
+        for other in [each for each in self._pending if each.vm_id == move.vm_id and each != move]:
+            self._pending.pop(other).set()
 
     def _changes(self, host: HostId, move: Move) -> list[Callable[[], None]]:
         endpoint, address = self._endpoint(host), self._address[move.target]
@@ -143,14 +157,16 @@ class VxlanFabric:
             source.arrive(card)
         self._end_counting(move)
         unread = self._unread.pop(move, None)
-        if any(dropped is None for _, dropped in counts):
+        known = [each for each in counts if each is not None]
+        if len(known) < len(counts):
             return None
-        forwarded = sum(sent.packets for sent, _ in counts if sent is not None)
-        dropped = sum(lost.packets for _, lost in counts if lost is not None)
-        return Passed(forwarded, None if unread is None else unread + dropped)
+        dropped = sum(each.dropped for each in known)
+        return Passed(sum(each.forwarded for each in known), None if unread is None else unread + dropped)
 
     def withdraw(self, move: Move) -> None:
         """Have the source hand the VM's packets to its guest again, and the target send them there."""
+        if move in self._pending:
+            self._pending.pop(move).set()
         source, target = self._endpoint(move.source), self._endpoint(move.target)
         for card in move.cards:
             source.take(card)
@@ -167,6 +183,8 @@ class VxlanFabric:
     def close(self) -> None:
         """Let go of all endpoints; announcements that have not arrived do not."""
         self._closed.set()
+        for over in self._pending.values():
+            over.set()
         with self._lock:
             for endpoint in self._tables.values():
                 endpoint.close()

@@ -1,7 +1,10 @@
 """Migrations over a fabric that has to be told: real hosts on VXLAN, and one guest that goes from one to another."""
 
+import json
+import os
 import pickle
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -20,10 +23,12 @@ from slacktide.executors.drivers.libvirt.driver import LibvirtDriver
 from slacktide.executors.drivers.libvirt.settings import LibvirtSettings
 from slacktide.executors.drivers.protocol import Adoption, CancelRequest, MigrationRequest
 from slacktide.executors.events import Event, Stage
-from slacktide.executors.fabrics.endpoint import EndpointTables
+from slacktide.executors.fabrics.endpoint import QUEUE_PACKETS, EndpointTables
 from slacktide.executors.fabrics.settings import BridgeFabricSettings, BridgePlace, VxlanFabricSettings, read_fabric
 from slacktide.executors.maintenance.action import command_action
 from slacktide.ids import HostId, MigrationId, VmId
+from slacktide.lab import host as hosts
+from slacktide.lab.commands import run
 from slacktide.lab.guests import Guest, guests_on
 from slacktide.lab.layout import FABRIC_FILE, Lab, LabSettings
 from slacktide.lab.lifecycle import down, up
@@ -131,6 +136,10 @@ def test_the_source_is_let_go_only_once_the_fabric_has_caught_up(tunnelled: Tunn
     assert times["source-deleted"] >= times["forwarding-ended"]
     assert ended.unconfirmed is None
     assert ended.forwarded_packets is not None
+    host = next(host for host in tunnelled.lab.hosts if VM.name in guests_on(host))
+    port = json.loads(run(["ip", "-n", host.namespace, "-j", "link"]))
+    kept = [each["txqlen"] for each in port if each["address"] == f"fe{VM.card[2:]}"]
+    assert kept == [QUEUE_PACKETS], "its port keeps more than one does by itself"
     assert verify(tunnelled.lab, [VM]) == {VM.name: 0}
 
 
@@ -226,10 +235,34 @@ def test_what_an_agent_forwarded_when_it_was_killed_is_seen_through_by_the_next(
     assert ended.lost_packets is None, "what the guest had not read when it was paused, the first one knew"
 
 
+def test_whoever_cannot_be_asked_for_cards_at_first_is_asked_again(tunnelled: Tunnelled, tmp_path: Path) -> None:
+    """The next agent begins while the target's libvirtd is away: once it is back, everybody is told all the same."""
+    request, given = tunnelled.request(), tmp_path / "given"
+    given.write_bytes(pickle.dumps((tunnelled.settings(update_delay_ms=60_000.0), RULES, request)))
+    target = next(host for host in tunnelled.lab.hosts if host.name == request.target)
+    with subprocess.Popen([sys.executable, "-c", AGENT, str(given)], stdout=subprocess.PIPE, text=True) as agent:
+        assert agent.stdout is not None
+        for line in agent.stdout:
+            if line.strip() == "forwarding-started":
+                break
+        agent.kill()
+    libvirtd = hosts.libvirtd_of(target)
+    assert libvirtd is not None
+    os.kill(libvirtd, signal.SIGKILL)
+    driver = tunnelled.driver()
+    driver.adopt(Adoption(((request, Stage.FORWARDING),), ()))
+    time.sleep(1.0)
+    hosts.wait_for_libvirtd(target, hosts.start_libvirtd(target))
+    found = until(driver, OUTCOMES)
+    ended = next(event for event in found if isinstance(event, events.ForwardingEnded))
+    assert ended.unconfirmed is None
+    assert tunnelled.answers()
+
+
 def test_bridges_have_learnt_where_a_guest_is_by_the_time_that_it_is_asked(tunnelled: Tunnelled) -> None:
     """The same hosts, taken for learning bridges: what is looked at is the same, their guests' ports."""
-    hosts = tunnelled.lab.hosts
-    bridges = {HostId(host.name): BridgePlace(namespace=host.namespace, uplinks=("vxlan0",)) for host in hosts}
+    places = tunnelled.lab.hosts
+    bridges = {HostId(host.name): BridgePlace(namespace=host.namespace, uplinks=("vxlan0",)) for host in places}
     fabric = BridgeFabricSettings(kind="bridge", bridges=bridges, limit_s=10.0)
     settings = tunnelled.settings().model_copy(update={"fabric": fabric})
     driver = LibvirtDriver(settings, RULES, datetime.now(UTC), SystemClock())

@@ -63,7 +63,7 @@ def test_they_are_summed_up_and_the_late_ones_are_listed_first() -> None:
     assert (made.migrations, made.forwarded_packets, made.lost_packets, made.unconfirmed) == (2, 1_207, 3, 1)
     words = plain(brownout_words(made))
     assert words.startswith(
-        "p50 3,000 ms, longest 3,000 ms; 1,207 packets forwarded, 3 lost; the fabric had not caught up in 1 of"
+        "p50 3,000 ms, longest 3,000 ms; 1,207 packets forwarded, 3 lost, of 1 not known; the fabric"
     )
     rows = brownouts_listing(moves).rows
     assert [row[-1] for row in rows] == [BEHIND, ""]

@@ -76,8 +76,8 @@ def ask(hypervisors: Hypervisors, vm: VmId, host: HostId, *, is_source: bool) ->
         return Answer(GuestState.ABSENT if absent else GuestState.UNKNOWN, "")
 
 
-def cards_anywhere(hypervisors: Hypervisors, request: MigrationRequest) -> tuple[str, ...]:
-    """Return the MAC addresses of a VM's network cards, from its target or else its source; none: neither says."""
+def cards_anywhere(hypervisors: Hypervisors, request: MigrationRequest) -> tuple[str, ...] | None:
+    """Return the MAC addresses of a VM's network cards, from its target or else its source; None: neither says."""
     import libvirt
 
     for host in (request.target, request.source):
@@ -86,7 +86,7 @@ def cards_anywhere(hypervisors: Hypervisors, request: MigrationRequest) -> tuple
             return cards_of(ET.fromstring(domain.XMLDesc()))
         except (DriverError, libvirt.libvirtError):
             continue
-    return ()
+    return None
 
 
 def _migrates(domain: "libvirt.virDomain") -> bool:

@@ -85,7 +85,9 @@ class Attempt:
         self.request = request
         self._around = around
         self._stages = Stages(request, around.report)
-        self._switchover = Switchover(request, around.fabric, around.now_s, around.report)
+        self._switchover = Switchover(
+            request, around.fabric, lambda: cards_anywhere(around.hypervisors, request), around.now_s, around.report
+        )
         self._ladder = Ladder(
             request.strategy,
             request.predicted_brownout_s,
@@ -143,9 +145,7 @@ class Attempt:
                 return
         if self._stages.reached >= Stage.RESERVED:
             self._copied = copied_by(self._around.hypervisors, self.request, self._around.shared_paths)
-        if self._around.fabric is not None and self._stages.reached >= Stage.RESERVED:
-            cards = cards_anywhere(self._around.hypervisors, self.request)
-            self._switchover.begin(cards, adopted=True)
+        self._switchover.adopt()
         self._settle(None, "the agent that began it ended before it was over")
 
     @property
@@ -273,11 +273,11 @@ class Attempt:
 
     def _report_lost(self, error: str) -> None:
         request = self.request
-        self._switchover.stay()
+        self._switchover.stay(moved=self._stages.ending.moved)
         self._end(events.VmLost(self._around.now_s(), request.migration_id, request.attempt, error))
 
     def _fail(self, error: str, *, retryable: bool) -> None:
-        self._switchover.stay()
+        self._switchover.stay(moved=self._stages.ending.moved)
         request, now_s = self.request, self._around.now_s()
         stage = self._stages.last_before_return.name.lower()
         self._end(

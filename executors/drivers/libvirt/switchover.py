@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final
 
 from slacktide.errors import DriverError
@@ -45,11 +46,15 @@ class Switchover:
         self,
         request: MigrationRequest,
         fabric: Fabric | None,
+        cards_now: Callable[[], tuple[str, ...] | None],
         now_s: Callable[[], float],
         report: Callable[[Event], None],
     ) -> None:
+        """``cards_now``: asks hypervisors for the guest's network cards; null: none of them says."""
         self._request = request
         self._fabric = fabric
+        self._cards_now = cards_now
+        self._adopted = False
         self._now_s = now_s
         self._report = report
         self._take_back: Callable[[], object] | None = None
@@ -59,15 +64,25 @@ class Switchover:
         """What the fabric could not do."""
         self._ended: events.ForwardingEnded | None = None
 
-    def begin(self, cards: tuple[str, ...], *, adopted: bool = False) -> None:
-        """Begin, for a guest with these network cards; ``adopted``: another has begun this before."""
+    def adopt(self) -> None:
+        """Take charge of what another has begun."""
+        self._adopted = True
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Begin with the cards that hypervisors know of, if they say; it is tried again when that counts."""
+        if self._fabric is not None and self._thread is None:
+            self.begin(self._cards_now() or ())
+
+    def begin(self, cards: tuple[str, ...]) -> None:
+        """Begin, for a guest with these network cards."""
         if self._fabric is None or not cards or self._thread is not None:
             return
         request = self._request
         fabric, move = self._fabric, Move(request.vm_id, cards, request.source, request.target)
         self._take_back = lambda: self._try(lambda: fabric.withdraw(move))
         self._thread = threading.Thread(
-            target=self._run, args=(fabric, move, adopted), name=f"fabric {request.migration_id}", daemon=True
+            target=self._run, args=(fabric, move), name=f"fabric {request.migration_id}", daemon=True
         )
         self._thread.start()
 
@@ -83,14 +98,30 @@ class Switchover:
         elif heard.host_id == self._request.target and (heard.what, heard.detail) in _SWITCHES:
             self._words.put(SWITCHED)
 
-    def stay(self) -> None:
-        """Take back what was made: the VM is on its source, or nowhere.  Returns when that is done."""
+    def stay(self, *, moved: bool) -> None:
+        """Take back what was made: the VM is on its source, or nowhere.  Returns when that is done.
+
+        ``moved``: it ran on its target before it ended, and whoever starts it again does so there.
+        """
+        if moved:
+            self.see_through()
+            return
+        if self._adopted:
+            self._take_up()
         self._end_with(OVER)
         if self._ended is not None and self._take_back is not None:  # it was heard to run on its target
             self._take_back()
 
     def see_through(self) -> None:
         """Return once the fabric has caught up with a VM that is on its target, or the limit is reached; report it."""
+        if self._thread is None and self._fabric is not None:
+            cards = self._cards_now()
+            if cards is None:
+                why = f"no host says which network cards {self._request.vm_id} has: nobody was told where it is"
+                self._report(self._forwarding_ended(None, why))
+                return
+            self._adopted = True
+            self.begin(cards)
         self._end_with(SWITCHED)
         if self._ended is not None:
             self._report(self._ended)
@@ -100,10 +131,11 @@ class Switchover:
             self._words.put(word)
             self._thread.join()
 
-    def _run(self, fabric: Fabric, move: Move, adopted: bool) -> None:
+    def _run(self, fabric: Fabric, move: Move) -> None:
         forwarding = False
-        if not adopted:
-            self._try(lambda: fabric.prepare(move))
+        if not self._adopted:
+            with suppress(Exception):  # packets are then not counted, and null
+                fabric.prepare(move)
         while True:
             word = self._words.get()
             if word == PAUSED and not forwarding:
@@ -133,7 +165,9 @@ class Switchover:
         unconfirmed = _unconfirmed(fabric, move)
         passed: list[Passed | None] = []
         self._try(lambda: passed.append(fabric.stop_forwarding(move)))
-        counted = passed[0] if passed else None
+        return self._forwarding_ended(passed[0] if passed else None, unconfirmed or self._trouble)
+
+    def _forwarding_ended(self, counted: Passed | None, why: str | None) -> events.ForwardingEnded:
         request = self._request
         return events.ForwardingEnded(
             self._now_s(),
@@ -141,7 +175,7 @@ class Switchover:
             request.attempt,
             forwarded_packets=None if counted is None else counted.forwarded,
             lost_packets=None if counted is None else counted.lost,
-            unconfirmed=self._trouble or unconfirmed,
+            unconfirmed=why,
         )
 
 
