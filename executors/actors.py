@@ -213,6 +213,7 @@ def cluster(
     *,
     job: str,
     dashboard: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
     """Have a Ray cluster: the one that is there, or one on this machine alone, which is then shut down again.
 
@@ -226,6 +227,8 @@ def cluster(
         What this process does there, as ``ray list jobs --detail`` shows it.
     dashboard
         Whether one that is made here has Ray's dashboard, on this machine's own address.
+    environment
+        What all processes of the job find in their environment beside what is there.
 
     Raises
     ------
@@ -236,7 +239,7 @@ def cluster(
         yield
         return
     try:
-        _start(cpus, store_bytes, hosts, address, JobConfig(metadata={"name": job}), dashboard)
+        _start(cpus, store_bytes, hosts, address, (job, dict(environment or {})), dashboard)
     except (RuntimeError, OSError, ConnectionError, ValueError) as error:
         fact = f"does not start: {str(error).splitlines()[0]}"
         raise ClusterError("Ray", fact, "Run without it (--no-ray), or see its logs in the session's folder") from error
@@ -247,17 +250,26 @@ def cluster(
 
 
 def _start(
-    cpus: int, store_bytes: int, hosts: Sequence[HostId], address: str | None, job: JobConfig, dashboard: bool
+    cpus: int,
+    store_bytes: int,
+    hosts: Sequence[HostId],
+    address: str | None,
+    named: tuple[str, dict[str, str]],
+    dashboard: bool,
 ) -> None:
+    name, environment = named
+    about = {"name": name}
     if address is not None or os.environ.get("RAY_ADDRESS"):
+        job = JobConfig(metadata=about, runtime_env={"env_vars": environment} if environment else None)
         ray.init(address, namespace=NAMESPACE, job_config=job, log_to_driver=False, logging_level=logging.ERROR)
         return
+    os.environ.update(environment)  # Ray's processes have what this one has
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     ray.init(
         address="local",
         namespace=NAMESPACE,
-        job_config=job,
+        job_config=JobConfig(metadata=about),
         num_cpus=cpus,
         resources={host_resource(host): 1.0 for host in hosts},
         include_dashboard=dashboard,

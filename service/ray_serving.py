@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from typing import Final
 
@@ -17,6 +17,7 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.actors import cluster
 from slacktide.executors.logs import log_settings, log_to
 from slacktide.service.http.app import make_app
+from slacktide.service.http.front import CALLBACK, VARIABLE
 from slacktide.service.http.readiness import leaving_file
 from slacktide.service.http.server import Server, make_server
 from slacktide.service.http.settings import ServerSettings
@@ -53,7 +54,11 @@ def serve_until_told(
     told, again = threading.Event(), threading.Event()
     leaving = leaving_file(Places(settings.data), settings)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    with cluster(len(os.sched_getaffinity(0)), STORE_BYTES, job="serve the API", dashboard=dashboard):
+    processors, front = len(os.sched_getaffinity(0)), {VARIABLE: CALLBACK}
+    with (
+        ExitStack() as ending,
+        cluster(processors, STORE_BYTES, job="serve the API", dashboard=dashboard, environment=front),
+    ):
         try:
             _deploy(settings)
             for number in (
@@ -67,9 +72,17 @@ def serve_until_told(
                 leaving.touch()
             again.wait(drain_s)
         finally:
+            ending.enter_context(_unheard())
             serve.delete(APPLICATION)
             serve.shutdown()  # type: ignore[no-untyped-call]
             leaving.unlink(missing_ok=True)
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Have nobody hear what Ray prints: that its own actors, which are being ended, have ended."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 def _deploy(settings: ServerSettings) -> None:

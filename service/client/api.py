@@ -1,6 +1,5 @@
 """Calls to a server: tried again where that helps, waited for while it is away, its refusals as our errors."""
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +35,8 @@ SAID_S: Final = 5.0
 """From which on a wait that the server asks for is told."""
 _AWAY: Final = (502, 503, 504)
 """Statuses of a proxy whose server is away, or of a server whose store is."""
+PROXY_WORDS: Final = "/-/routes"
+"""Where Ray Serve's proxy sends who asks for something that nobody serves."""
 UNKNOWN_HOST: Final = ("Name or service not known", "nodename nor servname", "No address associated")
 
 
@@ -207,7 +208,7 @@ class Api:
 
     def _json(self, method: str, path: str, *, may_be_absent: bool = False, **how: Any) -> Any:  # noqa: ANN401  (JSON)
         answer = self._http.request(method, path, **how)
-        if may_be_absent and answer.status_code == 404:
+        if may_be_absent and answer.status_code == 404 and _is_of_ours(_json_of(answer)):
             return None
         return _content(answer, self.url)
 
@@ -284,18 +285,36 @@ def _content(answer: httpx.Response, url: str) -> Any:  # noqa: ANN401  (JSON)
 
 
 def _refused(answer: httpx.Response, url: str) -> Exception:
-    try:
-        content = answer.json()
-    except (ValueError, json.JSONDecodeError):
-        content = None
+    content = _json_of(answer)
     kind = str(content.get("type", "")) if isinstance(content, dict) else ""
-    is_of_ours = isinstance(content, dict) and {"object", "fact", "remedy"} <= content.keys()
+    is_of_ours = _is_of_ours(content)
     if answer.status_code == 429 or kind.endswith(("key-under-way", "streams")):
         return _AskLaterError(_pause_s(answer.headers.get("Retry-After")))
     if not is_of_ours and answer.status_code in _AWAY:
         fact = f"does not answer: {answer.status_code} of what stands before it"
         return StoreError(url, fact, "See that the server runs", retryable=True)
+    if not is_of_ours and _is_of_proxy(answer):
+        fact = f"does not answer: Ray Serve is there ({answer.status_code}), and Slacktide is not, or not yet"
+        return StoreError(url, fact, "See that the server runs", retryable=True)
     return refusal_of(answer.status_code, content, url)
+
+
+def _is_of_proxy(answer: httpx.Response) -> bool:
+    """Return whether Ray Serve's proxy says, in its own words, that there is nobody to answer."""
+    if not answer.headers.get("Content-Type", "").startswith("text/plain"):
+        return False
+    return answer.status_code == 500 or (answer.status_code == 404 and PROXY_WORDS in answer.text)
+
+
+def _json_of(answer: httpx.Response) -> object:
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
+def _is_of_ours(content: object) -> bool:
+    return isinstance(content, dict) and {"object", "fact", "remedy"} <= content.keys()
 
 
 def _pause_s(header: str | None) -> float:

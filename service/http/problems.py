@@ -74,13 +74,17 @@ def not_found(what: str, name: str, remedy: str) -> ApiError:
     return ApiError(404, "not-found", f"{what} {name}", "is not there", remedy)
 
 
-def problem_of(error: Exception, request_id: str | None, hidden: str = "") -> tuple[Problem, dict[str, str]]:
+def problem_of(
+    error: Exception, request_id: str | None, hidden: str = "", kind: str | None = None
+) -> tuple[Problem, dict[str, str]]:
     """Return an error as a problem, and the headers that go with it.
 
     Parameters
     ----------
     hidden
         Path that is nobody's business, left out of what is said.
+    kind
+        What it is called in its ``type``; null: as its class says.
     """
     if isinstance(error, HTTPException):
         error = ApiError(
@@ -92,7 +96,7 @@ def problem_of(error: Exception, request_id: str | None, hidden: str = "") -> tu
         log.error("request %s: %s", request_id, type(error).__name__, exc_info=error)
         fact = f"this is a bug in Slacktide: {type(error).__name__}"
         error = ApiError(500, "bug", "server", fact, f"Report it with the server's log of request {request_id}")
-    status, kind = _status(error)
+    status, usual = _status(error)
     subject, fact, remedy = (text.replace(f"{hidden}/", "") if hidden else text for text in _said(error))
     findings = None
     if isinstance(error, InputError) and error.findings:
@@ -101,7 +105,7 @@ def problem_of(error: Exception, request_id: str | None, hidden: str = "") -> tu
     code = error.exit_code
     if isinstance(error, StoreError) and error.retryable:
         headers = {"Retry-After": "5"}
-    return _problem(status, kind, (subject, fact, remedy), request_id, findings, code), headers
+    return _problem(status, kind or usual, (subject, fact, remedy), request_id, findings, code), headers
 
 
 def response_of(problem: Problem, headers: Mapping[str, str]) -> Response:
@@ -168,5 +172,5 @@ def _invalid(error: RequestValidationError, request_id: str | None) -> Problem:
 
 
 def _http_remedy(error: HTTPException) -> str:
-    known = {404: "See /openapi.json for what there is", 405: "See /docs for the methods that this path takes"}
+    known = {404: "See /openapi.json for what there is", 405: "See /openapi.json for the methods that this path takes"}
     return known.get(error.status_code, "See /openapi.json for what is taken")

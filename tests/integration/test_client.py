@@ -21,6 +21,24 @@ def test_a_proxy_that_says_in_json_that_the_server_is_away_is_waited_out() -> No
     assert len(server.asked) == 3
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (404, "Path '/v1/fleets' not found. Ping http://127.0.0.1:8780/-/routes for available routes."),
+        (500, "Internal Server Error"),
+    ],
+)
+def test_ray_serve_without_slacktide_is_a_server_that_is_away(code: int, words: str) -> None:
+    def answer(asked: Asked) -> Answer:
+        away = 1 < len(server.asked) < 4
+        return Answer(code, words, {"Content-Type": "text/plain"}) if away else Answer(200, {"at": asked.path})
+
+    with patch_server(answer) as server, Api(Access(server.url, None, None)) as api:
+        assert api.get("/v1/fleets") == {"at": "/v1/fleets"}
+        assert api.find("/v1/plans/0b7d5a2f9c1e4d38") == {"at": "/v1/plans/0b7d5a2f9c1e4d38"}
+    assert len(server.asked) == 4
+
+
 def test_an_answer_of_something_else_is_no_bug_of_ours() -> None:
     with (
         patch_server(lambda _: Answer(500, {"type": None})) as server,

@@ -77,6 +77,7 @@ def url(data: Path, certificate: Path) -> Iterator[str]:
             code = server.wait(PATIENCE_S)
     assert code == 0, said.read_text()
     assert "the server has ended; campaigns go on" in said.read_text()
+    assert "raylet" not in said.read_text()
 
 
 def wait_for(done: Callable[[], bool]) -> None:
@@ -100,6 +101,9 @@ def test_an_urgent_night(url: str, token: str, certificate: Path) -> None:
         assert api.get("/readyz").json() == {"ready": True}
         assert httpx.get(f"{url}/v1/me", verify=trusted).json()["role"] == "viewer"
         assert api.get("/v1/audit").status_code == 403
+        given = api.get("/v1/me", headers={"X-Request-Id": "of-the-caller"}).headers.get_list("X-Request-Id")
+        assert len(given) == 1
+        assert given != ["of-the-caller"]
         uploaded = api.post("/v1/fleets", files=parts_of(FLEET))
         assert uploaded.status_code == 201, uploaded.text
         asked = {"fleet_id": uploaded.json()["fleet_id"], "within_s": 14_400, "time_limit_s": 0}

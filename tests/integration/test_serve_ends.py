@@ -86,6 +86,7 @@ class Asking(threading.Thread):
         self.promised: dict[str, str] = {}
         """Job by key."""
         self.unanswered: str | None = None
+        self.refusals: list[httpx.Response] = []
         self._ask = (f"{url}/v1/plans", headers, {"fleet_id": fleet, "iterations": 0})
         self.enough = threading.Event()
         self.start()
@@ -98,8 +99,9 @@ class Asking(threading.Thread):
                 answer = httpx.post(url, json=body, headers={**headers, "Idempotency-Key": key}, timeout=60)
             except httpx.HTTPError:
                 return
-            if answer.status_code >= 500 or answer.status_code == 404:
-                return
+            if answer.status_code == 503:
+                self.refusals.append(answer)
+                continue
             assert answer.status_code == 202, answer.text
             self.promised[key] = answer.json()["job_id"]
             self.unanswered = None
@@ -150,6 +152,12 @@ def ends(night: Night, server: "subprocess.Popen[bytes]") -> None:
     assert server.wait(PATIENCE_S) == 0
     night.asking.enough.set()
     night.asking.join(PATIENCE_S)
+    assert night.asking.refusals, "while replicas end, the proxy answers"
+    for refusal in night.asking.refusals:
+        assert refusal.headers["Content-Type"] == "application/problem+json"
+        assert refusal.json()["object"] == "the server"
+        assert refusal.json()["request_id"] == refusal.headers["X-Request-Id"]
+        assert refusal.headers["Retry-After"]
     wait_for(lambda: night.stream.over)
     assert night.stream.ids == list(range(1, len(night.stream.ids) + 1))
 
