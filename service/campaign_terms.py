@@ -65,6 +65,11 @@ class CampaignTerms(_Part):
     """What pauses the campaign once it is used up; null: the profile's, or nothing."""
     agents: int | None = Field(default=None, ge=1, le=10_000)
     """Agent processes; null: one for each real host, one for every 5,000 simulated ones."""
+    ray: bool | None = None
+    """Whether coordinator and agents are actors of Ray, with names, metrics and logs there; else all is in one process.
+
+    Null: as the profile says; of simulated hosts where the server is served on a cluster, since on one machine alone
+    each campaign would start a Ray of its own."""
 
 
 class Profile(_Part):
@@ -86,6 +91,7 @@ class Profile(_Part):
     health: Path | None = None
     """File of signals and budgets."""
     ray: bool = True
+    """Whether coordinator and agents are actors of Ray, each agent on its host's node where the cluster has that."""
 
 
 def driver_settings(terms: CampaignTerms, profile: Profile | None, plan: "Plan") -> "DriverSettings":
@@ -124,13 +130,25 @@ def driver_settings(terms: CampaignTerms, profile: Profile | None, plan: "Plan")
     return simulation(asked.seed, failures, answering, others=others if touched else None)
 
 
-def run_options(terms: CampaignTerms, profile: Profile | None, health: Path | None) -> list[str]:
-    """Return the options of `slacktide run` for these terms; ``health``: the file that the budgets were written to."""
+def run_options(
+    terms: CampaignTerms, profile: Profile | None, health: Path | None, *, on_cluster: bool = False
+) -> list[str]:
+    """Return the options of `slacktide run` for these terms.
+
+    Parameters
+    ----------
+    health
+        The file that the budgets were written to.
+    on_cluster
+        Whether there is a cluster of Ray that outlives the server.
+    """
     options = [] if terms.on_drift is None else ["--on-drift", terms.on_drift]
     if health is not None:
         options += ["--health", str(health)]
     if terms.agents is not None:
         options += ["--agents", str(terms.agents)]
+    usual = on_cluster if profile is None else profile.ray
+    options += [] if (usual if terms.ray is None else terms.ray) else ["--no-ray"]
     if profile is not None:
         return options + _live_options(profile)
     asked = terms.simulation
@@ -149,7 +167,7 @@ def run_options(terms: CampaignTerms, profile: Profile | None, health: Path | No
     }
     for option, value in values.items():
         options += [] if value is None else [option, str(value)]
-    return options + (["--ask-for-approval"] if asked.ask_for_approval else []) + ["--no-ray"]
+    return options + (["--ask-for-approval"] if asked.ask_for_approval else [])
 
 
 def _live_options(profile: Profile) -> list[str]:
@@ -169,4 +187,4 @@ def _live_options(profile: Profile) -> list[str]:
         options += [] if value is None else [option, str(value)]
     for path in profile.shared_paths:
         options += ["--shared-path", path]
-    return options if profile.ray else [*options, "--no-ray"]
+    return options

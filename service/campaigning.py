@@ -44,6 +44,8 @@ class Campaigning:
     database: Database
     profiles: Mapping[str, Profile]
     launch: Launch
+    ray_address: str | None = None
+    """Cluster on which campaigns are carried out; null: simulated ones without Ray, those of a profile as it says."""
 
     def propose(
         self, plan: "Plan", fleet_id: str, terms: CampaignTerms, by: str, *, start: bool, job_id: str | None = None
@@ -177,7 +179,8 @@ class Campaigning:
                 directory=self.places.campaign(run.campaign_id),
                 log_folder=folder,
                 store=self.database.store,
-                options=[*run_options(terms, profile, health), *more],
+                options=[*run_options(terms, profile, health, on_cluster=self.ray_address is not None), *more],
+                ray_address=self.ray_address,
             )
         )
         wait_s = min(MOST_PAUSE_S, PAUSE_S * 2**run.starts)

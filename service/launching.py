@@ -28,6 +28,8 @@ class CampaignLaunch:
     """Has what the process says, and its lock; not the campaign's own directory."""
     store: Store | None = None
     options: Sequence[str] = ()
+    ray_address: str | None = None
+    """Of the cluster that it is to be carried out on; null: as the environment says."""
 
 
 def launch_campaign(launch: CampaignLaunch) -> None:
@@ -39,12 +41,11 @@ def launch_campaign(launch: CampaignLaunch) -> None:
         If its log cannot be written, or it cannot be started.
     """
     run = [sys.executable, "-m", "slacktide.service.cli", "run", str(launch.fleet), str(launch.plan)]
-    begin(
-        launch.log_folder, [*run, "-o", str(launch.directory), *launch.options], environment_of_campaign(launch.store)
-    )
+    environment = environment_of_campaign(launch.store, launch.ray_address)
+    begin(launch.log_folder, [*run, "-o", str(launch.directory), *launch.options], environment)
 
 
-def environment_of_campaign(store: Store | None) -> dict[str, str]:
+def environment_of_campaign(store: Store | None, ray_address: str | None = None) -> dict[str, str]:
     """Return the environment of the process: the store's URL is in it, and not among what others see of processes.
 
     It names no server: the process carries the campaign out, and asks nobody else to.
@@ -54,6 +55,8 @@ def environment_of_campaign(store: Store | None) -> dict[str, str]:
     }
     for name in (SERVER_VARIABLE, TOKEN_VARIABLE):
         kept.pop(name, None)
+    if ray_address is not None:
+        kept["RAY_ADDRESS"] = ray_address  # a node, whose process this may be, need not know its cluster so
     if store is not None:
         kept[VARIABLE] = store.url.render_as_string(hide_password=False)
     return kept

@@ -31,6 +31,8 @@ class TermsGiven(NamedTuple):
     agents: int | None
     written_there: Mapping[str, object] = {}
     """Options whose values whoever runs the server writes down, by their names."""
+    no_ray: bool = False
+    """Whether all is to be in one process; else the server decides."""
 
     def as_asked(self) -> dict[str, Any]:
         """Return the terms as the API takes them.
@@ -48,6 +50,7 @@ class TermsGiven(NamedTuple):
             self._refuse_simulation()
         budgets = None if self.health is None else _budgets(self.health)
         terms: dict[str, Any] = {"on_drift": self.on_drift, "budgets": budgets, "agents": self.agents}
+        terms |= {"ray": False} if self.no_ray else {}
         if self.profile is None:
             return terms | {"simulation": dict(self.simulation)}
         return terms | {"profile": self.profile}

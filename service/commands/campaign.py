@@ -184,7 +184,8 @@ def run(
     wait_for_store
         How long a store that does not answer at the beginning is waited for, such as 10min. [default: until Ctrl-C]
     ray
-        Coordinator and agents as actors of Ray; else all in this process, with the same result.
+        Coordinator and agents as actors of Ray; else all in this process, with the same result. Of a server's
+        campaigns it decides itself, unless --no-ray is given.
     detach
         With a server: leave the campaign to it at once, as Ctrl-C does later.
     """
@@ -203,7 +204,7 @@ def run(
             **{"--metadata-namespace": metadata_namespace, "--approve-as": approve_as, "--fabric": fabric},
             **{"--store": store, "--wait-for-store": wait_for_store, "--agent-per-host": agent_per_host},
         }
-        terms = TermsGiven(driver, profile, simulated, on_drift, health, agents, written_there)
+        terms = TermsGiven(driver, profile, simulated, on_drift, health, agents, written_there, not ray)
         return _run_there(afar, path, plan_path, terms, output, (detach, take_over), as_json=as_json)
     afar.refuse_here({"--profile": profile, "--detach": detach}, "Leave it out, or give --server")
     from slacktide.executors.campaign_file import CAMPAIGN_FILES, holds_campaign, left_behind

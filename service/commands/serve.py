@@ -218,7 +218,8 @@ def _settings(data: Path | None, store: str | None, config: Path | None, **given
         raise InputError(str(config), fact, "Remove it, or give it as an option")
     url = store or os.environ.get(VARIABLE) or None
     try:
-        settings = ServerSettings(data=(data or default_data()).resolve(), store_url=url, **given, **fields)
+        folder, address = (data or default_data()).resolve(), os.environ.get("RAY_ADDRESS") or None
+        settings = ServerSettings(data=folder, store_url=url, ray_address=address, **given, **fields)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -23,6 +23,7 @@ _TERMS: Final[dict[str, Any]] = {
     "on_drift": None,
     "budgets": None,
     "agents": None,
+    "ray": None,
 }
 
 

@@ -55,7 +55,7 @@ def campaigning_of(
     settings: ServerSettings, places: Places, database: Database, launch: Launch = launch_campaign
 ) -> Campaigning:
     """Return what has campaigns carried out."""
-    return Campaigning(places, database, settings.profiles, launch)
+    return Campaigning(places, database, settings.profiles, launch, settings.ray_address)
 
 
 def make_server(settings: ServerSettings, jobs: JobStarter, launch: Launch = launch_campaign) -> Server:

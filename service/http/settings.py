@@ -76,6 +76,8 @@ class ServerSettings(_Part):
     oidc: Oidc | None = None
     profiles: dict[str, Profile] = {}
     """What reaches real hosts, by name."""
+    ray_address: str | None = None
+    """Cluster that the server is served on, as RAY_ADDRESS names it; null: one of its own, which ends with it."""
     replicas: int = Field(default=1, ge=1, le=64)
     limits: Limits = Limits()
     rates: Rates = Rates()

@@ -33,13 +33,13 @@ SEEDED = CampaignTerms(simulation=Simulation(seed=7))
 class Started:
     """What it takes, and what was started."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ray_address: str | None = None) -> None:
         self.places = Places(folder)
         self.places.make()
         self.database = open_database(store_in(self.places.store))
         self.launched: list[CampaignLaunch] = []
         profiles = {"lab": Profile(connections=folder / "c.json", health=folder / "h.yaml")}
-        self.campaigning = Campaigning(self.places, self.database, profiles, self.launched.append)
+        self.campaigning = Campaigning(self.places, self.database, profiles, self.launched.append, ray_address)
 
     def propose(self, terms: CampaignTerms = SEEDED, *, start: bool = True) -> Run:
         return self.campaigning.propose(planned_fleet()[1], "f1", terms, "eva", start=start)[0]
@@ -88,6 +88,20 @@ def test_it_is_the_campaign_that_run_makes_of_the_same_terms(started: Started) -
     assert launch.store == started.database.store
     started.campaigning.look()
     assert len(started.launched) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "asked", "alone"),
+    [(None, None, True), ("192.0.2.10:6379", None, False), (None, True, False), ("192.0.2.10:6379", False, True)],
+)
+def test_it_is_on_ray_where_there_is_a_cluster_or_the_terms_say_so(
+    tmp_path: Path, address: str | None, asked: bool | None, alone: bool
+) -> None:
+    started = Started(tmp_path, address)
+    started.look(started.propose(SEEDED.model_copy(update={"ray": asked})))
+    (launch,) = started.launched
+    assert ("--no-ray" in launch.options) is alone
+    assert launch.ray_address == address
 
 
 def test_one_that_hangs_elsewhere_is_taken_over_and_one_of_this_machine_is_not(started: Started) -> None:

@@ -23,4 +23,5 @@ def test_it_leads_into_the_cluster_and_names_no_server(monkeypatch: pytest.Monke
     found = environment_of_campaign(parse_store("sqlite:////srv/night.sqlite"))
     assert {name: found.get(name) for name in into} == into
     assert not found.keys() & (of_the_worker.keys() | ours.keys())
+    assert environment_of_campaign(None, "192.0.2.11:6379")["RAY_ADDRESS"] == "192.0.2.11:6379"
     assert found["SLACKTIDE_STORE"] == "sqlite:////srv/night.sqlite"
