@@ -28,6 +28,7 @@ from slacktide.service.words import plain
 
 def what_if_job(asked: WhatIfAsked, by: str, tools: Tools) -> dict[str, Any]:
     """Find what would have to give, and keep the plans behind the figures."""
+    tools.pulse.lasts(asked.time_limit_s)
     snapshot = read_snapshot(tools.places.fleet(asked.fleet_id))
     present = None if asked.plan_id is None else read_plan(tools.places.plan(asked.plan_id))
     if present is not None:
@@ -53,6 +54,7 @@ def pareto_job(asked: ParetoAsked, by: str, tools: Tools) -> dict[str, Any]:
     """Find the plans that none beats, and keep them."""
     from slacktide.service.front_run import found_front, front_document, write_front
 
+    tools.pulse.lasts(asked.time_limit_s)
     snapshot = read_snapshot(tools.places.fleet(asked.fleet_id))
     policy, left_out = policy_for(asked.preset, asked.policy, snapshot)
     case = case_of(snapshot, policy)
