@@ -148,9 +148,9 @@ def run_options(
     if terms.agents is not None:
         options += ["--agents", str(terms.agents)]
     usual = on_cluster if profile is None else profile.ray
-    options += [] if (usual if terms.ray is None else terms.ray) else ["--no-ray"]
+    last = [] if (usual if terms.ray is None else terms.ray) else ["--no-ray"]
     if profile is not None:
-        return options + _live_options(profile)
+        return options + _live_options(profile) + last
     asked = terms.simulation
     values = {
         "--seed": asked.seed,
@@ -167,7 +167,7 @@ def run_options(
     }
     for option, value in values.items():
         options += [] if value is None else [option, str(value)]
-    return options + (["--ask-for-approval"] if asked.ask_for_approval else [])
+    return options + (["--ask-for-approval"] if asked.ask_for_approval else []) + last
 
 
 def _live_options(profile: Profile) -> list[str]:

@@ -89,6 +89,8 @@ def urgent_there(afar: Afar, path: AnyPath, asked: UrgentWanted, wanted: RunWant
         tell_left_out(outcome.result["left_out"])
         campaign = str(outcome.result["campaign_id"])
         tell(f"plan {outcome.result['plan_id']} is to be carried out as campaign {campaign}")
+        if outcome.result.get("said") is not None:
+            tell(str(outcome.result["said"]))
         waits = not outcome.result["started"]
         if waits:
             tell(f"it waits for its start: `slacktide campaign start {campaign}`")

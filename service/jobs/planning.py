@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from slacktide.datasets.files import read_snapshot
 from slacktide.datasets.snapshot import FleetSnapshot
-from slacktide.errors import InputError
+from slacktide.executors.readable import duration
 from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import read_plan, write_plan
 from slacktide.planner.policy import PRESETS, Policy
@@ -17,12 +15,13 @@ from slacktide.planner.stopping import Iterations, NoImprovement, Progress, Stop
 from slacktide.service.either_stop import EitherStop
 from slacktide.service.jobs.asked import Effort, HostSelector, PlanAsked, UrgentAsked
 from slacktide.service.jobs.pulse import Cancelled
+from slacktide.service.jobs.selecting import selected
 from slacktide.service.jobs.tools import Tools
 from slacktide.service.plan_text import progress_words
 from slacktide.service.planning import evacuating
 from slacktide.service.presets import fitted
 from slacktide.service.store.inventory import add_plan
-from slacktide.service.words import plain
+from slacktide.service.words import counted, plain
 
 if TYPE_CHECKING:
     from slacktide.planner.cell_plans import CellMap
@@ -75,6 +74,8 @@ def policy_for(preset: str | None, policy: Policy | None, snapshot: FleetSnapsho
 
 
 def _planned(snapshot: FleetSnapshot, policy: Policy, effort: Effort, tools: Tools, cells: int | str) -> Plan:
+    tools.pulse.lasts(effort.time_limit_s)
+
     def tell(now: Progress) -> None:
         tools.pulse.tell(now.fraction, plain(progress_words(now)))
 
@@ -113,21 +114,14 @@ def _hosts(asked: str | HostSelector | tuple[str, ...], snapshot: FleetSnapshot)
     """Return the hosts as a policy selects them."""
     if not isinstance(asked, HostSelector):
         return asked
-    hosts = snapshot.hosts
-    if asked.machine_type is not None:
-        hosts = hosts.filter(pl.col("machine_type") == asked.machine_type)
-    if asked.patch_level is not None:
-        hosts = hosts.filter(pl.col("patch_level") == asked.patch_level)
-    if asked.domain is not None:
-        named = (pl.col("kind") == asked.domain.kind) & (pl.col("domain_id") == asked.domain.id)
-        hosts = hosts.join(snapshot.domains.filter(named), on="host_id", how="semi", maintain_order="left")
-    if hosts.is_empty():
-        raise InputError("hosts", "no host of the fleet is as the selector says", "Loosen it, or name hosts by id")
-    return tuple(hosts["host_id"])
+    return selected(asked, snapshot.hosts, snapshot.domains)
 
 
 def _figures(made: Plan) -> dict[str, Any]:
     summary = made.header.summary
+    by_s = made.header.policy.deadline_s
+    late = 0 if by_s is None else int((made.hosts["return_s"] > by_s).sum())
+    late_by_s = 0 if by_s is None else max(0, summary.makespan_s - by_s)
     return {
         "plan_id": made.header.id,
         "hosts": summary.hosts,
@@ -136,4 +130,13 @@ def _figures(made: Plan) -> dict[str, Any]:
         "exposure_host_h": summary.exposure_host_h,
         "deferred": made.deferred.height,
         "findings": len(summary.audit.findings),
+        "deadline_s": by_s,
+        "late_hosts": late,
+        "late_by_s": late_by_s,
+        "said": _late_words(late, late_by_s) if late_by_s else None,
     }
+
+
+def _late_words(late: int, late_by_s: int) -> str:
+    said = f"the plan ends {duration(late_by_s)} after the deadline, {counted(late, 'host')} late"
+    return plain(f"{said}; a what-if says what would have to give")

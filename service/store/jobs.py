@@ -105,17 +105,26 @@ def tell_progress(database: Database, job_id: str, fraction: float | None, words
 
 
 def end_job(database: Database, job_id: str, state: JobState, result: object, error: object) -> None:
-    """Note what came of a job."""
+    """Note what came of a job; its words are that from then on, and of a result what it says itself."""
     texts = {
         "result": None if result is None else json.dumps(result),
         "error": None if error is None else json.dumps(error),
     }
     values: dict[str, Any] = {"state": state, "ended_at": now_utc(), "eta_s": None, **texts}
+    values["words"] = _ended_words(state, result, error)
     if state == "done":
         values["fraction"] = 1.0
     with database.writing() as transaction:
         mine = sql.and_(JOBS.c.job_id == job_id, JOBS.c.state.not_in(ENDED))
         transaction.execute(sql.update(JOBS).where(mine).values(values))
+
+
+def _ended_words(state: JobState, result: object, error: object) -> str:
+    if isinstance(error, dict):
+        return f"{error['object']}: {error['fact']}"
+    said = result.get("said") if isinstance(result, dict) else None
+    how = "cancelled, with the best so far" if state == "cancelled" and result is not None else state
+    return how if said is None else f"{how}; {said}"
 
 
 def cancel_job(database: Database, job_id: str) -> None:
@@ -124,7 +133,9 @@ def cancel_job(database: Database, job_id: str) -> None:
         mine = JOBS.c.job_id == job_id
         transaction.execute(sql.update(JOBS).where(mine).values(cancel=True))
         queued = sql.and_(mine, JOBS.c.state == "queued")
-        transaction.execute(sql.update(JOBS).where(queued).values(state="cancelled", ended_at=now_utc()))
+        transaction.execute(
+            sql.update(JOBS).where(queued).values(state="cancelled", ended_at=now_utc(), words="cancelled")
+        )
 
 
 def claim_silent(database: Database) -> list[str]:
@@ -141,7 +152,7 @@ def claim_silent(database: Database) -> list[str]:
     claimed = []
     with database.writing() as transaction:
         worn = sql.and_(silent, JOBS.c.tries >= MOST_TRIES)
-        values = {"state": "failed", "ended_at": now_utc(), "error": json.dumps(error)}
+        values = {"state": "failed", "ended_at": now_utc(), "error": json.dumps(error), "words": error["fact"]}
         transaction.execute(sql.update(JOBS).where(worn).values(values))
         for job_id in transaction.execute(sql.select(JOBS.c.job_id).where(silent)).scalars().all():
             mine = sql.and_(silent, JOBS.c.job_id == job_id)

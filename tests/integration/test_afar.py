@@ -368,6 +368,8 @@ def test_an_urgent_call(place: Place) -> None:
     assert "slacktide campaign start" in place.told
     assert waits.startswith("campaign")
     assert "is not there" not in place.told
+    place.there("urgent", OTHER, "--within", "10min", "--time-limit", 0, "--seed", 3, "--on-approval")
+    assert "after the deadline, " in place.told
 
 
 def test_ctrl_c_ends_planning_with_the_best_plan(place: Place) -> None:

@@ -59,6 +59,7 @@ def test_an_urgent_call_makes_a_plan_and_a_campaign(night: InProcess, campaign: 
     assert job["state"] == "done"
     assert job["fraction"] == 1.0
     assert job["result"]["campaign_id"] == campaign
+    assert job["result"]["late_by_s"] == job["result"]["makespan_s"] - 14_400 > 0
     assert night.named[0] == f"urgent for fleet {job['asked']['fleet_id']}"
     plan = night.get(f"/v1/plans/{job['result']['plan_id']}")
     assert plan["header"]["policy"]["deadline_s"] == 14_400
@@ -213,7 +214,8 @@ def test_a_job_that_waits_is_cancelled(night: InProcess) -> None:
     night.held = False
     path = made.headers["Location"]
     assert night.get(path)["state"] == "queued"
-    assert night.call("POST", f"{path}/cancel", "operator").json()["state"] == "cancelled"
+    ended = night.call("POST", f"{path}/cancel", "operator").json()
+    assert (ended["state"], ended["words"]) == ("cancelled", "cancelled")
     assert night.call("POST", f"{path}/cancel", "operator").status_code == 409
 
 
@@ -233,10 +235,55 @@ def test_what_is_not_there_is_said_with_a_remedy(night: InProcess) -> None:
 
 def test_a_plan_that_cannot_be_made_is_a_job_that_failed(night: InProcess) -> None:
     fleet_id = night.get("/v1/fleets")["items"][0]["fleet_id"]
-    asked = {"fleet_id": fleet_id, "hosts": ["nobody"], "time_limit_s": 0}
-    job = night.get(night.call("POST", "/v1/campaigns/urgent", json=asked).headers["Location"])
+    asked = {"fleet_id": fleet_id, "relax": ["nothing"], "time_limit_s": 0}
+    job = night.get(night.call("POST", "/v1/what-ifs", json=asked).headers["Location"])
     assert job["state"] == "failed"
-    assert "nobody" in str(job["error"])
+    assert "nothing" in str(job["error"])
+    assert job["error"]["fact"] in job["words"]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "object_", "fact", "remedy"),
+    [
+        (["host-00000"], "body.hosts", "the fleet has no host host-00000", "such as host-0"),
+        ({"machine_type": "nothing"}, "body.hosts.machine_type", "no host of the fleet has 'nothing'", "such as "),
+        ({"patch_level": "newer"}, "body.hosts.patch_level", "no host of the fleet has 'newer'", "such as "),
+        ({"domain": {"kind": "rack", "id": "r"}}, "body.hosts.domain.id", "no host of the fleet has 'r'", "such as "),
+        ({"domain": {"kind": "moon", "id": "r"}}, "body.hosts.domain.kind", "no host of the fleet has 'moon'", "rack"),
+    ],
+)
+def test_hosts_that_the_fleet_does_not_have_are_refused_at_once(
+    night: InProcess, hosts: object, object_: str, fact: str, remedy: str
+) -> None:
+    asked = {"fleet_id": night.get("/v1/fleets")["items"][0]["fleet_id"], "hosts": hosts}
+    answer = night.call("POST", "/v1/campaigns/urgent", json=asked)
+    assert answer.status_code == 422
+    told = answer.json()
+    assert told["object"] == object_
+    assert told["fact"].startswith(fact)
+    assert remedy in told["remedy"]
+
+
+def test_a_deadline_that_is_over_is_refused_with_the_servers_time(night: InProcess) -> None:
+    fleet_id = night.get("/v1/fleets")["items"][0]["fleet_id"]
+    asked = {"fleet_id": fleet_id, "deadline": "2026-01-01T00:00:00Z"}
+    answer = night.call("POST", "/v1/campaigns/urgent", json=asked)
+    assert (answer.status_code, answer.json()["object"]) == (422, "body.deadline")
+    assert "by the server's clock it is 2" in answer.json()["fact"]
+
+
+def test_a_plan_that_misses_its_deadline_says_so(night: InProcess) -> None:
+    fleet_id = night.get("/v1/fleets")["items"][0]["fleet_id"]
+    asked = {"fleet_id": fleet_id, "within_s": 600, "time_limit_s": 0, "seed": 3, "start": "on-approval"}
+    job = night.get(night.call("POST", "/v1/campaigns/urgent", json=asked).headers["Location"])
+    result = job["result"]
+    assert result["deadline_s"] == 600
+    assert result["late_by_s"] == result["makespan_s"] - 600 > 0
+    assert result["late_hosts"] > 0
+    assert job["words"] == f"done; {result['said']}"
+    assert f"after the deadline, {result['late_hosts']} hosts late" in result["said"]
+    made = night.get(night.call("POST", "/v1/plans", json={"fleet_id": fleet_id, "iterations": 0}).headers["Location"])
+    assert (made["words"], made["result"]["late_by_s"], made["result"]["said"]) == ("done", 0, None)
 
 
 def test_nothing_says_where_the_data_is(night: InProcess, campaign: str) -> None:

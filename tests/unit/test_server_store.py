@@ -119,7 +119,7 @@ def test_a_job_is_cancelled_before_and_while_it_runs(store) -> None:
     assert begin_job(database, waiting.job_id) is None
     assert tell_progress(database, running.job_id, None, "planning", None)
     end_job(database, running.job_id, "cancelled", {"plan_id": "p1"}, None)
-    end_job(database, running.job_id, "failed", None, {"fact": "too late"})
+    end_job(database, running.job_id, "failed", None, {"object": "job", "fact": "too late"})
     ended = find_job(database, running.job_id)
     assert ended is not None
     assert (ended.state, ended.result, ended.error) == ("cancelled", {"plan_id": "p1"}, None)

@@ -1,13 +1,13 @@
 """Campaigns: created from a plan or in one call, started, looked at, and told what to do."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse, Response
 
-from slacktide.errors import ExecutionError
+from slacktide.errors import ExecutionError, UsageError
 from slacktide.executors.campaign_file import holds_campaign
 from slacktide.executors.event_codec import to_json
 from slacktide.executors.orders import Evacuate, Order, Revise, Skip
@@ -27,6 +27,7 @@ from slacktide.service.http.routes.jobs import JobView, begin
 from slacktide.service.http.routes.plans import plan_of
 from slacktide.service.http.server import Server
 from slacktide.service.jobs.asked import Id, UrgentAsked
+from slacktide.service.jobs.selecting import refuse_unknown
 from slacktide.service.one_line import MOST_SAID, ONE_LINE
 from slacktide.service.store.runs import Run, RunState, find_run, list_runs
 
@@ -193,8 +194,13 @@ def create(asked: CampaignAsked, server: TheServer, caller: TheCaller) -> Respon
     "/urgent", operation_id="create-urgent-campaign", status_code=202, response_model=JobView, **allowed("operator")
 )
 def urgent(asked: UrgentAsked, server: TheServer, caller: TheCaller) -> Response:
-    """Patch these hosts by then: a job makes the plan and has it carried out; its result names plan and campaign."""
+    """Patch these hosts by then: a job makes the plan and has it carried out; its result names plan and campaign.
+
+    Where the plan ends after the deadline, the result says so (`late_hosts`, `late_by_s`, and in words `said`).
+    """
     fleet_of(server, asked.fleet_id)
+    _refuse_past(asked.deadline)
+    refuse_unknown(server.places.fleet(asked.fleet_id), asked.hosts, "body.hosts")
     return begin(server, "urgent", caller.who, asked)
 
 
@@ -302,6 +308,13 @@ def begun(server: Server, campaign_id: str) -> tuple[Run, StoredCampaign]:
     if stored is None:
         raise ExecutionError(f"campaign {campaign_id}", "has not begun", "Start it, or wait until its process has")
     return run, stored
+
+
+def _refuse_past(deadline: datetime | None) -> None:
+    now = datetime.now(UTC)
+    if deadline is not None and deadline <= now:
+        fact = f"is {deadline.isoformat()}, and by the server's clock it is {now.isoformat(timespec='seconds')}"
+        raise UsageError("body.deadline", fact, "Give a moment that is still to come, or `within_s`")
 
 
 def _hosts_named(order: Order) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from slacktide.service.http.routes.fleets import fleet_of
 from slacktide.service.http.routes.jobs import JobView, begin
 from slacktide.service.http.server import Server
 from slacktide.service.jobs.asked import AboutPlan, ParetoAsked, PlanAsked, WhatIfAsked
+from slacktide.service.jobs.selecting import refuse_unknown
 from slacktide.service.store.inventory import StoredPlan, find_plan, list_plans
 
 router = APIRouter(prefix="/v1", tags=["plans"], route_class=GuardedRoute)
@@ -47,6 +48,7 @@ class Comparison(BaseModel):
 def create(asked: PlanAsked, server: TheServer, caller: TheCaller) -> Response:
     """Have a plan made for a fleet, as a job; its result names the plan."""
     fleet_of(server, asked.fleet_id)
+    refuse_unknown(server.places.fleet(asked.fleet_id), asked.evacuate, "body.evacuate")
     return begin(server, "plan", caller.who, asked)
 
 
