@@ -388,3 +388,39 @@ ANSWERS: Final[dict[str, tuple[int, Any]]] = {
     "get-health": (200, {"ready": True}),
     "get-readiness": (200, {"ready": True}),
 }
+
+PARAMETERS: Final[dict[str, Any]] = {
+    "limit": 100,
+    "fleet_id": FLEET,
+    "campaign_id": CAMPAIGN,
+    "rack_id": "r07",
+    "host_id": "h0012",
+    "source": "h0012",
+    "target": "h0044",
+    "vm_id": "h0012-vm17",
+    "service_id": "web-7",
+    "machine_type": "m6",
+    "patch_level": "6.1.0-31",
+    "wave": 2,
+    "after": 4711,
+    "last-event-id": "4711",
+    "type": "migration-failed",
+    "at_least_ms": 100,
+    "standing": True,
+    "news": True,
+    "who": BY,
+    "action": "create-urgent-campaign",
+}
+"""Of parameters by their names; of those that are not here, the first value that they may have."""
+PARAMETERS_OF: Final[dict[str, dict[str, Any]]] = {
+    "list-jobs": {"about": FLEET, "kind": "urgent", "state": "running"},
+    "list-campaign-events": {"about": ["hosts", "migrations"]},
+    "stream-campaign-events": {"about": ["hosts", "migrations"]},
+    "list-campaign-migrations": {"state": "failed"},
+}
+"""Where one operation means something else by a name."""
+UPLOADED: Final = {
+    "fleet": "fleet.json",
+    **{name: f"{name}.parquet" for name in ("hosts", "vms", "services", "links", "domains")},
+}
+"""The files of an upload's parts."""

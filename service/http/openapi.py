@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from slacktide.service.http.admission import KEPT_FIELD, KEY_HEADER, ROLE_FIELD
-from slacktide.service.http.examples import ANSWERS, REQUESTS
+from slacktide.service.http.examples import ANSWERS, PARAMETERS, PARAMETERS_OF, REQUESTS, UPLOADED
 from slacktide.service.http.problems import MEDIA_TYPE, TITLES, Problem
 
 _ALWAYS: Final = (401, 403, 422, 429, 503)
@@ -57,7 +57,10 @@ def _finish(whole: dict[str, Any]) -> None:
 
 def _finish_operation(path: str, method: str, operation: dict[str, Any]) -> None:
     name = operation["operationId"]
+    operation["summary"] = _words(name)
     operation.pop("x-slacktide-body", None)
+    for parameter in operation.get("parameters", []):
+        _exemplify(name, parameter)
     guarded, repeatable = ROLE_FIELD in operation, operation.pop(KEPT_FIELD, False)
     answers = operation["responses"]
     answers.pop("422", None)
@@ -72,10 +75,34 @@ def _finish_operation(path: str, method: str, operation: dict[str, Any]) -> None
             answers[str(code)] = {"description": TITLES[code], "content": content}
     if method == "post" and guarded and repeatable:
         operation.setdefault("parameters", []).append(_KEY)
+    _exemplify_bodies(name, operation)
+
+
+def _exemplify_bodies(name: str, operation: dict[str, Any]) -> None:
+    """Give what is sent and what is answered an example."""
+    answers = operation["responses"]
     if name in REQUESTS:
         for media in operation["requestBody"]["content"].values():
             media["example"] = REQUESTS[name]
+    if (upload := operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")) is not None:
+        upload["example"] = UPLOADED
     if name in ANSWERS:
         code, example = ANSWERS[name]
         for media in answers.setdefault(str(code), {"description": "Done"}).get("content", {}).values():
             media["example"] = example
+
+
+def _words(name: str) -> str:
+    """Return an operation's name as words: ``get-campaign-vm`` is "Get campaign VM"."""
+    words = " ".join({"vm": "VM"}.get(word, word) for word in name.split("-"))
+    return f"{words[0].upper()}{words[1:]}"
+
+
+def _exemplify(operation: str, parameter: dict[str, Any]) -> None:
+    """Give a parameter an example, unless it has one."""
+    schema = parameter["schema"]
+    if "example" in parameter or "examples" in parameter or "examples" in schema:
+        return
+    named = {**PARAMETERS, **PARAMETERS_OF.get(operation, {})}
+    values = [value for each in (schema, *schema.get("anyOf", [])) for value in each.get("enum", [])]
+    parameter["example"] = named[parameter["name"]] if parameter["name"] in named else values[0]

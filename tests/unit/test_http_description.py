@@ -55,7 +55,14 @@ def test_every_call_and_answer_has_an_example_that_is_as_described(api: InProces
             checked = {**media["schema"], "components": whole["components"]}
             Draft202012Validator(checked).validate(media["example"])
             seen += 1
-        assert operation["summary"]
+        assert operation["summary"].lower() == operation["operationId"].replace("-", " ")
+        for parameter in operation.get("parameters", []):
+            examples = [parameter["example"]] if "example" in parameter else parameter.get("examples", [])
+            for example in examples or parameter["schema"]["examples"]:
+                Draft202012Validator(parameter["schema"]).validate(example)
+        upload = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+        if upload is not None:
+            assert upload["example"].keys() == upload["schema"]["properties"].keys()
         assert operation["description"] or operation["operationId"].startswith("get-")
     assert seen > 45
 
