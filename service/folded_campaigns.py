@@ -83,6 +83,12 @@ class _Folded:
             orders = tuple(journal.orders(0))
         return Viewed(stored, self._state, tuple(self._asked), first_plan, orders)
 
+    def look_anew(self) -> None:
+        """Have nothing that was seen before be answered with."""
+        self._folding = _Pace()
+        for seen in self.seen.values():
+            seen.pace, seen.looked_s = _Pace(), -float("inf")
+
     @property
     def last(self) -> int:
         """Number of the newest event that is folded."""
@@ -194,6 +200,12 @@ class FoldedCampaigns:
         folded = self._folded(run)
         with folded.lock:
             return see(folded.viewed_now(self._database, stored, run.plan_id)), folded.last
+
+    def refresh(self, run: Run) -> None:
+        """Have whoever looks next see the campaign as it is now: something was asked of it, and it was answered."""
+        folded = self._folded(run)
+        with folded.lock:
+            folded.look_anew()
 
     def planned(self, run: Run) -> tuple[int, int]:
         """Return how many hosts are planned, and how many deferred, as a report of the campaign counts them."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from slacktide.atomic import write_file
+from slacktide.errors import OutputError
 
 DASHBOARD_FILE: Final = "slacktide_grafana_dashboard.json"
 
@@ -23,5 +24,10 @@ def write_dashboard(folder: Path) -> Path:
         If it cannot be written.
     """
     path = folder / DASHBOARD_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fact = f"cannot be made: {error.strerror or error}"
+        raise OutputError(str(folder), fact, "Give a folder that may be written to") from error
     write_file(path, dashboard().encode())
     return path

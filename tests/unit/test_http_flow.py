@@ -132,6 +132,11 @@ def test_a_campaign_that_is_over_is_looked_at(night: InProcess, campaign: str) -
     assert pl.read_csv(table.content).height == len(blackouts)
     assert night.get(f"{path}/waiting")["items"] == []
     assert night.get(f"{path}/guests")["items"] == []
+    for guests in ("/v1/guests", f"{path}/guests"):
+        nobody = night.call("GET", f"{guests}/nobody")
+        assert (nobody.status_code, nobody.json()["object"]) == (404, "VM nobody")
+        vm = night.get(f"/v1/fleets/{night.get(path)['fleet_id']}/vms?limit=1")["items"][0]["vm_id"]
+        assert night.get(f"{guests}/{vm}")["maintenance_event"] == "NONE"
     assert night.get(f"{path}/report")["campaign_id"] == campaign
     page = night.call("GET", f"{path}/report.html")
     assert page.headers["Content-Type"].startswith("text/html")
@@ -198,7 +203,7 @@ def test_a_campaign_waits_for_its_start_where_it_is_to(night: InProcess) -> None
     assert night.call("GET", f"{path}/hosts").status_code == 409
     assert night.call("POST", "/v1/campaigns", "operator", json=asked).status_code == 409
     started = night.call("POST", f"{path}/start", "operator")
-    assert started.json()["state"] == "wanted"
+    assert (started.json()["state"], started.json()["standing"]) == ("wanted", "starting")
     (launch,) = night.launched
     assert list(launch.options)[:2] == ["--seed", "5"]
     assert launch.directory.name == made.json()["campaign_id"]
@@ -226,6 +231,8 @@ def test_what_is_not_there_is_said_with_a_remedy(night: InProcess) -> None:
         assert answer.status_code == 404
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert {"object", "fact", "remedy", "detail", "type", "title"} <= answer.json().keys()
+    other_way = night.call("DELETE", "/v1/fleets")
+    assert (other_way.status_code, "/openapi.json" in other_way.json()["remedy"]) == (405, True)
     wrong = night.call("POST", "/v1/plans", json={"fleet_id": "../../etc", "prest": "urgent"})
     assert wrong.status_code == 422
     assert len(wrong.json()["findings"]) == 2

@@ -135,6 +135,16 @@ def test_whether_it_waits_for_a_person_is_said_by_list_and_view(held: Held) -> N
     assert held.look_until("paused")["carried_out"]["word"] == "running"
 
 
+def test_once_it_is_refreshed_nothing_of_before_is_answered(held: Held) -> None:
+    opened(held)
+    held.look()
+    held.journal.append([control_events.CampaignPaused(2.0, 1, "ada", "lunch", cancel=False)])
+    run = find_run(held.process.server.database, held.id)
+    assert run is not None
+    held.process.server.views.refresh(run)
+    assert held.look()["standing"] == "paused"
+
+
 def test_one_that_nobody_has_begun_waits_for_nobody(process: InProcess, plan_id: str) -> None:
     terms = {"simulation": {"seed": 10_001}}
     asked = {"plan_id": plan_id, "start": "on-approval", "terms": terms}

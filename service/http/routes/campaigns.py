@@ -186,7 +186,7 @@ def create(asked: CampaignAsked, server: TheServer, caller: TheCaller) -> Respon
         raise ApiError(409, "campaign-exists", f"campaign {run.campaign_id}", fact, remedy, {"Location": path})
     if start:
         server.campaigning.look()
-    content = _listed(server, run_of(server, run.campaign_id))
+    content = _listed(server, run_of(server, run.campaign_id), standing=True)
     return JSONResponse(content, 201, {"Location": f"/v1/campaigns/{run.campaign_id}"})
 
 
@@ -236,7 +236,7 @@ def get(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
 def start(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     """Start a campaign that was proposed, or one that the server has given up."""
     server.campaigning.start(run_of(server, campaign_id), server.views.stored(campaign_id))
-    return _listed(server, run_of(server, campaign_id))
+    return _listed(server, run_of(server, campaign_id), standing=True)
 
 
 @router.post(
@@ -248,7 +248,7 @@ def take_over(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     For one on a machine that hangs: a lease that has lapsed is taken without being asked.
     """
     server.campaigning.take_over(*begun(server, campaign_id))
-    return _listed(server, run_of(server, campaign_id))
+    return _listed(server, run_of(server, campaign_id), standing=True)
 
 
 @router.post("/{campaign_id}/orders", operation_id="order-campaign", response_model=OrderAnswer, **allowed("operator"))
@@ -257,7 +257,7 @@ def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: Th
 
     200 once it is granted or refused, which the answer says; 202 while it waits to be answered.
     """
-    run_of(server, campaign_id)
+    run = run_of(server, campaign_id)
     directory = server.places.campaign(campaign_id)
     if not holds_campaign(directory):
         remedy = f"Start it: POST /v1/campaigns/{campaign_id}/start"
@@ -269,6 +269,7 @@ def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: Th
     about = {"order": found.number, "carried_out_by": found.holder, "trouble": found.trouble}
     if found.answer is None:
         return JSONResponse({**about, "granted": None, "answer": None}, 202)
+    server.views.refresh(run)
     told = to_json(found.answer)
     return JSONResponse({**about, "granted": told["type"] != "order-refused", "answer": told})
 

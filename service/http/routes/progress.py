@@ -26,8 +26,10 @@ from slacktide.service.http.pages import (
     table_media,
     table_page,
 )
+from slacktide.service.http.problems import not_found
 from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.server import Server
+from slacktide.service.store.runs import Run
 
 router = APIRouter(prefix="/v1/campaigns/{campaign_id}", tags=["campaigns"], route_class=GuardedRoute)
 
@@ -181,10 +183,25 @@ def guests(campaign_id: CampaignId, server: TheServer, cursor: Cursor = None, li
     **allowed("viewer"),
 )
 def guest(campaign_id: CampaignId, vm_id: str, server: TheServer) -> dict[str, Any]:
-    """Look at what a guest is told by its host; `NONE` where nothing is to come, or there is no such guest."""
-    _, stored = begun(server, campaign_id)
-    told = told_guests(_report(server, campaign_id)[1])
-    return guest_notice(vm_id, notice_of(told, vm_id, stored.record.origin))
+    """Look at what a guest is told by its host; `NONE` where nothing is to come."""
+    run, stored = begun(server, campaign_id)
+    migrations = _report(server, campaign_id)[1]
+    if not has_vm(server, run, migrations, vm_id):
+        raise not_found("VM", vm_id, f"Find its id: GET /v1/fleets/{run.fleet_id}/vms")
+    return guest_notice(vm_id, notice_of(told_guests(migrations), vm_id, stored.record.origin))
+
+
+def has_vm(server: Server, run: Run, migrations: pl.DataFrame, vm_id: str) -> bool:
+    """Return whether a campaign's fleet has a VM, or had one meanwhile; ``migrations``: of its report."""
+    if vm_id in migrations["vm_id"] or fleet_has_vm(server, run.fleet_id, vm_id):
+        return True
+    return bool(server.views.events_about(run.campaign_id, (vm_id,)))
+
+
+def fleet_has_vm(server: Server, fleet_id: str, vm_id: str) -> bool:
+    """Return whether a fleet has a VM, as it was uploaded."""
+    vms = pl.scan_parquet(server.places.fleet(fleet_id) / "vms.parquet").filter(pl.col("vm_id") == vm_id)
+    return not vms.select("vm_id").collect().is_empty()
 
 
 def guest_notice(vm_id: str, notice: MaintenanceNotice) -> dict[str, Any]:
