@@ -214,8 +214,10 @@ def cluster(
     job: str,
     dashboard: bool = False,
     environment: Mapping[str, str] | None = None,
-) -> Iterator[None]:
+) -> Iterator[str | None]:
     """Have a Ray cluster: the one that is there, or one on this machine alone, which is then shut down again.
+
+    Yields where its dashboard answers, null: it has none, or that is not known.
 
     One that is made here stands in for the nodes of ``hosts``.
 
@@ -236,15 +238,15 @@ def cluster(
         If Ray does not start.
     """
     if ray.is_initialized():
-        yield
+        yield None
         return
     try:
-        _start(cpus, store_bytes, hosts, address, (job, dict(environment or {})), dashboard)
+        shown = _start(cpus, store_bytes, hosts, address, (job, dict(environment or {})), dashboard)
     except (RuntimeError, OSError, ConnectionError, ValueError) as error:
         fact = f"does not start: {str(error).splitlines()[0]}"
         raise ClusterError("Ray", fact, "Run without it (--no-ray), or see its logs in the session's folder") from error
     try:
-        yield
+        yield shown or None
     finally:
         ray.shutdown()
 
@@ -256,17 +258,17 @@ def _start(
     address: str | None,
     named: tuple[str, dict[str, str]],
     dashboard: bool,
-) -> None:
+) -> str:
     name, environment = named
     about = {"name": name}
     if address is not None or os.environ.get("RAY_ADDRESS"):
         job = JobConfig(metadata=about, runtime_env={"env_vars": environment} if environment else None)
-        ray.init(address, namespace=NAMESPACE, job_config=job, log_to_driver=False, logging_level=logging.ERROR)
-        return
+        there = ray.init(address, namespace=NAMESPACE, job_config=job, log_to_driver=False, logging_level=logging.ERROR)
+        return str(there.dashboard_url or "")
     os.environ.update(environment)  # Ray's processes have what this one has
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray.init(
+    made = ray.init(
         address="local",
         namespace=NAMESPACE,
         job_config=JobConfig(metadata=about),
@@ -279,3 +281,4 @@ def _start(
         logging_level=logging.ERROR,
         _node_ip_address="127.0.0.1",
     )
+    return str(made.dashboard_url or "")

@@ -34,7 +34,7 @@ ENDING_S: Final = 10.0
 
 
 def serve_until_told(
-    settings: ServerSettings, *, dashboard: bool, ready: Callable[[], None], drain_s: float = 0.0
+    settings: ServerSettings, *, dashboard: bool, ready: Callable[[str | None], None], drain_s: float = 0.0
 ) -> None:
     """Serve the API until SIGTERM or SIGINT; what is under way is answered, campaigns go on by themselves.
 
@@ -44,7 +44,7 @@ def serve_until_told(
         How long all is still answered once the server is to end, while it says that it is not ready, so that balancers
         send their callers elsewhere; a second signal cuts that short.
     ready
-        Called once the API answers.
+        Called once the API answers, with the address of Ray's dashboard, null: it has none.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def serve_until_told(
     processors, front = len(os.sched_getaffinity(0)), {VARIABLE: CALLBACK}
     with (
         ExitStack() as ending,
-        cluster(processors, STORE_BYTES, job="serve the API", dashboard=dashboard, environment=front),
+        cluster(processors, STORE_BYTES, job="serve the API", dashboard=dashboard, environment=front) as shown,
     ):
         try:
             _deploy(settings)
@@ -66,7 +66,7 @@ def serve_until_told(
                 signal.SIGINT,
             ):  # Ray's own handlers, which it sets as it starts, end at once
                 signal.signal(number, lambda *_: (again if told.is_set() else told).set())
-            ready()
+            ready(shown)
             told.wait()
             with suppress(OSError):  # a disk that is full: it is not ready then either
                 leaving.touch()

@@ -65,7 +65,7 @@ def serve(
     config
         YAML or JSON file of what has no option: `oidc`, `limits`, `rates`, `profiles`, `replicas`.
     dashboard
-        Have Ray's dashboard too, on this machine's own address.
+        Have Ray's dashboard too, on this machine's own address; it is printed.
     drain_s
         Seconds for which all is still answered after SIGTERM while `/readyz` says that the server is not ready, so that
         a balancer sends callers elsewhere. [default: 5 behind a proxy, else 0]
@@ -93,9 +93,11 @@ def serve(
     _database(settings).close()
     url = f"{settings.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def ready() -> None:
+    def ready(shown: str | None) -> None:
         places = [("page", f"{url}/page/"), ("data", str(settings.data)), ("description", f"{url}/openapi.json")]
         show(figures([("serving", url), *places]))
+        if shown is not None:
+            tell(f"Ray's dashboard: http://{shown}; its token: RAY_AUTH_MODE=token ray get-auth-token")
         if settings.anonymous is not None:
             tell(f"without a token callers on this machine are {settings.anonymous}s")
         tell(f"a token: slacktide token create NAME --role operator --data {settings.data}")
