@@ -60,6 +60,14 @@ HERE_ONLY: Final = {
 }
 """What to do in place of asking a server, where it makes no sense to ask one."""
 
+OF_SERVER: Final = {
+    "--server": "URL",
+    "--token-file": "FILE",
+    "--ca-file": "FILE",
+    "--wait-for-server": "10min",
+}
+"""Options of every command that a server can carry out, and an example of each value."""
+
 app = App(
     name="slacktide",
     help="Patch a whole fleet of VM hosts without its guests noticing.",
@@ -112,12 +120,21 @@ def _carried_out(tokens: list[str], *, as_json: bool) -> int:
     except CycloptsError as error:
         chain = tuple(error.command_chain or ())
         command = " ".join(("slacktide", *chain))
-        fact, remedy = _here_only(chain, tokens) or (_fact(error), f"See `{command} --help`")
+        fact, remedy = _before_command(tokens) or _here_only(chain, tokens) or (_fact(error), f"See `{command} --help`")
         complain(f"{fact} {remedy}")
         if as_json:
             document(error_document("UsageError", command, fact, remedy, USAGE))
         return USAGE
     return code if isinstance(code, int) else OK
+
+
+def _before_command(tokens: list[str]) -> tuple[str, str] | None:
+    """Return that an option of servers comes after the command; None: none is before it."""
+    option = tokens[0].partition("=")[0] if tokens else ""
+    if option not in OF_SERVER:
+        return None
+    fact = f"{option} comes after the command, not before it."
+    return fact, f"Give it so: `slacktide plan FLEET {option} {OF_SERVER[option]}`"
 
 
 def _here_only(chain: tuple[str, ...], tokens: list[str]) -> tuple[str, str] | None:

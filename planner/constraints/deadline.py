@@ -31,7 +31,7 @@ class Deadline:
         yield Finding(
             self.rule,
             f"the last host returns at {makespan_s:,} s, {makespan_s - self.deadline_s:,} s after the deadline; "
-            f"{late} hosts are late",
+            f"{'1 host is' if late == 1 else f'{late} hosts are'} late",
             remedy,
             "warning",
             at_s=makespan_s,

@@ -53,7 +53,7 @@ def upload(afar: Afar, path: AnyPath, *, as_json: bool) -> int:
 
 def list_all(afar: Afar, *, as_json: bool) -> int:
     """List the fleets of a server."""
-    from slacktide.executors.readable import count
+    from slacktide.service.words import counted
 
     with afar.api() as api:
         found = list(api.items("/v1/fleets"))
@@ -63,7 +63,7 @@ def list_all(afar: Afar, *, as_json: bool) -> int:
     rows = []
     for each in found:
         summary = each["summary"]
-        size = f"{count(summary['hosts'])} hosts, {count(summary['vms'])} VMs"
+        size = f"{counted(summary['hosts'], 'host')}, {counted(summary['vms'], 'VM')}"
         rows.append((each["fleet_id"], size, f"{each['created_at']}, by {each['created_by']}"))
     if rows:
         show(figures(rows))

@@ -41,7 +41,8 @@ def plans(*, fleet: str | None = None, afar: Afar = HERE, as_json: AsJson = Fals
     fleet
         Id of a fleet, to list the plans for it alone.
     """
-    from slacktide.executors.readable import count, duration
+    from slacktide.executors.readable import duration
+    from slacktide.service.words import counted
 
     with afar.api() as api:
         found = list(api.items("/v1/plans", fleet_id=fleet))
@@ -51,7 +52,7 @@ def plans(*, fleet: str | None = None, afar: Afar = HERE, as_json: AsJson = Fals
     rows = []
     for each in found:
         summary, policy = each["header"]["summary"], each["header"]["policy"]["name"]
-        what = f"{count(summary['hosts'])} hosts in {duration(summary['makespan_s'])}"
+        what = f"{counted(summary['hosts'], 'host')} in {duration(summary['makespan_s'])}"
         rows.append((each["plan_id"], what, f"fleet {each['fleet_id']}, policy {policy}, {each['created_at']}"))
     if rows:
         show(figures(rows))

@@ -16,7 +16,7 @@ def urgent(
     /,
     *,
     within: Annotated[int | None, Parameter(converter=duration_s, accepts_keys=False)] = None,
-    host: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True)] = (),
+    host: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=True, show_default=False)] = (),
     every_host: Annotated[bool, Parameter(negative="")] = False,
     preset: PresetName | None = None,
     policy: PathOption = None,

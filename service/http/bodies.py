@@ -147,7 +147,8 @@ class _Parts:
         if not self._ended:
             raise ApiError(400, "not-multipart", "body", "ends before its closing boundary", "Send it again, whole")
         if missing := sorted(self._names.keys() - self._digests.keys()):
-            raise ApiError(422, "part-missing", f"part {missing[0]}", "is missing", _REMEDY)
+            what, fact = ("part", "is missing") if len(missing) == 1 else ("parts", "are missing")
+            raise ApiError(422, "part-missing", f"{what} {', '.join(missing)}", fact, _REMEDY)
         state = hashlib.sha256()
         for name in sorted(self._digests):
             state.update(f"{name} {self._digests[name].hexdigest()}\n".encode())

@@ -161,6 +161,9 @@ def _invalid(error: RequestValidationError, request_id: str | None) -> Problem:
     findings = []
     for wrong in error.errors():
         place = ".".join(str(part) for part in wrong["loc"])
+        if wrong["type"] == "json_invalid":
+            findings.append(_no_json(wrong["loc"][-1], str(wrong.get("ctx", {}).get("error", ""))))
+            continue
         fact, _, how = str(wrong["msg"]).removeprefix("Value error, ").partition("; ")
         remedy = f"{how[0].upper()}{how[1:]}" if how else "Correct it: /openapi.json says what is taken"
         findings.append({"rule": "request-field", "message": f"{place}: {fact.lower()}", "remedy": remedy})
@@ -169,6 +172,13 @@ def _invalid(error: RequestValidationError, request_id: str | None) -> Problem:
     more = f", and {len(findings) - 1} more fields are wrong" if findings[1:] else ""
     said = (place, f"{fact}{more}", first["remedy"])
     return _problem(422, "invalid", said, request_id, findings[:FINDINGS_SHOWN], UsageError.exit_code)
+
+
+def _no_json(place: object, error: str) -> dict[str, str]:
+    """Return what is wrong with a body that is no JSON, at which character."""
+    why = f": {error[:1].lower()}{error[1:]}" if error else ""
+    remedy = "Send one JSON object; /openapi.json has an example of every body"
+    return {"rule": "request-field", "message": f"body: is no JSON at character {place}{why}", "remedy": remedy}
 
 
 def _http_remedy(error: HTTPException) -> str:

@@ -83,6 +83,18 @@ def test_unknown_option_names_the_nearest(capsys):
     assert "See `slacktide plan --help`" in error
 
 
+@pytest.mark.parametrize("words", [("--server", "http://h"), ("--server=http://h",), ("--token-file", "t")])
+def test_an_option_of_servers_before_the_command_is_told_where_it_belongs(capsys, words):
+    error = refused(capsys, *words, "plan", "fleet")
+    assert f"{words[0].partition('=')[0]} comes after the command, not before it." in error
+    assert "Did you mean" not in error
+
+
+def test_a_default_is_said_once(capsys):
+    assert main(["urgent", "--help"]) == 0
+    assert "[default: ()]" not in capsys.readouterr().out
+
+
 def test_unknown_command(capsys):
     assert '"plann"' in refused(capsys, "plann")
 

@@ -181,6 +181,10 @@ def test_events_are_paged_filtered_and_streamed_from_where_one_was(night: InProc
     assert [line for line in lines if line.startswith("id:")] == [f"id: {n}" for n in (last - 2, last - 1, last)]
     assert lines[-3] == "event: campaign-finished"
     assert night.call("GET", f"{path}/stream", headers={"Last-Event-ID": "x"}).status_code == 422
+    assert night.call("GET", f"{path}/stream", headers={"Last-Event-ID": str(last)}).text == "retry: 2000\n\n"
+    beyond = night.call("GET", f"{path}/stream", headers={"Last-Event-ID": str(last + 1)})
+    assert (beyond.status_code, beyond.json()["object"]) == (422, "Last-Event-ID")
+    assert night.call("GET", f"{path}/stream?after={last + 1}").json()["object"] == "after"
 
 
 def test_a_campaign_waits_for_its_start_where_it_is_to(night: InProcess) -> None:
@@ -231,6 +235,10 @@ def test_what_is_not_there_is_said_with_a_remedy(night: InProcess) -> None:
         assert answer.status_code == 404
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert {"object", "fact", "remedy", "detail", "type", "title"} <= answer.json().keys()
+    none = night.call("POST", "/v1/plans", content=b'{"fleet_id" 7}', headers={"Content-Type": "application/json"})
+    assert none.json()["object"] == "body"
+    assert none.json()["fact"] == "is no JSON at character 12: expecting ':' delimiter"
+    assert "/openapi.json" in none.json()["remedy"]
     other_way = night.call("DELETE", "/v1/fleets")
     assert (other_way.status_code, "/openapi.json" in other_way.json()["remedy"]) == (405, True)
     wrong = night.call("POST", "/v1/plans", json={"fleet_id": "../../etc", "prest": "urgent"})

@@ -53,6 +53,15 @@ def test_what_is_wrong_with_a_fleet_is_listed(api: InProcess, fleet: Path) -> No
     assert left(api) == []
 
 
+def test_all_parts_that_are_missing_are_named(api: InProcess, fleet: Path) -> None:
+    files = parts_of(fleet)
+    refused = api.call(
+        "POST", "/v1/fleets", "operator", files={name: files[name] for name in ("fleet", "hosts", "vms")}
+    )
+    assert (refused.status_code, refused.json()["object"]) == (422, "parts domains, links, services")
+    assert refused.json()["fact"] == "are missing"
+
+
 def test_too_many_rows_are_not_read(api: InProcess, fleet: Path) -> None:
     """A thousand times a thousand rows of one value are a few hundred bytes."""
     parts = parts_of(fleet)

@@ -113,7 +113,14 @@ def stream(
     begun(server, campaign_id)
     told = number_of_event(last_event_id)
     after = after if told is None else told
+    known = server.views.events(campaign_id, after - 1, 1) if after else []
+    if after and not known:
+        what = "after" if told is None else "Last-Event-ID"
+        remedy = f"Begin anew without it, or list events: GET /v1/campaigns/{campaign_id}/events"
+        raise ApiError(422, "event-id", what, f"is {after}, and the campaign has no such event (yet)", remedy)
     refuse_many_streams(server)
+    if known and isinstance(known[0].event, CampaignFinished):
+        return EventStream(_nothing(), server)
     return EventStream(_events(server, campaign_id, after, about), server)
 
 
@@ -165,6 +172,11 @@ def _is_about(event: Event, kinds: Sequence[Kind]) -> bool:
     if not kinds:
         return True
     return next((kind for of, kind in _KINDS if isinstance(event, of)), "campaign") in kinds
+
+
+async def _nothing() -> AsyncIterator[str]:
+    """Yield what a stream begins with: its caller has heard the last event."""
+    yield "retry: 2000\n\n"
 
 
 async def _events(server: Server, campaign_id: str, after: int, kinds: Sequence[Kind]) -> AsyncIterator[str]:
