@@ -331,7 +331,7 @@ def test_a_late_plan_is_a_warning() -> None:
     assert found(policy={"deadline_s": 1540}) == []
     finding = only(found(policy={"deadline_s": 1500}))
     assert (finding.rule, finding.severity, finding.at_s) == ("deadline", "warning", 1540)
-    assert "40 s after the deadline; 1 hosts are late" in finding.message
+    assert "40 s after the deadline; 1 host is late" in finding.message
     assert "take the preset `urgent`" in finding.remedy
     urgent = only(found(policy={"deadline_s": 1500, "name": "urgent"}))
     assert "preset" not in urgent.remedy
