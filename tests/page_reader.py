@@ -27,10 +27,15 @@ new PerformanceObserver((list) => list.getEntries().forEach((each) => window.lon
 """
 
 
+def browser_path() -> str | None:
+    """Return where a browser is, None: nowhere."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
 @contextmanager
 def opened_browser() -> Iterator[Browser]:
     """Open a browser for as long as the block lasts; the test is skipped where there is none."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    path = browser_path()
     if path is None:
         pytest.skip("no Chromium found: install the package chromium to look at the page in a browser")
     with sync_playwright() as playwright:

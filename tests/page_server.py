@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,21 @@ def wait_for(done: Callable[[], Any], what: str = "it", within_s: float = PATIEN
         assert time.monotonic() < end, f"{what} has not come"
         time.sleep(0.1)
     return found
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Answers as Ray Serve's proxy does while no application is behind it."""
+
+    def do_GET(self) -> None:
+        content = f"Path '{self.path}' not found. Ping http://.../-/routes for available routes.".encode()
+        self.send_response(404)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 class PageServer:
@@ -65,6 +81,20 @@ class PageServer:
         self._thread.join(PATIENCE_S)
         for job in self._jobs:
             job.join(PATIENCE_S)
+
+    @contextmanager
+    def behind_a_proxy(self) -> Iterator[None]:
+        """Be away while the block lasts, with a proxy in its place that answers in words of its own."""
+        self.end()
+        with ThreadingHTTPServer(("127.0.0.1", self.port), _Proxy) as proxy:
+            serving = threading.Thread(target=proxy.serve_forever, args=(0.1,))
+            serving.start()
+            try:
+                yield
+            finally:
+                proxy.shutdown()
+                serving.join()
+        self.begin()
 
     @contextmanager
     def without_streams(self) -> Iterator[None]:

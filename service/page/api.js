@@ -19,15 +19,31 @@ export class Problem extends Error {
 
 const AWAY = { object: "server", fact: "does not answer", remedy: "The page tries again by itself" };
 let told = () => {};
+/** Ends what was read from a server before it was found to be away: whoever stands before it may never answer that. */
+let reading = new AbortController();
 
 /** Have it told after every call whether the server answers: here alone that is found out. */
 export function whenAsked(listener) {
   told = listener;
 }
 
-/** Return whether that is said by nobody, or by who stands before a server that is away. */
+/** Return whether that is said by nobody, or by a server that has to be asked again. */
 function isAway(status) {
   return status === 0 || (status >= 502 && status <= 504);
+}
+
+/** Return whether the server itself says no: who stands before one that is away does so in words of its own. */
+export function isRefusal(answer) {
+  return (answer.headers.get("Content-Type") ?? "").startsWith("application/problem+json");
+}
+
+/** Note that the server is away; return the problem that this is. */
+function away() {
+  const problem = new Problem(0, AWAY);
+  told(false);
+  reading.abort(problem);
+  reading = new AbortController();
+  return problem;
 }
 
 function bearer() {
@@ -38,6 +54,7 @@ function bearer() {
 /** Return what is made of the server's answer. */
 async function call(method, path, made, { body, headers = {}, signal } = {}) {
   const sent = { method, signal, headers: { ...bearer(), ...headers }, cache: "no-store", credentials: "omit" };
+  if (method === "GET") sent.signal = signal ? AbortSignal.any([signal, reading.signal]) : reading.signal;
   if (body !== undefined) {
     sent.body = JSON.stringify(body);
     sent.headers["Content-Type"] = "application/json";
@@ -46,25 +63,21 @@ async function call(method, path, made, { body, headers = {}, signal } = {}) {
   let found;
   try {
     answer = await fetch(path, sent);
-    found = answer.ok ? await made(answer) : await json(answer);
+    if (answer.ok || isRefusal(answer)) found = answer.ok ? await made(answer) : await json(answer);
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    told(false);
-    throw new Problem(0, AWAY);
+    if (error.name === "AbortError" || error instanceof Problem) throw error;
+    throw away();
   }
+  if (found === undefined) throw away();
   told(!isAway(answer.status));
   if (!answer.ok) throw new Problem(answer.status, found);
   return found;
 }
 
-/** Return what is said in JSON; nothing where it is none, as where a proxy answers. */
+/** Return what is said in JSON. */
 async function json(answer) {
   const text = await answer.text();
-  try {
-    return text ? JSON.parse(text) : {};
-  } catch {
-    return {};
-  }
+  return text ? JSON.parse(text) : {};
 }
 
 export function get(path, signal) {

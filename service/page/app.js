@@ -41,6 +41,7 @@ function presence(answers) {
   } else if (!banner.hidden) {
     banner.hidden = true;
     announce("The server is back");
+    if (session.problem?.isAway) identify().then(() => show({ focus: false })); // It was away when it was first asked.
   }
 }
 

@@ -2,10 +2,11 @@
  * Reads a campaign's event stream apart from the page, so that thousands of events a second do not hold it up.
  *
  * Told { url, token, after, about, silenceMs }; tells { state, detail } and, four times a second at most, { events,
- * count, last }.  States: `live`; `away`, the stream broke off or the server does not answer; `refused now`, the server
- * answers and has no room for it; `refused`; `over`.  EventSource sends no headers, so that the stream is read with fetch.
+ * count, last }.  States: `live`; `away`, the stream broke off or the server does not answer, whoever does in its place;
+ * `refused now`, the server has no room for it; `refused`; `over`.  EventSource sends no headers, so that the stream is read with fetch.
  */
 
+import { isRefusal } from "./api.js";
 import { isTrouble } from "./trouble.js";
 
 const TELL_MS = 250;
@@ -13,7 +14,6 @@ const MOST_TOLD = 300;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
 const FOR_GOOD = [401, 403, 404];
-const BEHIND_A_PROXY = [502, 504];
 
 let last = 0;
 let heard = [];
@@ -78,10 +78,11 @@ async function read({ url, token, about, silenceMs }) {
 }
 
 /** Say that the server does not send the stream; return for how many milliseconds it asks to be left alone. */
-function refused({ status, headers }) {
-  over = FOR_GOOD.includes(status);
-  const state = over ? "refused" : BEHIND_A_PROXY.includes(status) ? "away" : "refused now";
-  self.postMessage({ state, detail: String(status) });
+function refused(answer) {
+  const { status, headers } = answer;
+  const isAnswered = isRefusal(answer);
+  over = isAnswered && FOR_GOOD.includes(status);
+  self.postMessage({ state: over ? "refused" : isAnswered ? "refused now" : "away", detail: String(status) });
   return 1000 * (Number(headers.get("Retry-After")) || 0);
 }
 

@@ -326,6 +326,28 @@ def test_a_view_that_asks_for_nothing_notes_that_the_server_is_back(
     expect(page.locator(".banner")).to_be_hidden(timeout=PATIENCE_MS)
 
 
+def test_what_a_proxy_says_in_the_servers_place_is_no_answer(reader: Callable[..., Reader], night: Night) -> None:
+    """Nothing is given up for it; what happens after the server is back is shown without anybody's doing."""
+    one = reader("operator")
+    page = one.look(f"campaigns/{night.campaign}?events=campaign")
+    expect(page.locator(".log li").first).to_be_visible(timeout=PATIENCE_MS)
+    with night.server.behind_a_proxy():
+        expect(page.locator(".banner")).to_contain_text("The server does not answer", timeout=PATIENCE_MS)
+        expect(page.get_by_text("New ones do not come at the moment")).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(".trouble")).to_have_count(0)
+        tell = f"""async () => {{
+            const {{ get }} = await import('{MODULES}/api.js');
+            return get("/v1/me").catch((error) => [error.fact, error.isAway]);
+        }}"""
+        assert page.evaluate(tell) == ["does not answer", True]
+    expect(page.locator(".banner")).to_be_hidden(timeout=PATIENCE_MS)
+    expect(page.locator(".trouble")).to_have_count(0)
+    order = {"order": {"kind": "limits", "max_out": {"fleet": "20%"}}, "why": "after the restart"}
+    night.server.asked(f"/v1/campaigns/{night.campaign}/orders", order)
+    expect(page.locator(".log li", has_text="Other limits")).to_be_visible(timeout=PATIENCE_MS)
+    one.said = [text for text in one.said if "status of 404" not in text]
+
+
 def test_the_campaign_goes_on(reader: Callable[..., Reader], night: Night) -> None:
     """Last, for it is not paused from then on."""
     page = reader("operator").look(f"campaigns/{night.campaign}")

@@ -10,13 +10,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from http_server import parts_of
+from page_reader import PATIENCE_MS, browser_path, opened_browser
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.integration]
 FLEET = Path(__file__).parents[1] / "replay" / "urgent" / "fleet"
@@ -162,6 +164,35 @@ def ends(night: Night, server: "subprocess.Popen[bytes]") -> None:
     assert night.stream.ids == list(range(1, len(night.stream.ids) + 1))
 
 
+@contextmanager
+def looked_at(night: Night) -> Iterator[Callable[[], None]]:
+    """Have the campaign open in a browser, if there is one; what is made checks that the page has gone on by itself."""
+    if browser_path() is None:
+        yield lambda: None
+        return
+    with opened_browser() as browser:
+        page = browser.new_page()
+        token = night.headers["Authorization"].removeprefix("Bearer ")
+        page.add_init_script(f"sessionStorage.setItem('slacktide-token', '{token}')")
+        page.goto(f"{night.url}{night.campaign.replace('/v1', '/page')}?events=all")
+        newest = page.locator(".log .at").first
+        expect(newest).to_be_visible(timeout=PATIENCE_MS)
+
+        def number() -> int:
+            title = newest.get_attribute("title") or ""
+            return int(title.removeprefix("event ").replace(",", ""))
+
+        def goes_on() -> None:
+            expect(page.locator(".banner")).to_be_hidden(timeout=PATIENCE_MS)
+            expect(page.locator(".trouble")).to_have_count(0)
+            expect(page.locator(".log + .note")).not_to_contain_text("New ones do not come", timeout=PATIENCE_MS)
+            seen, figures = number(), page.get_by_text("As of, into the campaign:").inner_text()
+            wait_for(lambda: number() > max(seen, night.stream.ids[-1]))
+            expect(page.get_by_text("As of, into the campaign:")).not_to_have_text(figures, timeout=PATIENCE_MS)
+
+        yield goes_on
+
+
 def is_carried_on(night: Night) -> None:
     """Check that every call that was answered counts, the stream goes on, and jobs and the campaign do."""
     goes_on = Stream(night.url, night.headers, f"{night.campaign}/events/stream", night.stream.ids[-1])
@@ -193,10 +224,12 @@ def test_what_was_promised_is_carried_on_by_the_next_server(tmp_path: Path) -> N
     made = subprocess.run(words, check=True, capture_output=True)
     headers = {"Authorization": f"Bearer {json.loads(made.stdout)['token']}"}
     url = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=url, headers=headers, timeout=60) as api:
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as api, ExitStack() as stack:
         with server(data, port, "--drain-s", "600", "--config", str(config)) as first:
             night = Night(api, url, headers)
+            page_goes_on = stack.enter_context(looked_at(night))
             ends(night, first)
         assert not list(data.glob("leaving-*"))
         with server(data, port, "--config", str(config)):
+            page_goes_on()
             is_carried_on(night)
