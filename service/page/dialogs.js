@@ -5,7 +5,7 @@ import { announce, el, newId, put } from "./dom.js";
 import { trouble } from "./parts.js";
 
 /** Return a field with its label, for a dialog; `kind` is `text`, `number`, `password`, `select`, `check` or `area`. */
-export function field(name, label, { kind = "text", value = "", options = [], hint = "", ...rest } = {}) {
+export function field(name, label, { kind = "text", value = kind === "check" ? false : "", options = [], hint = "", ...rest } = {}) {
   const id = newId("field");
   const hintId = hint ? `${id}-hint` : null;
   const common = { id, name, "aria-describedby": hintId, ...rest };
@@ -15,7 +15,7 @@ export function field(name, label, { kind = "text", value = "", options = [], hi
   } else if (kind === "area") {
     input = el("textarea", { rows: 3, ...common }, value);
   } else if (kind === "check") {
-    input = el("input", { type: "checkbox", ...common, checked: value });
+    input = el("input", { type: "checkbox", ...common, checked: Boolean(value) });
   } else {
     input = el("input", { type: kind, value, autocomplete: "off", ...common });
   }
@@ -81,5 +81,6 @@ export function ask({ title, words = [], fields = [], yes, kind = "", act, say =
   }
 
   document.body.append(dialog);
+  form.reset(); // What was left in it before is not what is wanted now.
   dialog.showModal();
 }

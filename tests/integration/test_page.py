@@ -152,6 +152,8 @@ def test_a_campaign_is_started_paused_and_goes_on_through_a_restart(
     page.get_by_role("dialog").get_by_role("button", name="Pause").click()
     expect(page.locator(".title .badge")).to_have_text("paused", timeout=PATIENCE_MS)
     expect(page.locator(".lead")).to_contain_text("by the operator: power feed B")
+    paused = night.server.got(f"/v1/campaigns/{night.campaign}/events?type=campaign-paused")["items"][-1]["event"]
+    assert (paused["why"], paused["cancel"]) == ("power feed B", False)
     late = page.get_by_role("region", name="Table: Hosts and VMs that are late")
     expect(late).to_contain_text("the campaign is paused", timeout=PATIENCE_MS)
     pictures(one, {"campaign": views(night)["campaign"]})

@@ -106,7 +106,7 @@ def test_what_is_to_be_decided_is_said_with_since_when_and_how(page: Page) -> No
 def test_what_may_be_asked_follows_what_the_server_wants_of_it(page: Page) -> None:
     tell = f"""async (one) => {{
         const {{ campaignButtons }} = await import('{MODULES}/views/campaign_actions.js');
-        return campaignButtons(one, ["start"], () => {{}}).map((each) => each.text);
+        return campaignButtons(one, {{ gates: ["start"], kinds: ["fleet"] }}, () => {{}}).map((each) => each.text);
     }}"""
     assert page.evaluate(tell, campaign("stopped", "failed"))[0] == "Start it again…"
     assert "Start it again…" not in page.evaluate(tell, campaign("stopped"))
@@ -346,6 +346,28 @@ def test_what_a_proxy_says_in_the_servers_place_is_no_answer(reader: Callable[..
     night.server.asked(f"/v1/campaigns/{night.campaign}/orders", order)
     expect(page.locator(".log li", has_text="Other limits")).to_be_visible(timeout=PATIENCE_MS)
     one.said = [text for text in one.said if "status of 404" not in text]
+
+
+def test_the_reason_comes_first_and_nothing_is_stopped_unasked(reader: Callable[..., Reader], night: Night) -> None:
+    page = reader("operator").look(f"campaigns/{night.campaign}")
+    page.get_by_role("button", name="Abort…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Why", exact=True)).to_be_focused()
+    stop = dialog.get_by_role("checkbox")
+    expect(stop).not_to_be_checked()
+    stop.check()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Abort…").click()
+    expect(stop).not_to_be_checked()
+    page.keyboard.press("Escape")
+
+
+def test_limits_are_offered_of_what_the_policy_limits(reader: Callable[..., Reader], night: Night) -> None:
+    page = reader("operator").look(f"campaigns/{night.campaign}")
+    page.get_by_role("button", name="Limits…").click()
+    offered = page.get_by_role("dialog").locator("option").all_inner_texts()
+    assert offered == list(night.server.got(f"/v1/plans/{night.plan}")["header"]["policy"]["max_out"])
+    page.keyboard.press("Escape")
 
 
 def test_the_campaign_goes_on(reader: Callable[..., Reader], night: Night) -> None:

@@ -119,6 +119,11 @@ class Campaign {
     return Boolean(this.campaign.progress?.revisions.length);
   }
 
+  /** What the campaign limits hosts out of, and may be given another limit for. */
+  get kinds() {
+    return [...new Set([...Object.keys(this.plan.header.policy.max_out), ...Object.keys(this.campaign.progress?.max_out ?? {})])];
+  }
+
   /**
    * Follow the campaign's events from now on; those shortly before are in the log.
    *
@@ -203,9 +208,9 @@ class Campaign {
     say(this.sentence, sentence(campaign));
     say(this.revised, revisedWords(progress?.revisions ?? []));
     this.started.hidden = progress === null;
-    const asks = `${standing} ${state} ${waits}`;
+    const asks = `${standing} ${state} ${waits} ${Object.keys(progress?.max_out ?? {})}`;
     if (this.asks !== asks) {
-      const buttons = campaignButtons(campaign, this.gates, () => this.changed());
+      const buttons = campaignButtons(campaign, { gates: this.gates, kinds: this.kinds }, () => this.changed());
       const focused = this.buttons.contains(document.activeElement);
       put(this.buttons, buttons.length ? actions("operator", buttons) : [], reportLink(campaign, this.failed));
       if (focused) this.buttons.querySelector("button:enabled")?.focus();

@@ -45,17 +45,21 @@ export function carryOut(plan, go) {
   });
 }
 
-/** Return the buttons for where a campaign stands; `done` is called once something has been asked. */
-export function campaignButtons(campaign, gates, done) {
+/**
+ * Return the buttons for where a campaign stands; `done` is called once something has been asked.
+ *
+ * `gates` are those of its waves, `kinds` what its policy limits hosts out of.
+ */
+export function campaignButtons(campaign, { gates, kinds }, done) {
   const { campaign_id: id, standing, progress, waits_for_approval: waits } = campaign;
-  const order = (title, words, body, { fields = [], yes, kind = "" } = {}) => ({
+  const order = (title, words, body, { fields = [], further = [], yes, kind = "" } = {}) => ({
     text: title,
     kind,
     press: () =>
       ask({
         title: `${title.replace("…", "")}?`,
         words,
-        fields: [...fields, why()],
+        fields: [...fields, why(), ...further],
         yes: yes ?? title.replace("…", ""),
         kind,
         act: async ({ why: reason, ...values }) => {
@@ -92,15 +96,22 @@ export function campaignButtons(campaign, gates, done) {
   if (["finished", "aborted", "starting", "being read"].includes(standing)) return [];
   const paused = Boolean(progress?.paused);
   const abort = order("Abort…", ["Nothing new begins any more, and the campaign ends. Patches that are under way end in any case. This cannot be taken back."], ({ cancel }) => ({ kind: "abort", cancel }), {
-    fields: [stop()],
+    further: [stop()],
     kind: "danger",
   });
   if (progress?.aborted) return again;
+  const limits = order("Limits…", ["Other limits on hosts out hold from now on, in place of the policy's."], ({ kind, most }) => ({ kind: "limits", max_out: { [kind]: /^\d+$/.test(most) ? Number(most) : most } }), {
+    fields: [
+      field("kind", "Of", { kind: "select", value: "fleet", options: kinds.map((each) => [each, each]) }),
+      field("most", "Hosts out at once, at most", { required: true, pattern: "\\d+|\\d+(\\.\\d+)?%", hint: "A number such as 40, or a share such as 20%." }),
+    ],
+    yes: "Let them hold",
+  });
   return [
     ...again,
     paused
       ? order("Resume…", ["The campaign goes on where it was."], () => ({ kind: "resume" }), { kind: "main" })
-      : order("Pause…", ["Nothing new begins until the campaign is resumed. Patches that are under way end."], ({ cancel }) => ({ kind: "pause", cancel }), { fields: [stop()], kind: waits || again.length ? "" : "main" }),
+      : order("Pause…", ["Nothing new begins until the campaign is resumed. Patches that are under way end."], ({ cancel }) => ({ kind: "pause", cancel }), { further: [stop()], kind: waits || again.length ? "" : "main" }),
     ...(waits || gates.includes("approval")
       ? [
           order("Approve…", ["A wave whose gate asks for a person may begin."], ({ wave }) => ({ kind: "approve", wave: wave === "" ? null : Number(wave) }), {
@@ -109,13 +120,7 @@ export function campaignButtons(campaign, gates, done) {
           }),
         ]
       : []),
-    order("Limits…", ["Other limits on hosts out hold from now on, in place of the policy's."], ({ kind, most }) => ({ kind: "limits", max_out: { [kind]: /^\d+$/.test(most) ? Number(most) : most } }), {
-      fields: [
-        field("kind", "Of", { kind: "select", value: "fleet", options: ["fleet", "row", "rack", "power"].map((each) => [each, each]) }),
-        field("most", "Hosts out at once, at most", { required: true, pattern: "\\d+|\\d+(\\.\\d+)?%", hint: "A number such as 40, or a share such as 20%." }),
-      ],
-      yes: "Let them hold",
-    }),
+    ...(kinds.length ? [limits] : []),
     order("Skip a host…", ["The host is not drained, or no further, and stays unpatched."], ({ host_id: name }) => ({ kind: "skip", host_id: name }), { fields: [host("Host")], yes: "Skip it" }),
     order("Evacuate a host…", ["The host is emptied before all others, because it is about to fail. It is not patched and stays out."], ({ host_id: name }) => ({ kind: "evacuate", host_id: name }), {
       fields: [host("Host")],
