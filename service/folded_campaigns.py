@@ -35,12 +35,14 @@ FRESH_S: Final = 0.5
 """What is this old counts as new: as often as an eye follows."""
 SOON_S: Final = 0.1
 """How long a caller waits for something newer than what was seen before."""
-STALE_S: Final = 30.0
+STALE_S: Final = 15.0
 """What is older is not answered with: it is looked anew, however long that takes."""
 LOOKERS: Final = 2
 """Campaigns that are folded at once: more would only take the processor from each other."""
 RESTS: Final = 4
-"""How many times as long as it takes to look anew is waited before."""
+"""How many times as long as the processor takes to look anew is waited before."""
+LONGEST_REST_S: Final = 5.0
+"""What is waited at most: somebody compares the figures with a night that goes on."""
 Seen = TypeVar("Seen")
 Glanced = TypeVar("Glanced")
 _ASKED: Final = (*ORDERS, OrderRefused)
@@ -52,6 +54,8 @@ class _Folded:
     def __init__(self, run: Run, places: Places) -> None:
         snapshot, plan = read_snapshot(places.fleet(run.fleet_id)), read_plan(places.plan(run.plan_id))
         self.lock = threading.Lock()
+        self.drawing = threading.Lock()
+        """Held by whoever derives something from a report, while others look."""
         self.seen: dict[str, _Seen] = {}
         """What was seen last, by name."""
         self._load = revisions_in(places.campaign(run.campaign_id))
@@ -104,14 +108,18 @@ class _Folded:
         by_clock
             It depends on the clock or on who carries the campaign out as well, which change without an event.
         """
+        is_over = self._state.finished
         known = self.seen.setdefault(name, _Seen())
-        is_new = known.last != self._last or (by_clock and not self._state.finished)
-        if known.last < 0 or (is_new and (known.pace.is_due() or self._state.finished)):
-            with known.pace.timed():
-                known.value = see(self._state, tuple(self._asked))
-            known.last = self._last
-        known.looked_s = time.monotonic()
-        return known.value
+        return known.see(
+            self._last,
+            lambda: see(self._state, tuple(self._asked)),
+            is_over=is_over,
+            by_clock=by_clock and not is_over,
+        )
+
+    def derive(self, name: str, last: int, see: Callable[[], object]) -> object:
+        """Return the same of what ``see`` sees elsewhere than in the state, as it was after event ``last``."""
+        return self.seen.setdefault(name, _Seen()).see(last, see, is_over=self._state.finished)
 
     @property
     def planned(self) -> tuple[int, int]:
@@ -134,7 +142,19 @@ class _Seen:
         self.last = -1
         """Number of the newest event then; -1: it was not seen yet."""
         self.looked_s = -float("inf")
+        """When it was last known to be as it was seen."""
         self.pace = _Pace()
+
+    def see(self, last: int, see: Callable[[], object], *, is_over: bool, by_clock: bool = False) -> object:
+        """Return what ``see`` sees after event ``last``, as before where that is known or was seen a moment ago."""
+        is_new = self.last != last or by_clock
+        if self.last < 0 or (is_new and (self.pace.is_due() or is_over or not self.serves())):
+            with self.pace.timed():
+                self.value = see()
+            self.last, is_new = last, False
+        if not is_new:
+            self.looked_s = time.monotonic()
+        return self.value
 
     def serves(self) -> bool:
         """Return whether it may be answered with while somebody looks anew."""
@@ -142,22 +162,26 @@ class _Seen:
 
 
 class _Pace:
-    """How often something is done that takes its time: seldom enough that it takes a fifth of that at most."""
+    """How often something is done that takes its time: seldom enough that it takes a fifth of a processor's at most.
+
+    What others take of the processor meanwhile does not count: on a busy machine nothing is looked at less often.
+    """
 
     def __init__(self) -> None:
         self._done_s, self._took_s = -float("inf"), 0.0
 
     def is_due(self) -> bool:
         """Return whether it is time to do it again."""
-        return time.monotonic() - self._done_s >= max(FRESH_S, RESTS * self._took_s)
+        rest_s = min(RESTS * self._took_s, LONGEST_REST_S)
+        return time.monotonic() - self._done_s >= max(FRESH_S, rest_s)
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Note how long the block takes."""
-        begun_s = time.monotonic()
+        """Note how long the block takes of this thread's processor."""
+        begun_s = time.thread_time()
         yield
         self._done_s = time.monotonic()
-        self._took_s = self._done_s - begun_s
+        self._took_s = time.thread_time() - begun_s
 
 
 class FoldedCampaigns:
@@ -168,6 +192,8 @@ class FoldedCampaigns:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, _Folded] = OrderedDict()
         self._lookers = ThreadPoolExecutor(LOOKERS, "look at campaigns")
+        self._drawers = ThreadPoolExecutor(LOOKERS, "derive from reports of campaigns")
+        """They wait for lookers, which may not wait for them."""
 
     def stored(self, campaign_id: str) -> StoredCampaign | None:
         """Return a campaign as its store lists it, None: nobody has begun it."""
@@ -217,14 +243,20 @@ class FoldedCampaigns:
         return cast("CampaignReport", self._seen(folded, stored, "report", lambda *_: folded.report(stored)))
 
     def derive(self, run: Run, stored: StoredCampaign, name: str, see: Callable[[CampaignReport, int], Seen]) -> Seen:
-        """Return what ``see`` sees in the report and the number of deferred hosts, as often as :meth:`look`."""
+        """Return what ``see`` sees in the report and the number of deferred hosts, as often as :meth:`look`.
+
+        Others look at the campaign while it sees: only the report is made of what nobody may fold further.
+        """
         folded = self._folded(run)
 
-        def seen(*_: object) -> object:
-            report = cast("CampaignReport", folded.see("report", lambda *_: folded.report(stored)))
-            return see(report, folded.planned[1])
+        def looked() -> object:
+            with folded.lock:
+                folded.fold(self._database, stored)
+                report = cast("CampaignReport", folded.see("report", lambda *_: folded.report(stored)))
+                last, deferred = folded.seen["report"].last, folded.planned[1]
+            return folded.derive(name, last, lambda: see(report, deferred))
 
-        return cast("Seen", self._seen(folded, stored, name, seen))
+        return cast("Seen", self._recent(folded, name, folded.drawing, self._drawers, looked))
 
     def _seen(
         self,
@@ -236,21 +268,36 @@ class FoldedCampaigns:
         by_clock: bool = False,
     ) -> object:
         def looked() -> object:
+            folded.fold(self._database, stored)
+            return folded.see(name, see, by_clock=by_clock)
+
+        return self._recent(folded, name, folded.lock, self._lookers, looked)
+
+    def _recent(
+        self,
+        folded: _Folded,
+        name: str,
+        lock: threading.Lock,
+        lookers: ThreadPoolExecutor,
+        look: Callable[[], object],
+    ) -> object:
+        """Return what ``look`` returns, which holds ``lock``; what it returned last where that would take a while."""
+
+        def looked() -> object:
             try:
-                folded.fold(self._database, stored)
-                return folded.see(name, see, by_clock=by_clock)
+                return look()
             finally:
-                folded.lock.release()
+                lock.release()
 
         known = folded.seen.get(name)
         if known is None or not known.serves():
-            folded.lock.acquire()
+            lock.acquire()
             return looked()
         before = known.value
-        if not folded.lock.acquire(blocking=False):
+        if not lock.acquire(blocking=False):
             return before
         try:
-            return self._lookers.submit(looked).result(SOON_S)
+            return lookers.submit(looked).result(SOON_S)
         except TimeoutError:
             return before
 

@@ -370,6 +370,35 @@ def test_limits_are_offered_of_what_the_policy_limits(reader: Callable[..., Read
     page.keyboard.press("Escape")
 
 
+def test_figures_say_as_of_when_they_are(reader: Callable[..., Reader], night: Night) -> None:
+    """And go on with the campaign's clock, which nothing has to happen for."""
+    page = reader("viewer").look(f"campaigns/{night.campaign}")
+    told = page.get_by_text(re.compile("^As of, into the campaign: .*figures .*map .*pictures "))
+    expect(told).to_be_visible(timeout=PATIENCE_MS)
+    path = f"/v1/campaigns/{night.campaign}"
+    last, then = night.server.got(f"{path}/map")["number"], night.server.got(f"{path}/progress")["now_s"]
+    wait_for(lambda: night.server.got(f"{path}/progress")["now_s"] > then, "a later moment")
+    assert night.server.got(f"{path}/map")["number"] == last
+
+
+def test_what_is_not_known_yet_is_being_worked_out(reader: Callable[..., Reader], night: Night) -> None:
+    one, held = reader("viewer"), list[Route]()
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    for what in ("waiting", "curves"):
+        one.page.route(f"**/{night.campaign}/{what}*", hold)
+    page = one.look(f"campaigns/{night.campaign}")
+    wait_for(lambda: page.wait_for_timeout(50) or len(held) >= 2, "both requests")
+    expect(page.locator(".started").get_by_text("It is being worked out.")).to_have_count(4)
+    for route in held:
+        route.continue_()
+    for what in ("waiting", "curves"):
+        page.unroute(f"**/{night.campaign}/{what}*")
+    expect(page.locator(".started").get_by_text("It is being worked out.")).to_have_count(0, timeout=PATIENCE_MS)
+
+
 def test_the_campaign_goes_on(reader: Callable[..., Reader], night: Night) -> None:
     """Last, for it is not paused from then on."""
     page = reader("operator").look(f"campaigns/{night.campaign}")

@@ -18,9 +18,11 @@ from slacktide.executors.folding import apply
 from slacktide.executors.store.reading import read_journal
 from slacktide.ids import CampaignId
 from slacktide.planner.plan_files import read_plan
+from slacktide.service import folded_campaigns
 from slacktide.service.curves_of_campaign import behind_s, expected_end_s, host_stages
 from slacktide.service.http.kept import KeptAnswers
 from slacktide.service.http.routes import following
+from slacktide.service.store.runs import find_run
 
 FLEET = Path(__file__).parents[1] / "replay" / "urgent" / "fleet"
 LOCAL = {"role": None, "base": "http://127.0.0.1:8780"}
@@ -247,3 +249,42 @@ def test_what_never_changes_is_worked_out_once() -> None:
     assert kept.get("a plan", "3", make) == 3
     few = KeptAnswers(most=1)
     assert [few.get("a plan", name, make) for name in ("1", "1", "2", "1")] == [4, 4, 5, 6]
+
+
+def test_whoever_derives_something_from_a_report_holds_nobody_up(night: InProcess, run: dict[str, Any]) -> None:
+    views, campaign = night.server.views, run["campaign_id"]
+    one, stored = find_run(night.server.database, campaign), views.stored(campaign)
+    assert one is not None
+    assert stored is not None
+    begun, enough = threading.Event(), threading.Event()
+
+    def see(*_: object) -> str:
+        begun.set()
+        enough.wait(60)
+        return "derived"
+
+    found: list[str] = []
+    drawing = threading.Thread(target=lambda: found.append(views.derive(one, stored, "slow", see)))
+    drawing.start()
+    assert begun.wait(60)
+    assert views.look(one, stored, "quick", lambda _: "seen") == "seen"
+    enough.set()
+    drawing.join()
+    assert found == ["derived"]
+
+
+def test_what_was_seen_is_not_taken_for_new_because_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too old is seen anew, whatever the pace; what nothing has happened to since is not."""
+    seen = folded_campaigns._Seen()
+    assert seen.see(1, lambda: "first", is_over=False) == "first"
+    assert seen.see(2, lambda: "second", is_over=False) == "first"
+    monkeypatch.setattr(folded_campaigns, "STALE_S", 0.0)
+    assert seen.see(2, lambda: "second", is_over=False) == "second"
+    assert seen.see(2, lambda: "third", is_over=False) == "second"
+
+
+def test_a_pace_counts_what_it_takes_of_the_processor_alone() -> None:
+    pace = folded_campaigns._Pace()
+    with pace.timed():
+        threading.Event().wait(0.3)
+    assert pace._took_s < 0.1

@@ -192,13 +192,13 @@ def _is_given_up(server: Server, campaign_id: str) -> bool:
 
 def _far(server: Server, campaign_id: str) -> Progress:
     run, stored = begun(server, campaign_id)
-    return server.views.look(run, stored, "progress", lambda viewed: _progress(viewed, run))
+    return server.views.look(run, stored, "progress", lambda viewed: _progress(viewed, run), by_clock=True)
 
 
 def _progress(viewed: Viewed, run: Run) -> Progress:
     """Return how far it is, and what keeps it, as far as that is in the journal."""
     state, terms = viewed.state, CampaignTerms.model_validate(run.asked)
-    now = progress(state, state.program)
+    now = replace(progress(state, state.program), now_s=viewed.now_s)
     if state.finished:
         return now
     asks = terms.profile is not None or terms.simulation.ask_for_approval

@@ -22,6 +22,7 @@ const BOUND_MS = 10_000;
 const WAITS_SHOWN = 200;
 const OUT = ["draining", "drained", "patch_intended", "patching", "lost"];
 const LEFT = ["failed", "blocked", "lost"];
+const BEING_READ = [["so far", "being read"]];
 
 export async function campaignView(context, campaignId) {
   const { main, signal } = context;
@@ -54,6 +55,7 @@ class Campaign {
     this.campaign = campaign;
     this.plan = plan;
     this.gates = waves.map(({ gate }) => gate);
+    this.asOf = {};
     this.waves = waves.length;
     this.stop = () => {};
     this.turn = 0;
@@ -82,7 +84,8 @@ class Campaign {
       }).map(([key, name]) => [key, tile(name)]),
     );
     this.late = pagedTable("Hosts and VMs that are late", this.lateColumns(), { size: 10, nothing: "" });
-    this.lateWords = el("p", { class: "note" });
+    this.lateWords = el("p", { class: "note" }, "It is being worked out.");
+    this.moments = el("p", { class: "note" });
     this.stuckTitle = section("What is late, and why", { class: "card" }, this.late, this.lateWords);
     this.panel = mapPanel("Hosts by stage", map, { ways: ["stage", "wave", "fill"], plan: columns });
     this.pictures = campaignPictures();
@@ -101,6 +104,7 @@ class Campaign {
       this.progress,
       this.buttons,
       el("section", { class: "tiles", "aria-label": "Key figures" }, Object.values(this.tiles)),
+      this.moments,
       this.revised,
       finder(this.id),
       this.started,
@@ -136,7 +140,7 @@ class Campaign {
     const mine = this.turn;
     try {
       const found = await get(`/v1/campaigns/${this.id}/map`, this.signal);
-      if (mine === this.turn) this.panel.paint(found.stages);
+      if (mine === this.turn) this.paint(found);
       if (mine !== this.turn || !(await this.log.begin(found.number)) || mine !== this.turn || found.finished) return;
       this.stop = follow(this.id, found.number, this.log.about(), {
         events: (told) => this.heard(told),
@@ -196,10 +200,22 @@ class Campaign {
       return;
     }
     const found = await get(`/v1/campaigns/${this.id}/map`, this.signal);
-    this.panel.paint(found.stages);
+    this.paint(found);
     if (!this.ordersAreKnown) await this.asked();
     if (campaign.finished && !was.finished) await Promise.all([this.draw(), this.waits(), this.asked()]);
     this.shownFinished = campaign.finished && found.finished;
+  }
+
+  paint({ stages, now_s: now }) {
+    this.panel.paint(stages);
+    this.are("map", now);
+  }
+
+  /** Say as of when some figures are: they are worked out one after the other while the campaign goes on. */
+  are(what, now) {
+    this.asOf[what] = now;
+    const each = Object.entries(this.asOf).map(([name, s]) => `${name} ${duration(s)}`);
+    say(this.moments, `As of, into the campaign: ${each.join(", ")}.`);
   }
 
   show(campaign) {
@@ -208,6 +224,7 @@ class Campaign {
     say(this.sentence, sentence(campaign));
     say(this.revised, revisedWords(progress?.revisions ?? []));
     this.started.hidden = progress === null;
+    if (progress) this.are("figures", progress.now_s);
     const asks = `${standing} ${state} ${waits} ${Object.keys(progress?.max_out ?? {})}`;
     if (this.asks !== asks) {
       const buttons = campaignButtons(campaign, { gates: this.gates, kinds: this.kinds }, () => this.changed());
@@ -226,16 +243,17 @@ class Campaign {
     const hosts = progress?.hosts ?? {};
     const sum = (names) => names.reduce((total, name) => total + (hosts[name] ?? 0), 0);
     const planned = progress ? Object.values(hosts).reduce((total, each) => total + each, 0) : summary.hosts;
-    const patched = hosts.returned ?? 0;
+    const isRead = progress !== null || this.campaign.standing !== "being read";
+    const patched = isRead ? hosts.returned ?? 0 : null;
     this.progress.set(planned ? patched / planned : 0);
     const left = sum(LEFT);
-    this.tiles.hosts.set(`${count(patched)} of ${count(planned)}`, [["out now", count(sum(OUT))], ["to come", count(hosts.in_service ?? 0)], ["not patched", count(left)]], left ? "warning" : "");
+    this.tiles.hosts.set(`${count(patched)} of ${count(planned)}`, isRead ? [["out now", count(sum(OUT))], ["to come", count(hosts.in_service ?? 0)], ["not patched", count(left)]] : BEING_READ, left ? "warning" : "");
     this.time(progress, summary);
     const moves = progress?.migrations ?? {};
     const all = Object.values(moves).reduce((total, each) => total + each, 0) || summary.migrations;
     const idle = ["planned", "notified", "waiting", "done", "failed", "given_up"];
     const under = Object.entries(moves).reduce((total, [name, each]) => total + (idle.includes(name) ? 0 : each), 0);
-    this.tiles.moves.set(`${count(moves.done ?? 0)} of ${count(all)}`, [["under way", count(under)], ["to be tried again", count(moves.failed ?? 0)], ["given up", count(moves.given_up ?? 0)], ["waves opened", `${count(progress?.waves_opened ?? 0)} of ${count(this.waves)}`]]);
+    this.tiles.moves.set(`${count(isRead ? moves.done ?? 0 : null)} of ${count(all)}`, !isRead ? BEING_READ : [["under way", count(under)], ["to be tried again", count(moves.failed ?? 0)], ["given up", count(moves.given_up ?? 0)], ["waves opened", `${count(progress?.waves_opened ?? 0)} of ${count(this.waves)}`]]);
     if (!this.curves) {
       this.tiles.exposure.set("–", [["planned", hostHours(summary.exposure_host_h)], ["bound", hostHours(summary.exposure_bound_host_h)]]);
       this.tiles.blackout.set("–", [["planned, p99", milliseconds(summary.predicted_blackout_ms.p99)], ["policy's limit", milliseconds(policy.migration.blackout_limit_ms)]]);
@@ -252,12 +270,13 @@ class Campaign {
     ];
     const value = over ? progress?.now_s : expected;
     if (isKnown(value)) lines.push(["over the bound", overBound(value, summary.makespan_bound_s)]);
-    this.tiles.time.set(progress ? duration(progress.now_s) : "not begun", lines);
+    this.tiles.time.set(progress ? duration(progress.now_s) : this.campaign.standing === "being read" ? "–" : "not begun", lines);
   }
 
   async draw() {
     const found = await get(`/v1/campaigns/${this.id}/curves`, this.signal);
     this.curves = found;
+    this.are("pictures", found.now_s);
     await this.pictures.show(found, { bound: this.bound, isRevised: this.isRevised, isOver: this.campaign.finished });
     const { exposure_host_h: planned, exposure_bound_host_h: bound } = this.plan.header.summary;
     this.tiles.exposure.set(hostHours(found.exposed_host_h), [["planned in all", hostHours(planned)], ["bound", hostHours(bound)]]);

@@ -21,6 +21,7 @@ export function campaignPictures() {
   const out = figure("Hosts out", [PLANNED, MEASURED, LIMIT]);
   const blackouts = figure("Blackouts of live migrations", BLACKOUTS, { wide: true });
   const node = el("section", { class: "plots", "aria-label": "Pictures" }, exposure, out, blackouts);
+  for (const each of [exposure, out, blackouts]) each.show(() => [], "It is being worked out.");
 
   /** Draw them; `bound` is the curve that no plan can run below, once it is known. */
   async function show(found, { bound, isRevised, isOver }) {
