@@ -344,7 +344,12 @@ def test_what_a_proxy_says_in_the_servers_place_is_no_answer(reader: Callable[..
     expect(page.locator(".trouble")).to_have_count(0)
     order = {"order": {"kind": "limits", "max_out": {"fleet": "20%"}}, "why": "after the restart"}
     night.server.asked(f"/v1/campaigns/{night.campaign}/orders", order)
-    expect(page.locator(".log li", has_text="Other limits")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".log li", has_text="Other limits, by the operator: fleet 20%")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    orders = page.get_by_role("region", name="Table: Orders")
+    expect(orders).to_contain_text("limits changed fleet 20%", timeout=PATIENCE_MS)
+    expect(orders).not_to_contain_text("{")
     one.said = [text for text in one.said if "status of 404" not in text]
 
 
@@ -397,6 +402,41 @@ def test_what_is_not_known_yet_is_being_worked_out(reader: Callable[..., Reader]
     for what in ("waiting", "curves"):
         page.unroute(f"**/{night.campaign}/{what}*")
     expect(page.locator(".started").get_by_text("It is being worked out.")).to_have_count(0, timeout=PATIENCE_MS)
+
+
+def test_the_overview_says_how_far_campaigns_are_and_which_plans_are_late(
+    reader: Callable[..., Reader], night: Night
+) -> None:
+    policy = {**night.server.got(f"/v1/plans/{night.plan}")["header"]["policy"], "deadline_s": 60}
+    asked = {"fleet_id": night.fleet, "policy": policy, "time_limit_s": 0}
+    late = night.server.done(night.server.asked("/v1/plans", asked))["plan_id"]
+    hosts = night.server.got(f"/v1/campaigns/{night.campaign}")["progress"]["hosts"]
+    for width, most in ((1280, 5), (390, 2)):
+        page = reader("viewer", size=(width, 844)).look("")
+        row = page.get_by_label("Table: Campaigns").locator("tbody tr").first
+        share = f"{hosts['returned']} of {sum(hosts.values())} hosts"
+        expect(row).to_contain_text(share, timeout=PATIENCE_MS)
+        expect(row).to_contain_text("paused")
+        plan = page.get_by_label("Table: Plans").locator("tbody tr", has_text=late[:8])
+        expect(plan.locator(".badge.bad")).to_contain_text("missed by")
+        assert max(page.locator("tbody").nth(place).locator("tr").count() for place in range(4)) <= most
+        expect(page.get_by_label("Table: Jobs")).not_to_contain_text("improving")
+    assert page.evaluate("document.documentElement.scrollHeight") < 2400
+
+
+def test_a_what_if_that_is_done_says_what_must_give(reader: Callable[..., Reader], night: Night) -> None:
+    asked = {"fleet_id": night.fleet, "plan_id": night.plan, "within_s": 600, "iterations": 1}
+    job = night.server.asked("/v1/what-ifs", {**asked, "relax": ["max_out.fleet"]})
+    found = night.server.done(job)
+    page = reader("viewer").look(f"jobs/{job['job_id']}")
+    shown = page.get_by_label("What it has found")
+    expect(shown).to_contain_text("Everything by 10")
+    expect(shown.get_by_role("heading", name="What must give")).to_be_visible()
+    expect(shown.get_by_role("link", name=found["present"]["plan_id"][:8])).to_be_visible()
+    bought = page.get_by_role("region", name="Table: What each relaxation buys").locator("tbody tr")
+    expect(bought).to_have_count(len(found["purchases"]))
+    expect(page.locator(".facts a[href$=null]")).to_have_count(0)
+    expect(page.locator("main")).not_to_contain_text("max_out.fleet alone")
 
 
 def test_the_campaign_goes_on(reader: Callable[..., Reader], night: Night) -> None:

@@ -6,6 +6,7 @@ import { address } from "../map_panel.js";
 import { section } from "../parts.js";
 import { isTrouble } from "../trouble.js";
 import { count, duration, milliseconds, person, plain } from "../words.js";
+import { limitsWords } from "./campaign_words.js";
 
 const MOST_SHOWN = 150;
 /** How many events before are looked through first, and how many at the most, where few of them are asked for. */
@@ -30,7 +31,7 @@ const SAID = {
   "campaign-paused": ({ by, why }) => `Paused by ${person(by)}${why ? `: ${why}` : ""}`,
   "campaign-continued": ({ by, why }) => `Resumed by ${person(by)}${why ? `: ${why}` : ""}`,
   "campaign-aborted": ({ by, why }) => `Aborted by ${person(by)}${why ? `: ${why}` : ""}`,
-  "limits-changed": ({ by, max_out: most }) => `Other limits, by ${person(by)}: ${most}`,
+  "limits-changed": ({ by, max_out: most }) => `Other limits, by ${person(by)}: ${limitsWords(most)}`,
   "order-refused": ({ kind, reason }) => `Refused ${kind}: ${reason}`,
   "decision-awaited": ({ why }) => `A person has to decide: ${why}`,
   "decision-over": () => "Nothing waits for a decision any more",

@@ -35,10 +35,16 @@ function pace(behind) {
   return behind > 0 ? `${duration(behind)} behind its plan` : `${duration(-behind)} ahead of its plan`;
 }
 
+/** Return limits on hosts out, an object or its JSON, in words: `fleet 10%, rack 2`. */
+export function limitsWords(limits) {
+  const most = typeof limits === "string" ? JSON.parse(limits) : limits;
+  return Object.entries(most).map(([kind, each]) => `${kind} ${each}`).join(", ");
+}
+
 /** Return what was asked of a campaign, and whether it was refused. */
 export function orderWords(event) {
   const kind = event.type.replace(/^campaign-/, "").replace(/-/g, " ");
-  const subject = event.host_id ?? (isKnown(event.wave) ? `wave ${event.wave}` : (event.max_out ?? event.plan_id ?? ""));
+  const subject = event.host_id ?? (isKnown(event.wave) ? `wave ${event.wave}` : (event.max_out ? limitsWords(event.max_out) : event.plan_id ?? ""));
   return event.type === "order-refused" ? `refused ${event.kind}: ${event.reason}` : `${kind} ${subject}`.trim();
 }
 

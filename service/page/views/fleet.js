@@ -6,7 +6,7 @@ import { el, link, newId, put } from "../dom.js";
 import { follow, paced } from "../feed.js";
 import { mapPanel } from "../map_panel.js";
 import { actions, section, short, tile, trail } from "../parts.js";
-import { listed } from "./lists.js";
+import { listed, lookedAt } from "./lists.js";
 import { count, counted, moment, percent, person, plain } from "../words.js";
 
 const REFRESH_MS = 1000;
@@ -36,7 +36,7 @@ export async function fleetView({ main, signal, failed, go }, fleetId) {
     panel,
     warnings(fleet.findings),
     actions("operator", [{ text: "Have a plan made…", kind: "main", press: () => plans(fleetId, go) }]),
-    await lists(fleetId, signal),
+    await lists(fleetId, signal, failed),
   );
   let stop = () => {};
   if (shown) {
@@ -137,9 +137,12 @@ function warnings(findings) {
   return section("Warnings about the snapshot", { class: "card" }, el("ul", {}, items));
 }
 
-async function lists(fleetId, signal) {
+async function lists(fleetId, signal, failed) {
   const of = (kind, title) =>
-    listed(kind, { query: { fleet_id: fleetId }, signal, size: 10 }).then((table) => section(title, { class: "card" }, table));
+    listed(kind, { query: { fleet_id: fleetId }, signal, size: 10 }).then((table) => {
+      if (kind === "campaigns") lookedAt(table, table.items, signal).catch(failed);
+      return section(title, { class: "card" }, table);
+    });
   return Promise.all([of("campaigns", "Campaigns on it"), of("plans", "Plans for it")]);
 }
 

@@ -5,10 +5,18 @@ import { ask } from "../dialogs.js";
 import { announce, el, link, put, renew, say } from "../dom.js";
 import { actions, badge, bar, trail, trouble } from "../parts.js";
 import { duration, moment, person, plain } from "../words.js";
+import { jobResult } from "./job_result.js";
 
 const LOOK_MS = 1000;
 const ENDED = ["done", "failed", "cancelled"];
+const SAID = { done: "", failed: "", cancelled: "It was told to end." };
 const LINKS = { fleet_id: "fleets", plan_id: "plans", campaign_id: "campaigns" };
+
+/** Return how far a job is; of one that has ended, what it said on the way is over. */
+export function jobWords(job) {
+  if (ENDED.includes(job.state)) return SAID[job.state];
+  return [job.words ?? "", job.eta_s ? `about ${duration(job.eta_s)} to go` : ""].filter(Boolean).join("; ");
+}
 
 export async function jobView({ main, signal, failed }, jobId) {
   document.title = `Job ${jobId} · Slacktide`;
@@ -38,9 +46,9 @@ export async function jobView({ main, signal, failed }, jobId) {
   function show(job) {
     say(head, `Job: ${plain(job.kind)}`);
     renew(state, badge(job.state));
-    progress.set(job.state === "running" ? job.fraction : job.fraction ?? 0);
-    say(words, [job.words ?? "", job.eta_s ? `about ${duration(job.eta_s)} to go` : ""].filter(Boolean).join("; "));
-    const asked = Object.entries({ ...job.asked, ...(job.result ?? {}) }).filter(([name]) => LINKS[name]);
+    progress.set(job.state === "running" ? job.fraction : job.state === "done" ? 1 : job.fraction ?? 0);
+    say(words, jobWords(job));
+    const asked = Object.entries({ ...job.asked, ...(job.result ?? {}) }).filter(([name, value]) => LINKS[name] && value);
     renew(
       facts,
       [
@@ -53,7 +61,8 @@ export async function jobView({ main, signal, failed }, jobId) {
     if (job.state === was) return;
     if (was !== null) announce(`The job is ${job.state}`);
     was = job.state;
-    put(outcome, job.error ? trouble(new Problem(400, job.error)) : []);
+    const found = job.state === "failed" ? [] : jobResult(job);
+    put(outcome, job.error ? trouble(new Problem(400, job.error)) : [], found.length ? el("section", { class: "card", "aria-label": "What it has found" }, found) : []);
     put(orders, ENDED.includes(job.state) ? [] : actions("operator", [{ text: "Have it end", press: cancel }]));
   }
 

@@ -1,16 +1,46 @@
 /** Lists of fleets, plans, campaigns and jobs, of the first 1,000 by id the newest first; and all four at a glance. */
 
-import { all } from "../api.js";
+import { all, get } from "../api.js";
 import { el, link, put, say } from "../dom.js";
 import { badge, section, short } from "../parts.js";
 import { pagedTable } from "../tables.js";
-import { count, duration, hostHours, moment, overBound, percent, person, plain } from "../words.js";
+import { clock, count, counted, duration, hostHours, isKnown, moment, overBound, percent, person, plain } from "../words.js";
+import { jobWords } from "./job.js";
 
 const OVERVIEW_ROWS = 5;
+const NARROW = matchMedia("(max-width: 560px)");
+const NARROW_ROWS = 2;
 const UNDER_WAY_MS = 3000;
+const GOING = ["running", "paused", "waiting for approval", "held up", "ending, aborted", "stopped"];
+/** Campaigns under way of which it is asked how far they are: the server keeps few of them read. */
+const MOST_LOOKED_AT = 4;
 
 function id(kind, name) {
   return link(`/page/${kind}/${name}`, short(name), { class: "id", "aria-label": `${kind.slice(0, -1)} ${name}` });
+}
+
+/** Whether a plan ends by its policy's deadline: one that does not has to be seen among others. */
+function deadline({ header: { policy, summary } }) {
+  const by = policy?.deadline_s ?? null;
+  if (by === null) return "none";
+  const late = summary.makespan_s - by;
+  return late > 0 ? el("span", { class: "badge bad" }, `missed by ${duration(late)}`) : `kept, ${duration(by)}`;
+}
+
+/** How far a campaign is; of one that is not looked at, nothing. */
+function patched({ progress, isBeingRead }) {
+  if (!progress) return isBeingRead ? "being read" : "–";
+  const hosts = Object.values(progress.hosts).reduce((sum, each) => sum + each, 0);
+  const back = progress.hosts.returned ?? 0;
+  return `${percent(hosts ? back / hosts : 0, 0)}, ${count(back)} of ${counted(hosts, "host")}`;
+}
+
+function expectedEnd({ progress }) {
+  if (!progress) return "–";
+  const { expected_end_s: end, origin, behind_s: behind } = progress;
+  if (!isKnown(end)) return "not known";
+  const late = behind >= 30 ? `, ${duration(behind)} late` : "";
+  return `${clock(origin, end)}${late}`;
 }
 
 const FLEETS = {
@@ -19,12 +49,12 @@ const FLEETS = {
   nothing: "No fleet has been uploaded: POST /v1/fleets, or `slacktide serve` says how.",
   columns: [
     { name: "fleet", cell: (row) => id("fleets", row.fleet_id) },
-    { name: "uploaded", cell: (row) => moment(row.created_at) },
-    { name: "by", cell: (row) => person(row.created_by) },
+    { name: "uploaded", further: true, cell: (row) => moment(row.created_at) },
+    { name: "by", further: true, cell: (row) => person(row.created_by) },
     { name: "hosts", number: true, cell: (row) => count(row.summary?.hosts) },
     { name: "VMs", number: true, cell: (row) => count(row.summary?.vms) },
     { name: "memory sold", number: true, cell: (row) => percent(row.summary?.memory_fill) },
-    { name: "warnings", number: true, cell: (row) => count(row.findings.length) },
+    { name: "warnings", number: true, further: true, cell: (row) => count(row.findings.length) },
   ],
 };
 const PLANS = {
@@ -33,14 +63,16 @@ const PLANS = {
   nothing: "No plan has been made: look at a fleet, and have one made there.",
   columns: [
     { name: "plan", cell: (row) => id("plans", row.plan_id) },
-    { name: "made", cell: (row) => moment(row.created_at) },
-    { name: "policy", cell: (row) => row.header.policy?.name ?? "–" },
-    { name: "fleet", cell: (row) => id("fleets", row.fleet_id) },
+    { name: "made", further: true, cell: (row) => moment(row.created_at) },
+    { name: "policy", further: true, cell: (row) => row.header.policy?.name ?? "–" },
+    { name: "fleet", further: true, cell: (row) => id("fleets", row.fleet_id) },
     { name: "hosts", number: true, cell: (row) => count(row.header.summary.hosts) },
     { name: "makespan", number: true, cell: (row) => duration(row.header.summary.makespan_s) },
+    { name: "deadline", cell: deadline },
     {
       name: "over its bound",
       number: true,
+      further: true,
       cell: ({ header: { summary } }) => overBound(summary.makespan_s, summary.makespan_bound_s),
     },
     { name: "exposure", number: true, cell: (row) => hostHours(row.header.summary.exposure_host_h) },
@@ -54,11 +86,13 @@ const CAMPAIGNS = {
   columns: [
     { name: "campaign", cell: (row) => id("campaigns", row.campaign_id) },
     { name: "is", cell: (row) => badge(row.standing) },
-    { name: "asked for", cell: (row) => moment(row.created_at) },
-    { name: "by", cell: (row) => person(row.created_by) },
-    { name: "hosts are", cell: (row) => row.terms.profile ?? "simulated" },
-    { name: "plan", cell: (row) => id("plans", row.plan_id) },
-    { name: "fleet", cell: (row) => id("fleets", row.fleet_id) },
+    { name: "hosts patched", number: true, cell: patched },
+    { name: "expected end", cell: expectedEnd },
+    { name: "asked for", further: true, cell: (row) => moment(row.created_at) },
+    { name: "by", further: true, cell: (row) => person(row.created_by) },
+    { name: "hosts are", further: true, cell: (row) => row.terms.profile ?? "simulated" },
+    { name: "plan", further: true, cell: (row) => id("plans", row.plan_id) },
+    { name: "fleet", further: true, cell: (row) => id("fleets", row.fleet_id) },
   ],
 };
 const JOBS = {
@@ -70,9 +104,9 @@ const JOBS = {
     { name: "what", cell: (row) => plain(row.kind) },
     { name: "is", cell: (row) => badge(row.state) },
     { name: "done", number: true, cell: (row) => percent(row.fraction, 0) },
-    { name: "asked for", cell: (row) => moment(row.created_at) },
-    { name: "by", cell: (row) => person(row.created_by) },
-    { name: "in words", cell: (row) => row.words ?? row.error?.fact ?? "" },
+    { name: "asked for", further: true, cell: (row) => moment(row.created_at) },
+    { name: "by", further: true, cell: (row) => person(row.created_by) },
+    { name: "in words", cell: (row) => jobWords(row) || (row.error?.fact ?? "") },
   ],
 };
 export const KINDS = { fleets: FLEETS, plans: PLANS, campaigns: CAMPAIGNS, jobs: JOBS };
@@ -85,15 +119,43 @@ async function newest(kind, asked, signal) {
   return found;
 }
 
+/** Have a table say how far the newest campaigns under way are, once that is known; each is looked at by itself. */
+export async function lookedAt(table, rows, signal) {
+  const going = rows.filter(({ standing }) => GOING.includes(standing)).slice(0, MOST_LOOKED_AT);
+  for (const row of going) row.isBeingRead = true;
+  table.set(rows);
+  for (const row of going) {
+    const { progress, standing } = await get(`/v1/campaigns/${row.campaign_id}`, signal);
+    Object.assign(row, { progress, standing });
+    table.set(rows);
+  }
+}
+
 /** Return those of a kind of which that is asked, as a table; at most so many. */
-export async function listed(kind, { query = {}, most = Infinity, signal, size = 25 } = {}) {
-  const { columns, title, nothing } = KINDS[kind];
+export async function listed(kind, { query = {}, most = Infinity, signal, size = 25, columns = KINDS[kind].columns } = {}) {
+  const { title, nothing } = KINDS[kind];
   const found = await newest(kind, query, signal);
   const table = pagedTable(title, columns, { nothing, size });
   table.set(found.items.slice(0, most));
   table.items = found.items;
   table.more = found.more;
   return table;
+}
+
+/** Call `load` again and again while a view is shown, each time a while after the time before; return what ends that. */
+function repeated(load, signal, failed) {
+  let timer = null;
+  const later = () => {
+    if (!signal.aborted) timer = setTimeout(() => load().catch(failed).finally(later), UNDER_WAY_MS);
+  };
+  later();
+  return () => clearTimeout(timer);
+}
+
+/** Return the rows of a list anew, with what was known before of how far campaigns are. */
+function renewed(rows, before) {
+  const known = new Map(before.map((row) => [row.campaign_id, row.progress]));
+  return rows.map((row) => (GOING.includes(row.standing) ? { ...row, progress: known.get(row.campaign_id) } : row));
 }
 
 /** Show one list. */
@@ -103,36 +165,50 @@ export function listView(kind) {
     document.title = `${title} · Slacktide`;
     const table = pagedTable(title, columns, { nothing });
     const note = el("p", { class: "note" });
-    let timer = null;
+    let rows = [];
     const load = async () => {
       const found = await newest(kind, {}, signal);
-      table.set(found.items);
+      rows = renewed(found.items, rows);
+      table.set(rows);
       say(note, found.more ? "Only the first 1,000 by id are listed; the API has all." : "");
     };
-    const later = () => {
-      if (!signal.aborted) timer = setTimeout(() => load().catch(failed).finally(later), UNDER_WAY_MS);
-    };
+    const look = () => lookedAt(table, rows, signal);
     await load();
     put(main, el("h1", { tabindex: "-1" }, title), el("section", { class: "card", "aria-label": title }, table, note));
-    later();
-    return () => clearTimeout(timer);
+    look().catch(failed);
+    return repeated(() => load().then(look), signal, failed);
   };
 }
 
-/** Show the newest of everything, as far as it is listed. */
-export async function overview({ main, signal }) {
+/** Show the newest of everything, as far as it is listed, and how far campaigns under way are. */
+export async function overview({ main, signal, failed }) {
   document.title = "Slacktide";
   const order = ["campaigns", "fleets", "plans", "jobs"];
-  const tables = await Promise.all(order.map((kind) => listed(kind, { most: OVERVIEW_ROWS, signal })));
+  const most = NARROW.matches ? NARROW_ROWS : OVERVIEW_ROWS;
+  const brief = (kind) => KINDS[kind].columns.map((column) => ({ ...column, minor: column.further }));
+  const tables = await Promise.all(order.map((kind) => listed(kind, { most, signal, columns: brief(kind) })));
   const sections = order.map((kind, place) =>
     section(
       KINDS[kind].title,
       { class: "card" },
       tables[place],
-      tables[place].items.length > OVERVIEW_ROWS ? el("p", {}, further(kind, tables[place])) : null,
+      tables[place].items.length > most ? el("p", {}, further(kind, tables[place])) : null,
     ),
   );
   put(main, el("h1", { tabindex: "-1" }, "Everything at a glance"), sections);
+  const [campaigns] = tables;
+  let rows = campaigns.items.slice(0, most);
+  const look = () => lookedAt(campaigns, rows, signal);
+  look().catch(failed);
+  return repeated(
+    async () => {
+      rows = renewed((await newest("campaigns", {}, signal)).items.slice(0, most), rows);
+      campaigns.set(rows);
+      await look();
+    },
+    signal,
+    failed,
+  );
 }
 
 function further(kind, { items, more }) {

@@ -8,7 +8,7 @@ import { actions, section, short, tile, trail, trouble } from "../parts.js";
 import { plainTable, remoteTable } from "../tables.js";
 import { count, counted, duration, gbit, hostHours, milliseconds, moment, overBound, percent, person, plain } from "../words.js";
 import { carryOut } from "./campaign_actions.js";
-import { listed } from "./lists.js";
+import { listed, lookedAt } from "./lists.js";
 
 const LOOK_MS = 1000;
 const AGAIN_MS = 3000;
@@ -36,7 +36,7 @@ export async function planView({ main, signal, failed, go }, planId) {
     pictures,
     explained,
     await deferred(planId, header, signal, failed),
-    section("Campaigns of this plan", { class: "card" }, await campaignsOf(planId, plan.fleet_id, signal)),
+    section("Campaigns of this plan", { class: "card" }, await campaignsOf(planId, plan.fleet_id, signal, failed)),
     terms(header),
   );
   drawn(planId, pictures, figures, signal).catch(failed);
@@ -212,9 +212,11 @@ async function deferred(planId, header, signal, failed) {
   return section(`Deferred: ${counted(left, "host")}`, { class: "card" }, table);
 }
 
-async function campaignsOf(planId, fleetId, signal) {
+async function campaignsOf(planId, fleetId, signal, failed) {
   const table = await listed("campaigns", { query: { fleet_id: fleetId }, signal, size: 10 });
-  table.set(table.items.filter((run) => run.plan_id === planId));
+  const rows = table.items.filter((run) => run.plan_id === planId);
+  table.set(rows);
+  lookedAt(table, rows, signal).catch(failed);
   return table;
 }
 
@@ -258,7 +260,7 @@ function explanation(planId, place, signal, failed) {
   return () => clearTimeout(timer);
 }
 
-function explainedWords(found) {
+export function explainedWords(found) {
   const [first, ...others] = found.bounds;
   const useful = found.relaxations.filter((each) => each.gain_s >= 1 || each.exposure_gain_s >= 60);
   const idle = found.relaxations.filter((each) => !useful.includes(each)).map((each) => each.limit);
