@@ -1,5 +1,8 @@
 """The server's data directory: where fleets, plans and campaigns are.  No name in it comes from a client."""
 
+import shutil
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -8,6 +11,8 @@ from slacktide.errors import OutputError
 
 STORE_FILE: Final = "store.sqlite"
 """The database of campaigns and server, unless another is named."""
+LEFT_S: Final = 3600.0
+"""After how long without a byte an upload has been left by a server that was killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,14 @@ class Places:
     def store(self) -> Path:
         """The database of campaigns and server, unless another is named."""
         return self.data / STORE_FILE
+
+    def clear_uploads(self) -> None:
+        """Remove uploads that nobody goes on with."""
+        for folder in (path for path in self.uploads.glob("*") if path.is_dir()):
+            with suppress(OSError):  # one that ends at this moment removes its folder itself
+                newest_s = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+                if time.time() - newest_s > LEFT_S:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def make(self) -> None:
         """Make the folders that are absent, for their owner alone.

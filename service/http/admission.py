@@ -1,24 +1,26 @@
 """What every operation goes through: who asks, how often, whether they may, the audit log, keys of repeated calls."""
 
+import asyncio
 import hashlib
 import re
 import secrets
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final, Literal, TypeVar
 
 from anyio.to_thread import run_sync
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from slacktide.errors import StoreError
+from slacktide.errors import SlacktideError
 from slacktide.service.http.bodies import with_body
 from slacktide.service.http.callers import Caller, address_of
 from slacktide.service.http.problems import ApiError, problem_of, response_of
 from slacktide.service.http.rates import Kind
 from slacktide.service.http.server import Server
-from slacktide.service.store.answers import Answer, claim_key, keep_answer, release_key
+from slacktide.service.store.answers import Answer, Claim, claim_key, keep_answer, release_key
 from slacktide.service.store.audit import Call, begin_call, end_call
 from slacktide.service.store.tokens import ROLES, Role
 
@@ -31,6 +33,9 @@ _KEPT_HEADERS: Final = ("location", "content-type")
 MOST_OUTCOME: Final = 500
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Body = Literal["json", "upload"]
+Part = TypeVar("Part")
+_UNDER_WAY: Final[set["asyncio.Task[Response]"]] = set()
+"""Calls that are carried out whether or not somebody still listens: a task that nobody holds may vanish."""
 
 
 def allowed(
@@ -55,7 +60,7 @@ class Admission:
     server: Server
     caller: Caller
     request_id: str
-    key: str | None = None
+    claimed: Claim | None = None
     """The idempotency key that this call has taken."""
 
     async def claim(self, request: Request, fingerprint: str) -> Response | None:
@@ -73,9 +78,11 @@ class Admission:
             fact = "is not 1 to 200 characters of ASCII without spaces"
             raise ApiError(422, "key", KEY_HEADER, fact, "Send a random text, such as a UUID")
         whole = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n{fingerprint}".encode())
-        found = await run_sync(
-            claim_key, self.server.database, self.caller.who, key, whole.hexdigest(), self.request_id
-        )
+        self.claimed = claim = Claim(self.caller.who, key, self.request_id)  # before: the call may break off meanwhile
+        self.server.under_way.begin(self.request_id)
+        found = await run_sync(claim_key, self.server.database, claim, whole.hexdigest())
+        if found != "new":
+            self.claimed = None
         if found == "under-way":
             headers = {"Retry-After": "2"}
             raise ApiError(409, "key-under-way", KEY_HEADER, "is that of a call under way", "Wait, and repeat", headers)
@@ -84,19 +91,50 @@ class Admission:
         if isinstance(found, Answer):
             headers = found.headers | {"Idempotency-Replayed": "true"}
             return Response(found.body, found.status, headers)
-        self.key = key
         return None
 
-    async def settle(self, response: Response | None) -> None:
-        """Keep the answer under the key that was taken, or let the key go where nothing was created."""
-        if self.key is None:
+    def settle(self, response: Response) -> None:
+        """Keep the answer under the key that was taken, or let the key go where nothing was created; blocking."""
+        if self.claimed is None:
             return
-        if response is None or not 200 <= response.status_code < 300:
-            await run_sync(release_key, self.server.database, self.caller.who, self.key)
+        if not 200 <= response.status_code < 300:
+            release_key(self.server.database, self.claimed)
             return
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
         answer = Answer(response.status_code, headers, bytes(response.body).decode())
-        await run_sync(keep_answer, self.server.database, self.caller.who, self.key, answer)
+        keep_answer(self.server.database, self.claimed, answer)
+
+
+class _Listener:
+    """Whoever waits for an answer: may take a call back by hanging up until what it asks for is begun."""
+
+    def __init__(self) -> None:
+        self._has_hung_up = False
+        self._part: asyncio.Future[Any] | None = None
+
+    def hang_up(self) -> None:
+        """End the part of the call that is under way, if it is one that can be taken back."""
+        self._has_hung_up = True
+        if self._part is not None:
+            self._part.cancel()
+
+    async def unless_gone(self, part: Coroutine[Any, Any, Part]) -> Part:
+        """Carry out a part of a call that can be taken back.
+
+        Raises
+        ------
+        ApiError
+            400, if it was.
+        """
+        self._part = task = asyncio.ensure_future(part)
+        try:
+            if self._has_hung_up:
+                task.cancel()
+            return await task
+        except asyncio.CancelledError as error:
+            raise ApiError(400, "broken-off", "call", "broke off before it was begun", "Send it again") from error
+        finally:
+            self._part = None
 
 
 class GuardedRoute(APIRoute):
@@ -108,7 +146,10 @@ class GuardedRoute(APIRoute):
         action = _Action(self.operation_id or self.name, extra[ROLE_FIELD], extra[_BODY], extra[KEPT_FIELD])
 
         async def guarded(request: Request) -> Response:
-            return await _admitted(request, action, handler)
+            listener = _Listener()
+            if not _changes(request):
+                return await _admitted(request, action, handler, listener)
+            return await _to_its_end(_admitted(request, action, handler, listener), listener)
 
         return guarded
 
@@ -121,7 +162,19 @@ class _Action:
     kept: bool
 
 
-async def _admitted(request: Request, action: _Action, handler: Handler) -> Response:
+async def _to_its_end(call: Coroutine[Any, Any, Response], listener: _Listener) -> Response:
+    """Carry a call out to its end and have written what came of it, even if whoever asked hangs up meanwhile."""
+    task = asyncio.create_task(call)
+    _UNDER_WAY.add(task)
+    task.add_done_callback(_UNDER_WAY.discard)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        listener.hang_up()
+        raise
+
+
+async def _admitted(request: Request, action: _Action, handler: Handler, listener: _Listener) -> Response:
     server: Server = request.app.state.server
     request_id = secrets.token_hex(8)
     admission: Admission | None = None
@@ -138,18 +191,17 @@ async def _admitted(request: Request, action: _Action, handler: Handler) -> Resp
         admission = Admission(server, caller, request_id)
         request.state.admission = admission
         _check(server, action, caller, request)
-        response = await _carried_out(request, action, admission, handler)
+        response = await _carried_out(request, action, admission, handler, listener)
     except Exception as error:
         problem, headers = problem_of(error, request_id, str(server.places.data))
         outcome = problem.detail[:MOST_OUTCOME]
         response = response_of(problem, headers)
-    try:
-        if admission is not None:
-            await admission.settle(response)
-        if number is not None:
-            await run_sync(end_call, server.database, number, response.status_code, outcome)
-    except StoreError as error:
-        response = response_of(*problem_of(error, request_id))
+    if number is not None:
+        write = partial(_written, server, number, admission, response, outcome)
+        try:
+            await run_sync(server.under_way.end, request_id, write)
+        except SlacktideError as error:
+            response = response_of(*problem_of(error, request_id, str(server.places.data)))
     response.headers["X-Request-Id"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
@@ -193,10 +245,22 @@ async def _noted(request: Request, server: Server, action: _Action, caller: Call
     return await run_sync(begin_call, server.database, call)
 
 
-async def _carried_out(request: Request, action: _Action, admission: Admission, handler: Handler) -> Response:
-    if not _changes(request) or action.body == "upload":
+def _written(server: Server, number: int, admission: Admission | None, response: Response, outcome: str | None) -> None:
+    """Write what came of a call under its key and in the audit log; done twice, it is the same."""
+    if admission is not None:
+        admission.settle(response)
+    end_call(server.database, number, response.status_code, outcome)
+
+
+async def _carried_out(
+    request: Request, action: _Action, admission: Admission, handler: Handler, listener: _Listener
+) -> Response:
+    """Carry out what is asked: an upload can be taken back at any moment, else what is asked until it has been read."""
+    if not _changes(request):
         return await handler(request)
-    read, body = await with_body(request, admission.server.settings.limits.body_bytes)
+    if action.body == "upload":
+        return await listener.unless_gone(handler(request))
+    read, body = await listener.unless_gone(with_body(request, admission.server.settings.limits.body_bytes))
     if _creates(request) and action.kept:
         before = await admission.claim(request, hashlib.sha256(body).hexdigest())
         if before is not None:

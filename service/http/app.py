@@ -1,7 +1,9 @@
 """The HTTP API as a whole: operations, description, and what is done in the background."""
 
 import logging
+import math
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -37,7 +39,9 @@ from slacktide.service.http.routes import (
     stories,
 )
 from slacktide.service.http.server import Server
+from slacktide.service.http.under_way import TELL_S
 from slacktide.service.jobs.carrying import job_name
+from slacktide.service.places import LEFT_S
 from slacktide.service.store.jobs import claim_silent, find_job
 
 ROUTERS: Final = (
@@ -61,6 +65,8 @@ def make_app(make: Callable[[], Server]) -> FastAPI:
             target=_see_to_it, args=(app.state.server, over), name="seeing to campaigns", daemon=True
         )
         watch.start()
+        signs = threading.Thread(target=_tell, args=(app.state.server, over), name="signs of calls", daemon=True)
+        signs.start()
         try:
             yield
         finally:
@@ -84,6 +90,24 @@ def make_app(make: Callable[[], Server]) -> FastAPI:
 
 async def _refused(_request: Request, error: Exception) -> Response:
     return response_of(*problem_of(error, None))
+
+
+def _tell(server: Server, over: threading.Event) -> None:
+    """Give signs of calls under way, write what came of those of which it could not be written, clear what is left.
+
+    Apart from what else is done in the background, which may take longer than others wait for a sign.
+    """
+    cleared_s = -math.inf
+    while not over.wait(TELL_S):
+        try:
+            server.under_way.look()
+            if time.monotonic() - cleared_s > LEFT_S:
+                server.places.clear_uploads()
+                cleared_s = time.monotonic()
+        except SlacktideError as error:
+            log.warning("%s", error)
+        except Exception:
+            log.exception("what came of a call is not written; it is tried again")
 
 
 def _see_to_it(server: Server, over: threading.Event) -> None:

@@ -36,10 +36,13 @@ async def with_body(request: Request, most: int) -> tuple[Request, bytes]:
     """
     _check_length(request, most)
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > most:
-            raise too_large(most)
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > most:
+                raise too_large(most)
+    except ClientDisconnect as error:
+        raise _broken_off() from error
     content = bytes(body)
 
     async def receive() -> Message:
@@ -52,6 +55,10 @@ def too_large(most: int) -> ApiError:
     """Return the error of a body that is too long."""
     fact = f"is longer than {most:,} bytes"
     return ApiError(413, "too-large", "body", fact, "Send less; whoever runs the server can allow more")
+
+
+def _broken_off() -> ApiError:
+    return ApiError(400, "broken-off", "body", "broke off", "Send it again")
 
 
 @asynccontextmanager
@@ -91,10 +98,10 @@ async def received_parts(
     except FormParserError as error:
         raise ApiError(400, "not-multipart", "body", f"cannot be read: {error}", _REMEDY) from error
     except ClientDisconnect as error:
-        raise ApiError(400, "broken-off", "body", "broke off", "Send it again") from error
+        raise _broken_off() from error
     finally:
         parts.close()
-        await run_sync(lambda: shutil.rmtree(place, ignore_errors=True))
+        shutil.rmtree(place, ignore_errors=True)  # here: of a call that is broken off nothing more is awaited
 
 
 async def _fed(request: Request, parser: MultipartParser, most: int) -> None:

@@ -11,6 +11,7 @@ from slacktide.service.http.kept import MOST_ENDED_KEPT, KeptAnswers
 from slacktide.service.http.oidc import OidcKeys
 from slacktide.service.http.rates import RateFence
 from slacktide.service.http.settings import ServerSettings
+from slacktide.service.http.under_way import CallsUnderWay
 from slacktide.service.jobs.carrying import JobStarter
 from slacktide.service.launching import launch_campaign
 from slacktide.service.places import Places
@@ -31,6 +32,7 @@ class Server:
     views: FoldedCampaigns
     streams: threading.BoundedSemaphore
     """Event streams that may still be opened."""
+    under_way: CallsUnderWay
     kept: KeptAnswers
     """Maps and curves."""
     ended: KeptAnswers
@@ -71,6 +73,7 @@ def make_server(settings: ServerSettings, jobs: JobStarter, launch: Launch = lau
         campaigning=campaigning_of(settings, places, database, launch),
         views=FoldedCampaigns(places, database),
         streams=threading.BoundedSemaphore(settings.limits.streams),
+        under_way=CallsUnderWay(database),
         kept=KeptAnswers(),
         ended=KeptAnswers(MOST_ENDED_KEPT),
     )

@@ -4,7 +4,7 @@ from typing import Final
 
 import sqlalchemy as sql
 
-HEAD: Final = "s0002"
+HEAD: Final = "s0003"
 """The newest revision in ``migrations/versions``."""
 VERSION_TABLE: Final = "slacktide_server_schema"
 """Where the revision is kept: apart from that of the campaigns' tables, which other processes bring up to date."""
@@ -53,8 +53,10 @@ ANSWERS: Final = sql.Table(
     sql.Column("status", sql.Integer),
     sql.Column("headers", sql.Text),
     sql.Column("body", sql.Text),
+    sql.Column("alive_at", sql.String(40)),
 )
-"""What was answered to creating calls, by idempotency key; no ``status``: still under way."""
+"""What was answered to creating calls, by idempotency key; no ``status``: still under way, and ``alive_at`` is when its
+replica was last heard of."""
 FLEETS: Final = sql.Table(
     "server_fleets",
     METADATA,

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 
 from slacktide.errors import ExecutionError
 from slacktide.executors.store.campaigns import list_campaigns
-from slacktide.service.store.answers import Answer, claim_key, keep_answer, release_key
+from slacktide.service.store.answers import Answer, Claim, claim_key, keep_answer, release_key, tell_under_way
 from slacktide.service.store.audit import Call, audit_entries, begin_call, end_call
 from slacktide.service.store.database import Database, open_database
 from slacktide.service.store.inventory import add_fleet, add_plan, find_plan, list_fleets, list_plans
@@ -35,7 +35,7 @@ from slacktide.service.store.runs import (
     run_of_job,
     want_run,
 )
-from slacktide.service.store.schema import JOBS, METADATA, VERSION_TABLE
+from slacktide.service.store.schema import ANSWERS, JOBS, METADATA, VERSION_TABLE
 from slacktide.service.store.tokens import create_token, find_token, list_tokens
 
 
@@ -74,14 +74,31 @@ def test_what_is_kept_is_read_again(store) -> None:
 
 def test_a_key_is_taken_once(store) -> None:
     database = open_database(store)
-    assert claim_key(database, "eva", "k", "a", "r1") == "new"
-    assert claim_key(database, "eva", "k", "a", "r2") == "under-way"
-    assert claim_key(database, "eva", "k", "b", "r3") == "other-body"
-    assert claim_key(database, "jan", "k", "b", "r4") == "new"
-    keep_answer(database, "eva", "k", Answer(201, {"location": "/x"}, "{}"))
-    assert claim_key(database, "eva", "k", "a", "r5") == Answer(201, {"location": "/x"}, "{}")
-    release_key(database, "jan", "k")
-    assert claim_key(database, "jan", "k", "c", "r6") == "new"
+    evas, jans = Claim("eva", "k", "r1"), Claim("jan", "k", "r4")
+    assert claim_key(database, evas, "a") == "new"
+    assert claim_key(database, Claim("eva", "k", "r2"), "a") == "under-way"
+    assert claim_key(database, Claim("eva", "k", "r3"), "b") == "other-body"
+    assert claim_key(database, jans, "b") == "new"
+    keep_answer(database, evas, Answer(201, {"location": "/x"}, "{}"))
+    assert claim_key(database, Claim("eva", "k", "r5"), "a") == Answer(201, {"location": "/x"}, "{}")
+    release_key(database, jans)
+    assert claim_key(database, Claim("jan", "k", "r6"), "c") == "new"
+    database.close()
+
+
+def test_a_key_is_free_again_once_its_replica_is_silent(store) -> None:
+    database = open_database(store)
+    gone, there = Claim("eva", "gone", "r1"), Claim("eva", "there", "r2")
+    for claim in (gone, there):
+        assert claim_key(database, claim, "a") == "new"
+    with database.writing() as transaction:
+        transaction.execute(ANSWERS.update().values(alive_at="2026-01-01T00:00:00.000Z"))
+    tell_under_way(database, [there.request_id])
+    assert claim_key(database, there._replace(request_id="r3"), "a") == "under-way"
+    assert claim_key(database, gone._replace(request_id="r4"), "b") == "new"
+    keep_answer(database, gone, Answer(201, {}, "{}"))
+    release_key(database, gone)
+    assert claim_key(database, gone._replace(request_id="r5"), "b") == "under-way", "it is the second call's"
     database.close()
 
 
@@ -198,6 +215,7 @@ def test_a_server_of_before_with_several_keeps_the_oldest(store) -> None:
     database = open_database(store)
     with database.writing() as transaction:
         transaction.execute(sql.text("DROP INDEX ix_server_runs_wanted"))
+        transaction.execute(sql.text("ALTER TABLE server_answers DROP COLUMN alive_at"))
         transaction.execute(sql.text(f"UPDATE {VERSION_TABLE} SET version_num = 's0001'"))
     days = {"c1": "2026-01-03", "c2": "2026-01-02", "c3": "2026-01-02", "c4": "2026-01-01"}
     for name, day in days.items():

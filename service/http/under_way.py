@@ -1,0 +1,56 @@
+"""Calls under way: others are told that they are, until what came of them is written."""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from slacktide.errors import SlacktideError
+from slacktide.service.store.answers import tell_under_way
+from slacktide.service.store.database import Database
+
+TELL_S: Final = 5.0
+"""How often a replica gives a sign of the calls that it carries out."""
+
+
+class CallsUnderWay:
+    """What a replica carries out under idempotency keys, and ends of calls that the store has not taken; any thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._begun: set[str] = set()
+        self._unwritten: dict[str, Callable[[], None]] = {}
+
+    def begin(self, request_id: str) -> None:
+        """Have signs given of a call from now on."""
+        with self._lock:
+            self._begun.add(request_id)
+
+    def end(self, request_id: str, write: Callable[[], None]) -> None:
+        """Write what came of a call.
+
+        Raises
+        ------
+        SlacktideError
+            If the store does not take it; it is tried again at every look until it does.
+        """
+        try:
+            write()
+        except SlacktideError:
+            with self._lock:
+                self._unwritten[request_id] = write
+            raise
+        with self._lock:
+            self._begun.discard(request_id)
+            self._unwritten.pop(request_id, None)
+
+    def look(self) -> None:
+        """Write what could not be written before, and give a sign of what is under way; errors as :meth:`end`."""
+        with self._lock:
+            unwritten = dict(self._unwritten)
+        for request_id, write in unwritten.items():
+            self.end(request_id, write)
+        with self._lock:
+            begun = tuple(self._begun)
+        if begun:
+            tell_under_way(self._database, begun)

@@ -1,0 +1,162 @@
+"""Callers that hang up in the middle of a call, servers that end there, stores that do not take what came of it."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from http_server import InProcess, in_process, parts_of
+from small_fleet import small_fleet
+
+from slacktide.datasets.files import write_snapshot
+from slacktide.errors import StoreError
+from slacktide.service.http import admission
+from slacktide.service.store.audit import audit_entries
+from slacktide.service.store.inventory import add_fleet
+
+FLEET = "f" * 16
+ASKED = b'{"fleet_id": "' + FLEET.encode() + b'"}'
+KEY = {"Idempotency-Key": "night-1"}
+PATIENCE_S = 20.0
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+async def begun(api: InProcess, path: str, body: bytes, kind: str, *, whole: bool = True) -> "asyncio.Task[None]":
+    """Return the task of a call as a server makes it, which is cancelled where the caller hangs up."""
+    sent = False
+
+    async def receive() -> dict[str, Any]:
+        nonlocal sent
+        if not sent:
+            sent = True
+            return {"type": "http.request", "body": body, "more_body": not whole}
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(_message: object) -> None:
+        pass
+
+    headers = {**KEY, "Authorization": f"Bearer {api.tokens['operator']}", "Content-Type": kind}
+    scope = {
+        **{"type": "http", "http_version": "1.1", "method": "POST", "path": path, "raw_path": path.encode()},
+        **{"root_path": "", "scheme": "http", "query_string": b"", "asgi": {"version": "3.0"}},
+        **{"client": ("127.0.0.1", 1), "server": ("testserver", 80)},
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    return asyncio.create_task(api.app(scope, receive, send))
+
+
+async def hang_up(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> InProcess:
+    made = in_process(tmp_path)
+    made.held = True
+    add_fleet(made.server.database, FLEET, "the test", {}, [])
+    return made
+
+
+def planned(api: InProcess) -> Any:
+    headers = {**KEY, "Content-Type": "application/json"}
+    return api.call("POST", "/v1/plans", "operator", content=ASKED, headers=headers)
+
+
+def log(api: InProcess) -> list[tuple[str, int]]:
+    return [(call["action"], call["status"]) for call in api.get("/v1/audit")["items"]]
+
+
+def test_what_was_begun_is_done_and_answered_under_its_key(api: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def start(_job_id: str, _name: str) -> None:
+        reached.set()
+        assert go_on.wait(PATIENCE_S)
+
+    monkeypatch.setattr(api, "start", start)
+
+    async def broken_off() -> None:
+        task = await begun(api, "/v1/plans", ASKED, "application/json")
+        await until(reached.is_set)
+        await hang_up(task)
+        go_on.set()
+        await until(lambda: not admission._UNDER_WAY)
+
+    asyncio.run(broken_off())
+    again = planned(api)
+    assert (again.status_code, again.headers.get("Idempotency-Replayed")) == (202, "true")
+    assert len(api.get("/v1/jobs")["items"]) == 1
+    assert log(api) == [("create-plan", 202), ("create-plan", 202)]
+
+
+def test_what_was_not_read_to_its_end_is_taken_back(api: InProcess) -> None:
+    async def broken_off() -> None:
+        task = await begun(api, "/v1/plans", b"{", "application/json", whole=False)
+        await until(lambda: audit_entries(api.server.database, 0, 1, None, None))
+        await hang_up(task)
+        await until(lambda: not admission._UNDER_WAY)
+
+    asyncio.run(broken_off())
+    assert planned(api).status_code == 202
+    assert log(api) == [("create-plan", 400), ("create-plan", 202)]
+
+
+def test_an_upload_that_broke_off_leaves_nothing_and_its_key_is_free(api: InProcess, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet"
+    write_snapshot(small_fleet(), fleet)
+    head = b'--b\r\nContent-Disposition: form-data; name="hosts"\r\n\r\n' + (fleet / "hosts.parquet").read_bytes()
+    uploads = api.server.places.uploads
+
+    async def broken_off() -> None:
+        task = await begun(api, "/v1/fleets", head, "multipart/form-data; boundary=b", whole=False)
+        await until(lambda: list(uploads.glob("*/hosts.parquet")))
+        await hang_up(task)
+        await until(lambda: not admission._UNDER_WAY)
+
+    asyncio.run(broken_off())
+    assert list(uploads.iterdir()) == []
+    assert api.call("POST", "/v1/fleets", "operator", files=parts_of(fleet), headers=KEY).status_code == 201
+    assert log(api) == [("upload-fleet", 400), ("upload-fleet", 201)]
+
+
+def test_what_the_store_did_not_take_is_written_once_it_does(api: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("the store", "cannot be written: the disk is full", "Free some space", retryable=True)
+
+    monkeypatch.setattr(admission, "keep_answer", full)
+    assert planned(api).status_code == 503
+    assert planned(api).status_code == 409
+    with pytest.raises(StoreError):
+        api.server.under_way.look()
+    monkeypatch.undo()
+    assert planned(api).status_code == 409
+    api.server.under_way.look()
+    again = planned(api)
+    assert (again.status_code, again.headers.get("Idempotency-Replayed")) == (202, "true")
+    assert len(api.get("/v1/jobs")["items"]) == 1
+
+
+def test_uploads_that_a_killed_server_left_are_cleared(api: InProcess) -> None:
+    uploads = api.server.places.uploads
+    old, new = uploads / "0a", uploads / "0b"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "hosts.parquet").write_bytes(b"PAR1")
+    late = uploads / "0c"
+    late.mkdir()
+    (late / "vms.parquet").write_bytes(b"PAR1")
+    for path in (old, old / "hosts.parquet", late):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    api.server.places.clear_uploads()
+    assert sorted(uploads.iterdir()) == [new, late]
