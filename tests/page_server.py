@@ -99,13 +99,14 @@ class PageServer:
     @contextmanager
     def without_streams(self) -> Iterator[None]:
         """Have no room for another stream while the block lasts."""
-        taken = 0
-        while self._server.streams.acquire(blocking=False):
-            taken += 1
+        taken = []
+        while self._server.streams.take(f"other {len(taken)}") is None:
+            taken.append(f"other {len(taken)}")
         try:
             yield
         finally:
-            self._server.streams.release(taken)
+            for other in taken:
+                self._server.streams.leave(other)
 
     def leave(self) -> None:
         """End for good."""

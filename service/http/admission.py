@@ -18,7 +18,7 @@ from slacktide.errors import SlacktideError
 from slacktide.service.http.bodies import with_body
 from slacktide.service.http.callers import Caller, address_of
 from slacktide.service.http.problems import ApiError, problem_of, response_of
-from slacktide.service.http.rates import Kind
+from slacktide.service.http.rates import Kind, TooOftenError
 from slacktide.service.http.server import Server
 from slacktide.service.store.answers import Answer, Claim, claim_key, keep_answer, release_key
 from slacktide.service.store.audit import Call, begin_call, end_call
@@ -183,14 +183,16 @@ async def _admitted(request: Request, action: _Action, handler: Handler, listene
     outcome: str | None = None
     try:
         caller, refusal = await _identified(request, server)
-        if _changes(request):
+        if caller is not None:
+            refusal = _too_often(server, caller, request)
+        if _changes(request) and not (isinstance(refusal, TooOftenError) and not refusal.is_first):
             number = await _noted(request, server, action, caller, request_id)
-        if caller is None:
+        if refusal is not None or caller is None:
             assert refusal is not None
             raise refusal
         admission = Admission(server, caller, request_id)
         request.state.admission = admission
-        _check(server, action, caller, request)
+        _check(action, caller)
         response = await _carried_out(request, action, admission, handler, listener)
     except Exception as error:
         problem, headers = problem_of(error, request_id, str(server.places.data))
@@ -215,15 +217,23 @@ async def _identified(request: Request, server: Server) -> tuple[Caller | None, 
     try:
         return await run_sync(server.callers.identify, request), None
     except ApiError as error:
-        if error.status == 401:
+        if error.status in (401, 503):  # 503: whose word it would be is not known either
             server.rates.count("refusals", address)
         return None, error
 
 
-def _check(server: Server, action: _Action, caller: Caller, request: Request) -> None:
-    """Refuse who asks too often, or for what is not theirs to ask."""
+def _too_often(server: Server, caller: Caller, request: Request) -> TooOftenError | None:
+    """Count a request, and return why it is one too many; None: it is not."""
     kind: Kind = "reads" if not _changes(request) else "creations" if _creates(request) else "changes"
-    server.rates.count(kind, caller.who)
+    try:
+        server.rates.count(kind, caller.who)
+    except TooOftenError as error:
+        return error
+    return None
+
+
+def _check(action: _Action, caller: Caller) -> None:
+    """Refuse who asks for what is not theirs to ask."""
     if ROLES.index(caller.role) < ROLES.index(action.role):
         fact = f"is {caller.role}, and this is for {action.role}s"
         remedy = f"Ask whoever runs the server for a token of role {action.role}"
@@ -238,7 +248,7 @@ async def _noted(request: Request, server: Server, action: _Action, caller: Call
         address=address_of(request, server.settings),
         action=action.name,
         method=request.method,
-        path=request.url.path[:MOST_OUTCOME],
+        path=request.url.path.replace("\0", "%00")[:MOST_OUTCOME],
         idempotency_key=None if key is None else key[:200],
         request_id=request_id,
     )

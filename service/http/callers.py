@@ -65,8 +65,11 @@ class Callers:
 
 
 def address_of(request: Request, settings: ServerSettings) -> str:
-    """Return the address that a request comes from, as far as is known."""
-    if settings.behind_proxy and (forwarded := request.headers.get("x-forwarded-for")):
+    """Return the address that a request comes from, as far as is known.
+
+    A proxy adds it at the end, whether to the header that there is or as one more; what is before it anybody may send.
+    """
+    if settings.behind_proxy and (forwarded := ",".join(request.headers.getlist("x-forwarded-for"))):
         return forwarded.rpartition(",")[2].strip()[:60]
     return request.client.host if request.client is not None else "unknown"
 
@@ -81,9 +84,12 @@ def _is_local(request: Request, settings: ServerSettings) -> bool:
         return False
     if "forwarded" in request.headers or "x-forwarded-for" in request.headers:
         return False
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    try:
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+            return False
+    except ValueError:  # one of them is no address at all
         return False
     return is_loopback(host) and request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
 

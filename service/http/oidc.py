@@ -1,9 +1,12 @@
 """Bearer tokens of an OpenID provider: its keys by discovery, then signature, times, issuer, audience and role."""
 
+import asyncio
 import json
+import math
 import threading
 import time
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import httpx
 import jwt
@@ -19,8 +22,18 @@ KEPT_S: Final = 3600.0
 AGAIN_S: Final = 30.0
 """How often keys are fetched for a key that is not known: a provider that changes keys tells so in its document."""
 TIMEOUT_S: Final = 5.0
+"""How long the provider may be silent."""
+DEADLINE_S: Final = 10.0
+"""How long it may take in all: one that sends a byte now and then is never silent."""
+MOST_WAITING: Final = 8
+"""Calls that wait at once until the first keys are there: each holds a thread that others could have."""
 LEEWAY_S: Final = 30
 MOST_BYTES: Final = 2**20
+_NO_KEYS: Final = (
+    *(httpx.HTTPError, httpx.InvalidURL, jwt.PyJWTError, OSError),
+    *(ValueError, KeyError, TypeError, AttributeError, RecursionError),
+)
+"""What comes of a provider that is away, or answers with something else than keys."""
 _HEADERS: Final = {"WWW-Authenticate": 'Bearer realm="slacktide", error="invalid_token"'}
 
 
@@ -29,9 +42,13 @@ class OidcKeys:
 
     def __init__(self, settings: Oidc) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_s = -float("inf")
+        self._fetching = threading.Lock()
+        """Held by who asks the provider; never waited for by who finds the key among those that are known."""
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
+        self._known = _Known({}, -math.inf)
+        self._asked_s = -math.inf
+        self._failure: str | None = None
+        """Why the provider could not be asked the last time."""
 
     def check(self, token: str) -> tuple[str, Role]:
         """Return the subject and the role of a token.
@@ -53,10 +70,10 @@ class OidcKeys:
                 leeway=LEEWAY_S,
                 options={"require": ["exp", "iat", "iss", "aud", "sub"]},
             )
-        except jwt.PyJWTError as error:
+        except (jwt.PyJWTError, TypeError, ValueError, RecursionError) as error:
             fact = f"its token is not valid: {str(error).lower()}"
             raise ApiError(401, "unauthorized", "Authorization", fact, "Get a new token", _HEADERS) from error
-        return str(claims["sub"])[:150], self._role(claims)
+        return _plain(str(claims["sub"]))[:150], self._role(claims)
 
     def _role(self, claims: dict[str, Any]) -> Role:
         """Return the highest role that the claim names."""
@@ -74,28 +91,80 @@ class OidcKeys:
         raise ApiError(403, "forbidden", "Authorization", fact, remedy)
 
     def _key(self, name: str) -> jwt.PyJWK:
-        with self._lock:
-            age_s = time.monotonic() - self._fetched_s
-            if age_s > KEPT_S or (name not in self._keys and age_s > AGAIN_S):
-                self._keys = self._fetched()
-                self._fetched_s = time.monotonic()
-            if name not in self._keys:
-                raise jwt.InvalidKeyError("its key is none of the provider's")
-            return self._keys[name]
+        found = self._known.key(name)
+        if found is None:
+            self._ask(name)
+            found = self._known.key(name)
+        if found is not None:
+            return found
+        if self._failure is not None:
+            raise _away(f"cannot be asked for its keys: {self._failure}", AGAIN_S)
+        raise jwt.InvalidKeyError("its key is none of the provider's")
 
-    def _fetched(self) -> dict[str, jwt.PyJWK]:
-        issuer = self._settings.issuer
+    def _ask(self, name: str) -> None:
+        """Fetch the keys, unless that was tried a moment ago; while another does, wait only if there are none."""
+        if self._known.is_fresh():
+            if not self._fetching.acquire(blocking=False):
+                raise _away("is being asked for its keys", 2)
+        else:
+            self._wait()
         try:
-            with httpx.Client(timeout=TIMEOUT_S, follow_redirects=False) as client:
-                found = _json(client, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-                if found.get("issuer") != issuer:
-                    raise ValueError("it names another issuer")
-                keys = _json(client, _safe(str(found["jwks_uri"])))
-            return {key.key_id: key for key in jwt.PyJWKSet.from_dict(keys).keys if key.key_id}
-        except (httpx.HTTPError, ValueError, KeyError, jwt.PyJWTError) as error:
-            fact = f"cannot be asked for its keys: {error}"
-            remedy = "Try again; see to the provider, and to the way there from the server"
-            raise ApiError(503, "provider", "OpenID provider", fact, remedy, {"Retry-After": "10"}) from error
+            if self._known.key(name) is None and time.monotonic() - self._asked_s > AGAIN_S:
+                self._fetch()
+        finally:
+            self._fetching.release()
+
+    def _wait(self) -> None:
+        if not self._waiting.acquire(blocking=False):
+            raise _away("is being asked for its keys, and as many calls as may wait for them", 2)
+        try:
+            self._fetching.acquire()
+        finally:
+            self._waiting.release()
+
+    def _fetch(self) -> None:
+        try:
+            keys = asyncio.run(_fetched(self._settings.issuer))
+            self._known, self._failure = _Known(keys, time.monotonic()), None
+        except TimeoutError:
+            self._failure = "it takes too long"
+        except _NO_KEYS as error:
+            self._failure = str(error) or type(error).__name__
+        finally:
+            self._asked_s = time.monotonic()
+
+
+def _away(fact: str, again_s: float) -> ApiError:
+    remedy = "Try again; see to the provider, and to the way there from the server"
+    return ApiError(503, "provider", "OpenID provider", fact, remedy, {"Retry-After": f"{again_s:.0f}"})
+
+
+class _Known(NamedTuple):
+    """Keys by their ids, and when they were fetched."""
+
+    keys: Mapping[str, jwt.PyJWK]
+    at_s: float
+
+    def is_fresh(self) -> bool:
+        return time.monotonic() - self.at_s <= KEPT_S
+
+    def key(self, name: str) -> jwt.PyJWK | None:
+        return self.keys.get(name) if self.is_fresh() else None
+
+
+async def _fetched(issuer: str) -> dict[str, jwt.PyJWK]:
+    """Return the provider's keys; each call in a loop of its own, which lets it be cut off wherever it is."""
+    async with asyncio.timeout(DEADLINE_S), httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False) as client:
+        found = await _json(client, f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+        if found.get("issuer") != issuer:
+            raise ValueError("it names another issuer")
+        keys = await _json(client, _safe(str(found["jwks_uri"])))
+    return {key.key_id: key for key in jwt.PyJWKSet.from_dict(keys).keys if isinstance(key.key_id, str)}
+
+
+def _plain(text: str) -> str:
+    """Return a text as every store takes it: without NUL and halves of characters."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
 def check_issuer(settings: Oidc) -> None:
@@ -117,11 +186,11 @@ def _safe(url: str) -> str:
     return url
 
 
-def _json(client: httpx.Client, url: str) -> dict[str, Any]:
-    with client.stream("GET", url) as answer:
+async def _json(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
+    async with client.stream("GET", url) as answer:
         answer.raise_for_status()
         content = b""
-        for piece in answer.iter_bytes():
+        async for piece in answer.aiter_bytes():
             content += piece
             if len(content) > MOST_BYTES:
                 raise ValueError("its answer is too long")

@@ -48,7 +48,10 @@ def key_of(cursor: str | None) -> str:
     if cursor is None:
         return ""
     try:
-        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        key = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+        if "\0" in key:
+            raise ValueError("no key has a NUL in it")
+        return key
     except ValueError:
         remedy = "Send `next` of the page before as it is, or leave it out for the first page"
         raise ApiError(422, "cursor", "cursor", "is none of this server's", remedy) from None

@@ -14,6 +14,14 @@ from slacktide.service.http.settings import Rates
 Kind = Literal["reads", "changes", "creations", "refusals"]
 
 
+class TooOftenError(ApiError):
+    """A refusal of whoever asks too often; ``is_first`` of a run of them, which is then noted once."""
+
+    def __init__(self, fact: str, wait_s: int, *, is_first: bool) -> None:
+        super().__init__(429, "too-often", "request", fact, f"Wait {wait_s} s", {"Retry-After": str(wait_s)})
+        self.is_first = is_first
+
+
 class RateFence:
     """Counts by caller, and for refusals by address; a replica's own."""
 
@@ -25,25 +33,30 @@ class RateFence:
             "refusals": parse(rates.refusals),
         }
         self._windows = MovingWindowRateLimiter(MemoryStorage())
+        self._over: set[tuple[Kind, str]] = set()
+        """Callers whose last request was refused."""
 
     def count(self, kind: Kind, whose: str) -> None:
         """Count one request.
 
         Raises
         ------
-        ApiError
+        TooOftenError
             429, if there were too many.
         """
         if not self._windows.hit(self._limits[kind], kind, whose):
             raise self._too_often(kind, whose)
+        self._over.discard((kind, whose))
 
     def check(self, kind: Kind, whose: str) -> None:
         """Refuse as :meth:`count`, without counting."""
         if not self._windows.test(self._limits[kind], kind, whose):
             raise self._too_often(kind, whose)
 
-    def _too_often(self, kind: Kind, whose: str) -> ApiError:
+    def _too_often(self, kind: Kind, whose: str) -> "TooOftenError":
         reset_s, _ = self._windows.get_window_stats(self._limits[kind], kind, whose)
         wait_s = max(1, math.ceil(reset_s - time.time()))
         fact = f"more than {self._limits[kind]} of {kind}"
-        return ApiError(429, "too-often", "request", fact, f"Wait {wait_s} s", {"Retry-After": str(wait_s)})
+        is_first = (kind, whose) not in self._over
+        self._over.add((kind, whose))
+        return TooOftenError(fact, wait_s, is_first=is_first)

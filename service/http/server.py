@@ -1,6 +1,5 @@
 """What a replica of the server consists of."""
 
-import threading
 from dataclasses import dataclass
 
 from slacktide.executors.store.address import parse_store, store_in
@@ -11,6 +10,7 @@ from slacktide.service.http.kept import MOST_ENDED_KEPT, KeptAnswers
 from slacktide.service.http.oidc import OidcKeys
 from slacktide.service.http.rates import RateFence
 from slacktide.service.http.settings import ServerSettings
+from slacktide.service.http.streams import Streams
 from slacktide.service.http.under_way import CallsUnderWay
 from slacktide.service.jobs.carrying import JobStarter
 from slacktide.service.launching import launch_campaign
@@ -30,8 +30,7 @@ class Server:
     jobs: JobStarter
     campaigning: Campaigning
     views: FoldedCampaigns
-    streams: threading.BoundedSemaphore
-    """Event streams that may still be opened."""
+    streams: Streams
     under_way: CallsUnderWay
     kept: KeptAnswers
     """Maps and curves."""
@@ -72,7 +71,7 @@ def make_server(settings: ServerSettings, jobs: JobStarter, launch: Launch = lau
         jobs=jobs,
         campaigning=campaigning_of(settings, places, database, launch),
         views=FoldedCampaigns(places, database),
-        streams=threading.BoundedSemaphore(settings.limits.streams),
+        streams=Streams(settings.limits.streams, settings.limits.streams_each),
         under_way=CallsUnderWay(database),
         kept=KeptAnswers(),
         ended=KeptAnswers(MOST_ENDED_KEPT),

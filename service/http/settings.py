@@ -46,6 +46,8 @@ class Limits(_Part):
     upload_cpu_s: int = Field(default=300, ge=1)
     streams: int = Field(default=256, ge=1)
     """Event streams at once, for each replica."""
+    streams_each: int = Field(default=64, ge=1)
+    """Those of one caller, each browser tab has one: three who take all they may leave room for others."""
 
 
 class Rates(_Part):

@@ -310,7 +310,7 @@ def test_a_server_that_restarts_is_followed_on(place: Place, planned: Path, tmp_
         assert "is carried out on" in following.stderr.readline()
         campaign = json.loads(next_file(tmp_path / "c" / "server.json"))["campaign_id"]
         until(lambda: second.get(f"/v1/campaigns/{campaign}")["progress"] is not None)
-        until(lambda: second.server.streams._value < second.server.settings.limits.streams)
+        until(lambda: second.server.streams.open > 0)
     assert "the server is waited for" in following.stderr.readline()
     with served(second, port):
         assert "the server answers" in following.stderr.readline()

@@ -187,6 +187,22 @@ def test_events_are_paged_filtered_and_streamed_from_where_one_was(night: InProc
     assert night.call("GET", f"{path}/stream?after={last + 1}").json()["object"] == "after"
 
 
+def test_streams_take_room_only_while_they_are_sent(night: InProcess, campaign: str) -> None:
+    streams = night.server.streams
+    assert streams.open == 0
+    others: list[str] = []
+    while streams.take(f"other {len(others)}") is None:
+        others.append(f"other {len(others)}")
+    for path in ("events/stream", "progress/stream"):
+        refused = night.call("GET", f"/v1/campaigns/{campaign}/{path}")
+        assert (refused.status_code, refused.json()["fact"]) == (503, "has as many streams as it may")
+        assert refused.json()["request_id"] == refused.headers["X-Request-Id"]
+    for other in others:
+        streams.leave(other)
+    assert night.call("GET", f"/v1/campaigns/{campaign}/events/stream").status_code == 200
+    assert streams.open == 0
+
+
 def test_a_campaign_waits_for_its_start_where_it_is_to(night: InProcess) -> None:
     plan_id = night.get("/v1/plans")["items"][0]["plan_id"]
     asked = {"plan_id": plan_id, "start": "on-approval", "terms": {"simulation": {"seed": 5}}}

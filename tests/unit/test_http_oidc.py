@@ -1,10 +1,12 @@
 """Tokens of an OpenID provider: a small real one on this machine, with keys of its own."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -13,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from http_server import InProcess, in_process
 from jwt.algorithms import ECAlgorithm
 
-from slacktide.service.http.oidc import check_issuer
-from slacktide.service.http.settings import Oidc
+from slacktide.service.http import oidc
+from slacktide.service.http.oidc import OidcKeys, check_issuer
+from slacktide.service.http.problems import ApiError
+from slacktide.service.http.settings import Oidc, Rates
 
 
 class Provider:
@@ -23,12 +27,14 @@ class Provider:
     def __init__(self) -> None:
         self.keys: dict[str, EllipticCurvePrivateKey] = {"k1": generate_private_key(SECP256R1())}
         self.asked = 0
+        self.said: bytes | None = None
+        """What it answers to everything; null: what is right."""
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 provider.asked += 1
-                body = json.dumps(provider.answer(self.path)).encode()
+                body = provider.said or json.dumps(provider.answer(self.path)).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -124,7 +130,7 @@ def test_a_new_key_is_looked_for_but_not_at_every_call(api: InProcess, provider:
     before = provider.asked
     assert asked(api, provider.token("k2"))[0] == 401
     assert provider.asked == before, "keys were fetched less than half a minute ago"
-    api.server.callers._oidc._fetched_s -= 31
+    api.server.callers._oidc._asked_s -= 31
     assert asked(api, provider.token("k2"))[0] == 200
     assert asked(api, stranger)[0] == 200
 
@@ -139,3 +145,86 @@ def test_a_provider_that_is_away_is_no_refusal(tmp_path: Any, provider: Provider
     api = in_process(tmp_path, oidc=Oidc(issuer="http://127.0.0.1:9", audience="slacktide"))
     status, problem = asked(api, provider.token())
     assert (status, problem["object"]) == (503, "OpenID provider")
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A provider that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_provider_that_hangs_holds_few_calls_and_not_again(
+    provider: Provider, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "DEADLINE_S", 0.3)
+    keys = OidcKeys(Oidc(issuer=silent, audience="slacktide"))
+    told: list[str] = []
+    has_told = threading.Semaphore(0)
+
+    def ask() -> None:
+        with pytest.raises(ApiError) as error:
+            keys.check(provider.token())
+        told.append(error.value.fact)
+        has_told.release()
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    with keys._fetching:
+        for thread in threads:
+            thread.start()
+        for _ in range(len(threads) - oidc.MOST_WAITING):
+            assert has_told.acquire(timeout=20)
+    for thread in threads:
+        thread.join()
+    assert {fact for fact in told[: -oidc.MOST_WAITING]} == {
+        "is being asked for its keys, and as many calls as may wait for them"
+    }
+    assert set(told[-oidc.MOST_WAITING :]) == {"cannot be asked for its keys: it takes too long"}
+    asked_s = keys._asked_s
+    ask()
+    assert keys._asked_s == asked_s, "it was asked less than half a minute ago"
+
+
+def test_known_keys_are_good_while_the_provider_is_asked_for_others(api: InProcess, provider: Provider) -> None:
+    assert asked(api, provider.token())[0] == 200
+    with api.server.callers._oidc._fetching:
+        assert asked(api, provider.token())[0] == 200
+        status, problem = asked(api, provider.token("k9", provider.keys["k1"]))
+        assert (status, problem["fact"]) == (503, "is being asked for its keys")
+
+
+def test_tokens_that_only_the_provider_could_refuse_count_as_wrong_credentials(
+    tmp_path: Path, provider: Provider
+) -> None:
+    rates = Rates(refusals="2/minute")
+    api = in_process(tmp_path, oidc=Oidc(issuer="http://127.0.0.1:9", audience="slacktide"), rates=rates)
+    assert [asked(api, provider.token())[0] for _ in range(3)] == [503, 503, 429]
+
+
+@pytest.mark.parametrize("said", [b"[" * 100_000, b"{}", b"null", b'{"issuer": 7, "jwks_uri": []}'])
+def test_a_provider_that_says_nonsense_is_away(provider: Provider, said: bytes) -> None:
+    provider.said = said
+    try:
+        keys = OidcKeys(Oidc(issuer=provider.issuer, audience="slacktide"))
+        with pytest.raises(ApiError, match="cannot be asked for its keys"):
+            keys.check(provider.token())
+    finally:
+        provider.said = None
+
+
+def test_keys_without_a_name_are_none(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = provider.answer
+
+    def answer(path: str) -> dict[str, Any]:
+        found = right(path)
+        return {"keys": [{**jwk, "kid": ["k"]} for jwk in found["keys"]]} if "keys" in found else found
+
+    monkeypatch.setattr(provider, "answer", answer)
+    keys = OidcKeys(Oidc(issuer=provider.issuer, audience="slacktide"))
+    with pytest.raises(ApiError, match="its token is not valid"):
+        keys.check(provider.token())
+
+
+def test_a_subject_is_a_text_that_every_store_takes(api: InProcess, provider: Provider) -> None:
+    status, me = asked(api, provider.token(sub="e\0va\ud800"))
+    assert (status, me["who"]) == (200, "oidc:e\ufffdva?")

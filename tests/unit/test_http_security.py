@@ -1,14 +1,18 @@
 """Who may what: every operation with every role, and without; tokens, this machine, rates, and the audit log."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from http_server import InProcess, in_process
+from http_server import FAST, InProcess, in_process
+from starlette.requests import Request
 
 from slacktide.errors import UsageError
+from slacktide.service.http.callers import address_of
 from slacktide.service.http.settings import Limits, Rates, ServerSettings, check_exposure
+from slacktide.service.http.streams import Streams
 from slacktide.service.store.tokens import ROLES, create_token, revoke_token
 
 NOTHING = "f" * 16
@@ -98,6 +102,8 @@ def test_a_token_is_shown_once_and_kept_nowhere(api: InProcess) -> None:
         ("http://evil.example:8780", ("127.0.0.1", 1), {}, 401),
         ("http://127.0.0.1:8780", ("127.0.0.1", 1), {"Origin": "https://evil.example"}, 401),
         ("http://127.0.0.1:8780", ("127.0.0.1", 1), {"Origin": "null"}, 401),
+        ("http://127.0.0.1:8780", ("127.0.0.1", 1), {"Origin": "http://["}, 401),
+        ("http://127.0.0.1:8780", ("127.0.0.1", 1), {"Host": "["}, 401),
         ("http://127.0.0.1:8780", ("127.0.0.1", 1), {"Sec-Fetch-Site": "cross-site"}, 401),
         ("http://127.0.0.1:8780", ("127.0.0.1", 1), {"X-Forwarded-For": "192.0.2.7"}, 401),
     ],
@@ -220,3 +226,36 @@ def test_what_is_too_long_is_not_read(tmp_path: Path) -> None:
     files = {"hosts": ("hosts.parquet", b"x" * 9000, "application/octet-stream")}
     assert api.call("POST", "/v1/fleets", files=files).status_code == 413
     assert list(api.server.places.uploads.iterdir()) == []
+
+
+def test_behind_a_proxy_the_address_is_what_the_proxy_adds(tmp_path: Path) -> None:
+    """It adds a line of its own to what a client has sent, or goes on in the last."""
+    api = in_process(tmp_path, behind_proxy=True)
+    for forwarded in (["10.0.0.1", "192.0.2.7"], ["10.0.0.1", "10.0.0.2, 192.0.2.7"]):
+        scope = {"type": "http", "headers": [(b"x-forwarded-for", each.encode()) for each in forwarded]}
+        assert address_of(Request(scope), api.server.settings) == "192.0.2.7"
+
+
+def test_a_run_of_calls_that_come_too_often_is_noted_once(tmp_path: Path) -> None:
+    api = in_process(tmp_path, rates=FAST.model_copy(update={"creations": "2/minute"}))
+    statuses = [api.call("POST", "/v1/plans", "viewer", json={}).status_code for _ in range(6)]
+    assert statuses == [403, 403, 429, 429, 429, 429]
+    assert [call["status"] for call in api.get("/v1/audit")["items"]] == [403, 403, 429]
+
+
+def test_one_caller_leaves_room_for_the_streams_of_others() -> None:
+    streams = Streams(3, 2)
+    assert [streams.take("eva") for _ in range(2)] == [None, None]
+    assert streams.take("eva") == "has 2 streams of eva, the most for one caller"
+    assert streams.take("jan") is None
+    assert streams.take("jan") == "has as many streams as it may"
+    streams.leave("eva")
+    assert streams.take("jan") is None
+    assert streams.open == 3
+
+
+def test_what_no_store_takes_is_refused_or_written_otherwise(api: InProcess) -> None:
+    cursor = base64.urlsafe_b64encode(b"a\0b").decode().rstrip("=")
+    assert api.call("GET", f"/v1/fleets?cursor={cursor}").status_code == 422
+    assert api.call("DELETE", "/v1/tokens/a%00b").status_code in (404, 422)
+    assert api.get("/v1/audit?limit=1000")["items"][-1]["path"] == "/v1/tokens/a%00b"

@@ -15,10 +15,10 @@ from starlette.types import Receive, Scope, Send
 from slacktide.executors.event_codec import to_json
 from slacktide.executors.events import AgentEvent, CampaignFinished, Event, HostEvent, MigrationEvent, VmEvent
 from slacktide.executors.journal import Entry
-from slacktide.service.http.admission import GuardedRoute, allowed
-from slacktide.service.http.given import CampaignId, Name, TheServer
+from slacktide.service.http.admission import Admission, GuardedRoute, allowed
+from slacktide.service.http.given import CampaignId, Name, TheAdmission, TheServer
 from slacktide.service.http.pages import PageSize
-from slacktide.service.http.problems import ApiError
+from slacktide.service.http.problems import ApiError, problem_of, response_of
 from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.server import Server
 
@@ -102,6 +102,7 @@ def page(
 def stream(
     campaign_id: CampaignId,
     server: TheServer,
+    admission: TheAdmission,
     after: Number = 0,
     about: Kinds = [],  # noqa: B006  (never changed)
     last_event_id: LastEventId = None,
@@ -118,10 +119,9 @@ def stream(
         what = "after" if told is None else "Last-Event-ID"
         remedy = f"Begin anew without it, or list events: GET /v1/campaigns/{campaign_id}/events"
         raise ApiError(422, "event-id", what, f"is {after}, and the campaign has no such event (yet)", remedy)
-    refuse_many_streams(server)
     if known and isinstance(known[0].event, CampaignFinished):
-        return EventStream(_nothing(), server)
-    return EventStream(_events(server, campaign_id, after, about), server)
+        return EventStream(_nothing(), admission)
+    return EventStream(_events(server, campaign_id, after, about), admission)
 
 
 def number_of_event(last_event_id: str | None) -> int | None:
@@ -140,32 +140,34 @@ def number_of_event(last_event_id: str | None) -> int | None:
     return int(last_event_id)
 
 
-def refuse_many_streams(server: Server) -> None:
-    """Take one of the streams that the server has room for.
-
-    Raises
-    ------
-    ApiError
-        503, if there is none left.
-    """
-    if not server.streams.acquire(blocking=False):
-        headers = {"Retry-After": "30"}
-        raise ApiError(503, "streams", "server", "has as many streams as it may", "Wait, or close others", headers)
-
-
 class EventStream(StreamingResponse):
-    """A stream that makes room for another once it has ended, however it does."""
+    """A stream that has room while it is sent, and makes room for another once it has ended, however it does.
 
-    def __init__(self, pieces: AsyncIterator[str], server: Server) -> None:
+    Where there is none, the answer is 503.
+    """
+
+    def __init__(self, pieces: AsyncIterator[str], admission: Admission) -> None:
         super().__init__(pieces, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-        self._server = server
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
+        streams, who = self._admission.server.streams, self._admission.caller.who
+        full = streams.take(who)
+        if full is not None:
+            await _no_room(full, self._admission.request_id)(scope, receive, send)
+            return
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._server.streams.release()
+            streams.leave(who)
+
+
+def _no_room(fact: str, request_id: str) -> Response:
+    error = ApiError(503, "streams", "server", fact, "Wait, or close others", {"Retry-After": "30"})
+    response = response_of(*problem_of(error, request_id))
+    response.headers["X-Request-Id"] = request_id
+    return response
 
 
 def _is_about(event: Event, kinds: Sequence[Kind]) -> bool:

@@ -24,7 +24,7 @@ from slacktide.service.campaign_text import left_text
 from slacktide.service.campaign_view import Viewed
 from slacktide.service.control_text import not_patched_now, orders_text, view_document, view_rows, waiting_text
 from slacktide.service.http.admission import GuardedRoute, allowed
-from slacktide.service.http.given import CampaignId, TheServer
+from slacktide.service.http.given import CampaignId, TheAdmission, TheServer
 from slacktide.service.http.pages import model_of
 from slacktide.service.http.routes.campaigns import begun, run_of
 from slacktide.service.http.routes.events import (
@@ -32,7 +32,6 @@ from slacktide.service.http.routes.events import (
     EventStream,
     LastEventId,
     number_of_event,
-    refuse_many_streams,
 )
 from slacktide.service.http.server import Server
 from slacktide.service.store.runs import Run
@@ -107,7 +106,11 @@ def far(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     **allowed("viewer"),
 )
 def stream(
-    campaign_id: CampaignId, server: TheServer, news: bool = False, last_event_id: LastEventId = None
+    campaign_id: CampaignId,
+    server: TheServer,
+    admission: TheAdmission,
+    news: bool = False,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """Follow how far a campaign is, until it has finished: a few figures a second, however many events there are.
 
@@ -115,8 +118,7 @@ def stream(
     """
     begun(server, campaign_id)
     after = number_of_event(last_event_id)
-    refuse_many_streams(server)
-    return EventStream(_told(_Telling(server, campaign_id, after) if news else None, server, campaign_id), server)
+    return EventStream(_told(_Telling(server, campaign_id, after) if news else None, server, campaign_id), admission)
 
 
 async def _told(telling: "_Telling | None", server: Server, campaign_id: str) -> AsyncIterator[str]:
