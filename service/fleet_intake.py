@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from slacktide.errors import ExecutionError, InputError
+from slacktide.errors import ExecutionError, InputError, OutputError
 
 OWN: Final = {"fleet": "fleet.json"} | {
     name: f"{name}.parquet" for name in ("hosts", "vms", "services", "links", "domains")
@@ -50,6 +50,8 @@ async def take_in(folder: Path, kept: Path | None, bounds: Bounds) -> Intake:
         If it takes more memory or time than it may, or ends the process that reads it.
     ExecutionError
         If no process can be started.
+    OutputError
+        If it cannot be kept: the disk is full.
     """
     where = "-" if kept is None else str(kept)
     command = (sys.executable, "-m", __name__, str(folder), where, *map(str, bounds))
@@ -71,6 +73,8 @@ async def take_in(folder: Path, kept: Path | None, bounds: Bounds) -> Intake:
             "upload", fact, "Check it with `slacktide fleet check`; whoever runs the server can allow more"
         )
     found = json.loads(said)
+    if "unwritten" in found:
+        raise OutputError(*found["unwritten"])
     if "error" in found:
         raise InputError(*found["error"])
     return Intake(**found)
@@ -99,7 +103,10 @@ def _read(folder: Path, kept: Path | None, most: int) -> dict[str, Any]:
         return {"fleet_id": None, "summary": None, "findings": told}
     fleet_id = digest(snapshot)[:ID_DIGITS]
     if kept is not None and not (kept / fleet_id).exists():
-        write_snapshot(snapshot, kept / fleet_id)
+        try:
+            write_snapshot(snapshot, kept / fleet_id)
+        except OutputError as error:
+            return {"unwritten": (error.subject, error.fact, error.remedy)}
     return {"fleet_id": fleet_id, "summary": summarise(snapshot).as_dict(), "findings": told}
 
 

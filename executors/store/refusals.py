@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from slacktide.errors import ExecutionError, OutputError, SlacktideError, StoreError
+from slacktide.errors import ExecutionError, OutputError, SlacktideError, StoreError, UsageError
 from slacktide.executors.store.address import Store
 
 _LOCKED: Final = ("is locked by another process", "End what holds the lock; the campaign then goes on")
@@ -51,6 +51,8 @@ def refusal(store: Store, error: SQLAlchemyError) -> SlacktideError:
         fact = "has the campaign or the event already: another coordinator writes to it"
         return ExecutionError(store.shown, fact, "Let one coordinator run the campaign and stop the other")
     reason = _reason(error)
+    if isinstance(error, DataError):
+        return UsageError("request", f"has a value that no database takes: {reason}", "Correct it, and ask again")
     found = _sqlite(store, reason) if store.is_file else _postgresql(store, error, reason)
     if found is not None:
         return found

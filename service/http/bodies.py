@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -15,6 +15,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
+from slacktide.errors import OutputError
 from slacktide.service.http.problems import ApiError
 
 if TYPE_CHECKING:
@@ -99,8 +100,12 @@ async def received_parts(
         raise ApiError(400, "not-multipart", "body", f"cannot be read: {error}", _REMEDY) from error
     except ClientDisconnect as error:
         raise _broken_off() from error
+    except OSError as error:
+        fact = f"cannot be written: {error.strerror or error}"
+        raise OutputError("upload", fact, "Send it again once whoever runs the server has made room") from error
     finally:
-        parts.close()
+        with suppress(OSError):  # what is left to be written does not fit either
+            parts.close()
         shutil.rmtree(place, ignore_errors=True)  # here: of a call that is broken off nothing more is awaited
 
 

@@ -3,6 +3,7 @@
 import base64
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import GenericAlias
 from typing import Annotated, Any, Final, Literal, get_type_hints
@@ -13,6 +14,7 @@ from fastapi import Query
 from pydantic import BaseModel, Field, create_model
 from starlette.responses import StreamingResponse
 
+from slacktide.errors import InputError, OutputError, UsageError
 from slacktide.service.http.problems import ApiError
 
 MOST_ROWS: Final = 1000
@@ -80,15 +82,35 @@ def table_page(table: pl.DataFrame, key: str, cursor: str | None, size: int) -> 
     return page_of(found.to_dicts(), size, found[key].to_list())
 
 
+@contextmanager
+def kept_files(what: str, name: str) -> Iterator[None]:
+    """Read files of something that the server keeps.
+
+    Raises
+    ------
+    ApiError
+        500, if they are gone or damaged.
+    """
+    try:
+        yield
+    except (FileNotFoundError, pl.exceptions.ComputeError, UsageError, InputError) as error:
+        remedy = "Have whoever runs the server find out what else is: `slacktide store check`; and restore a backup"
+        raise ApiError(500, "damaged", f"{what} {name}", "has files that are gone or damaged", remedy) from error
+
+
 def table_file(table: pl.DataFrame, kind: TableFormat, name: str, folder: Path) -> StreamingResponse:
     """Return a table as a file that is streamed; it is written to ``folder``, under no name, before."""
-    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed when all of it is sent)
-    if kind == "parquet":
-        table.write_parquet(file)
-    else:
-        lists = [column for column, dtype in table.schema.items() if isinstance(dtype, pl.List)]
-        table.with_columns(pl.col(column).list.join(" ") for column in lists).write_csv(file)
-    file.seek(0)
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed when all of it is sent)
+        if kind == "parquet":
+            table.write_parquet(file)
+        else:
+            lists = [column for column, dtype in table.schema.items() if isinstance(dtype, pl.List)]
+            table.with_columns(pl.col(column).list.join(" ") for column in lists).write_csv(file)
+        file.seek(0)
+    except (OSError, pl.exceptions.ComputeError) as error:
+        fact = f"cannot be written: {error}"
+        raise OutputError("export", fact, "Ask again once whoever runs the server has made room") from error
 
     def pieces() -> Iterator[bytes]:
         with file:

@@ -97,7 +97,11 @@ def problem_of(
         fact = f"this is a bug in Slacktide: {type(error).__name__}"
         error = ApiError(500, "bug", "server", fact, f"Report it with the server's log of request {request_id}")
     status, usual = _status(error)
-    subject, fact, remedy = (text.replace(f"{hidden}/", "") if hidden else text for text in _said(error))
+    said = _said(error)
+    if isinstance(error, StoreError):
+        log.warning("request %s: %s", request_id, error)
+        said = ("store", error.fact.partition(":")[0], error.remedy)  # where it is, and as whom, is nobody's business
+    subject, fact, remedy = (text.replace(f"{hidden}/", "") if hidden else text for text in said)
     findings = None
     if isinstance(error, InputError) and error.findings:
         findings = [finding.as_dict() for finding in error.findings[:FINDINGS_SHOWN]]
@@ -144,7 +148,7 @@ def _problem(
     subject, fact, remedy = said
     return Problem(
         type=f"urn:slacktide:problem:{kind}",
-        title=TITLES.get(status, "Refused"),
+        title="What is kept is damaged" if kind == "damaged" else TITLES.get(status, "Refused"),
         status=status,
         detail=f"{subject}: {fact}. {remedy}",
         object=subject,

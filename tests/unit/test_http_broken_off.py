@@ -4,11 +4,13 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from http_server import InProcess, in_process, parts_of
+from small_disks import small_disk
 from small_fleet import small_fleet
 
 from slacktide.datasets.files import write_snapshot
@@ -160,3 +162,36 @@ def test_uploads_that_a_killed_server_left_are_cleared(api: InProcess) -> None:
         os.utime(path, (1_700_000_000, 1_700_000_000))
     api.server.places.clear_uploads()
     assert sorted(uploads.iterdir()) == [new, late]
+
+
+@pytest.mark.parametrize("where", ["uploads", "fleets"])
+def test_a_disk_that_is_full_is_no_fault_of_the_upload(tmp_path: Path, where: str) -> None:
+    api, fleet = in_process(tmp_path), tmp_path / "fleet"
+    write_snapshot(small_fleet(), fleet)
+    folder = api.server.places.data / where
+    folder.rmdir()
+    with small_disk(folder):
+        filler = folder / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        refused = api.upload(fleet)
+        assert (refused.status_code, refused.json()["title"]) == (507, "No room"), refused.text
+        assert list(folder.iterdir()) == [filler]
+        filler.unlink()
+        assert api.upload(fleet).status_code == 201
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short"])
+def test_kept_files_that_are_damaged_are_no_bug_and_no_fault_of_who_asks(tmp_path: Path, damage: str) -> None:
+    api, fleet = in_process(tmp_path), tmp_path / "fleet"
+    write_snapshot(small_fleet(), fleet)
+    fleet_id = api.upload(fleet).json()["fleet_id"]
+    file = api.server.places.fleet(fleet_id) / "vms.parquet"
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "cut short":
+        file.write_bytes(content[: len(content) // 2])
+    problem = api.call("GET", f"/v1/fleets/{fleet_id}/vms").json()
+    assert (problem["status"], problem["title"]) == (500, "What is kept is damaged")
+    assert "slacktide store check" in problem["remedy"]

@@ -9,8 +9,9 @@ import pytest
 from http_server import FAST, InProcess, in_process
 from starlette.requests import Request
 
-from slacktide.errors import UsageError
+from slacktide.errors import StoreError, UsageError
 from slacktide.service.http.callers import address_of
+from slacktide.service.http.problems import problem_of
 from slacktide.service.http.settings import Limits, Rates, ServerSettings, check_exposure
 from slacktide.service.http.streams import Streams
 from slacktide.service.store.tokens import ROLES, create_token, revoke_token
@@ -259,3 +260,9 @@ def test_what_no_store_takes_is_refused_or_written_otherwise(api: InProcess) -> 
     assert api.call("GET", f"/v1/fleets?cursor={cursor}").status_code == 422
     assert api.call("DELETE", "/v1/tokens/a%00b").status_code in (404, 422)
     assert api.get("/v1/audit?limit=1000")["items"][-1]["path"] == "/v1/tokens/a%00b"
+
+
+def test_where_the_store_is_is_told_to_nobody() -> None:
+    away = StoreError("postgresql://eva@db.example/night", "does not answer: connection to db.example", "Wait")
+    problem, _ = problem_of(away, "r")
+    assert problem.detail == "store: does not answer. Wait"

@@ -8,12 +8,12 @@ import sqlalchemy as sql
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from slacktide.errors import ExecutionError
+from slacktide.errors import ExecutionError, UsageError
 from slacktide.executors.store.campaigns import list_campaigns
 from slacktide.service.store.answers import Answer, Claim, claim_key, keep_answer, release_key, tell_under_way
 from slacktide.service.store.audit import Call, audit_entries, begin_call, end_call
 from slacktide.service.store.database import Database, open_database
-from slacktide.service.store.inventory import add_fleet, add_plan, find_plan, list_fleets, list_plans
+from slacktide.service.store.inventory import add_fleet, add_plan, find_fleet, find_plan, list_fleets, list_plans
 from slacktide.service.store.jobs import (
     MOST_TRIES,
     add_job,
@@ -227,4 +227,14 @@ def test_a_server_of_before_with_several_keeps_the_oldest(store) -> None:
     assert states == {"c1": "proposed", "c2": "wanted", "c3": "proposed", "c4": "ended", "c5": "wanted"}
     with pytest.raises(ExecutionError, match="campaign c2: is carried out on the hosts of profile lab"):
         want_run(database, "c1")
+    database.close()
+
+
+def test_a_value_that_the_database_does_not_take_is_the_callers_fault(store) -> None:
+    database = open_database(store)
+    if store.is_file:
+        assert find_fleet(database, "a\0b") is None
+    else:
+        with pytest.raises(UsageError, match="a value that no database takes"):
+            find_fleet(database, "a\0b")
     database.close()

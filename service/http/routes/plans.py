@@ -14,6 +14,7 @@ from slacktide.service.http.pages import (
     Cursor,
     PageSize,
     TableFormat,
+    kept_files,
     key_of,
     model_of,
     page_model,
@@ -224,4 +225,5 @@ def _equal(**values: str | int | None) -> list[pl.Expr]:
 
 def _table(server: Server, plan_id: str, name: str, filters: list[pl.Expr]) -> pl.DataFrame:
     plan_of(server, plan_id)
-    return pl.scan_parquet(server.places.plan(plan_id) / f"{name}.parquet").filter(*filters).collect()
+    with kept_files("plan", plan_id):
+        return pl.scan_parquet(server.places.plan(plan_id) / f"{name}.parquet").filter(*filters).collect()
