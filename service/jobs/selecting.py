@@ -31,7 +31,7 @@ def refuse_unknown(fleet: Path, asked: str | HostSelector | tuple[str, ...], fie
     UsageError
         If an id is none of the fleet's, or no host is as the selector says.
     """
-    if asked in ("due", "all"):
+    if asked in ("due", "all", ()):
         return
     hosts = pl.read_parquet(fleet / "hosts.parquet", columns=["host_id", "machine_type", "patch_level"])
     if isinstance(asked, HostSelector):
