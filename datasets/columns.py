@@ -6,11 +6,13 @@ from typing import Any, Final
 import dataframely as dy
 import polars as pl
 
-from slacktide.datasets.listing import ROW, listed
-from slacktide.datasets.schemas import OPTIONAL
+from slacktide.datasets.listing import ROW, cut, listed
+from slacktide.datasets.schemas import LONGEST_NAME, OPTIONAL
 from slacktide.findings import Finding
 
 _INTEGERS: Final = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
+TOO_LONG: Final = "text-too-long"
+"""The rule about names that are longer than any name."""
 
 
 def structure_findings(name: str, schema: type[dy.Schema], table: pl.DataFrame) -> Iterator[Finding]:
@@ -34,9 +36,9 @@ def structure_findings(name: str, schema: type[dy.Schema], table: pl.DataFrame) 
         if column not in expected:
             yield Finding(
                 "column-unexpected",
-                f"the column {column} is not part of the format",
+                f"the column {cut(column)} is not part of the format",
                 "Remove the column, or correct its name",
-                subjects=(column,),
+                subjects=(cut(column),),
                 file=file,
             )
         elif not _accepted(table.schema[column], expected[column].dtype, nullable=expected[column].nullable):
@@ -63,6 +65,8 @@ def row_findings(name: str, schema: type[dy.Schema], table: pl.DataFrame) -> Ite
     """Yield which rows of a table with the right columns break a rule of its schema."""
     key = schema.primary_key()
     for column, declared in schema.columns().items():
+        if isinstance(table.schema[column], pl.Null):
+            continue  # allowed where null is, and null breaks no other rule
         yield from _unknown_values(name, column, declared.dtype, key, table)
         for rule, holds in _rules(column, declared).items():
             yield from _broken_rule(name, column, rule, declared, key, table.filter(~holds))
@@ -117,7 +121,7 @@ def _told(rule: str, declared: dy.Column) -> tuple[str, Callable[[Any], str], st
         case "nullability":
             return "value-missing", lambda _value: "is null", "Give a value; this column is never unknown"
         case "inner_nullability":
-            return "value-missing", lambda value: f"{value} holds a null", "Remove the null from the list"
+            return "value-missing", lambda value: f"{cut(str(value))} holds a null", "Remove the null from the list"
         case "min":
             least = getattr(declared, "min", None)
             fact = f"the least allowed is {least}"
@@ -128,10 +132,19 @@ def _told(rule: str, declared: dy.Column) -> tuple[str, Callable[[Any], str], st
             return "value-too-large", lambda value: f"is {value}, {fact}", f"Give {most} or less"
         case "min_length":
             return "text-empty", lambda _value: "is empty", "Give a name"
+        case "max_length":
+            return TOO_LONG, _long, f"Give a name of at most {LONGEST_NAME} bytes"
+        case "inner_max_length":
+            fact = f"holds a name of more than {LONGEST_NAME} bytes"
+            return TOO_LONG, lambda _value: fact, f"Give names of at most {LONGEST_NAME} bytes"
         case "inf" | "nan":
             return "value-not-finite", lambda value: f"is {value}", "Give a number, or null where it is unknown"
         case _:
-            return f"value-{rule}", lambda value: f"is {value!r}", "Correct the value"
+            return f"value-{rule}", lambda value: f"is {cut(repr(value))}", "Correct the value"
+
+
+def _long(value: str) -> str:
+    return f"has {len(value.encode()):,} bytes of UTF-8, the most allowed is {LONGEST_NAME}"
 
 
 def _unknown_values(
@@ -148,7 +161,7 @@ def _unknown_values(
         table.filter(lost).select(list(dict.fromkeys((ROW, *key, column)))),
         rule="value-unknown" if is_enum else "value-too-large",
         table=name,
-        message=lambda row: f"{_key_of(row, key)}{column} is {row[column]!r}, allowed is {allowed}",
+        message=lambda row: f"{_key_of(row, key)}{column} is {cut(str(row[column]))!r}, allowed is {allowed}",
         remedy=f"Give one of {allowed}" if is_enum else "Give a smaller number",
         subjects=tuple(key),
     )
@@ -164,5 +177,5 @@ def _repeated(keys: pl.DataFrame, key: list[str]) -> pl.DataFrame:
 
 
 def _key_of(row: dict[str, Any], key: list[str]) -> str:
-    named = [str(row[column]) for column in key if row.get(column)]
+    named = [cut(str(row[column])) for column in key if row.get(column)]
     return f"{' '.join(named)}: " if named else ""

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from slacktide.datasets.schemas import LONGEST_NAME
 from slacktide.findings import Finding, Severity
 
 LISTED_PER_RULE: Final = 100
@@ -32,8 +33,13 @@ def listed(
         return
     file = f"{table}.parquet"
     for row in broken.sort(ROW).head(LISTED_PER_RULE).iter_rows(named=True):
-        ids = tuple(str(row[column]) for column in subjects if row[column] is not None)
+        ids = tuple(cut(str(row[column])) for column in subjects if row[column] is not None)
         yield Finding(rule, message(row), remedy, severity, ids, file=file, row=row[ROW])
     rest = len(broken) - LISTED_PER_RULE
     if rest > 0:
         yield Finding(rule, f"{rest} more rows break the rule {rule}", remedy, severity, file=file)
+
+
+def cut(text: str) -> str:
+    """Return a text as it is where it may be a name, else its beginning."""
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from slacktide.datasets.columns import cast_table, row_findings, structure_findings, with_optional
+from slacktide.datasets.columns import TOO_LONG, cast_table, row_findings, structure_findings, with_optional
 from slacktide.datasets.digest import in_key_order
 from slacktide.datasets.listing import ROW
 from slacktide.datasets.references import reference_findings
@@ -21,8 +21,8 @@ def checked_tables(tables: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.Dat
     """Return tables cast to their schemas and sorted by key, and every finding about them.
 
     ``tables`` are as read, in any order of rows; one that is not there has been found missing already, and rules that
-    need it are left out.  Tables without the right columns are not returned; the others are usable if there is no
-    finding of severity ``error``.
+    need it are left out.  Tables without the right columns, or with names that are too long, are not returned; the
+    others are usable if there is no finding of severity ``error``.
     """
     findings: list[Finding] = []
     flawless: set[str] = set()
@@ -38,7 +38,8 @@ def checked_tables(tables: Mapping[str, pl.DataFrame]) -> tuple[dict[str, pl.Dat
             findings += wrong
             if not errors_in(wrong):
                 flawless.add(name)
-            sound[name] = cast_table(schema, numbered)
+            if not any(finding.rule == TOO_LONG for finding in wrong):  # else others would tell such names too
+                sound[name] = cast_table(schema, numbered)
     findings += reference_findings(sound)
     if flawless >= {"hosts", "links", "domains"} and len(sound["hosts"]):
         findings += _topology_findings(sound)

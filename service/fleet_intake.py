@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from slacktide.errors import ExecutionError, InputError, OutputError
+from slacktide.findings import Finding
 
 OWN: Final = {"fleet": "fleet.json"} | {
     name: f"{name}.parquet" for name in ("hosts", "vms", "services", "links", "domains")
@@ -22,6 +23,16 @@ OWN: Final = {"fleet": "fleet.json"} | {
 """Parts of an upload, and what a snapshot's files are called."""
 ID_DIGITS: Final = 16
 FINDINGS_KEPT: Final = 1000
+SUBJECTS_KEPT: Final = 20
+"""Of one finding: a rule about links may be broken by all of them at once."""
+MESSAGE_KEPT: Final = 1000
+"""Characters of what a finding says; what it is about may have been made up to be long."""
+NAME_KEPT: Final = 200
+"""Characters of a subject; a fleet's names have no more, and those of what is no fleet may."""
+ANSWER_BYTES: Final = 4 * 2**20
+"""What the process may say; a fleet's figures and 1,000 findings have some hundred thousand."""
+META_BYTES: Final = 2**18
+"""A ``fleet.json``, which every list of fleets tells."""
 
 
 class Intake(NamedTuple):
@@ -55,18 +66,23 @@ async def take_in(folder: Path, kept: Path | None, bounds: Bounds) -> Intake:
     """
     where = "-" if kept is None else str(kept)
     command = (sys.executable, "-m", __name__, str(folder), where, *map(str, bounds))
-    pipe = asyncio.subprocess.PIPE
+    none = asyncio.subprocess.DEVNULL
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+            *command, stdin=none, stdout=asyncio.subprocess.PIPE, stderr=none, limit=ANSWER_BYTES
         )
     except OSError as error:
         raise ExecutionError("the process that reads fleets", f"cannot be started: {error}", "Try again") from error
     try:
-        said, _ = await process.communicate()
+        said = await _said(process)
     except BaseException:
         process.kill()
         raise
+    if said is None:
+        process.kill()
+        await process.wait()
+        fact = f"has more kinds of hosts, domains or findings than an answer of {ANSWER_BYTES // 2**20} MiB holds"
+        raise InputError("upload", fact, "Look at it with `slacktide fleet show` and `slacktide fleet check`")
     if process.returncode != 0:
         fact = "cannot be read within the limits of memory and time, or is damaged"
         raise InputError(
@@ -78,6 +94,18 @@ async def take_in(folder: Path, kept: Path | None, bounds: Bounds) -> Intake:
     if "error" in found:
         raise InputError(*found["error"])
     return Intake(**found)
+
+
+async def _said(process: asyncio.subprocess.Process) -> bytes | None:
+    """Return all that a process says until it ends; None: it says more than it may, and goes on."""
+    assert process.stdout is not None
+    said = bytearray()
+    while piece := await process.stdout.read(2**16):
+        said += piece
+        if len(said) > ANSWER_BYTES:
+            return None
+    await process.wait()
+    return bytes(said)
 
 
 def _main(folder: str, kept: str, rows: str, memory: str, seconds: str) -> None:
@@ -97,8 +125,12 @@ def _read(folder: Path, kept: Path | None, most: int) -> dict[str, Any]:
         if rows > most:
             fact = f"has {rows:,} rows, the most allowed is {most:,}"
             return {"error": (f"part {name}", fact, "Send a smaller fleet; whoever runs the server can allow more")}
+    meta_bytes = (folder / OWN["fleet"]).stat().st_size
+    if meta_bytes > META_BYTES:
+        fact = f"has {meta_bytes:,} bytes, the most allowed is {META_BYTES:,}"
+        return {"error": ("part fleet", fact, "Leave out of its fields what does not describe the fleet")}
     snapshot, findings = check_snapshot(folder)
-    told = [finding.as_dict() for finding in findings[:FINDINGS_KEPT]]
+    told = [_told(finding) for finding in findings[:FINDINGS_KEPT]]
     if snapshot is None:
         return {"fleet_id": None, "summary": None, "findings": told}
     fleet_id = digest(snapshot)[:ID_DIGITS]
@@ -108,6 +140,19 @@ def _read(folder: Path, kept: Path | None, most: int) -> dict[str, Any]:
         except OutputError as error:
             return {"unwritten": (error.subject, error.fact, error.remedy)}
     return {"fleet_id": fleet_id, "summary": summarise(snapshot).as_dict(), "findings": told}
+
+
+def _told(finding: Finding) -> dict[str, Any]:
+    """Return a finding as it is answered: a beginning of what names and lists may make long."""
+    said = finding.as_dict()
+    for name in ("message", "remedy"):
+        said[name] = _beginning(said[name], MESSAGE_KEPT)
+    said["subjects"] = [_beginning(subject, NAME_KEPT) for subject in finding.subjects[:SUBJECTS_KEPT]]
+    return said
+
+
+def _beginning(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _rows(path: Path) -> int:

@@ -1,5 +1,6 @@
 """What a replica of the server consists of."""
 
+import asyncio
 from dataclasses import dataclass
 
 from slacktide.executors.store.address import parse_store, store_in
@@ -32,6 +33,8 @@ class Server:
     views: FoldedCampaigns
     streams: Streams
     under_way: CallsUnderWay
+    intakes: asyncio.Semaphore
+    """Processes that may still be begun to read uploads."""
     kept: KeptAnswers
     """Maps and curves."""
     ended: KeptAnswers
@@ -73,6 +76,7 @@ def make_server(settings: ServerSettings, jobs: JobStarter, launch: Launch = lau
         views=FoldedCampaigns(places, database),
         streams=Streams(settings.limits.streams, settings.limits.streams_each),
         under_way=CallsUnderWay(database),
+        intakes=asyncio.Semaphore(settings.limits.uploads),
         kept=KeptAnswers(),
         ended=KeptAnswers(MOST_ENDED_KEPT),
     )

@@ -44,6 +44,8 @@ class Limits(_Part):
     upload_memory_bytes: int = Field(default=8 * 2**30, ge=2**29)
     """Address space of the process that reads an upload: what unpacks to more is refused."""
     upload_cpu_s: int = Field(default=300, ge=1)
+    uploads: int = Field(default=2, ge=1)
+    """Processes that read uploads at once, for each replica; others wait."""
     streams: int = Field(default=256, ge=1)
     """Event streams at once, for each replica."""
     streams_each: int = Field(default=64, ge=1)

@@ -3,8 +3,10 @@
 import asyncio
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import polars as pl
 import pytest
 from http_server import InProcess, in_process, parts_of
@@ -85,6 +87,58 @@ def test_what_unpacks_to_more_memory_than_allowed_ends_its_own_process_alone(tmp
     tight = BOUNDS._replace(memory_bytes=700 * 2**20)
     with pytest.raises(InputError, match="limits of memory"):
         asyncio.run(take_in(tmp_path, None, tight))
+
+
+def test_names_that_are_no_names_are_told_in_part(api: InProcess, fleet: Path) -> None:
+    """Some kilobytes unpack to host ids of megabytes, and columns may be called so as well."""
+    parts = parts_of(fleet)
+    hosts = pl.read_parquet(fleet / "hosts.parquet").with_columns(pl.col("host_id") + "x" * 3_000_000)
+    services = pl.read_parquet(fleet / "services.parquet").with_columns(pl.lit("é" * 101).alias("y" * 2_000_000))
+    for name, table in (("hosts", hosts), ("services", services)):
+        buffer = io.BytesIO()
+        table.write_parquet(buffer)
+        parts[name] = (f"{name}.parquet", buffer.getvalue(), "x/y")
+    checked = api.call("POST", "/v1/fleets/check", "operator", files=parts)
+    assert checked.status_code == 200
+    assert len(checked.content) < 100_000
+    found = {finding["rule"]: finding for finding in checked.json()["findings"]}
+    assert found.keys() == {"text-too-long", "column-unexpected"}
+    assert found["text-too-long"]["message"].endswith("has 3,000,002 bytes of UTF-8, the most allowed is 200")
+
+
+def test_a_fleet_whose_figures_fill_no_answer_is_refused(tmp_path: Path) -> None:
+    fleet = small_fleet()
+    kinds = [f"{number:06}{'k' * 190}" for number in range(30_000)]
+    hosts = pl.concat([fleet.hosts.head(1)] * len(kinds)).with_columns(
+        host_id=pl.Series(kinds), machine_type=pl.Series(kinds), state=pl.lit("empty", fleet.hosts.schema["state"])
+    )
+    domains = hosts.select("host_id", kind=pl.lit("rack"), domain_id=pl.col("rack_id"))
+    links = pl.DataFrame({"tail": kinds, "head": ["s"] * len(kinds), "capacity_mbit_s": [1000] * len(kinds)})
+    links = pl.concat([links, links.select(tail="head", head="tail", capacity_mbit_s="capacity_mbit_s")])
+    parts = {"hosts": hosts, "vms": fleet.vms.clear(), "domains": domains, "links": links}
+    write_snapshot(replace(fleet, services=fleet.services.clear(), **parts), tmp_path / "fleet")
+    with pytest.raises(InputError, match="than an answer of 4 MiB holds"):
+        asyncio.run(take_in(tmp_path / "fleet", None, BOUNDS._replace(rows=100_000)))
+
+
+def test_uploads_are_read_one_after_the_other_where_more_may_not_be_at_once(tmp_path: Path, fleet: Path) -> None:
+    api = in_process(tmp_path, limits=Limits(uploads=1))
+    headers = {"Authorization": f"Bearer {api.tokens['operator']}"}
+
+    async def both() -> list[int]:
+        transport = httpx.ASGITransport(api.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver", headers=headers) as http:
+            async with api.server.intakes:
+                sent = [
+                    asyncio.create_task(http.post("/v1/fleets/check", files=parts_of(fleet), timeout=None))
+                    for _ in range(2)
+                ]
+                while len(list(api.server.places.uploads.glob("*/*"))) < 2 * len(OWN):
+                    await asyncio.sleep(0.01)
+                assert not any(each.done() for each in sent)
+            return [answer.status_code for answer in await asyncio.gather(*sent)]
+
+    assert asyncio.run(both()) == [200, 200]
 
 
 def test_a_damaged_table_is_a_finding(tmp_path: Path, fleet: Path) -> None:

@@ -133,6 +133,7 @@ def test_a_column_of_nulls_stands_where_null_is_allowed(fleet, tables):
         ("hosts", {"patch_level": None}, "value-missing", "patch_level is null"),
         ("hosts", {"state": None}, "value-missing", "state is null"),
         ("hosts", {"machine_type": ""}, "text-empty", "machine_type is empty"),
+        ("hosts", {"rack_id": "r" * 201}, "text-too-long", "rack_id has 201 bytes of UTF-8, the most allowed is 200"),
         ("services", {"max_moving": 0}, "value-too-small", "max_moving is 0, the least allowed is 1"),
         ("links", {"capacity_mbit_s": 0}, "value-too-small", "capacity_mbit_s is 0, the least allowed is 1"),
     ],

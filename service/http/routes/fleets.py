@@ -86,7 +86,8 @@ async def upload(request: Request, server: TheServer, caller: TheCaller, admissi
         before = await admission.claim(request, fingerprint)
         if before is not None:
             return before
-        found = await take_in(folder, server.places.data / "fleets", _bounds(server.settings.limits))
+        async with server.intakes:
+            found = await take_in(folder, server.places.data / "fleets", _bounds(server.settings.limits))
     fleet_id = _sound(found)
     is_new = await run_sync(add_fleet, server.database, fleet_id, caller.who, found.summary, found.findings)
     stored = await run_sync(fleet_of, server, fleet_id)
@@ -100,7 +101,7 @@ async def upload(request: Request, server: TheServer, caller: TheCaller, admissi
 async def check(request: Request, server: TheServer) -> Checked:
     """Check a fleet snapshot as an upload does, and keep nothing."""
     most = server.settings.limits.upload_bytes
-    async with received_parts(request, server.places.uploads, OWN, most) as (folder, _):
+    async with received_parts(request, server.places.uploads, OWN, most) as (folder, _), server.intakes:
         found = await take_in(folder, None, _bounds(server.settings.limits))
     return Checked(sound=found.fleet_id is not None, summary=found.summary, findings=found.findings)
 
