@@ -69,7 +69,8 @@ def patch_server(answer: Callable[[Asked], Answer]) -> Iterator[PatchServer]:
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             answer = server.handle(Asked(self.command, self.path, dict(self.headers), body))
-            content = (answer.body if isinstance(answer.body, str) else json.dumps(answer.body)).encode()
+            body = answer.body if isinstance(answer.body, str | bytes) else json.dumps(answer.body)
+            content = body if isinstance(body, bytes) else body.encode()
             try:
                 self.send_response(answer.code)
                 for name, value in answer.headers.items():

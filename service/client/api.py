@@ -1,5 +1,6 @@
 """Calls to a server: tried again where that helps, waited for while it is away, its refusals as our errors."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from slacktide import __version__
 from slacktide.errors import ExecutionError, OutputError, SlacktideError, StoreError, UsageError
 from slacktide.executors.store.patience import Patience
 from slacktide.service.client.access import Access
+from slacktide.service.client.answers import Answer, lines, pieces, read, strange, told_rows, told_whole
 from slacktide.service.client.refusals import refusal_of
 from slacktide.service.console import tell
 
@@ -27,7 +29,6 @@ ANSWER_S: Final = 60.0
 UPLOAD_S: Final = 900.0
 """The same for an upload, which is read and checked before it is answered."""
 CONNECT_S: Final = 10.0
-PIECE_BYTES: Final = 2**20
 PAGE_ROWS: Final = 1000
 MOST_PAUSE_S: Final = 60.0
 """The longest that a server may have one wait before asking again; it is asked then all the same."""
@@ -51,7 +52,7 @@ class Api:
     """A server's API; to be closed, or used as a context."""
 
     def __init__(self, access: Access, wait_s: float | None = None) -> None:
-        headers = {"User-Agent": f"slacktide/{__version__}"}
+        headers = {"User-Agent": f"slacktide/{__version__}", "Accept-Encoding": "gzip"}
         if access.token is not None:
             headers["Authorization"] = f"Bearer {access.token}"
         self.url = access.url
@@ -93,13 +94,15 @@ class Api:
 
     def items(self, path: str, **query: str | int | float | None) -> Iterator[dict[str, Any]]:
         """Yield the rows of a list, page after page; errors as :meth:`get`."""
-        cursor: str | None = None
+        cursor, sent = None, set[str]()
         while True:
-            page = self.get(path, **{**query, "limit": PAGE_ROWS, "cursor": cursor})
-            yield from page["items"]
-            cursor = page["next"]
+            rows, cursor = told_rows(self.get(path, **{**query, "limit": PAGE_ROWS, "cursor": cursor}), self.url)
+            yield from rows
             if cursor is None:
                 return
+            if cursor in sent:
+                raise strange(self.url, "has a list go on where it was before")
+            sent.add(cursor)
 
     def post(self, path: str, body: object = None) -> Any:  # noqa: ANN401  (JSON)
         """Return the JSON of what is asked for, which is done once, however often the call has to be repeated.
@@ -117,9 +120,9 @@ class Api:
         headers = {KEY_HEADER: token_hex(16)}
 
         def made() -> Any:  # noqa: ANN401  (JSON)
-            answer = self._http.post(path, json=body, headers=headers)
+            answer = self._answer("POST", path, json=body, headers=headers)
             there = answer.headers.get("Location")
-            if answer.status_code == 409 and there is not None and there.startswith("/v1/"):
+            if answer.status == 409 and there is not None and there.startswith("/v1/"):
                 return self._json("GET", there)
             return _content(answer, self.url)
 
@@ -132,8 +135,7 @@ class Api:
             with self._http.stream("GET", path) as answer:
                 if answer.is_success or answer.status_code == 409:
                     return answer.is_success
-                answer.read()
-                raise _refused(answer, self.url)
+                raise _refused(read(answer, self.url), self.url)
 
         return bool(self._patiently(looked))
 
@@ -160,11 +162,10 @@ class Api:
         def fetched() -> None:
             with self._http.stream("GET", path, params=_given(query)) as answer:
                 if answer.status_code != 200:
-                    answer.read()
-                    raise _refused(answer, self.url)
+                    raise _refused(read(answer, self.url), self.url)
                 try:
                     with file.open("wb") as output:
-                        for piece in answer.iter_bytes(PIECE_BYTES):
+                        for piece in pieces(answer, self.url):
                             output.write(piece)
                 except OSError as error:
                     fact = f"cannot be written: {error.strerror or error}"
@@ -187,14 +188,13 @@ class Api:
         try:
             with self._http.stream("GET", path, headers=headers) as answer:
                 if answer.status_code != 200:
-                    answer.read()
-                    raise self._not_streamed(answer)
+                    raise self._not_streamed(read(answer, self.url))
                 self._answered = True
-                yield answer.iter_lines()
+                yield lines(answer, self.url)
         except httpx.TransportError as error:
             raise self._away(error) from error
 
-    def _not_streamed(self, answer: httpx.Response) -> Exception:
+    def _not_streamed(self, answer: Answer) -> Exception:
         refused = _refused(answer, self.url)
         if isinstance(refused, _AskLaterError):
             return StoreError(self.url, "has as many streams as it may", "Wait, or close others", retryable=True)
@@ -207,10 +207,14 @@ class Api:
         return Patience(inf if self._answered else FIRST_S)
 
     def _json(self, method: str, path: str, *, may_be_absent: bool = False, **how: Any) -> Any:  # noqa: ANN401  (JSON)
-        answer = self._http.request(method, path, **how)
-        if may_be_absent and answer.status_code == 404 and _is_of_ours(_json_of(answer)):
+        answer = self._answer(method, path, **how)
+        if may_be_absent and answer.status == 404 and _is_of_ours(_json_of(answer)):
             return None
         return _content(answer, self.url)
+
+    def _answer(self, method: str, path: str, **how: Any) -> Answer:  # noqa: ANN401  (of httpx)
+        with self._http.stream(method, path, **how) as answer:
+            return read(answer, self.url)
 
     def _patiently(self, call: Callable[[], Any]) -> Any:  # noqa: ANN401  (JSON)
         """Return what a call returns, made again while the server is away, busy, or asks to wait."""
@@ -275,41 +279,38 @@ def away(url: str, error: httpx.TransportError) -> StoreError:
     return StoreError(url, f"does not answer: {said}", "See that the server runs and can be reached", retryable=True)
 
 
-def _content(answer: httpx.Response, url: str) -> Any:  # noqa: ANN401  (JSON)
+def _content(answer: Answer, url: str) -> Any:  # noqa: ANN401  (JSON)
     if not answer.is_success:
         raise _refused(answer, url)
-    try:
-        return None if answer.status_code == 204 else answer.json()
-    except ValueError:
-        raise refusal_of(answer.status_code, None, url) from None
+    return told_whole(answer, url)
 
 
-def _refused(answer: httpx.Response, url: str) -> Exception:
+def _refused(answer: Answer, url: str) -> Exception:
     content = _json_of(answer)
     kind = str(content.get("type", "")) if isinstance(content, dict) else ""
     is_of_ours = _is_of_ours(content)
-    if answer.status_code == 429 or kind.endswith(("key-under-way", "streams")):
+    if answer.status == 429 or kind.endswith(("key-under-way", "streams")):
         return _AskLaterError(_pause_s(answer.headers.get("Retry-After")))
-    if not is_of_ours and answer.status_code in _AWAY:
-        fact = f"does not answer: {answer.status_code} of what stands before it"
+    if not is_of_ours and answer.status in _AWAY:
+        fact = f"does not answer: {answer.status} of what stands before it"
         return StoreError(url, fact, "See that the server runs", retryable=True)
     if not is_of_ours and _is_of_proxy(answer):
-        fact = f"does not answer: Ray Serve is there ({answer.status_code}), and Slacktide is not, or not yet"
+        fact = f"does not answer: Ray Serve is there ({answer.status}), and Slacktide is not, or not yet"
         return StoreError(url, fact, "See that the server runs", retryable=True)
-    return refusal_of(answer.status_code, content, url)
+    return refusal_of(answer.status, content, url)
 
 
-def _is_of_proxy(answer: httpx.Response) -> bool:
+def _is_of_proxy(answer: Answer) -> bool:
     """Return whether Ray Serve's proxy says, in its own words, that there is nobody to answer."""
     if not answer.headers.get("Content-Type", "").startswith("text/plain"):
         return False
-    return answer.status_code == 500 or (answer.status_code == 404 and PROXY_WORDS in answer.text)
+    return answer.status == 500 or (answer.status == 404 and PROXY_WORDS.encode() in answer.content)
 
 
-def _json_of(answer: httpx.Response) -> object:
+def _json_of(answer: Answer) -> object:
     try:
-        return answer.json()
-    except ValueError:
+        return json.loads(answer.content)
+    except (ValueError, RecursionError):
         return None
 
 

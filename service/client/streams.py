@@ -1,12 +1,12 @@
 """A server's event streams, followed until they end, from server to server."""
 
-import json
 import time
 from collections.abc import Iterator
 from math import inf
 from typing import Any, Final
 
 from slacktide.errors import StoreError
+from slacktide.service.client.answers import MOST_BYTES, strange, told
 from slacktide.service.client.api import Api
 from slacktide.service.console import tell
 
@@ -31,7 +31,7 @@ def followed(api: Api, path: str) -> Iterator[tuple[str, Any]]:
                 if patience.waits_for is not None:
                     tell("the server answers")
                 patience = api.patience()
-                for kind, data in heard.events(lines):
+                for kind, data in heard.events(lines, api.url):
                     if kind == "end":
                         return
                     yield kind, data
@@ -52,19 +52,22 @@ class _Heard:
         self.last: str | None = None
         """The last ``id``."""
 
-    def events(self, lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    def events(self, lines: Iterator[str], url: str) -> Iterator[tuple[str, Any]]:
         """Yield the kind and the data of each event; comments are left out."""
-        kind, data, number = "message", list[str](), self.last
+        kind, data, number, size = "message", list[str](), self.last, 0
         for line in lines:
             name, _, value = line.partition(":")
             if not line:
                 self.last = number
                 if data:
-                    yield kind, json.loads("\n".join(data))
-                kind, data = "message", []
+                    yield kind, told("\n".join(data), url)
+                kind, data, size = "message", [], 0
             elif name == "event":
                 kind = value.strip()
             elif name == "data":
                 data.append(value.removeprefix(" "))
+                size += len(value)
+                if size > MOST_BYTES:
+                    raise strange(url, f"sends an event of more than {MOST_BYTES // 2**20} MiB")
             elif name == "id":
                 number = value.strip()

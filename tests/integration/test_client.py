@@ -1,11 +1,17 @@
 """What the client makes of answers that are not the server's own, on real connections."""
 
+import gzip
+from pathlib import Path
+
 import pytest
 from patch_servers import Answer, Asked, patch_server
 
 from slacktide.errors import ExecutionError, StoreError, UsageError
+from slacktide.service.client import answers
 from slacktide.service.client.access import Access, access_to
+from slacktide.service.client.answers import MOST_BYTES
 from slacktide.service.client.api import Api
+from slacktide.service.client.streams import followed
 
 pytestmark = pytest.mark.integration
 BUSY = {"type": "https://slacktide.example/rate", "object": "the server", "fact": "is busy", "remedy": "Wait"}
@@ -46,6 +52,91 @@ def test_an_answer_of_something_else_is_no_bug_of_ours() -> None:
         pytest.raises(ExecutionError, match="answers 500, and not as Slacktide does"),
     ):
         api.get("/v1/fleets")
+
+
+@pytest.mark.parametrize(
+    "body", ["[1, 2, 3]", "null", "{}", '"abc"', "5", "", "[" * 200_000, '{"items": [5], "next": null}']
+)
+def test_what_is_no_answer_of_slacktide_s_is_no_bug_of_ours(body: str) -> None:
+    with patch_server(lambda _: Answer(200, body)) as server, Api(Access(server.url, None, None)) as api:
+        with pytest.raises(ExecutionError, match="and not as Slacktide does"):
+            list(api.items("/v1/fleets"))
+        with pytest.raises(ExecutionError, match="and not as Slacktide does"):
+            api.get("/v1/fleets/0123456789abcdef")["summary"]
+        with pytest.raises(ExecutionError, match="and not as Slacktide does"):
+            api.post_or_find("/v1/campaigns", {})["campaign_id"]
+
+
+def test_a_row_without_a_field_is_no_bug_of_ours() -> None:
+    with (
+        patch_server(lambda _: Answer(200, {"items": [{}], "next": None})) as server,
+        Api(Access(server.url, None, None)) as api,
+    ):
+        (row,) = api.items("/v1/fleets")
+        assert row == {}
+        with pytest.raises(ExecutionError, match="answers without the field fleet_id, and not as Slacktide does"):
+            row["fleet_id"]
+
+
+def test_a_list_that_goes_round_in_circles_is_left() -> None:
+    def answer(asked: Asked) -> Answer:
+        return Answer(200, {"items": [{}], "next": "AB" if asked.path.endswith("cursor=AA") else "AA"})
+
+    with (
+        patch_server(answer) as server,
+        Api(Access(server.url, None, None)) as api,
+        pytest.raises(ExecutionError, match="go on where it was before"),
+    ):
+        list(api.items("/v1/fleets"))
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("code", [200, 422])
+def test_an_answer_that_unpacks_to_more_than_any_is_not_read_to_its_end(code: int, tmp_path: Path) -> None:
+    packed = gzip.compress(b'"' + b"x" * MOST_BYTES + b'"', 9)
+    assert len(packed) < 2**17
+    with (
+        patch_server(lambda _: Answer(code, packed, {"Content-Encoding": "gzip"})) as server,
+        Api(Access(server.url, None, None)) as api,
+    ):
+        with pytest.raises(ExecutionError, match="with more than 64 MiB, and not as Slacktide does"):
+            api.get("/v1/fleets")
+        if code == 200:
+            with api.lines("/v1/stream") as lines, pytest.raises(ExecutionError, match="a line of more than 64 MiB"):
+                list(lines)
+            api.fetch("/v1/table", tmp_path / "table")
+            assert (tmp_path / "table").stat().st_size == MOST_BYTES + 2
+
+
+def test_what_cannot_be_unpacked_is_no_bug_of_ours(tmp_path: Path) -> None:
+    with (
+        patch_server(lambda _: Answer(200, b"{}", {"Content-Encoding": "gzip"})) as server,
+        Api(Access(server.url, None, None)) as api,
+    ):
+        with pytest.raises(ExecutionError, match="with what cannot be unpacked"):
+            api.get("/v1/fleets")
+        with pytest.raises(ExecutionError, match="with what cannot be unpacked"):
+            api.fetch("/v1/table", tmp_path / "table")
+
+
+def test_an_answer_that_trickles_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "WHOLE_S", -1.0)
+    with (
+        patch_server(lambda _: Answer(200, {})) as server,
+        Api(Access(server.url, None, None), wait_s=0.1) as api,
+        pytest.raises(StoreError, match="and not the rest"),
+    ):
+        api.get("/v1/fleets")
+
+
+def test_a_stream_of_something_else_is_no_bug_of_ours() -> None:
+    for body in ("data: [[\n\n", "data: {}\n\n"):
+        with (
+            patch_server(lambda _, body=body: Answer(200, body)) as server,
+            Api(Access(server.url, None, None)) as api,
+            pytest.raises(ExecutionError, match="and not as Slacktide does"),
+        ):
+            next(followed(api, "/v1/stream"))[1]["hosts"]
 
 
 def test_a_server_that_asks_to_wait_is_waited_for_as_long_as_asked() -> None:
