@@ -9,7 +9,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
 
 from slacktide.executors.store.address import Store
-from slacktide.executors.store.refusals import refusal
+from slacktide.executors.store.refusals import damaged, refusal
 from slacktide.executors.store.watchdog import Watchdog
 
 BUSY_TIMEOUT_MS: Final = 5_000
@@ -77,6 +77,9 @@ class StoreConnection:
         except SQLAlchemyError as error:
             self._drop()
             raise refusal(self.store, error) from error
+        except UnicodeDecodeError as error:  # SQLite words an error with names that are no text any more
+            self._drop()
+            raise damaged(self.store) from error
 
     def _watched(self, connection: sql.Connection) -> AbstractContextManager[None]:
         """Have a transaction cut off that a frozen server leaves hanging."""

@@ -11,13 +11,17 @@ _LOCKED: Final = ("is locked by another process", "End what holds the lock; the 
 _FULL: Final = ("cannot be written: the disk is full", "Free some space; the campaign then goes on")
 _AWAY: Final = ("does not answer", "Start the database, or mend the network to it; the campaign then goes on")
 
+DAMAGED: Final = "is damaged"
+"""The fact about a file whose content has rotted."""
+_FROM_COPY: Final = "Restore the journal from a copy"
 _SQLITE_PASSES: Final = {"locked": _LOCKED, "busy": _LOCKED, "full": _FULL}
 """What may pass, by a sign of it in the error's text."""
 _SQLITE_STAYS: Final[dict[str, tuple[type[SlacktideError], str, str]]] = {
     "readonly": (OutputError, "is read-only", "Choose a folder that you may write to"),
     "unable to open": (OutputError, "cannot be opened", "Choose a folder that exists and that you may write to"),
     "not a database": (ExecutionError, "is no journal", "Give the directory of a campaign, or restore the journal"),
-    "malformed": (ExecutionError, "is damaged", "Restore the journal from a copy"),
+    "malformed": (ExecutionError, DAMAGED, _FROM_COPY),
+    "could not decode": (ExecutionError, DAMAGED, _FROM_COPY),
     "no such table": (ExecutionError, "is no journal", "Give the directory of a campaign"),
 }
 
@@ -43,6 +47,11 @@ _POSTGRESQL_SIGN_IN: Final = (
 _POSTGRESQL_URL: Final = ("invalid", "certificate", "does not support SSL", 'missing "="')
 """What libpq says of a URL that it cannot follow, or of a server that is not the one meant."""
 _POSTGRESQL_RIGHTS: Final = ("42501", "28")
+
+
+def damaged(store: Store) -> ExecutionError:
+    """Return the error of a store whose file has rotted."""
+    return ExecutionError(store.shown, DAMAGED, _FROM_COPY)
 
 
 def refusal(store: Store, error: SQLAlchemyError) -> SlacktideError:

@@ -8,7 +8,9 @@ from typing import Final
 
 import sqlalchemy as sql
 
+from slacktide.errors import ExecutionError
 from slacktide.executors.store.connection import StoreConnection
+from slacktide.executors.store.refusals import DAMAGED
 from slacktide.executors.store.schema import CAMPAIGNS, EVENTS, ORDERS
 from slacktide.executors.store.upgrading import opening
 from slacktide.findings import Finding, Severity
@@ -55,14 +57,19 @@ def check_place(place: Place) -> list[Finding]:
     Raises
     ------
     ExecutionError, StoreError
-        If the store is none, or does not answer.
+        If the store is none, or does not answer; that it is damaged is a finding.
     """
-    with opening(place.store) as connection:
-        connection.close()
-    with closing(StoreConnection(place.store, watched=False)) as connection, connection.reading() as transaction:
-        found = list(_store_findings(transaction, FROM_BACKUP))
-        if place.kind == "server" and place.directory is not None:
-            found += _missing(transaction, Places(place.directory), "error")
+    try:
+        with opening(place.store) as connection:
+            connection.close()
+        with closing(StoreConnection(place.store, watched=False)) as connection, connection.reading() as transaction:
+            found = list(_store_findings(transaction, FROM_BACKUP))
+            if place.kind == "server" and place.directory is not None:
+                found += _missing(transaction, Places(place.directory), "error")
+    except ExecutionError as error:
+        if error.fact != DAMAGED:
+            raise
+        return [Finding("integrity", f"{error.subject} {error.fact}, so that it cannot be read", FROM_BACKUP)]
     return found
 
 

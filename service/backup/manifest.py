@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from slacktide.errors import InputError, UsageError
+from slacktide.executors.campaign_file import CAMPAIGN_FILE, JOURNAL_FILE
 from slacktide.service.backup.places import Kind
 
 MANIFEST: Final = "backup.json"
@@ -65,7 +66,19 @@ class Manifest(_Part):
             first, *more = PurePosixPath(path).parts or ("",)
             if path != STORE and (first != FILES or not more or ".." in more):
                 raise ValueError(f"{path!r} is neither {STORE} nor within {FILES}")
+        if STORE not in files:
+            raise ValueError(f"{STORE} is not among the files")
         return files
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> "Manifest":
+        """Refuse another kind than what was copied is: it would be looked through, and put back, as something else."""
+        of_campaign = f"{FILES}/{CAMPAIGN_FILE}" in self.files or self.store_file == JOURNAL_FILE
+        is_alone = self.directory is None and self.files.keys() == {STORE}
+        kind: Kind = "store" if is_alone else "campaign" if of_campaign else "server"
+        if self.kind != kind or (self.directory is None) != is_alone:
+            raise ValueError(f"kind is {self.kind}, and the files are not those of a {self.kind}")
+        return self
 
 
 def read_manifest(backup: Path) -> Manifest:
@@ -89,7 +102,7 @@ def read_manifest(backup: Path) -> Manifest:
             fact = f"has format version {version}; this release reads version {FORMAT_VERSION}"
             raise InputError(str(file), fact, "Use the release that wrote it")
         return Manifest.model_validate(data)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error).splitlines()[0]
         fact = f"cannot be read: {why}"
         raise InputError(str(file), fact, "Take another backup; this one is damaged") from error

@@ -99,8 +99,8 @@ def reading_copy(file: Path) -> Iterator[sql.Connection]:
     try:
         with engine.connect() as connection:
             yield connection
-    except DatabaseError as error:
-        fact = f"cannot be read: {error.orig}"
+    except (DatabaseError, UnicodeDecodeError) as error:
+        fact = f"cannot be read: {error.orig if isinstance(error, DatabaseError) else 'it is damaged'}"
         raise InputError(str(file), fact, "Take another backup; this one is damaged") from error
     finally:
         engine.dispose()

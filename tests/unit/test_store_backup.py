@@ -319,6 +319,46 @@ def test_a_damaged_backup_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not (tmp_path / "t.sqlite").exists()
 
 
+def test_a_rotted_store_is_a_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names that SQLite tells of its own tables are no text any more; or pages are no pages."""
+    file = tmp_path / "s.sqlite"
+    begun(store_in(file), "one", SIMULATED)
+    whole = file.read_bytes()
+    pages = whole[:4096] + bytes(reversed(whole[4096:]))
+    for rotted in (whole.replace(b"CREATE TABLE campaigns (", b"CREATE TAB\xff\xfe campaigns ("), pages):
+        assert rotted != whole
+        file.write_bytes(rotted)
+        found = json.loads(command(capsys, "check", "--store", f"sqlite:///{file}", "--json", code=1)[0])["findings"]
+        assert [each["rule"] for each in found] == ["integrity"] * len(found)
+        assert found[0]["remedy"].startswith("Restore it from a backup")
+
+
+def test_a_backup_that_says_less_than_it_holds_or_something_else_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, backup = tmp_path / "data", tmp_path / "b"
+    data.mkdir()
+    (data / "one").write_text("content")
+    open_database(store_in(data / STORE_FILE)).close()
+    command(capsys, "backup", data, "-o", backup)
+    manifest = json.loads((backup / MANIFEST).read_text())
+    one = {path: file for path, file in manifest["files"].items() if path != "store.sqlite"}
+    alone = {path: file for path, file in manifest["files"].items() if path == "store.sqlite"}
+    for changed, fact in (
+        ({"files": one}, "store.sqlite is not among the files"),
+        ({"kind": "store"}, "the files are not those of a store"),
+        ({"kind": "campaign"}, "the files are not those of a campaign"),
+        ({"directory": None}, "the files are not those of a server"),
+        ({"kind": "server", "directory": None, "files": alone}, "the files are not those of a server"),
+    ):
+        (backup / MANIFEST).write_text(json.dumps(manifest | changed))
+        assert fact in command(capsys, "check", backup, code=1)[1]
+        assert fact in command(capsys, "restore", backup, tmp_path / "x", code=1)[1]
+    (backup / MANIFEST).write_text("[" * 200_000)
+    assert "cannot be read" in command(capsys, "check", backup, code=1)[1]
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_backup_with_a_path_that_leads_out_of_it_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
