@@ -289,7 +289,7 @@ def _refused(answer: Answer, url: str) -> Exception:
     content = _json_of(answer)
     kind = str(content.get("type", "")) if isinstance(content, dict) else ""
     is_of_ours = _is_of_ours(content)
-    if answer.status == 429 or kind.endswith(("key-under-way", "streams")):
+    if answer.status == 429 or kind.endswith(("key-under-way", "streams", "exports")):
         return _AskLaterError(_pause_s(answer.headers.get("Retry-After")))
     if not is_of_ours and answer.status in _AWAY:
         fact = f"does not answer: {answer.status} of what stands before it"

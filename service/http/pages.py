@@ -2,20 +2,22 @@
 
 import base64
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import GenericAlias
-from typing import Annotated, Any, Final, Literal, get_type_hints
+from typing import Annotated, Any, BinaryIO, Final, Literal, get_type_hints
 
 import dataframely as dy
 import polars as pl
 from fastapi import Query
 from pydantic import BaseModel, Field, create_model
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from slacktide.errors import InputError, OutputError, UsageError
 from slacktide.service.http.problems import ApiError
+from slacktide.service.http.server import Server
 
 MOST_ROWS: Final = 1000
 PIECE_BYTES: Final = 2**16
@@ -98,27 +100,70 @@ def kept_files(what: str, name: str) -> Iterator[None]:
         raise ApiError(500, "damaged", f"{what} {name}", "has files that are gone or damaged", remedy) from error
 
 
-def table_file(table: pl.DataFrame, kind: TableFormat, name: str, folder: Path) -> StreamingResponse:
-    """Return a table as a file that is streamed; it is written to ``folder``, under no name, before."""
+def table_file(read: Callable[[], pl.DataFrame], kind: TableFormat, name: str, server: Server) -> StreamingResponse:
+    """Return a table as a file that is streamed; it is written among the uploads, under no name, before.
+
+    Parameters
+    ----------
+    read
+        Reads the table, once there is room for another export.
+
+    Raises
+    ------
+    ApiError
+        503, if as many are under way as may be.
+    """
+    if not server.exports.acquire(blocking=False):
+        headers = {"Retry-After": "5"}
+        raise ApiError(503, "exports", "server", "sends as many tables as it may", "Wait, and ask again", headers)
     try:
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed when all of it is sent)
-        if kind == "parquet":
-            table.write_parquet(file)
-        else:
-            lists = [column for column, dtype in table.schema.items() if isinstance(dtype, pl.List)]
-            table.with_columns(pl.col(column).list.join(" ") for column in lists).write_csv(file)
-        file.seek(0)
+        file = _written(read(), kind, server.places.uploads)
+    except BaseException:
+        server.exports.release()
+        raise
+    return _Export(file, kind, name, server)
+
+
+class _Export(StreamingResponse):
+    """A file that is sent piece by piece, and makes room for another once it is, however that ends."""
+
+    def __init__(self, file: BinaryIO, kind: TableFormat, name: str, server: Server) -> None:
+        headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+        super().__init__(iter(lambda: file.read(PIECE_BYTES), b""), headers=headers, media_type=_MEDIA[kind])
+        self._file = file
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+            self._server.exports.release()
+
+
+def _written(table: pl.DataFrame, kind: TableFormat, folder: Path) -> BinaryIO:
+    """Return a file with a table, under no name in a folder.
+
+    Raises
+    ------
+    OutputError
+        If there is no room for it.
+    """
+    try:
+        with ExitStack() as unless_written:
+            file = unless_written.enter_context(tempfile.TemporaryFile(dir=folder))
+            if kind == "parquet":
+                table.write_parquet(file)
+            else:
+                lists = [column for column, dtype in table.schema.items() if isinstance(dtype, pl.List)]
+                table.with_columns(pl.col(column).list.join(" ") for column in lists).write_csv(file)
+            file.seek(0)
+            unless_written.pop_all()
+            return file
     except (OSError, pl.exceptions.ComputeError) as error:
         fact = f"cannot be written: {error}"
         raise OutputError("export", fact, "Ask again once whoever runs the server has made room") from error
-
-    def pieces() -> Iterator[bytes]:
-        with file:
-            while piece := file.read(PIECE_BYTES):
-                yield piece
-
-    headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
-    return StreamingResponse(pieces(), headers=headers, media_type=_MEDIA[kind])
 
 
 def page_model(name: str, schema: type[dy.Schema], columns: Sequence[str] | None = None) -> type[BaseModel]:

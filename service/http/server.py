@@ -1,6 +1,7 @@
 """What a replica of the server consists of."""
 
 import asyncio
+import threading
 from dataclasses import dataclass
 
 from slacktide.executors.store.address import parse_store, store_in
@@ -33,6 +34,8 @@ class Server:
     views: FoldedCampaigns
     streams: Streams
     under_way: CallsUnderWay
+    exports: threading.BoundedSemaphore
+    """Tables that may still be sent as files."""
     intakes: asyncio.Semaphore
     """Processes that may still be begun to read uploads."""
     kept: KeptAnswers
@@ -76,6 +79,7 @@ def make_server(settings: ServerSettings, jobs: JobStarter, launch: Launch = lau
         views=FoldedCampaigns(places, database),
         streams=Streams(settings.limits.streams, settings.limits.streams_each),
         under_way=CallsUnderWay(database),
+        exports=threading.BoundedSemaphore(settings.limits.exports),
         intakes=asyncio.Semaphore(settings.limits.uploads),
         kept=KeptAnswers(),
         ended=KeptAnswers(MOST_ENDED_KEPT),

@@ -50,6 +50,8 @@ class Limits(_Part):
     """Event streams at once, for each replica."""
     streams_each: int = Field(default=64, ge=1)
     """Those of one caller, each browser tab has one: three who take all they may leave room for others."""
+    exports: int = Field(default=8, ge=1)
+    """Tables sent as files at once, for each replica: what a reader has not taken yet waits in memory."""
 
 
 class Rates(_Part):

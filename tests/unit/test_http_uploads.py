@@ -3,8 +3,10 @@
 import asyncio
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import polars as pl
@@ -205,3 +207,43 @@ def test_an_upload_repeated_under_its_key_is_answered_as_before(api: InProcess, 
     assert again.json() == first.json()
     files = parts_of(fleet) | {"fleet": ("fleet.json", b"{}", "application/json")}
     assert api.call("POST", "/v1/fleets", "operator", files=files, **key).status_code == 422
+
+
+def test_so_many_tables_are_sent_at_once_and_more_are_to_be_asked_for_again(tmp_path: Path, fleet: Path) -> None:
+    """Whoever does not read what was asked for holds one place, until the connection ends."""
+    api = in_process(tmp_path, limits=Limits(exports=1))
+    path = f"/v1/fleets/{api.upload(fleet).json()['fleet_id']}/tables/hosts"
+    scope = {
+        **{"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"format=csv"},
+        **{"headers": [(b"authorization", f"Bearer {api.tokens['viewer']}".encode())], "client": ("127.0.0.1", 4711)},
+        **{"server": ("testserver", 80), "scheme": "http", "http_version": "1.1", "root_path": ""},
+    }
+
+    async def unread() -> httpx.Response:
+        begun = asyncio.Event()
+
+        async def send(message: Mapping[str, Any]) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        async def receive() -> Mapping[str, Any]:
+            await asyncio.Event().wait()
+            return {}
+
+        reader = asyncio.create_task(api.app(scope, receive, send))
+        await begun.wait()
+        transport = httpx.ASGITransport(api.app)
+        headers = {"Authorization": f"Bearer {api.tokens['viewer']}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver", headers=headers) as http:
+            refused = await http.get(path)
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
+        return refused
+
+    refused = asyncio.run(unread())
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+    assert refused.json()["fact"] == "sends as many tables as it may"
+    for kind in ("csv", "parquet"):
+        assert api.call("GET", path, params={"format": kind}).status_code == 200
+    assert api.call("GET", "/v1/fleets/0123456789abcdef/tables/hosts").status_code == 404
+    assert api.call("GET", path).status_code == 200

@@ -174,7 +174,7 @@ def export(
     format: Annotated[TableFormat, Query()] = "parquet",
 ) -> Response:
     """Get a whole table of a fleet as a file."""
-    return table_file(_table(server, fleet_id, table, {}), format, f"{fleet_id}-{table}", server.places.uploads)
+    return table_file(lambda: _table(server, fleet_id, table, {}), format, f"{fleet_id}-{table}", server)
 
 
 def fleet_of(server: Server, fleet_id: str) -> StoredFleet:

@@ -164,7 +164,7 @@ def export(
     format: Annotated[TableFormat, Query()] = "parquet",
 ) -> Response:
     """Get a whole table of a plan as a file."""
-    return table_file(_table(server, plan_id, table, []), format, f"{plan_id}-{table}", server.places.uploads)
+    return table_file(lambda: _table(server, plan_id, table, []), format, f"{plan_id}-{table}", server)
 
 
 @router.post(

@@ -142,9 +142,12 @@ def export(
     format: Annotated[TableFormat, Query()] = "parquet",
 ) -> Response:
     """Get a whole table of a campaign as a file, as far as the campaign has got."""
-    of_hosts, of_migrations = _report(server, campaign_id)
-    found = of_hosts if table == "hosts" else of_migrations if table == "migrations" else blackouts_of(of_migrations)
-    return table_file(found, format, f"{campaign_id}-{table}", server.places.uploads)
+
+    def read() -> pl.DataFrame:
+        of_hosts, of_migrations = _report(server, campaign_id)
+        return of_hosts if table == "hosts" else of_migrations if table == "migrations" else blackouts_of(of_migrations)
+
+    return table_file(read, format, f"{campaign_id}-{table}", server)
 
 
 @router.get("/waiting", operation_id="list-campaign-waits", response_model=Waits, **allowed("viewer"))
