@@ -5,14 +5,16 @@ object store such as ``s3://bucket/fleet``.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from slacktide.datasets.files import read_snapshot, write_snapshot
 from slacktide.datasets.snapshot import FleetSnapshot
+from slacktide.datasets.validation import refuse_errors, snapshot_findings
 from slacktide.errors import ExecutionError, InputError, OutputError, SlacktideError, UsageError
 from slacktide.findings import Finding
-from slacktide.object_store import StoredPath, path_at
+from slacktide.object_store import AnyPath, StoredPath, path_at
 from slacktide.planner import plan_files, policy_files
 from slacktide.planner.audit import AuditReport
 from slacktide.planner.audit import audit as replay
@@ -47,6 +49,9 @@ __all__ = [
 
 Place = str | os.PathLike[str]
 """A path, or a URL in an object store."""
+Kept = TypeVar("Kept", FleetSnapshot, Policy, Plan)
+MOST_SHOWN: Final = 60
+"""Characters of something that is told where it is not what was wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Search:
         for name, (value, least) in ranges.items():
             if value is None:
                 continue
-            if isinstance(value, str) or not value >= least:
+            if not isinstance(value, int | float) or not value >= least:
                 raise UsageError(name, f"is {value!r}", f"Give a number, at least {least}")
 
 
@@ -104,7 +109,8 @@ def plan(
         ``"urgent"`` or ``"routine"`` for a preset, made to fit the fleet; a policy, or where one is, is taken at its
         word.
     evacuate
-        Ids of hosts that are about to fail: only these are planned, to be emptied at once, and none is patched.
+        Ids of hosts that are about to fail, or one id: only these are planned, to be emptied at once, and none is
+        patched.
     time_limit_s
         Seconds that the search may take, beyond the first plan.
     iterations
@@ -121,21 +127,21 @@ def plan(
     Raises
     ------
     UsageError
-        If there is no fleet or policy there, or a number is out of its range.
+        If there is no fleet or policy there, something else is given, or a number is out of its range.
     InputError
-        If one of them is wrong, or they do not fit each other; the findings say where.
+        If one of them is wrong, a fleet in memory as well, or they do not fit each other; the findings say where.
     ExecutionError
         If Ray does not start, or loses the task.
     """
     search = Search(time_limit_s, iterations, seed, workers, cells)
-    chosen = policy if _is_preset(policy) else _policy(policy)
+    chosen, hosts = policy if _is_preset(policy) else _policy(policy), _hosts(evacuate)
     if not on_ray:
-        return planned(fleet, chosen, tuple(evacuate), search, ray=False)
+        return planned(fleet, chosen, hosts, search, ray=False)
     from slacktide.service.ray_planning import in_task  # Ray takes seconds to import
 
     given = fleet if _is_stored(fleet) else _fleet(fleet)
     name = f"plan {chosen.name if isinstance(chosen, Policy) else chosen} for {_words(given)}"
-    return in_task(planned, (given, chosen, tuple(evacuate), search), name=name, cpus=workers)
+    return in_task(planned, (given, chosen, hosts, search), name=name, cpus=workers)
 
 
 def planned(
@@ -164,7 +170,8 @@ def audit(fleet: FleetSnapshot | Place, plan: Plan | Place) -> AuditReport:
     UsageError, InputError
         As :func:`read_fleet` and :func:`read_plan`.
     """
-    return replay(_fleet(fleet), plan if isinstance(plan, Plan) else read_plan(plan))
+    snapshot = _fleet(fleet)
+    return replay(snapshot, plan if isinstance(plan, Plan) else plan_files.read_plan(_at(plan, "a plan")))
 
 
 def preset(name: PresetName) -> Policy:
@@ -175,7 +182,7 @@ def preset(name: PresetName) -> Policy:
     UsageError
         If there is none of this name.
     """
-    if name not in PRESETS:
+    if not _is_preset(name):
         raise UsageError(f"preset {name}", "there is none of this name", f"Give {' or '.join(sorted(PRESETS))}")
     return PRESETS[name]
 
@@ -190,7 +197,7 @@ def read_fleet(place: Place) -> FleetSnapshot:
     InputError
         With every finding, if one is an error; or if an object store refuses.
     """
-    return read_snapshot(path_at(place))
+    return read_snapshot(_at(place))
 
 
 def write_fleet(fleet: FleetSnapshot, place: Place) -> None:
@@ -201,7 +208,7 @@ def write_fleet(fleet: FleetSnapshot, place: Place) -> None:
     UsageError, OutputError
         If something else is there, or it cannot be written.
     """
-    write_snapshot(fleet, path_at(place))
+    write_snapshot(_of_kind(fleet, FleetSnapshot), _at(place))
 
 
 def read_policy(place: Place) -> Policy:
@@ -214,7 +221,7 @@ def read_policy(place: Place) -> Policy:
     InputError
         If it is no policy; the findings name each field and the remedy.
     """
-    return policy_files.read_policy(path_at(place))
+    return policy_files.read_policy(_at(place))
 
 
 def write_policy(policy: Policy, place: Place) -> None:
@@ -225,7 +232,7 @@ def write_policy(policy: Policy, place: Place) -> None:
     UsageError, OutputError
         If the suffix is another, or it cannot be written.
     """
-    policy_files.write_policy(policy, path_at(place))
+    policy_files.write_policy(_of_kind(policy, Policy), _at(place))
 
 
 def read_plan(place: Place) -> Plan:
@@ -238,7 +245,7 @@ def read_plan(place: Place) -> Plan:
     InputError
         If it does not fit together, or was changed since it was made; or if an object store refuses.
     """
-    return plan_files.read_plan(path_at(place))
+    return plan_files.read_plan(_at(place))
 
 
 def write_plan(plan: Plan, place: Place) -> None:
@@ -249,17 +256,55 @@ def write_plan(plan: Plan, place: Place) -> None:
     OutputError
         If something else is there, or it cannot be written.
     """
-    plan_files.write_plan(plan, path_at(place))
+    plan_files.write_plan(_of_kind(plan, Plan), _at(place))
 
 
 def _fleet(given: FleetSnapshot | Place) -> FleetSnapshot:
-    return given if isinstance(given, FleetSnapshot) else read_fleet(given)
+    """Return a fleet; one in memory is checked as one that is read: who made its tables may have left something out."""
+    if not isinstance(given, FleetSnapshot):
+        return read_snapshot(_at(given, "a fleet"))
+    refuse_errors(snapshot_findings(given), "fleet")
+    return given
 
 
 def _policy(given: Policy | Place) -> Policy:
     if isinstance(given, Policy):
         return given
-    return PRESETS[str(given)] if _is_preset(given) else read_policy(given)
+    return PRESETS[str(given)] if _is_preset(given) else policy_files.read_policy(_at(given, "a policy"))
+
+
+def _hosts(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the ids of hosts; a text is the id of one, and not a list of letters."""
+    hosts = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
+    for host in hosts:
+        if not isinstance(host, str):
+            raise UsageError("evacuate", f"holds {host!r}, which is no id of a host", "Give ids of hosts, as texts")
+    return hosts
+
+
+def _at(given: Place, what: str = "") -> AnyPath:
+    """Return the place of something.
+
+    Raises
+    ------
+    UsageError
+        If what is given names none.
+    """
+    if not isinstance(given, StoredPath) and not (
+        isinstance(given, str | os.PathLike) and isinstance(os.fspath(given), str)
+    ):
+        raise _no_kind(given, f"{what}, or where one is" if what else "a path or a URL")
+    return path_at(given)
+
+
+def _of_kind(given: Kept, kind: type[Kept]) -> Kept:
+    if not isinstance(given, kind):
+        raise _no_kind(given, f"a {kind.__name__}")
+    return given
+
+
+def _no_kind(given: object, wanted: str) -> UsageError:
+    return UsageError(repr(given)[:MOST_SHOWN], f"is of the type {type(given).__name__}", f"Give {wanted}")
 
 
 def _is_preset(given: Policy | Place) -> bool:
@@ -268,7 +313,7 @@ def _is_preset(given: Policy | Place) -> bool:
 
 def _is_stored(given: FleetSnapshot | Place) -> bool:
     """Return whether a fleet is at a URL, where another machine finds it as well."""
-    return not isinstance(given, FleetSnapshot) and isinstance(path_at(given), StoredPath)
+    return not isinstance(given, FleetSnapshot) and isinstance(_at(given, "a fleet"), StoredPath)
 
 
 def _words(given: FleetSnapshot | Place) -> str:

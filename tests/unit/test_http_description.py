@@ -65,6 +65,8 @@ def test_every_call_and_answer_has_an_example_that_is_as_described(api: InProces
             assert upload["example"].keys() == upload["schema"]["properties"].keys()
         assert operation["description"] or operation["operationId"].startswith("get-")
     assert seen > 45
+    for schema in whole["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
 
 
 def test_every_refusal_is_described_as_a_problem(api: InProcess) -> None:

@@ -1,8 +1,10 @@
 """What programs may rely on: the exported names, their signatures, and what they do with paths, URLs and objects."""
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 from small_fleet import small_fleet, small_plan
 
@@ -102,3 +104,42 @@ def test_numbers_out_of_range_are_refused(wrong: dict[str, int]) -> None:
 def test_a_preset_that_is_none_is_refused() -> None:
     with pytest.raises(slacktide.UsageError, match="routine or urgent"):
         slacktide.preset("hasty")  # type: ignore[arg-type]
+
+
+def test_what_is_of_another_type_is_refused_in_words(tmp_path: Path) -> None:
+    fleet = small_fleet()
+    for wrong, fact in (
+        (lambda: slacktide.plan(5), "5: is of the type int. Give a fleet, or where one is"),
+        (lambda: slacktide.plan(None), "None: is of the type NoneType. Give a fleet"),
+        (lambda: slacktide.plan(fleet, {"a": 1}), "is of the type dict. Give a policy, or where one is"),
+        (lambda: slacktide.audit(fleet, None), "Give a plan, or where one is"),
+        (lambda: slacktide.plan(fleet, evacuate=[5]), "evacuate: holds 5, which is no id of a host"),
+        (lambda: slacktide.plan(fleet, evacuate=5), "evacuate: holds 5, which is no id of a host"),
+        (lambda: slacktide.plan(fleet, seed=[]), r"seed: is \[\]"),
+        (lambda: slacktide.write_policy("x", tmp_path / "p.yaml"), "'x': is of the type str. Give a Policy"),
+        (lambda: slacktide.write_plan(fleet, tmp_path / "p"), "Give a Plan"),
+        (lambda: slacktide.write_fleet("x", tmp_path / "f"), "Give a FleetSnapshot"),
+        (lambda: slacktide.read_fleet(b"x"), "Give a path or a URL"),
+        (lambda: slacktide.preset(["urgent"]), "there is none of this name"),
+    ):
+        with pytest.raises(slacktide.UsageError, match=fact):
+            wrong()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fleet_in_memory_is_checked_as_one_that_is_read() -> None:
+    fleet = small_fleet()
+    without = replace(fleet, hosts=fleet.hosts.drop("vcpus"))
+    elsewhere = replace(fleet, vms=fleet.vms.with_columns(host_id=pl.lit("nowhere")))
+    for wrong, rule in ((without, "column-missing"), (elsewhere, "vm-host-unknown")):
+        for ask in (slacktide.plan, lambda given: slacktide.audit(given, small_plan())):
+            with pytest.raises(slacktide.InputError) as refused:
+                ask(wrong)
+            assert rule in {finding.rule for finding in refused.value.findings}
+
+
+def test_a_text_is_one_host_to_evacuate() -> None:
+    fleet = small_fleet()
+    host = fleet.vms["host_id"][0]
+    one, listed = (slacktide.plan(fleet, "urgent", evacuate=each, iterations=0) for each in (host, [host]))
+    assert one.header.id == listed.header.id
