@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from slacktide.errors import UsageError
-from slacktide.executors.campaign_file import Command
+
+if TYPE_CHECKING:
+    from slacktide.executors.campaign_file import Command
 
 _GIVEN: Final = ContextVar[tuple[str, ...]]("given", default=())
 
@@ -23,8 +25,10 @@ def given(tokens: Sequence[str]) -> Iterator[None]:
         _GIVEN.reset(before)
 
 
-def command_given() -> Command | None:
+def command_given() -> "Command | None":
     """Return the command that goes on with what this one begins; None: it was called by a program."""
+    from slacktide.executors.campaign_file import Command  # needs the database's library, which help does without
+
     tokens = _GIVEN.get()
     if not tokens:
         return None

@@ -13,8 +13,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from slacktide.errors import StoreError
-from slacktide.service.http.problems import problem_of, response_of
+from slacktide.service.http.problems import RETRY_AFTER_S, ApiError, problem_of, response_of
 
 VARIABLE: Final = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 CALLBACK: Final = f"{__name__}.middlewares"
@@ -69,8 +68,9 @@ class Front:
         if path in _HEALTH:
             response: Response = JSONResponse({"ready": False, "reasons": [f"the server {fact}"]}, 503)
         else:
-            error = StoreError("the server", fact, "Ask again in some seconds, under the same key", retryable=True)
-            response = response_of(*problem_of(error, request_id, kind="away"))
+            remedy = "Ask again in some seconds, under the same key"
+            error = ApiError(503, "away", "the server", fact, remedy, {"Retry-After": RETRY_AFTER_S})
+            response = response_of(*problem_of(error, request_id))
         response.headers.update({REQUEST_ID: request_id, "X-Content-Type-Options": "nosniff"})
         response.headers["Cache-Control"] = "no-store"
         return response

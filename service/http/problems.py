@@ -57,6 +57,10 @@ class Problem(BaseModel):
     findings: list[dict[str, Any]] | None = None
 
 
+RETRY_AFTER_S: Final = "5"
+"""Seconds after which it is worth while to ask again."""
+
+
 class ApiError(SlacktideError):
     """A refusal with an HTTP status of its own."""
 
@@ -74,17 +78,13 @@ def not_found(what: str, name: str, remedy: str) -> ApiError:
     return ApiError(404, "not-found", f"{what} {name}", "is not there", remedy)
 
 
-def problem_of(
-    error: Exception, request_id: str | None, hidden: str = "", kind: str | None = None
-) -> tuple[Problem, dict[str, str]]:
+def problem_of(error: Exception, request_id: str | None, hidden: str = "") -> tuple[Problem, dict[str, str]]:
     """Return an error as a problem, and the headers that go with it.
 
     Parameters
     ----------
     hidden
         Path that is nobody's business, left out of what is said.
-    kind
-        What it is called in its ``type``; null: as its class says.
     """
     if isinstance(error, HTTPException):
         error = ApiError(
@@ -96,7 +96,7 @@ def problem_of(
         log.error("request %s: %s", request_id, type(error).__name__, exc_info=error)
         fact = f"this is a bug in Slacktide: {type(error).__name__}"
         error = ApiError(500, "bug", "server", fact, f"Report it with the server's log of request {request_id}")
-    status, usual = _status(error)
+    status, kind = _status(error)
     said = _said(error)
     if isinstance(error, StoreError):
         log.warning("request %s: %s", request_id, error)
@@ -108,8 +108,8 @@ def problem_of(
     headers = error.headers if isinstance(error, ApiError) else {}
     code = error.exit_code
     if isinstance(error, StoreError) and error.retryable:
-        headers = {"Retry-After": "5"}
-    return _problem(status, kind or usual, (subject, fact, remedy), request_id, findings, code), headers
+        headers = {"Retry-After": RETRY_AFTER_S}
+    return _problem(status, kind, (subject, fact, remedy), request_id, findings, code), headers
 
 
 def response_of(problem: Problem, headers: Mapping[str, str]) -> Response:

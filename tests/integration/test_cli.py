@@ -148,9 +148,11 @@ def test_hosts_that_do_not_return_are_exit_code_1(work):
     assert summary["attempts"] > summary["migrations"]["done"]
 
 
-def test_ray_runs_the_same_campaign_without_a_word(work):
+def test_ray_runs_the_same_campaign_and_says_that_it_starts(work):
     done = slacktide("run", work / "fleet", work / "plan", "-o", work / "on-ray", "--agents", 2)
-    assert told(done.stderr) == []
+    assert told(done.stderr) == [
+        "starting on Ray: the coordinator and 2 agents; the campaign is taken up once they are there"
+    ]
     assert "2 agents on Ray" in done.stdout
     assert "planned hosts patched in" in done.stdout
 
