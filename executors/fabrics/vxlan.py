@@ -30,8 +30,8 @@ class VxlanFabric:
         self._countings: dict[Move, list[Counting]] = {}
         self._unread: dict[Move, int] = {}
         """Packets that a guest had not read when it was paused."""
-        self._pending: dict[Move, threading.Event] = {}
-        """Moves that were announced, and what keeps their announcements from arriving."""
+        self._on_their_way: set[tuple[Move, threading.Event]] = set()
+        """Announcements that have not arrived, each with what keeps it from arriving."""
         self._closed = threading.Event()
 
     @property
@@ -80,7 +80,7 @@ class VxlanFabric:
             for card in move.cards:
                 source.aim(card, self._address[move.target])
         source.depart(move.cards, self._settings.limit_s, forward=self._settings.forward)
-        self._forget_others(move)
+        self._never_arrive(lambda other: other.vm_id == move.vm_id and other != move)
         for card in move.cards:
             target.make_room(card)
             source.point(card, self._address[move.target])
@@ -104,23 +104,29 @@ class VxlanFabric:
                 with suppress(DriverError):
                     changes += self._changes(host, move)
 
-        over = self._pending.setdefault(move, threading.Event())
+        on_its_way = move, threading.Event()
+        with self._lock:
+            self._on_their_way.add(on_its_way)
 
         def arrives() -> None:
-            if not over.wait(max(0.0, due_s - time.monotonic())) and not self._closed.is_set():
+            if not on_its_way[1].wait(max(0.0, due_s - time.monotonic())):
                 for change in changes:
                     with suppress(DriverError):
                         change()
+            with self._lock:
+                self._on_their_way.discard(on_its_way)
 
         if self._settings.update_delay_ms:
             threading.Thread(target=arrives, name=f"announcement of {move.vm_id}", daemon=True).start()
         else:
             arrives()
 
-    def _forget_others(self, move: Move) -> None:
-        """Have announcements of other moves of the same VM that have not arrived never do so."""
-        for other in [each for each in self._pending if each.vm_id == move.vm_id and each != move]:
-            self._pending.pop(other).set()
+    def _never_arrive(self, which: Callable[[Move], bool]) -> None:
+        """Have announcements of such moves that are on their way never arrive."""
+        with self._lock:
+            for move, over in self._on_their_way:
+                if which(move):
+                    over.set()
 
     def _changes(self, host: HostId, move: Move) -> list[Callable[[], None]]:
         endpoint, address = self._endpoint(host), self._address[move.target]
@@ -165,8 +171,7 @@ class VxlanFabric:
 
     def withdraw(self, move: Move) -> None:
         """Have the source hand the VM's packets to its guest again, and the target send them there."""
-        if move in self._pending:
-            self._pending.pop(move).set()
+        self._never_arrive(lambda other: other == move)
         source, target = self._endpoint(move.source), self._endpoint(move.target)
         for card in move.cards:
             source.take(card)
@@ -183,8 +188,7 @@ class VxlanFabric:
     def close(self) -> None:
         """Let go of all endpoints; announcements that have not arrived do not."""
         self._closed.set()
-        for over in self._pending.values():
-            over.set()
+        self._never_arrive(lambda _: True)
         with self._lock:
             for endpoint in self._tables.values():
                 endpoint.close()

@@ -212,17 +212,22 @@ while True:
 """
 
 
-def test_what_an_agent_forwarded_when_it_was_killed_is_seen_through_by_the_next(
-    tunnelled: Tunnelled, tmp_path: Path
-) -> None:
-    request, given = tunnelled.request(), tmp_path / "given"
+def killed_while_forwarding(tunnelled: Tunnelled, folder: Path) -> MigrationRequest:
+    """Have an agent of its own migrate the guest over a fabric that hears of it too late, and kill it meanwhile."""
+    request, given = tunnelled.request(), folder / "given"
     given.write_bytes(pickle.dumps((tunnelled.settings(update_delay_ms=60_000.0), RULES, request)))
     with subprocess.Popen([sys.executable, "-c", AGENT, str(given)], stdout=subprocess.PIPE, text=True) as agent:
         assert agent.stdout is not None
-        for line in agent.stdout:
-            if line.strip() == "forwarding-started":
-                break
+        reported = any(line.strip() == "forwarding-started" for line in agent.stdout)
         agent.kill()
+    assert reported
+    return request
+
+
+def test_what_an_agent_forwarded_when_it_was_killed_is_seen_through_by_the_next(
+    tunnelled: Tunnelled, tmp_path: Path
+) -> None:
+    request = killed_while_forwarding(tunnelled, tmp_path)
     assert tunnelled.forwarded_anywhere() == [VM.card], "the source forwards by itself"
     assert tunnelled.answers()
     driver = tunnelled.driver()
@@ -237,15 +242,8 @@ def test_what_an_agent_forwarded_when_it_was_killed_is_seen_through_by_the_next(
 
 def test_whoever_cannot_be_asked_for_cards_at_first_is_asked_again(tunnelled: Tunnelled, tmp_path: Path) -> None:
     """The next agent begins while the target's libvirtd is away: once it is back, everybody is told all the same."""
-    request, given = tunnelled.request(), tmp_path / "given"
-    given.write_bytes(pickle.dumps((tunnelled.settings(update_delay_ms=60_000.0), RULES, request)))
+    request = killed_while_forwarding(tunnelled, tmp_path)
     target = next(host for host in tunnelled.lab.hosts if host.name == request.target)
-    with subprocess.Popen([sys.executable, "-c", AGENT, str(given)], stdout=subprocess.PIPE, text=True) as agent:
-        assert agent.stdout is not None
-        for line in agent.stdout:
-            if line.strip() == "forwarding-started":
-                break
-        agent.kill()
     libvirtd = hosts.libvirtd_of(target)
     assert libvirtd is not None
     os.kill(libvirtd, signal.SIGKILL)

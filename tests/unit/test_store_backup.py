@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sql
@@ -333,15 +334,20 @@ def test_a_rotted_store_is_a_finding(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert found[0]["remedy"].startswith("Restore it from a backup")
 
 
-def test_a_backup_that_says_less_than_it_holds_or_something_else_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data, backup = tmp_path / "data", tmp_path / "b"
+def backed_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, dict[str, Any]]:
+    """Return the backup of a server's directory with a store and one file beside it, and what its manifest says."""
+    data, backup = folder / "data", folder / "b"
     data.mkdir()
     (data / "one").write_text("content")
     open_database(store_in(data / STORE_FILE)).close()
     command(capsys, "backup", data, "-o", backup)
-    manifest = json.loads((backup / MANIFEST).read_text())
+    return backup, json.loads((backup / MANIFEST).read_text())
+
+
+def test_a_backup_that_says_less_than_it_holds_or_something_else_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup, manifest = backed_up(tmp_path, capsys)
     one = {path: file for path, file in manifest["files"].items() if path != "store.sqlite"}
     alone = {path: file for path, file in manifest["files"].items() if path == "store.sqlite"}
     for changed, fact in (
@@ -362,12 +368,7 @@ def test_a_backup_that_says_less_than_it_holds_or_something_else_is_refused(
 def test_a_backup_with_a_path_that_leads_out_of_it_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    data, backup = tmp_path / "data", tmp_path / "b"
-    data.mkdir()
-    (data / "one").write_text("content")
-    open_database(store_in(data / STORE_FILE)).close()
-    command(capsys, "backup", data, "-o", backup)
-    manifest = json.loads((backup / MANIFEST).read_text())
+    backup, manifest = backed_up(tmp_path, capsys)
     known = manifest["files"].pop("files/one")
     (tmp_path / "evil").write_text("content")
     for path in ("files/../../evil", "files/a/../../../evil", str(tmp_path / "evil"), "../evil", "evil", "files", ""):
