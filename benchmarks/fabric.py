@@ -56,9 +56,6 @@ class Seen(NamedTuple):
     gap_ms: float
     lost: int
     forwarded: int
-    counted_lost: float
-    """By the source's host; NaN: not known."""
-    brownout_ms: float
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -127,11 +124,8 @@ class Rounds:
         assert isinstance(ended, events.ForwardingEnded)
         if streamed.broken or streamed.gap is None or silence is None or ended.unconfirmed or begun.blackout_ms is None:
             raise SystemExit(f"a migration was not as it should be: {streamed}, {ended}")
-        brownout_ms = (ended.at_s - begun.at_s) * 1000
-        counted = ended.forwarded_packets or 0, np.nan if ended.lost_packets is None else ended.lost_packets
-        return Seen(
-            begun.blackout_ms, silence.blackout_ms, streamed.gap.blackout_ms, streamed.lost, *counted, brownout_ms
-        )
+        forwarded = ended.forwarded_packets or 0
+        return Seen(begun.blackout_ms, silence.blackout_ms, streamed.gap.blackout_ms, streamed.lost, forwarded)
 
     def _migrated(self, stream: str, delay_ms: float, *, forward: bool) -> tuple[list[Event], Streamed]:
         """Migrate the guest to the other host under a stream; return the driver's events and what the stream saw."""
@@ -172,7 +166,7 @@ def _until_done(driver: LibvirtDriver) -> list[Event]:
 
 
 def _row(delay_ms: float, stream: str, found: list[Seen], *, forward: bool) -> str:
-    pause, silence, gap, lost, forwarded, *_ = np.median(np.array(found), axis=0)
+    pause, silence, gap, lost, forwarded = np.median(np.array(found), axis=0)
     share = np.median([each.gap_ms / each.silence_ms for each in found])
     words = f"{delay_ms:g} | {'yes' if forward else 'no'} | {stream} | {pause:.0f} | {silence:.0f} | {gap:.0f}"
     return f"| {words} | {share:.2f} | {lost:.0f} ({max(each.lost for each in found)}) | {forwarded:.0f} |"

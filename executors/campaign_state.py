@@ -99,6 +99,8 @@ class CampaignState:
     probe_blackout_ms: Floats
     probe_resolution_ms: Floats
     transfer_mib: Floats
+    fabric_s: Floats
+    """From when each guest ran on its target until its source forwarded no more, NaN: not told, shape (M,)."""
     forwarded_packets: Floats
     lost_packets: Floats
     begun_s: Floats
@@ -207,6 +209,7 @@ def initial_state(program: Program) -> CampaignState:
         probe_blackout_ms=np.full(migrations, np.nan),
         probe_resolution_ms=np.full(migrations, np.nan),
         transfer_mib=np.full(migrations, np.nan),
+        fabric_s=np.full(migrations, np.nan),
         forwarded_packets=np.full(migrations, np.nan),
         lost_packets=np.full(migrations, np.nan),
         begun_s=np.full(migrations, np.nan),

@@ -29,7 +29,8 @@ from slacktide.planner.plan import Plan
 
 BY_MIGRATION = (
     *("stage", "attempts", "times", "failed_stage", "retryable", "cancelled", "again", "uncounted"),
-    *("blackout_ms", "probe_blackout_ms", "probe_resolution_ms", "transfer_mib", "forwarded_packets", "lost_packets"),
+    *("blackout_ms", "probe_blackout_ms", "probe_resolution_ms", "transfer_mib"),
+    *("fabric_s", "forwarded_packets", "lost_packets"),
     *("begun_s", "acknowledged_s"),
 )
 """What a state has of every migration, as arrays."""

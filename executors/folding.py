@@ -94,6 +94,7 @@ def _forwarding(state: CampaignState, event: events.ForwardingStarted) -> None:
 def _forwarded(state: CampaignState, event: events.ForwardingEnded) -> None:
     number = state.numbers[event.migration_id]
     if state.stage[number] == _NO_RETURN and state.attempts[number] == event.attempt:
+        state.fabric_s[number] = max(0.0, event.at_s - state.times[number, _NO_RETURN])
         state.forwarded_packets[number] = _measured(event.forwarded_packets)
         state.lost_packets[number] = _measured(event.lost_packets)
         if event.unconfirmed is not None:

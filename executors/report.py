@@ -60,7 +60,7 @@ LATER_TABLES: Final = frozenset({"others"})
 LATER_COLUMNS: Final = {
     "migrations": (
         *("told_s", "promised_notice_s", "notice_s", "acknowledged_s", "notice_shortfall_s"),
-        *("forwarded_packets", "lost_packets", "fabric_finding"),
+        *("fabric_s", "forwarded_packets", "lost_packets", "fabric_finding"),
     ),
     "hosts": ("gone_vms", "remaining_vms"),
 }

@@ -14,11 +14,11 @@ SHOWN: Final = 20
 
 
 def brownouts(migrations: pl.DataFrame) -> Brownouts | None:
-    """Return how sources forwarded, of migrations that are done; None: nobody was told, or nobody counted."""
+    """Return how sources forwarded, of migrations that are done; None: nobody was told."""
     told = _told(migrations)
     if told.is_empty():
         return None
-    seconds = told["forwarding_s"].drop_nulls().to_numpy()
+    seconds = told["fabric_s"].drop_nulls().to_numpy()
     p50, p99, most = (np.quantile(seconds, [0.5, 0.99, 1.0]) * 1000).tolist() if len(seconds) else (None, None, None)
     return Brownouts(
         migrations=told.height,
@@ -26,7 +26,7 @@ def brownouts(migrations: pl.DataFrame) -> Brownouts | None:
         forwarded_packets=_sum(told["forwarded_packets"]),
         lost_packets=_sum(told["lost_packets"]),
         uncounted=told["lost_packets"].null_count(),
-        unconfirmed=told["fabric_finding"].count(),
+        findings=told["fabric_finding"].count(),
     )
 
 
@@ -38,25 +38,26 @@ def brownout_words(found: Brownouts) -> str:
     """Return in words how sources forwarded."""
     length = found.length_ms
     words = f"p50 {milliseconds(length.p50)}, longest {milliseconds(length.max)}" if length.p50 is not None else UNKNOWN
-    if found.forwarded_packets is not None and found.lost_packets is not None:
-        words += f"; {count(found.forwarded_packets)} packets forwarded, {count(found.lost_packets)} lost"
-        words += f", of {count(found.uncounted)} not known" if found.uncounted else ""
-    if found.unconfirmed:
-        words += f"; the fabric had not caught up in {count(found.unconfirmed)} of {count(found.migrations)} migrations"
+    if found.forwarded_packets is not None:
+        words += f"; {count(found.forwarded_packets)} packets forwarded"
+        words += "" if found.lost_packets is None else f", {count(found.lost_packets)} lost"
+        words += f", losses not known of {count(found.uncounted)}" if found.uncounted else ""
+    if found.findings:
+        words += f"; findings in {count(found.findings)} of {count(found.migrations)} migrations"
     return words
 
 
 def brownouts_listing(migrations: pl.DataFrame) -> Listing:
     """Return the migrations whose sources forwarded longest, those first that the fabric did not know of in time."""
     told = _told(migrations).sort(
-        pl.col("fabric_finding").is_null(), "forwarding_s", "migration_id", descending=[False, True, False]
+        pl.col("fabric_finding").is_null(), "fabric_s", "migration_id", descending=[False, True, False]
     )
     rows = tuple(
         (
             row["vm_id"],
             row["source"],
             row["target"],
-            duration(row["forwarding_s"]),
+            duration(row["fabric_s"]),
             UNKNOWN if row["forwarded_packets"] is None else count(row["forwarded_packets"]),
             UNKNOWN if row["lost_packets"] is None else count(row["lost_packets"]),
             row["fabric_finding"] or "",
@@ -73,5 +74,5 @@ def brownouts_listing(migrations: pl.DataFrame) -> Listing:
 
 
 def _told(migrations: pl.DataFrame) -> pl.DataFrame:
-    known = pl.any_horizontal(pl.col("forwarded_packets", "fabric_finding").is_not_null())
+    known = pl.col("fabric_s").is_not_null()
     return migrations.filter((pl.col("state") == "done") & known)

@@ -36,8 +36,8 @@ _HOST_STATE: Final = {
 PATCH_REFUSED: Final = "patch-refused"
 """Reason of a host that was drained and then not touched: it is as it was, but empty and out of service."""
 
-FABRIC_BEHIND: Final = "fabric-behind"
-"""Reason of a migration whose source stopped forwarding before every endpoint had confirmed."""
+FABRIC: Final = "fabric"
+"""Reason of a migration whose fabric did not confirm in time, or could not do what it was asked."""
 
 Floats = NDArray[np.float64]
 
@@ -68,6 +68,7 @@ def migration_rows(plan: Plan, state: CampaignState) -> pl.DataFrame:
         "probe_blackout_ms": _known(np.where(done, state.probe_blackout_ms, np.nan)),
         "probe_resolution_ms": _known(np.where(done, state.probe_resolution_ms, np.nan)),
         "forwarding_s": spent(Stage.FORWARDING, Stage.SOURCE_DELETED),
+        "fabric_s": _known(np.where(done, state.fabric_s, np.nan)),
         "forwarded_packets": _known(np.where(done, state.forwarded_packets, np.nan)).cast(pl.Int64),
         "lost_packets": _known(np.where(done, state.lost_packets, np.nan)).cast(pl.Int64),
         "fabric_finding": _texts(state.unconfirmed, len(stages)),
@@ -156,7 +157,7 @@ def trouble_rows(state: CampaignState, why: dict[int, tuple[str, str]]) -> pl.Da
     rows += [
         (float(state.times[number, Stage.FORWARDING]), "migration", state.program.migrations.ids[number], *late)
         for number, detail in state.unconfirmed.items()
-        for late in ((FABRIC_BEHIND, detail),)
+        for late in ((FABRIC, detail),)
     ]
     names = ReportTroubleTable.column_names()
     schema = {"at_s": pl.Float64, **dict.fromkeys(names[1:], pl.String)}

@@ -215,8 +215,8 @@ class Brownouts(_Part):
     """Of migrations of which that is known."""
     uncounted: int = 0
     """Migrations of which it is not."""
-    unconfirmed: int
-    """Migrations whose source stopped forwarding before every endpoint had confirmed."""
+    findings: int
+    """Migrations of which not every endpoint confirmed in time, or whose fabric could not do what it was asked."""
 
 
 class CampaignSummary(_Part):

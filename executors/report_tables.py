@@ -77,8 +77,11 @@ class ReportMigrationTable(dy.Schema):
     """How exactly that is seen."""
     forwarding_s = dy.Float64(nullable=True, min=0)
     """Post-migration brownout."""
+    fabric_s = dy.Float64(nullable=True, min=0)
+    """Of it, until the fabric had caught up or the limit was reached; null: no fabric was told, or the report is older
+    than this column and the next three."""
     forwarded_packets = dy.Int64(nullable=True, min=0)
-    """Sent on by the source in it; null: nobody counted, or the report is older than this column and the next two."""
+    """Sent on by the source in it; null: nobody counted."""
     lost_packets = dy.Int64(nullable=True, min=0)
     """For the VM after its pause, and not sent on; null as above."""
     fabric_finding = dy.String(nullable=True)

@@ -77,7 +77,7 @@ def verdict(view: ReportView) -> Verdict:
     revised = len(summary.revisions)
     facts += [f"planned anew {'once' if revised == 1 else f'{count(revised)} times'}"] if revised else []
     facts += [] if summary.notices is None else [notice_words(summary.notices)]
-    late = summary.brownout is not None and bool(summary.brownout.unconfirmed)
+    late = summary.brownout is not None and bool(summary.brownout.findings)
     facts += [f"post-migration brownout {brownout_words(summary.brownout)}"] if summary.brownout and late else []
     sentence = "; ".join(facts) + "."
     if not summary.finished:

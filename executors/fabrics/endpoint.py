@@ -170,11 +170,13 @@ class EndpointTables:
         return self._asked(lambda: self._sends_to(card))
 
     def _sends_to(self, card: str) -> str | None:
-        device = self._index(self._settings.device)
-        for entry in self._route.fdb("dump", ifindex=device):
-            if str(entry.get("NDA_LLADDR")).lower() == card and entry.get("NDA_DST"):
-                return str(entry.get("NDA_DST"))
-        return None
+        try:
+            found = list(self._route.fdb("get", ifindex=self._index(self._settings.device), lladdr=card, flags=SELF))
+        except NetlinkError as error:
+            if error.code == _NO_ENTRY:
+                return None
+            raise
+        return next((str(entry.get("NDA_DST")) for entry in found if entry.get("NDA_DST")), None)
 
     def aim(self, card: str, address: str) -> None:
         """Send what will be forwarded for a card to another endpoint."""

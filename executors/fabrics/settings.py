@@ -16,7 +16,7 @@ Device = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
 Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$")]
 """Name of a network namespace."""
 LIMIT_S: Final = 30.0
-"""How long a source forwards at most: sixty times what controllers of large fabrics take to tell their hosts."""
+"""How long a source forwards at most: an assumption, and plenty where controllers take a second."""
 
 
 class _Part(BaseModel):

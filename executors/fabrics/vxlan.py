@@ -172,14 +172,16 @@ class VxlanFabric:
     def withdraw(self, move: Move) -> None:
         """Have the source hand the VM's packets to its guest again, and the target send them there."""
         self._never_arrive(lambda other: other == move)
-        source, target = self._endpoint(move.source), self._endpoint(move.target)
-        for card in move.cards:
-            source.take(card)
-            source.arrive(card)
-            source.forget(card)
-            target.point(card, self._address[move.source])
-        self._end_counting(move)
         self._unread.pop(move, None)
+        source = self._endpoint(move.source)
+        for card in move.cards:
+            source.arrive(card)
+            source.take(card)
+            source.forget(card)
+        self._end_counting(move)
+        target = self._endpoint(move.target)  # last: it may be what has failed
+        for card in move.cards:
+            target.point(card, self._address[move.source])
 
     def _end_counting(self, move: Move) -> None:
         for counting in self._countings.pop(move, []):

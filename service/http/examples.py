@@ -175,6 +175,7 @@ _MEASURED: Final = _MOVE | {
     "probe_blackout_ms": 100.0,
     "probe_resolution_ms": 10.0,
     "forwarding_s": 1.0,
+    "fabric_s": 0.6,
     "forwarded_packets": 412,
     "lost_packets": 3,
     "fabric_finding": None,

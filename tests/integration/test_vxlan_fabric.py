@@ -155,6 +155,14 @@ def until_confirmed(fabric: VxlanFabric, going: Move) -> None:
         time.sleep(0.01)
 
 
+def until_arrived(fabric: VxlanFabric) -> None:
+    """Wait until no announcement is on its way any more."""
+    until_s = time.monotonic() + PATIENCE_S
+    while fabric._on_their_way:
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+
+
 def test_packets_are_forwarded_until_every_endpoint_sends_to_the_target(links: Links) -> None:
     fabric = links.fabric(update_delay_ms=300.0)
     assert fabric.locate(move("h1", "h2")) == {"h1": None, "h2": "h1", "h3": "h1", "control": "h1"}
@@ -244,7 +252,7 @@ def test_an_update_that_comes_late_does_not_undo_a_newer_one(links: Links) -> No
     going = switched(links, quick, "h2", "h3")
     quick.announce(going)
     until_confirmed(quick, going)
-    time.sleep(1.0)  # the first one's updates have arrived
+    until_arrived(slow)
     assert quick.confirm(going) == {}
     assert links.reached() == 3
 
@@ -306,6 +314,6 @@ def test_there_and_back_while_the_first_way_is_still_being_told(links: Links) ->
     fabric.announce(back)
     assert fabric.confirm(back) == {}, "who was not told of the first way has nothing to unlearn"
     fabric.stop_forwarding(back)
-    time.sleep(2.0)
+    until_arrived(fabric)
     assert fabric.confirm(back) == {}, "what came late of the first way was not for now"
     assert links.reached() == 3

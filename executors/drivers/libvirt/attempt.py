@@ -272,17 +272,28 @@ class Attempt:
             self._fail(text, retryable=False)
 
     def _report_lost(self, error: str) -> None:
-        request = self.request
-        self._switchover.stay(moved=self._stages.ending.moved)
-        self._end(events.VmLost(self._around.now_s(), request.migration_id, request.attempt, error))
+        request, beside = self.request, self._taken_back()
+        self._end(events.VmLost(self._around.now_s(), request.migration_id, request.attempt, f"{error}{beside}"))
+        self._leave()
+
+    def _taken_back(self) -> str:
+        """Have the fabric take back what it was told, unless the guest has moved; return what it could not do."""
+        trouble = None if self._stages.ending.moved else self._switchover.stay()
+        return f". {trouble}" if trouble else ""
+
+    def _leave(self) -> None:
+        """Have the fabric told all the same of a guest that ended after it had moved: it is started again there."""
+        if self._stages.ending.moved:
+            self._switchover.see_through()
 
     def _fail(self, error: str, *, retryable: bool) -> None:
-        self._switchover.stay(moved=self._stages.ending.moved)
+        text = f"{error}{self._taken_back()}"
         request, now_s = self.request, self._around.now_s()
         stage = self._stages.last_before_return.name.lower()
         self._end(
-            events.MigrationFailed(now_s, request.migration_id, request.attempt, stage, error, retryable=retryable)
+            events.MigrationFailed(now_s, request.migration_id, request.attempt, stage, text, retryable=retryable)
         )
+        self._leave()
 
     def _finish(self) -> None:
         """Report a VM that runs on its target and nowhere else, and delete what was copied there from its source."""

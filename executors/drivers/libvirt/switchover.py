@@ -1,7 +1,7 @@
 """What the fabric is told of one attempt, from a thread of its own: libvirt's may not wait, and the copy goes on.
 
 ===================  =================================================================================
-the checks passed    counting begins, and the target keeps more packets for its guest
+the checks passed    packets to the guest are counted from now on
 the source paused    the source forwards from now on, and the target keeps what comes
 the source goes on   all of it is taken back: the guest has not moved
 the target runs      every endpoint is told, and asked until all have confirmed or the limit is reached
@@ -60,8 +60,10 @@ class Switchover:
         self._take_back: Callable[[], object] | None = None
         self._words: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._cards: tuple[str, ...] | None = None
+        """Those that hypervisors know of; None: they were not asked, or did not say."""
         self._trouble: str | None = None
-        """What the fabric could not do."""
+        """What the fabric could not do when it was last asked to do something."""
         self._ended: events.ForwardingEnded | None = None
 
     def adopt(self) -> None:
@@ -72,7 +74,12 @@ class Switchover:
     def _take_up(self) -> None:
         """Begin with the cards that hypervisors know of, if they say; it is tried again when that counts."""
         if self._fabric is not None and self._thread is None:
-            self.begin(self._cards_now() or ())
+            self._cards = self._cards_now()
+            self.begin(self._cards or ())
+
+    @property
+    def _unknown(self) -> str:
+        return f"no host says which network cards {self._request.vm_id} has"
 
     def begin(self, cards: tuple[str, ...]) -> None:
         """Begin, for a guest with these network cards."""
@@ -98,30 +105,28 @@ class Switchover:
         elif heard.host_id == self._request.target and (heard.what, heard.detail) in _SWITCHES:
             self._words.put(SWITCHED)
 
-    def stay(self, *, moved: bool) -> None:
-        """Take back what was made: the VM is on its source, or nowhere.  Returns when that is done.
+    def stay(self) -> str | None:
+        """Take back what was made: the VM is on its source, or nowhere.
 
-        ``moved``: it ran on its target before it ended, and whoever starts it again does so there.
+        Returns what could not be taken back, in words, once that is known; None: all of it was, or there was nothing.
         """
-        if moved:
-            self.see_through()
-            return
         if self._adopted:
             self._take_up()
+            if self._thread is None and self._fabric is not None and self._cards is None:
+                return f"The fabric was told nothing: {self._unknown}"
         self._end_with(OVER)
         if self._ended is not None and self._take_back is not None:  # it was heard to run on its target
             self._take_back()
+        return self._trouble
 
     def see_through(self) -> None:
         """Return once the fabric has caught up with a VM that is on its target, or the limit is reached; report it."""
         if self._thread is None and self._fabric is not None:
-            cards = self._cards_now()
-            if cards is None:
-                why = f"no host says which network cards {self._request.vm_id} has: nobody was told where it is"
-                self._report(self._forwarding_ended(None, why))
-                return
             self._adopted = True
-            self.begin(cards)
+            self._take_up()
+            if self._cards is None:
+                self._report(self._forwarding_ended(None, f"{self._unknown}: nobody was told where it is"))
+                return
         self._end_with(SWITCHED)
         if self._ended is not None:
             self._report(self._ended)
@@ -152,20 +157,22 @@ class Switchover:
                 return
 
     def _try(self, do: Callable[[], object]) -> bool:
-        """Return whether the fabric has done something; why it has not is remembered."""
+        """Return whether the fabric has done something; why it has not is remembered until it does."""
         try:
             do()
         except Exception as error:  # a bug of ours must not keep a VM of theirs from being settled
-            self._trouble = self._trouble or _said(error)
+            self._trouble = _said(error)
             return False
+        self._trouble = None
         return True
 
     def _caught_up(self, fabric: Fabric, move: Move) -> events.ForwardingEnded:
         """Return what came of the post-migration brownout, once it is over."""
-        unconfirmed = _unconfirmed(fabric, move)
+        why = [_unconfirmed(fabric, move), self._trouble]
         passed: list[Passed | None] = []
-        self._try(lambda: passed.append(fabric.stop_forwarding(move)))
-        return self._forwarding_ended(passed[0] if passed else None, unconfirmed or self._trouble)
+        if not self._try(lambda: passed.append(fabric.stop_forwarding(move))):
+            why.append(self._trouble)
+        return self._forwarding_ended(passed[0] if passed else None, "; ".join(filter(None, why)) or None)
 
     def _forwarding_ended(self, counted: Passed | None, why: str | None) -> events.ForwardingEnded:
         request = self._request
@@ -208,4 +215,4 @@ def _words(behind: Mapping[HostId, str], move: Move, limit_s: float) -> str | No
     named = [f"{host} {what}" for host, what in list(behind.items())[:NAMED]]
     more = [f"{len(behind) - NAMED} more"] if len(behind) > NAMED else []
     late = f"{limit_s:g} s after {move.vm_id} moved to {move.target}"
-    return f"{late}, {', '.join(named + more)}; {move.source} forwards its packets no more"
+    return f"{late}, {', '.join(named + more)}, and nobody forwards its packets"
