@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, 
 
 SEED: Final = 3
 PATIENCE_MS: Final = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 OUTSIDE: Final = re.compile(r"^(?!http://127\.0\.0\.1:|blob:http://127\.0\.0\.1:|data:)")
 AWAY: Final = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE", "status of 409")
 """What a browser complains of while the server is away, and where a campaign has not begun."""
@@ -125,14 +126,14 @@ class Reader:
 
     def look(self, path: str) -> Page:
         self.page.goto(f"{self.night.server.url}/page/{path}")
-        expect(self.page.locator("main:not([aria-busy]) h1")).to_be_visible(timeout=PATIENCE_MS)
+        expect(self.page.locator("main:not([aria-busy]) h1")).to_be_visible()
         return self.page
 
     def whole(self, view: View) -> Page:
         """Look at a view until all of it is there, with nothing that went wrong."""
         page = self.look(view.path)
-        expect(page.locator(view.whole).first).to_be_visible(timeout=PATIENCE_MS)
-        expect(page.locator("figure:visible .drawing:empty")).to_have_count(0, timeout=PATIENCE_MS)
+        expect(page.locator(view.whole).first).to_be_visible()
+        expect(page.locator("figure:visible .drawing:empty")).to_have_count(0)
         expect(page.locator(".trouble")).to_have_count(0)
         return page
 
@@ -154,7 +155,8 @@ def readers(browser: Browser, night: Night) -> Iterator[Callable[..., Reader]]:
         asked = [request.url for request in each.requests]
         each.leave()
         assert not [url for url in asked if OUTSIDE.match(url)]
-        assert not [text for text in each.said if not any(known in text for known in AWAY)]
+        wrong = [text for text in each.said if not any(known in text for known in AWAY)]
+        assert not wrong, wrong
 
 
 def views(night: Night) -> dict[str, View]:
@@ -179,4 +181,4 @@ def ask(page: Page, button: str, **fields: str) -> None:
     for label, value in fields.items():
         dialog.get_by_label(label.replace("_", " "), exact=True).fill(value)
     dialog.get_by_role("button").first.click()
-    expect(dialog).to_have_count(0, timeout=PATIENCE_MS)
+    expect(dialog).to_have_count(0)

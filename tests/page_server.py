@@ -86,15 +86,17 @@ class PageServer:
     def behind_a_proxy(self) -> Iterator[None]:
         """Be away while the block lasts, with a proxy in its place that answers in words of its own."""
         self.end()
-        with ThreadingHTTPServer(("127.0.0.1", self.port), _Proxy) as proxy:
-            serving = threading.Thread(target=proxy.serve_forever, args=(0.1,))
-            serving.start()
-            try:
-                yield
-            finally:
-                proxy.shutdown()
-                serving.join()
-        self.begin()
+        try:
+            with ThreadingHTTPServer(("127.0.0.1", self.port), _Proxy) as proxy:
+                serving = threading.Thread(target=proxy.serve_forever, args=(0.1,))
+                serving.start()
+                try:
+                    yield
+                finally:
+                    proxy.shutdown()
+                    serving.join()
+        finally:
+            self.begin()
 
     @contextmanager
     def without_streams(self) -> Iterator[None]:

@@ -1,10 +1,12 @@
-"""What tests with a real Ray share, and those with two real hosts."""
+"""What tests with a real Ray share, those with two real hosts, and those that look at the page."""
 
 from collections.abc import Iterator
 
 import pytest
 import ray
 from live_migrations import TwoHosts, two_hosts
+from page_reader import opened_browser
+from playwright.sync_api import Browser
 
 
 @pytest.fixture
@@ -16,6 +18,13 @@ def ray_ends(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     with capfd.disabled():
         yield
         ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Have a browser for all tests of a file."""
+    with opened_browser() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

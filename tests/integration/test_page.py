@@ -12,7 +12,7 @@ from urllib.parse import quote
 import polars as pl
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from page_reader import PATIENCE_MS, Night, Reader, View, ask, opened_browser, readers, views
+from page_reader import Night, Reader, View, ask, readers, views
 from page_server import wait_for
 from playwright.sync_api import Browser, Page, expect
 
@@ -21,12 +21,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.computing]
 HOSTS: Final = 200
 PICTURES: Final = os.environ.get("SLACKTIDE_PICTURES")
 """Folder for pictures of every view; none are made without."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with opened_browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +75,13 @@ def test_a_plan_is_read_before_it_is_approved(reader: Callable[..., Reader], nig
     expect(tiles).to_contain_text("over the bound")
     for title in ("Waves", "Hosts out", "Exposure", "Hottest links", "Blackouts of live migrations, predicted"):
         heading = page.get_by_role("region", name="Pictures").get_by_role("heading", name=title, exact=True)
-        expect(heading).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.get_by_text("No plan can run below the dashed line")).to_be_visible(timeout=PATIENCE_MS)
+        expect(heading).to_be_visible()
+    expect(page.get_by_text("No plan can run below the dashed line")).to_be_visible()
     expect(page.get_by_role("heading", name=f"Deferred: {left} hosts")).to_be_visible()
     assert page.get_by_label("Table: Deferred hosts").locator("tbody tr").count() == min(left, 10)
     page.get_by_role("button", name="Explain it").click()
     bought = page.get_by_role("region", name="Table: What each relaxation buys")
-    expect(bought).to_contain_text("max_out.fleet", timeout=PATIENCE_MS)
+    expect(bought).to_contain_text("max_out.fleet")
     expect(page.get_by_text("What binds:")).to_be_visible()
     page.get_by_role("button", name="Have it carried out…").click()
     dialog = page.get_by_role("dialog")
@@ -140,35 +134,33 @@ def test_a_campaign_is_started_paused_and_goes_on_through_a_restart(
     page = one.look(f"campaigns/{night.campaign}")
     expect(page.get_by_text("It waits until somebody starts it")).to_be_visible()
     ask(page, "Start it…")
-    expect(page.locator(".title .badge")).to_have_text("running", timeout=PATIENCE_MS)
-    expect(page.get_by_role("heading", name="Hosts by stage")).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".title .badge")).to_have_text("running")
+    expect(page.get_by_role("heading", name="Hosts by stage")).to_be_visible()
     back = page.locator(".toggles li", has_text="patched and back").locator("b")
-    expect(back).to_have_text(re.compile(r"^[3-9]\d$"), timeout=PATIENCE_MS)
+    expect(back).to_have_text(re.compile(r"^[3-9]\d$"))
     expect(page.locator(".log li", has_text="is patched and back").first).to_be_visible()
     page.get_by_role("button", name="Pause…").click()
     page.get_by_role("dialog").get_by_role("button", name="Pause").click()
     assert page.locator("textarea:invalid").count() == 1
     page.get_by_label("Why", exact=True).fill("power\nfeed B")
     page.get_by_role("dialog").get_by_role("button", name="Pause").click()
-    expect(page.locator(".title .badge")).to_have_text("paused", timeout=PATIENCE_MS)
+    expect(page.locator(".title .badge")).to_have_text("paused")
     expect(page.locator(".lead")).to_contain_text("by the operator: power feed B")
     paused = night.server.got(f"/v1/campaigns/{night.campaign}/events?type=campaign-paused")["items"][-1]["event"]
     assert (paused["why"], paused["cancel"]) == ("power feed B", False)
     late = page.get_by_role("region", name="Table: Hosts and VMs that are late")
-    expect(late).to_contain_text("the campaign is paused", timeout=PATIENCE_MS)
+    expect(late).to_contain_text("the campaign is paused")
     pictures(one, {"campaign": views(night)["campaign"]})
     one.look(f"campaigns/{night.campaign}")
-    expect(page.locator(".log li").first).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator(".log li").first).to_be_visible()
 
     night.server.end()
-    expect(page.locator(".banner")).to_contain_text("The server does not answer", timeout=PATIENCE_MS)
+    expect(page.locator(".banner")).to_contain_text("The server does not answer")
     night.server.begin()
-    expect(page.locator(".banner")).to_be_hidden(timeout=PATIENCE_MS)
+    expect(page.locator(".banner")).to_be_hidden()
     ask(page, "Resume…", Why="the feed is back")
-    expect(page.locator(".title .badge")).to_have_text("running", timeout=PATIENCE_MS)
-    expect(page.locator(".log li", has_text="Resumed by the operator: the feed is back")).to_be_visible(
-        timeout=PATIENCE_MS
-    )
+    expect(page.locator(".title .badge")).to_have_text("running")
+    expect(page.locator(".log li", has_text="Resumed by the operator: the feed is back")).to_be_visible()
     numbers = [int(each.replace(",", "")) for each in page.locator(".log .at").evaluate_all(EVENT_NUMBERS)]
     assert numbers == sorted(numbers, reverse=True)
     assert len(set(numbers)) == len(numbers)
@@ -232,7 +224,7 @@ def test_what_others_have_named_stays_text(reader: Callable[..., Reader], under_
     order = {"order": {"kind": "limits", "max_out": {"fleet": "20%"}}, "why": MARKUP}
     assert under_way.server.asked(f"/v1/{path}/orders", order)
     page = one.look(f"{path}?events=campaign")
-    expect(page.get_by_role("region", name="Table: Orders")).to_contain_text(MARKUP, timeout=PATIENCE_MS)
+    expect(page.get_by_role("region", name="Table: Orders")).to_contain_text(MARKUP)
     assert page.locator("main img").count() == 0
     policy = page.evaluate(
         "() => { try { document.body.innerHTML = '<b>x</b>'; return 'taken' } catch (error) { return error.name } }"
@@ -303,7 +295,7 @@ def test_ten_thousand_hosts(browser: Browser, tmp_path: Path, capsys: pytest.Cap
         path = f"/v1/campaigns/{large.campaign}"
         for name, view in (("fleet", f"fleets/{large.fleet}"), ("plan", f"plans/{large.plan}")):
             page = one.look(view)
-            expect(page.locator("canvas")).to_be_visible(timeout=PATIENCE_MS)
+            expect(page.locator("canvas")).to_be_visible()
             told.append(quickness(page, name))
             if PICTURES is not None:
                 page.wait_for_timeout(1500)
@@ -312,7 +304,7 @@ def test_ten_thousand_hosts(browser: Browser, tmp_path: Path, capsys: pytest.Cap
         page = one.look(f"campaigns/{large.campaign}")
         told.append(quickness(page, "campaign"))
         wait_for(lambda: large.server.got(path)["progress"], "the campaign")
-        expect(page.locator(".toggles li", has_text="patched").first).to_be_visible(timeout=PATIENCE_MS)
+        expect(page.locator(".toggles li", has_text="patched").first).to_be_visible()
         page.evaluate("window.longTasks.length = 0")
         page.wait_for_timeout(10_000)
         told.append(f"campaign, 10 s of following: long tasks {page.evaluate('window.longTasks')} ms")

@@ -135,8 +135,9 @@ def test_uploads_are_read_one_after_the_other_where_more_may_not_be_at_once(tmp_
                     asyncio.create_task(http.post("/v1/fleets/check", files=parts_of(fleet), timeout=None))
                     for _ in range(2)
                 ]
-                while len(list(api.server.places.uploads.glob("*/*"))) < 2 * len(OWN):
-                    await asyncio.sleep(0.01)
+                async with asyncio.timeout(20):
+                    while len(list(api.server.places.uploads.glob("*/*"))) < 2 * len(OWN):
+                        await asyncio.sleep(0.01)
                 assert not any(each.done() for each in sent)
             return [answer.status_code for answer in await asyncio.gather(*sent)]
 
