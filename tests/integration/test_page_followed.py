@@ -63,6 +63,12 @@ SENTENCES: Final = {
     "It waits for its release: it came back from a backup.": campaign(
         "waits for its release", carried_out=carried("nobody", "it came back from a backup")
     ),
+    "It waits for its release: see `slacktide store release`.": campaign(
+        "waits for its release",
+        "failed",
+        said="no room",
+        carried_out=carried("nobody", "see `slacktide store release`"),
+    ),
     "Nobody carries it out now; the server starts it again. It last said: no room.": campaign(
         "stopped", said="no room", carried_out=carried("nobody", "")
     ),
@@ -104,6 +110,7 @@ def test_what_may_be_asked_follows_what_the_server_wants_of_it(page: Page) -> No
     }}"""
     assert page.evaluate(tell, campaign("stopped", "failed"))[0] == "Start it again…"
     assert "Start it again…" not in page.evaluate(tell, campaign("stopped"))
+    assert "Start it again…" not in page.evaluate(tell, campaign("waits for its release", "failed"))
     assert page.evaluate(tell, campaign("failed", "failed", progress=None)) == ["Start it again…"]
     assert "Approve…" in page.evaluate(tell, campaign("paused", waits_for_approval=True))
     assert "Approve…" not in page.evaluate(tell, campaign("running"))

@@ -2,9 +2,12 @@
 
 import { duration, isKnown, person } from "../words.js";
 
-/** Return whether the server has given a campaign up: its process ended every time. */
+/** Standings in which nobody has to start a campaign again, or may. */
+const NOT_TO_START = ["finished", "aborted", "being read", "waits for its release"];
+
+/** Return whether the server has given a campaign up, its process having ended every time, and starts it if asked to. */
 export function isGivenUp({ standing, state }) {
-  return state === "failed" && !["finished", "aborted", "being read"].includes(standing);
+  return state === "failed" && !NOT_TO_START.includes(standing);
 }
 
 /** Return where a campaign stands; `state` is what the server wants of it, `failed`: it has given it up. */
