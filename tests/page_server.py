@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +14,7 @@ import uvicorn
 from http_server import FAST, parts_of
 
 from slacktide.service.http.app import make_app
+from slacktide.service.http.problems import ApiError, problem_of, response_of
 from slacktide.service.http.server import Server, make_server
 from slacktide.service.http.settings import ServerSettings
 from slacktide.service.jobs.carrying import carry_out
@@ -35,16 +36,36 @@ def wait_for(done: Callable[[], Any], what: str = "it", within_s: float = PATIEN
 class _Proxy(BaseHTTPRequestHandler):
     """Answers as Ray Serve's proxy does while no application is behind it."""
 
+    status = 404
+
     def do_GET(self) -> None:
-        content = f"Path '{self.path}' not found. Ping http://.../-/routes for available routes.".encode()
-        self.send_response(404)
-        self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", str(len(content)))
+        content, headers = self.said()
+        self.send_response(self.status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 
+    def said(self) -> tuple[bytes, Mapping[str, str]]:
+        """Return what is answered, and its headers."""
+        content = f"Path '{self.path}' not found. Ping http://.../-/routes for available routes.".encode()
+        return content, {"Content-Type": "text/plain", "Content-Length": str(len(content))}
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+class _Front(_Proxy):
+    """Answers in the API's own words, as what stands before the application does in place of that."""
+
+    status = 503
+
+    def said(self) -> tuple[bytes, Mapping[str, str]]:
+        """Return the problem that the server is away."""
+        remedy = "Ask again in some seconds, under the same key"
+        error = ApiError(503, "away", "the server", "is starting", remedy, {"Retry-After": "1"})
+        response = response_of(*problem_of(error, "0" * 16))
+        return bytes(response.body), response.headers
 
 
 class PageServer:
@@ -83,11 +104,12 @@ class PageServer:
             job.join(PATIENCE_S)
 
     @contextmanager
-    def behind_a_proxy(self) -> Iterator[None]:
-        """Be away while the block lasts, with a proxy in its place that answers in words of its own."""
+    def behind_a_proxy(self, status: int) -> Iterator[None]:
+        """Be away while the block lasts, with a proxy in its place: 404 in words of its own, or 503 in the API's."""
         self.end()
         try:
-            with ThreadingHTTPServer(("127.0.0.1", self.port), _Proxy) as proxy:
+            handler = next(each for each in (_Proxy, _Front) if each.status == status)
+            with ThreadingHTTPServer(("127.0.0.1", self.port), handler) as proxy:
                 serving = threading.Thread(target=proxy.serve_forever, args=(0.1,))
                 serving.start()
                 try:

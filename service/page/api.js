@@ -28,7 +28,7 @@ export function whenAsked(listener) {
 }
 
 /** Return whether that is said by nobody, or by a server that has to be asked again. */
-function isAway(status) {
+export function isAway(status) {
   return status === 0 || (status >= 502 && status <= 504);
 }
 

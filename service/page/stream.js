@@ -3,10 +3,11 @@
  *
  * Told { url, token, after, about, silenceMs }; tells { state, detail } and, four times a second at most, { events,
  * count, last }.  States: `live`; `away`, the stream broke off or the server does not answer, whoever does in its place;
- * `refused now`, the server has no room for it; `refused`; `over`.  EventSource sends no headers, so that the stream is read with fetch.
+ * `no room`, it sends as many streams as it may; `refused now`, for another reason; `refused`, for good; `over`.  `detail`
+ * says why.  EventSource sends no headers, so that the stream is read with fetch.
  */
 
-import { isRefusal } from "./api.js";
+import { isAway, isRefusal } from "./api.js";
 import { isTrouble } from "./trouble.js";
 
 const TELL_MS = 250;
@@ -14,6 +15,7 @@ const MOST_TOLD = 300;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
 const FOR_GOOD = [401, 403, 404];
+const NO_ROOM = "urn:slacktide:problem:streams";
 
 let last = 0;
 let heard = [];
@@ -65,7 +67,7 @@ async function read({ url, token, about, silenceMs }) {
     const query = new URLSearchParams(about.map((each) => ["about", each]));
     const headers = { "Last-Event-ID": String(last), ...(token ? { Authorization: `Bearer ${token}` } : {}) };
     const answer = await fetch(`${url}?${query}`, { headers, cache: "no-store", credentials: "omit", signal: control.signal });
-    if (!answer.ok) return refused(answer);
+    if (!answer.ok) return await refused(answer);
     begun = true;
     self.postMessage({ state: "live" });
     await take(answer.body.pipeThrough(new TextDecoderStream()).getReader(), listen);
@@ -78,12 +80,20 @@ async function read({ url, token, about, silenceMs }) {
 }
 
 /** Say that the server does not send the stream; return for how many milliseconds it asks to be left alone. */
-function refused(answer) {
+async function refused(answer) {
   const { status, headers } = answer;
-  const isAnswered = isRefusal(answer);
-  over = isAnswered && FOR_GOOD.includes(status);
-  self.postMessage({ state: over ? "refused" : isAnswered ? "refused now" : "away", detail: String(status) });
+  const said = isRefusal(answer) ? await answer.json() : null;
+  const state = refusal(status, said);
+  over = state === "refused";
+  self.postMessage({ state, detail: said ? `${said.object} ${said.fact}` : `status ${status}` });
   return 1000 * (Number(headers.get("Retry-After")) || 0);
+}
+
+/** Return what kind of "no" an answer is; `said` is the server's problem, null: somebody else has answered. */
+function refusal(status, said) {
+  if (said?.type === NO_ROOM) return "no room";
+  if (said === null || isAway(status)) return "away";
+  return FOR_GOOD.includes(status) ? "refused" : "refused now";
 }
 
 async function take(reader, listen) {

@@ -285,7 +285,7 @@ def test_a_stream_for_which_there_is_no_room_does_not_count_as_a_server_that_is_
     one.page.add_init_script(NOTE_BANNER)
     with night.server.without_streams():
         page = one.look(f"campaigns/{night.campaign}")
-        expect(page.get_by_text("The server has no room for this stream now (status 503)")).to_be_visible()
+        expect(page.get_by_text("There is no room for this stream: server has")).to_be_visible()
         asked = [request.url for request in one.requests]
         wait_for(
             lambda: (
@@ -296,6 +296,23 @@ def test_a_stream_for_which_there_is_no_room_does_not_count_as_a_server_that_is_
         )
     assert page.evaluate("window.wasAway") is None
     one.said = [text for text in one.said if "503" not in text]
+
+
+def test_why_a_stream_is_not_sent_is_told_in_the_servers_own_words(page: Page, night: Night) -> None:
+    tell = f"""async ([id, about]) => {{
+        const {{ follow }} = await import('{MODULES}/feed.js');
+        const heard = await new Promise((done) => {{
+            window.stop = follow(id, 0, about, {{ events() {{}}, state: (...each) => done(each) }});
+        }});
+        window.stop();
+        return heard;
+    }}"""
+    state, why = page.evaluate(tell, [night.campaign, ["nothing of this kind"]])
+    assert state == "refused now"
+    assert "about" in why
+    state, why = page.evaluate(tell, ["0" * 16, []])
+    assert state == "refused"
+    assert "0" * 16 in why
 
 
 def test_a_stream_that_is_silent_is_begun_anew(page: Page, night: Night) -> None:
@@ -330,12 +347,15 @@ def test_a_view_that_asks_for_nothing_notes_that_the_server_is_back(
     expect(page.locator(".banner")).to_be_hidden()
 
 
-def test_what_a_proxy_says_in_the_servers_place_is_no_answer(reader: Callable[..., Reader], night: Night) -> None:
+@pytest.mark.parametrize(("status", "fact", "limit"), [(404, "does not answer", "20%"), (503, "is starting", "15%")])
+def test_what_a_proxy_says_in_the_servers_place_is_no_answer(
+    reader: Callable[..., Reader], night: Night, status: int, fact: str, limit: str
+) -> None:
     """Nothing is given up for it; what happens after the server is back is shown without anybody's doing."""
     one = reader("operator")
     page = one.look(f"campaigns/{night.campaign}?events=campaign")
     expect(page.locator(".log li").first).to_be_visible()
-    with night.server.behind_a_proxy():
+    with night.server.behind_a_proxy(status):
         expect(page.locator(".banner")).to_contain_text("The server does not answer")
         expect(page.get_by_text("New ones do not come at the moment")).to_be_visible()
         expect(page.locator(".trouble")).to_have_count(0)
@@ -343,16 +363,16 @@ def test_what_a_proxy_says_in_the_servers_place_is_no_answer(reader: Callable[..
             const {{ get }} = await import('{MODULES}/api.js');
             return get("/v1/me").catch((error) => [error.fact, error.isAway]);
         }}"""
-        assert page.evaluate(tell) == ["does not answer", True]
+        assert page.evaluate(tell) == [fact, True]
     expect(page.locator(".banner")).to_be_hidden()
     expect(page.locator(".trouble")).to_have_count(0)
-    order = {"order": {"kind": "limits", "max_out": {"fleet": "20%"}}, "why": "after the restart"}
+    order = {"order": {"kind": "limits", "max_out": {"fleet": limit}}, "why": "after the restart"}
     night.server.asked(f"/v1/campaigns/{night.campaign}/orders", order)
-    expect(page.locator(".log li", has_text="Other limits, by the operator: fleet 20%")).to_be_visible()
+    expect(page.locator(".log li", has_text=f"Other limits, by the operator: fleet {limit}")).to_be_visible()
     orders = page.get_by_role("region", name="Table: Orders")
-    expect(orders).to_contain_text("limits changed fleet 20%")
+    expect(orders).to_contain_text(f"limits changed fleet {limit}")
     expect(orders).not_to_contain_text("{")
-    one.said = [text for text in one.said if "status of 404" not in text]
+    one.said = [text for text in one.said if f"status of {status}" not in text]
 
 
 def test_the_reason_comes_first_and_nothing_is_stopped_unasked(reader: Callable[..., Reader], night: Night) -> None:

@@ -5,7 +5,7 @@ import { el, newId, put, say } from "../dom.js";
 import { address } from "../map_panel.js";
 import { section } from "../parts.js";
 import { isTrouble } from "../trouble.js";
-import { count, duration, milliseconds, person, plain } from "../words.js";
+import { count, duration, milliseconds, people, person, plain } from "../words.js";
 import { limitsWords } from "./campaign_words.js";
 
 const MOST_SHOWN = 150;
@@ -117,9 +117,10 @@ export function eventLog(campaignId, restart, signal) {
   /** Say how the stream of events is. */
   function state(now, detail) {
     const away = now === "away" ? " New ones do not come at the moment; the page goes on by itself." : "";
-    const later = now === "refused now" ? ` The server has no room for this stream now (status ${detail}); new ones come once it has.` : "";
-    const never = now === "refused" ? ` The server does not send new ones (status ${detail}).` : "";
-    stream = away || later || never;
+    const full = now === "no room" ? ` There is no room for this stream: ${people(detail)}. New ones come once there is.` : "";
+    const later = now === "refused now" ? ` New ones do not come at the moment: ${people(detail)}. The page asks again by itself.` : "";
+    const never = now === "refused" ? ` New ones do not come: ${people(detail)}.` : "";
+    stream = away || full || later || never;
     tell();
   }
 
