@@ -89,18 +89,38 @@ export function file(path, signal) {
   return call("GET", path, (answer) => answer.blob(), { signal });
 }
 
-const keys = new Map();
+/** For how long what got no answer is the same when it is asked again; the server answers as before for a day. */
+const SAME_MS = 5 * 60_000;
+/** Changes that have got no answer: each with its key, what it is of, and when it was last asked for. */
+const unanswered = new Map();
+
+/** Return what a change is of, such as a campaign; null: something new. */
+function subject(path) {
+  return /^\/v1\/[^/]+\/[^/]+/.exec(path)?.[0] ?? null;
+}
+
+/** Return the key of a change; what was asked before is not the same any more once its subject was asked another thing. */
+function keyOf(asked, path) {
+  const of = subject(path);
+  const nowMs = Date.now();
+  for (const [other, { subject: its, askedMs }] of unanswered) {
+    if (nowMs - askedMs > SAME_MS || (of !== null && its === of && other !== asked)) unanswered.delete(other);
+  }
+  const key = unanswered.get(asked)?.key ?? random();
+  unanswered.set(asked, { key, subject: of, askedMs: nowMs });
+  return key;
+}
 
 /** Ask for a change; repeated by the network, or by who got no answer and asks the same again, it is done once. */
 export async function post(path, body) {
   const asked = JSON.stringify([token(), path, body]);
-  if (!keys.has(asked)) keys.set(asked, random());
+  const key = keyOf(asked, path);
   try {
-    const found = await call("POST", path, json, { body, headers: { "Idempotency-Key": keys.get(asked) } });
-    keys.delete(asked);
+    const found = await call("POST", path, json, { body, headers: { "Idempotency-Key": key } });
+    unanswered.delete(asked);
     return found;
   } catch (error) {
-    if (!error.isAway) keys.delete(asked);
+    if (!error.isAway) unanswered.delete(asked);
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 """The page while a campaign goes on: what is said of where it stands, its events, their stream, and the focus."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -176,6 +177,62 @@ def test_what_is_asked_again_without_an_answer_is_asked_once(reader: Callable[..
     assert asked == ["does not answer", "done", "done"]
     assert keys[0] == keys[1] != keys[2]
     expect(page.locator(".banner")).to_be_hidden()
+    one.said = [text for text in one.said if "ERR_FAILED" not in text]
+
+
+def test_what_is_asked_again_after_something_else_is_asked_anew(reader: Callable[..., Reader], night: Night) -> None:
+    """An order whose answer was lost, another, and the first once more: it holds, and is not answered as before."""
+    lost: list[Route] = []
+    one = reader("operator")
+    one.page.clock.install()
+    page = one.look("jobs")
+    path = f"/v1/campaigns/{night.campaign}"
+
+    def lose_first(route: Route) -> None:
+        lost.append(route)
+        if len(lost) == 1:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/orders", lose_first)
+    tell = f"""async ([path, most]) => {{
+        const {{ post }} = await import('{MODULES}/api.js');
+        const body = {{ order: {{ kind: "limits", max_out: {{ fleet: most }} }}, why: "to be asked again" }};
+        return post(`${{path}}/orders`, body).then(() => "done", (error) => error.fact);
+    }}"""
+    asked = [page.evaluate(tell, [path, most]) for most in ("30%", "25%", "30%")]
+    assert asked == ["does not answer", "done", "done"]
+
+    def held() -> list[str]:
+        events = night.server.got(f"{path}/events?type=limits-changed")["items"]
+        return [json.loads(each["event"]["max_out"])["fleet"] for each in events if "again" in each["event"]["why"]]
+
+    wait_for(lambda: held() == ["30%", "25%", "30%"], "all three orders")
+    page.unroute("**/orders")
+    one.said = [text for text in one.said if "ERR_FAILED" not in text]
+
+
+def test_what_is_asked_again_much_later_is_asked_anew(reader: Callable[..., Reader]) -> None:
+    keys: list[str] = []
+    one = reader("operator")
+    one.page.clock.install()
+    page = one.look("jobs")
+
+    def fail(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        route.abort()
+
+    page.route("**/explain", fail)
+    tell = f"""async () => {{
+        const {{ post }} = await import('{MODULES}/api.js');
+        return post("/v1/plans/{"0" * 16}/explain").then(() => "done", (error) => error.fact);
+    }}"""
+    for later in ("04:00", "06:00", "00:01"):
+        assert page.evaluate(tell) == "does not answer"
+        page.clock.fast_forward(later)
+    assert keys[0] == keys[1] != keys[2]
     one.said = [text for text in one.said if "ERR_FAILED" not in text]
 
 
