@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import pytest
 from page_reader import Night, Reader, ask, readers
 from page_server import wait_for
 from playwright.sync_api import Browser, Page, Route, expect
+
+from slacktide.service.http.routes.campaigns import Standing
 
 pytestmark = [pytest.mark.integration, pytest.mark.computing]
 
@@ -250,6 +252,17 @@ def test_lists_say_of_a_campaign_what_its_view_says(reader: Callable[..., Reader
     for path in ("campaigns", "", f"fleets/{night.fleet}", f"plans/{night.plan}"):
         row = one.look(path).get_by_label("Table: Campaigns").locator("tbody tr").first
         expect(row.locator(".badge")).to_have_text("paused")
+
+
+def test_how_far_campaigns_are_is_asked_of_all_that_are_under_way(page: Page, night: Night) -> None:
+    tell = f"""async ([id, standing]) => {{
+        const {{ lookedAt }} = await import('{MODULES}/views/lists.js');
+        const rows = [{{ campaign_id: id, standing }}];
+        await lookedAt({{ set() {{}} }}, rows);
+        return Boolean(rows[0].progress);
+    }}"""
+    asked = {standing for standing in get_args(Standing) if page.evaluate(tell, [night.campaign, standing])}
+    assert set(get_args(Standing)) - asked == {"proposed", "starting", "failed", "finished", "aborted"}
 
 
 def test_a_list_is_not_asked_for_again_before_it_has_come(reader: Callable[..., Reader]) -> None:

@@ -11,9 +11,14 @@ const OVERVIEW_ROWS = 5;
 const NARROW = matchMedia("(max-width: 560px)");
 const NARROW_ROWS = 2;
 const UNDER_WAY_MS = 3000;
-const GOING = ["running", "paused", "waiting for approval", "held up", "ending, aborted", "stopped"];
+const NOT_UNDER_WAY = ["proposed", "starting", "failed", "finished", "aborted"];
 /** Campaigns under way of which it is asked how far they are: the server keeps few of them read. */
 const MOST_LOOKED_AT = 4;
+
+/** Whether a row is a campaign under way; what is no campaign stands nowhere. */
+function isUnderWay({ standing }) {
+  return Boolean(standing) && !NOT_UNDER_WAY.includes(standing);
+}
 
 function id(kind, name) {
   return link(`/page/${kind}/${name}`, short(name), { class: "id", "aria-label": `${kind.slice(0, -1)} ${name}` });
@@ -121,7 +126,7 @@ async function newest(kind, asked, signal) {
 
 /** Have a table say how far the newest campaigns under way are, once that is known; each is looked at by itself. */
 export async function lookedAt(table, rows, signal) {
-  const going = rows.filter(({ standing }) => GOING.includes(standing)).slice(0, MOST_LOOKED_AT);
+  const going = rows.filter(isUnderWay).slice(0, MOST_LOOKED_AT);
   for (const row of going) row.isBeingRead = true;
   table.set(rows);
   for (const row of going) {
@@ -155,7 +160,7 @@ function repeated(load, signal, failed) {
 /** Return the rows of a list anew, with what was known before of how far campaigns are. */
 function renewed(rows, before) {
   const known = new Map(before.map((row) => [row.campaign_id, row.progress]));
-  return rows.map((row) => (GOING.includes(row.standing) ? { ...row, progress: known.get(row.campaign_id) } : row));
+  return rows.map((row) => (isUnderWay(row) ? { ...row, progress: known.get(row.campaign_id) } : row));
 }
 
 /** Show one list. */
