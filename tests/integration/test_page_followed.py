@@ -4,13 +4,18 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import Any, Final, get_args
 
 import pytest
 from page_reader import Night, Reader, ask, readers
 from page_server import wait_for
 from playwright.sync_api import Browser, Page, Route, expect
+from small_fleet import small_fleet, small_plan
 
+from slacktide.planner.explanation import explain
+from slacktide.planner.pareto import FrontPoint
+from slacktide.service.front_run import FoundFront, front_document
 from slacktide.service.http.routes.campaigns import Standing
 
 pytestmark = [pytest.mark.integration, pytest.mark.computing]
@@ -531,6 +536,35 @@ def test_a_what_if_that_is_done_says_what_must_give(reader: Callable[..., Reader
     expect(bought).to_have_count(len(found["purchases"]))
     expect(page.locator(".facts a[href$=null]")).to_have_count(0)
     expect(page.locator("main")).not_to_contain_text("max_out.fleet alone")
+
+
+def test_what_jobs_have_found_is_shown_as_they_say_it(page: Page) -> None:
+    """A front of which time made only a part, and what limits a plan."""
+    point = FrontPoint(6, "makespan", 5, 60, 7200, 7000.0, 0.03, 1.2, 80, 90.0, 88.0, 0.02, "0" * 16, present=True)
+    front = front_document(FoundFront("urgent", (point,), (point,), 3, 1.0))
+    explained = explain(small_fleet(), small_plan())
+    tell = f"""async (job) => {{
+        const {{ jobResult }} = await import('{MODULES}/views/job_result.js');
+        return jobResult(job).flat(Infinity).filter(Boolean).map((each) => each.textContent).join("\\n");
+    }}"""
+    said = page.evaluate(tell, {"kind": "pareto", "result": front})
+    assert "1 plan that none beats" in said
+    assert "3 further plans were not made" in said
+    assert "not made" not in page.evaluate(tell, {"kind": "pareto", "result": {**front, "not_planned": 0}})
+    said = page.evaluate(tell, {"kind": "explain", "result": {**explained.as_dict(), "text": explained.text()}})
+    assert f"What binds: {explained.bounds[0].words}" in said
+
+
+def test_no_level_of_headings_is_left_out_where_a_plan_is_explained(
+    reader: Callable[..., Reader], night: Night
+) -> None:
+    job = night.server.asked(f"/v1/plans/{night.plan}/explain")
+    night.server.done(job)
+    page = reader("viewer").look(f"jobs/{job['job_id']}")
+    expect(page.get_by_label("What it has found").get_by_role("heading", level=2)).to_have_text("What limits the plan")
+    levels = page.locator("main :is(h1, h2, h3)").evaluate_all("all => all.map((each) => Number(each.tagName[1]))")
+    assert 3 in levels
+    assert all(later <= former + 1 for former, later in pairwise(levels))
 
 
 def test_the_campaign_goes_on(reader: Callable[..., Reader], night: Night) -> None:

@@ -12,7 +12,7 @@ export function jobResult({ kind, result }) {
   if (!result) return [];
   if (kind === "what-if") return whatIf(result);
   if (kind === "pareto") return front(result);
-  return kind === "explain" ? explainedWords(result) : [];
+  return kind === "explain" ? [el("h2", {}, "What limits the plan"), explainedWords(result)] : [];
 }
 
 function whatIf(found) {
@@ -110,7 +110,7 @@ function front({ policy, front: points, not_planned: left }) {
   return [
     el("p", { class: "lead" }, `Policy ${policy}: ${counted(points.length, "plan")} that none beats in makespan, moves and hosts out at once.`),
     points.length ? plainTable("Plans that none beats", FRONT, points) : null,
-    left.length ? el("p", { class: "note" }, `Not planned: ${left.join(", ")}.`) : null,
+    left ? el("p", { class: "note" }, `${counted(left, "further plan was", "further plans were")} not made: the work ended before.`) : null,
   ];
 }
 
