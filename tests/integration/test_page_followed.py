@@ -133,6 +133,22 @@ def test_a_signal_that_is_not_well_is_trouble(page: Page) -> None:
     assert page.evaluate(tell, {**told, "healthy": True, "detail": ""}) == [False, "Signal errors is well"]
 
 
+def test_what_came_of_forwarding_is_said_as_far_as_it_is_known(page: Page) -> None:
+    tell = f"""async (event) => [
+        (await import('{MODULES}/trouble.js')).isTrouble(event),
+        (await import('{MODULES}/views/campaign_log.js')).eventWords(event)]"""
+    told = {"type": "forwarding-ended", "at_s": 1, "migration_id": "m1", "unconfirmed": None}
+    known = {**told, "forwarded_packets": 412, "lost_packets": 3}
+    words = "m1: its source forwards no more"
+    assert page.evaluate(tell, known) == [False, f"{words}: 412 packets forwarded, 3 packets lost"]
+    late = {**known, "lost_packets": None, "unconfirmed": "h3 has not confirmed"}
+    counts = "412 packets forwarded, how many were lost is not known"
+    assert page.evaluate(tell, late) == [True, f"{words}: {counts}; h3 has not confirmed"]
+    uncounted = {**told, "forwarded_packets": None, "lost_packets": None}
+    assert page.evaluate(tell, uncounted) == [False, words]
+    assert page.evaluate(tell, {**uncounted, "unconfirmed": "nobody was told"}) == [True, f"{words}: nobody was told"]
+
+
 def test_more_machine_types_than_a_byte_counts_are_told_apart_or_called_others(page: Page) -> None:
     tell = f"""async (many) => {{
         const names = Array.from({{ length: many }}, (_, place) => `type ${{place}}`);

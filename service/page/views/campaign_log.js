@@ -6,7 +6,7 @@ import { address } from "../map_panel.js";
 import { section } from "../parts.js";
 import { isTrouble } from "../trouble.js";
 import { count, duration, milliseconds, people, person, plain } from "../words.js";
-import { limitsWords } from "./campaign_words.js";
+import { forwardedWords, limitsWords } from "./campaign_words.js";
 
 const MOST_SHOWN = 150;
 /** How many events before are looked through first, and how many at the most, where few of them are asked for. */
@@ -43,8 +43,7 @@ const SAID = {
   "patch-intended": ({ host_id: host }) => `${host} is to be patched`,
   "patch-started": ({ host_id: host }) => `${host} is being patched`,
   "host-returned": ({ host_id: host }) => `${host} is patched and back`,
-  "forwarding-ended": ({ migration_id: id, forwarded_packets: sent, lost_packets: lost, unconfirmed: why }) =>
-    `${id}: its source forwards no more${sent === null ? "" : `, ${sent} packets forwarded, ${lost} lost`}${why ? `; ${why}` : ""}`,
+  "forwarding-ended": ({ migration_id: id, unconfirmed: why, ...counted }) => [`${id}: its source forwards no more`, forwardedWords(counted, why)].filter(Boolean).join(": "),
   "forwarding-started": ({ migration_id: id, blackout_ms: ms }) => `${id}: the guest runs on its target, blackout ${milliseconds(ms)}`,
   "migration-done": ({ migration_id: id }) => `${id} is done`,
   "migration-failed": ({ migration_id: id, stage, error }) => `${id} failed while ${plain(stage)}: ${error}`,

@@ -1,6 +1,6 @@
 /** Where a campaign stands, and what was asked of it, in sentences. */
 
-import { duration, isKnown, person } from "../words.js";
+import { counted, duration, isKnown, person } from "../words.js";
 
 /** Standings in which nobody has to start a campaign again, or may. */
 const NOT_TO_START = ["finished", "aborted", "being read", "waits for its release"];
@@ -49,6 +49,15 @@ export function orderWords(event) {
   const kind = event.type.replace(/^campaign-/, "").replace(/-/g, " ");
   const subject = event.host_id ?? (isKnown(event.wave) ? `wave ${event.wave}` : (event.max_out ? limitsWords(event.max_out) : event.plan_id ?? ""));
   return event.type === "order-refused" ? `refused ${event.kind}: ${event.reason}` : `${kind} ${subject}`.trim();
+}
+
+/** Return what came of the packets that a source forwarded, as far as it is known, and why the fabric had not caught up. */
+export function forwardedWords({ forwarded_packets: sent, lost_packets: lost }, why) {
+  const counts = [
+    isKnown(sent) ? `${counted(sent, "packet")} forwarded` : "",
+    isKnown(lost) ? `${counted(lost, "packet")} lost` : isKnown(sent) ? "how many were lost is not known" : "",
+  ];
+  return [counts.filter(Boolean).join(", "), why ?? ""].filter(Boolean).join("; ");
 }
 
 /** Return since when some figures are of a plan that is followed no more; nothing where they are of the only one. */

@@ -8,6 +8,7 @@ import { badge, section, short, trail } from "../parts.js";
 import { pagedTable, plainTable } from "../tables.js";
 import { clock, count, counted, duration, fineDuration, isKnown, mib, milliseconds, overBound, plain } from "../words.js";
 import { eventWords } from "./campaign_log.js";
+import { forwardedWords } from "./campaign_words.js";
 
 const REFRESH_MS = 1500;
 const STAGES = [
@@ -130,10 +131,8 @@ function movement(move, place, story, campaign, figures) {
 
 /** Return what the source counted until the fabric had caught up, and who had not heard in time; null: nobody was told. */
 function forwarding(move) {
-  if (!isKnown(move.forwarded_packets) && !move.fabric_finding) return null;
-  const sent = isKnown(move.forwarded_packets) ? `Its source forwarded ${count(move.forwarded_packets)} packets` : "";
-  const lost = isKnown(move.lost_packets) ? `; ${count(move.lost_packets)} were lost` : "";
-  return el("p", { class: move.fabric_finding ? "trouble" : "note" }, `${sent}${lost}${sent ? ". " : ""}${move.fabric_finding ?? ""}`);
+  const words = forwardedWords(move, move.fabric_finding);
+  return words ? el("p", { class: move.fabric_finding ? "trouble" : "note" }, `Its source forwards no more: ${words}.`) : null;
 }
 
 /** Return what is drawn: all from the beginning on, and before it no more than is after it. */
