@@ -10,14 +10,18 @@ from typing import Annotated, Any, BinaryIO, Final, Literal, get_type_hints
 
 import dataframely as dy
 import polars as pl
+from anyio.to_thread import run_sync
 from fastapi import Query
 from pydantic import BaseModel, Field, create_model
+from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from slacktide.errors import InputError, OutputError, UsageError
-from slacktide.service.http.problems import ApiError
+from slacktide.service.http.admission import Admission
+from slacktide.service.http.problems import ApiError, answer_of
 from slacktide.service.http.server import Server
+from slacktide.service.http.under_way import finished
 
 MOST_ROWS: Final = 1000
 PIECE_BYTES: Final = 2**16
@@ -100,46 +104,41 @@ def kept_files(what: str, name: str) -> Iterator[None]:
         raise ApiError(500, "damaged", f"{what} {name}", "has files that are gone or damaged", remedy) from error
 
 
-def table_file(read: Callable[[], pl.DataFrame], kind: TableFormat, name: str, server: Server) -> StreamingResponse:
-    """Return a table as a file that is streamed; it is written among the uploads, under no name, before.
+class TableFile(StreamingResponse):
+    """A table as a file: read once there is room for another, written among the uploads under no name, then sent.
 
-    Parameters
-    ----------
-    read
-        Reads the table, once there is room for another export.
-
-    Raises
-    ------
-    ApiError
-        503, if as many are under way as may be.
+    It takes that room while it is answered and gives it back, however that ends.  Where there is none the answer is
+    503, and where the table cannot be read it is why.
     """
-    if not server.exports.acquire(blocking=False):
-        headers = {"Retry-After": "5"}
-        raise ApiError(503, "exports", "server", "sends as many tables as it may", "Wait, and ask again", headers)
-    try:
-        file = _written(read(), kind, server.places.uploads)
-    except BaseException:
-        server.exports.release()
-        raise
-    return _Export(file, kind, name, server)
 
-
-class _Export(StreamingResponse):
-    """A file that is sent piece by piece, and makes room for another once it is, however that ends."""
-
-    def __init__(self, file: BinaryIO, kind: TableFormat, name: str, server: Server) -> None:
+    def __init__(
+        self, read: Callable[[], pl.DataFrame], kind: TableFormat, name: str, server: Server, admission: Admission
+    ) -> None:
         headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
-        super().__init__(iter(lambda: file.read(PIECE_BYTES), b""), headers=headers, media_type=_MEDIA[kind])
-        self._file = file
-        self._server = server
+        super().__init__(iter(()), headers=headers, media_type=_MEDIA[kind])
+        self._read, self._kind = read, kind
+        self._server, self._request_id = server, admission.request_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file."""
-        try:
+        """Send the file, or why there is none."""
+        exports, hidden = self._server.exports, str(self._server.places.data)
+        if not exports.acquire(blocking=False):
+            headers = {"Retry-After": "5"}
+            full = ApiError(503, "exports", "server", "sends as many tables as it may", "Wait, and ask again", headers)
+            await answer_of(full, self._request_id)(scope, receive, send)
+            return
+        with ExitStack() as held:
+            held.callback(exports.release)
+            try:
+                file = await finished(run_sync(self._written, held))
+            except Exception as error:
+                await answer_of(error, self._request_id, hidden)(scope, receive, send)
+                return
+            self.body_iterator = iterate_in_threadpool(iter(lambda: file.read(PIECE_BYTES), b""))
             await super().__call__(scope, receive, send)
-        finally:
-            self._file.close()
-            self._server.exports.release()
+
+    def _written(self, held: ExitStack) -> BinaryIO:
+        return held.enter_context(_written(self._read(), self._kind, self._server.places.uploads))
 
 
 def _written(table: pl.DataFrame, kind: TableFormat, folder: Path) -> BinaryIO:

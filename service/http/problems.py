@@ -118,6 +118,14 @@ def response_of(problem: Problem, headers: Mapping[str, str]) -> Response:
     return JSONResponse(content, problem.status, dict(headers), MEDIA_TYPE)
 
 
+def answer_of(error: Exception, request_id: str, hidden: str = "") -> Response:
+    """Return an error as the answer to a call that admission has let through; parameters as :func:`problem_of`."""
+    response = response_of(*problem_of(error, request_id, hidden))
+    response.headers.update({"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff"})
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def _status(error: SlacktideError) -> tuple[int, str]:
     match error:
         case ApiError():

@@ -1,8 +1,11 @@
 """Calls under way: others are told that they are, until what came of them is written."""
 
+import asyncio
 import threading
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+from anyio import CancelScope
 
 from slacktide.errors import SlacktideError
 from slacktide.service.store.answers import tell_under_way
@@ -10,6 +13,28 @@ from slacktide.service.store.database import Database
 
 TELL_S: Final = 5.0
 """How often a replica gives a sign of the calls that it carries out."""
+
+
+Part = TypeVar("Part")
+
+
+async def finished(part: Coroutine[Any, Any, Part]) -> Part:
+    """Return what comes of a part of a call whose thread goes on whether or not somebody waits; nothing runs after it.
+
+    A caller who hangs up meanwhile is heard once it has ended.
+    """
+    task = asyncio.ensure_future(part)
+    gone: asyncio.CancelledError | None = None
+    with CancelScope(shield=True):
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as error:
+                gone = error
+    if gone is None:
+        return task.result()
+    task.exception()  # nobody is left to be told
+    raise gone
 
 
 class CallsUnderWay:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from small_fleet import small_fleet
 from slacktide.datasets.files import write_snapshot
 from slacktide.errors import InputError
 from slacktide.service.fleet_intake import OWN, Bounds, take_in
+from slacktide.service.http.routes import fleets
 from slacktide.service.http.settings import Limits
 
 BOUNDS = Bounds(rows=1000, memory_bytes=8 * 2**30, cpu_s=60)
@@ -210,15 +212,19 @@ def test_an_upload_repeated_under_its_key_is_answered_as_before(api: InProcess, 
     assert api.call("POST", "/v1/fleets", "operator", files=files, **key).status_code == 422
 
 
-def test_so_many_tables_are_sent_at_once_and_more_are_to_be_asked_for_again(tmp_path: Path, fleet: Path) -> None:
-    """Whoever does not read what was asked for holds one place, until the connection ends."""
-    api = in_process(tmp_path, limits=Limits(exports=1))
-    path = f"/v1/fleets/{api.upload(fleet).json()['fleet_id']}/tables/hosts"
-    scope = {
+def scope_of(api: InProcess, path: str) -> dict[str, Any]:
+    """Return what a server says of a request for a table."""
+    return {
         **{"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"format=csv"},
         **{"headers": [(b"authorization", f"Bearer {api.tokens['viewer']}".encode())], "client": ("127.0.0.1", 4711)},
         **{"server": ("testserver", 80), "scheme": "http", "http_version": "1.1", "root_path": ""},
     }
+
+
+def test_so_many_tables_are_sent_at_once_and_more_are_to_be_asked_for_again(tmp_path: Path, fleet: Path) -> None:
+    """Whoever does not read what was asked for holds one place, until the connection ends."""
+    api = in_process(tmp_path, limits=Limits(exports=1))
+    path = f"/v1/fleets/{api.upload(fleet).json()['fleet_id']}/tables/hosts"
 
     async def unread() -> httpx.Response:
         begun = asyncio.Event()
@@ -231,7 +237,7 @@ def test_so_many_tables_are_sent_at_once_and_more_are_to_be_asked_for_again(tmp_
             await asyncio.Event().wait()
             return {}
 
-        reader = asyncio.create_task(api.app(scope, receive, send))
+        reader = asyncio.create_task(api.app(scope_of(api, path), receive, send))
         await begun.wait()
         transport = httpx.ASGITransport(api.app)
         headers = {"Authorization": f"Bearer {api.tokens['viewer']}"}
@@ -247,4 +253,39 @@ def test_so_many_tables_are_sent_at_once_and_more_are_to_be_asked_for_again(tmp_
     for kind in ("csv", "parquet"):
         assert api.call("GET", path, params={"format": kind}).status_code == 200
     assert api.call("GET", "/v1/fleets/0123456789abcdef/tables/hosts").status_code == 404
+    assert api.call("GET", path).status_code == 200
+
+
+def test_a_caller_who_hangs_up_while_a_table_is_read_makes_room_for_another(
+    tmp_path: Path, fleet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = in_process(tmp_path, limits=Limits(exports=1))
+    path = f"/v1/fleets/{api.upload(fleet).json()['fleet_id']}/tables/hosts"
+    reading, go_on = threading.Event(), threading.Event()
+    read = fleets._table
+
+    def slow(*about: Any) -> pl.DataFrame:
+        reading.set()
+        assert go_on.wait(20)
+        return read(*about)
+
+    async def never(*_: object) -> Mapping[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    async def hung_up() -> None:
+        reader = asyncio.create_task(api.app(scope_of(api, path), never, never))
+        async with asyncio.timeout(20):
+            while not reading.is_set():
+                await asyncio.sleep(0.01)
+        reader.cancel()
+        await asyncio.wait({reader}, timeout=0.1)
+        assert not reader.done()
+        assert not api.server.exports.acquire(blocking=False)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+
+    monkeypatch.setattr(fleets, "_table", slow)
+    asyncio.run(hung_up())
     assert api.call("GET", path).status_code == 200

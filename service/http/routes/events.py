@@ -18,7 +18,7 @@ from slacktide.executors.journal import Entry
 from slacktide.service.http.admission import Admission, GuardedRoute, allowed
 from slacktide.service.http.given import CampaignId, Name, TheAdmission, TheServer
 from slacktide.service.http.pages import PageSize
-from slacktide.service.http.problems import ApiError, problem_of, response_of
+from slacktide.service.http.problems import ApiError, answer_of
 from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.server import Server
 
@@ -155,19 +155,13 @@ class EventStream(StreamingResponse):
         streams, who = self._admission.server.streams, self._admission.caller.who
         full = streams.take(who)
         if full is not None:
-            await _no_room(full, self._admission.request_id)(scope, receive, send)
+            error = ApiError(503, "streams", "server", full, "Wait, or close others", {"Retry-After": "30"})
+            await answer_of(error, self._admission.request_id)(scope, receive, send)
             return
         try:
             await super().__call__(scope, receive, send)
         finally:
             streams.leave(who)
-
-
-def _no_room(fact: str, request_id: str) -> Response:
-    error = ApiError(503, "streams", "server", fact, "Wait, or close others", {"Retry-After": "30"})
-    response = response_of(*problem_of(error, request_id))
-    response.headers["X-Request-Id"] = request_id
-    return response
 
 
 def _is_about(event: Event, kinds: Sequence[Kind]) -> bool:

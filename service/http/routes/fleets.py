@@ -19,6 +19,7 @@ from slacktide.service.http.given import FleetId, Name, TheAdmission, TheCaller,
 from slacktide.service.http.pages import (
     Cursor,
     PageSize,
+    TableFile,
     TableFormat,
     kept_files,
     key_of,
@@ -26,7 +27,6 @@ from slacktide.service.http.pages import (
     page_model,
     page_of,
     pages_of,
-    table_file,
     table_media,
     table_page,
 )
@@ -171,10 +171,11 @@ def export(
     fleet_id: FleetId,
     table: Literal["hosts", "vms", "services", "links", "domains"],
     server: TheServer,
+    admission: TheAdmission,
     format: Annotated[TableFormat, Query()] = "parquet",
 ) -> Response:
     """Get a whole table of a fleet as a file."""
-    return table_file(lambda: _table(server, fleet_id, table, {}), format, f"{fleet_id}-{table}", server)
+    return TableFile(lambda: _table(server, fleet_id, table, {}), format, f"{fleet_id}-{table}", server, admission)
 
 
 def fleet_of(server: Server, fleet_id: str) -> StoredFleet:

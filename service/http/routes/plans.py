@@ -9,10 +9,11 @@ from starlette.responses import Response, StreamingResponse
 
 from slacktide.planner.plan_files import TABLES
 from slacktide.service.http.admission import GuardedRoute, allowed
-from slacktide.service.http.given import Name, PlanId, TheCaller, TheServer, Wave
+from slacktide.service.http.given import Name, PlanId, TheAdmission, TheCaller, TheServer, Wave
 from slacktide.service.http.pages import (
     Cursor,
     PageSize,
+    TableFile,
     TableFormat,
     kept_files,
     key_of,
@@ -20,7 +21,6 @@ from slacktide.service.http.pages import (
     page_model,
     page_of,
     pages_of,
-    table_file,
     table_media,
     table_page,
 )
@@ -161,10 +161,11 @@ def export(
     plan_id: PlanId,
     table: Literal["waves", "hosts", "migrations", "deferred"],
     server: TheServer,
+    admission: TheAdmission,
     format: Annotated[TableFormat, Query()] = "parquet",
 ) -> Response:
     """Get a whole table of a plan as a file."""
-    return table_file(lambda: _table(server, plan_id, table, []), format, f"{plan_id}-{table}", server)
+    return TableFile(lambda: _table(server, plan_id, table, []), format, f"{plan_id}-{table}", server, admission)
 
 
 @router.post(

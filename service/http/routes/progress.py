@@ -14,15 +14,15 @@ from slacktide.service.campaign_view import Viewed
 from slacktide.service.folded_campaigns import blackouts_of
 from slacktide.service.guests import notice_of, told_guests
 from slacktide.service.http.admission import GuardedRoute, allowed
-from slacktide.service.http.given import CampaignId, Name, TheServer, Wave
+from slacktide.service.http.given import CampaignId, Name, TheAdmission, TheServer, Wave
 from slacktide.service.http.pages import (
     Cursor,
     PageSize,
+    TableFile,
     TableFormat,
     number_of,
     page_model,
     page_of,
-    table_file,
     table_media,
     table_page,
 )
@@ -139,6 +139,7 @@ def export(
     campaign_id: CampaignId,
     table: Literal["hosts", "migrations", "blackouts"],
     server: TheServer,
+    admission: TheAdmission,
     format: Annotated[TableFormat, Query()] = "parquet",
 ) -> Response:
     """Get a whole table of a campaign as a file, as far as the campaign has got."""
@@ -147,7 +148,7 @@ def export(
         of_hosts, of_migrations = _report(server, campaign_id)
         return of_hosts if table == "hosts" else of_migrations if table == "migrations" else blackouts_of(of_migrations)
 
-    return table_file(read, format, f"{campaign_id}-{table}", server)
+    return TableFile(read, format, f"{campaign_id}-{table}", server, admission)
 
 
 @router.get("/waiting", operation_id="list-campaign-waits", response_model=Waits, **allowed("viewer"))
