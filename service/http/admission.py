@@ -14,7 +14,6 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from slacktide.errors import SlacktideError
 from slacktide.service.http.bodies import with_body
 from slacktide.service.http.callers import Caller, address_of
 from slacktide.service.http.problems import ApiError, problem_of, response_of
@@ -202,7 +201,7 @@ async def _admitted(request: Request, action: _Action, handler: Handler, listene
         write = partial(_written, server, number, admission, response, outcome)
         try:
             await run_sync(server.under_way.end, request_id, write)
-        except SlacktideError as error:
+        except Exception as error:
             response = response_of(*problem_of(error, request_id, str(server.places.data)))
     response.headers["X-Request-Id"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -3,11 +3,11 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from anyio import CancelScope
 
-from slacktide.errors import SlacktideError
 from slacktide.service.store.answers import tell_under_way
 from slacktide.service.store.database import Database
 
@@ -54,14 +54,11 @@ class CallsUnderWay:
     def end(self, request_id: str, write: Callable[[], None]) -> None:
         """Write what came of a call.
 
-        Raises
-        ------
-        SlacktideError
-            If the store does not take it; it is tried again at every look until it does.
+        Whatever it raises, it is tried again at every look until it is written.
         """
         try:
             write()
-        except SlacktideError:
+        except Exception:
             with self._lock:
                 self._unwritten[request_id] = write
             raise
@@ -70,12 +67,21 @@ class CallsUnderWay:
             self._unwritten.pop(request_id, None)
 
     def look(self) -> None:
-        """Write what could not be written before, and give a sign of what is under way; errors as :meth:`end`."""
+        """Give a sign of what is under way, and write what could not be written before.
+
+        Each apart: one that cannot be written keeps neither the signs nor the others from it.  The last error is raised
+        in the end.
+        """
         with self._lock:
-            unwritten = dict(self._unwritten)
-        for request_id, write in unwritten.items():
-            self.end(request_id, write)
-        with self._lock:
-            begun = tuple(self._begun)
+            begun, unwritten = tuple(self._begun), dict(self._unwritten)
+        tasks: list[Callable[[], None]] = [partial(self.end, *each) for each in unwritten.items()]
         if begun:
-            tell_under_way(self._database, begun)
+            tasks.insert(0, partial(tell_under_way, self._database, begun))
+        failed: Exception | None = None
+        for task in tasks:
+            try:
+                task()
+            except Exception as error:
+                failed = error
+        if failed is not None:
+            raise failed

@@ -15,7 +15,7 @@ from small_fleet import small_fleet
 
 from slacktide.datasets.files import write_snapshot
 from slacktide.errors import StoreError
-from slacktide.service.http import admission
+from slacktide.service.http import admission, under_way
 from slacktide.service.store.audit import audit_entries
 from slacktide.service.store.inventory import add_fleet
 
@@ -147,6 +147,31 @@ def test_what_the_store_did_not_take_is_written_once_it_does(api: InProcess, mon
     again = planned(api)
     assert (again.status_code, again.headers.get("Idempotency-Replayed")) == (202, "true")
     assert len(api.get("/v1/jobs")["items"]) == 1
+
+
+def test_an_end_that_cannot_be_written_keeps_neither_signs_nor_other_ends_from_it(
+    api: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, tried, signs = api.server.under_way, [], []
+
+    def end(name: str) -> Callable[[], None]:
+        def write() -> None:
+            tried.append(name)
+            if not (name == "c" and tried.count(name) > 1):
+                raise ValueError(name)
+
+        return write
+
+    monkeypatch.setattr(under_way, "tell_under_way", lambda _, begun: signs.append(set(begun)))
+    for name in "abc":
+        calls.begin(name)
+        with pytest.raises(ValueError, match=name):
+            calls.end(name, end(name))
+    for _ in range(2):
+        with pytest.raises(ValueError, match="b"):
+            calls.look()
+    assert "".join(tried) == "abc" + "abc" + "ab"
+    assert signs == [{"a", "b", "c"}, {"a", "b"}]
 
 
 def test_uploads_that_a_killed_server_left_are_cleared(api: InProcess) -> None:
