@@ -19,6 +19,7 @@ from slacktide.service.http.callers import Caller, address_of
 from slacktide.service.http.problems import ApiError, problem_of, response_of
 from slacktide.service.http.rates import Kind, TooOftenError
 from slacktide.service.http.server import Server
+from slacktide.service.http.under_way import finished
 from slacktide.service.store.answers import Answer, Claim, claim_key, keep_answer, release_key
 from slacktide.service.store.audit import Call, begin_call, end_call
 from slacktide.service.store.tokens import ROLES, Role
@@ -77,9 +78,11 @@ class Admission:
             fact = "is not 1 to 200 characters of ASCII without spaces"
             raise ApiError(422, "key", KEY_HEADER, fact, "Send a random text, such as a UUID")
         whole = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n{fingerprint}".encode())
-        self.claimed = claim = Claim(self.caller.who, key, self.request_id)  # before: the call may break off meanwhile
+        self.claimed = claim = Claim(
+            self.caller.who, key, self.request_id
+        )  # before: it is let go if the call breaks off
         self.server.under_way.begin(self.request_id)
-        found = await run_sync(claim_key, self.server.database, claim, whole.hexdigest())
+        found = await finished(run_sync(claim_key, self.server.database, claim, whole.hexdigest()))
         if found != "new":
             self.claimed = None
         if found == "under-way":

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from http_server import InProcess, in_process, parts_of
 from small_disks import small_disk
@@ -16,6 +17,7 @@ from small_fleet import small_fleet
 from slacktide.datasets.files import write_snapshot
 from slacktide.errors import StoreError
 from slacktide.service.http import admission, under_way
+from slacktide.service.store.answers import claim_key, release_key
 from slacktide.service.store.audit import audit_entries
 from slacktide.service.store.inventory import add_fleet
 
@@ -130,6 +132,42 @@ def test_an_upload_that_broke_off_leaves_nothing_and_its_key_is_free(api: InProc
     assert list(uploads.iterdir()) == []
     assert api.call("POST", "/v1/fleets", "operator", files=parts_of(fleet), headers=KEY).status_code == 201
     assert log(api) == [("upload-fleet", 400), ("upload-fleet", 201)]
+
+
+def test_an_upload_that_breaks_off_while_its_key_is_taken_leaves_the_key_free(
+    api: InProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = tmp_path / "fleet"
+    write_snapshot(small_fleet(), fleet)
+    whole = httpx.Request("POST", "http://testserver/v1/fleets", files=parts_of(fleet))
+    taking, go_on = threading.Event(), threading.Event()
+    steps: list[str] = []
+
+    def slowly(*about: Any) -> Any:
+        taking.set()
+        assert go_on.wait(PATIENCE_S)
+        steps.append("taken")
+        return claim_key(*about)
+
+    def release(*about: Any) -> None:
+        steps.append("let go")
+        release_key(*about)
+
+    async def broken_off() -> None:
+        task = await begun(api, "/v1/fleets", whole.read(), whole.headers["Content-Type"])
+        await until(taking.is_set)
+        await hang_up(task)
+        await asyncio.wait(admission._UNDER_WAY, timeout=0.1)
+        assert steps == []
+        go_on.set()
+        await until(lambda: not admission._UNDER_WAY)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(admission, "claim_key", slowly)
+        patch.setattr(admission, "release_key", release)
+        asyncio.run(broken_off())
+    assert steps == ["taken", "let go"]
+    assert api.call("POST", "/v1/fleets", "operator", files=parts_of(fleet), headers=KEY).status_code == 201
 
 
 def test_what_the_store_did_not_take_is_written_once_it_does(api: InProcess, monkeypatch: pytest.MonkeyPatch) -> None:

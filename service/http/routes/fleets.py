@@ -33,6 +33,7 @@ from slacktide.service.http.pages import (
 from slacktide.service.http.problems import not_found
 from slacktide.service.http.server import Server
 from slacktide.service.http.settings import Limits
+from slacktide.service.http.under_way import finished
 from slacktide.service.store.inventory import StoredFleet, add_fleet, find_fleet, list_fleets
 
 router = APIRouter(prefix="/v1/fleets", tags=["fleets"], route_class=GuardedRoute)
@@ -89,7 +90,8 @@ async def upload(request: Request, server: TheServer, caller: TheCaller, admissi
         async with server.intakes:
             found = await take_in(folder, server.places.data / "fleets", _bounds(server.settings.limits))
     fleet_id = _sound(found)
-    is_new = await run_sync(add_fleet, server.database, fleet_id, caller.who, found.summary, found.findings)
+    adding = run_sync(add_fleet, server.database, fleet_id, caller.who, found.summary, found.findings)
+    is_new = await finished(adding)
     stored = await run_sync(fleet_of, server, fleet_id)
     headers = {"Location": f"/v1/fleets/{fleet_id}"}
     return JSONResponse(stored._asdict(), 201 if is_new else 200, headers)
