@@ -78,9 +78,7 @@ class Admission:
             fact = "is not 1 to 200 characters of ASCII without spaces"
             raise ApiError(422, "key", KEY_HEADER, fact, "Send a random text, such as a UUID")
         whole = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n{fingerprint}".encode())
-        self.claimed = claim = Claim(
-            self.caller.who, key, self.request_id
-        )  # before: it is let go if the call breaks off
+        self.claimed = claim = Claim(self.caller.who, key, self.request_id)  # before: let go if the call breaks off
         self.server.under_way.begin(self.request_id)
         found = await finished(run_sync(claim_key, self.server.database, claim, whole.hexdigest()))
         if found != "new":
@@ -162,6 +160,13 @@ class _Action:
     role: Role
     body: Body
     kept: bool
+
+
+async def calls_ended(most_s: float) -> None:
+    """Wait for calls that are carried out though nobody listens any more, for so long at most."""
+    loop = asyncio.get_running_loop()
+    if mine := {task for task in _UNDER_WAY if task.get_loop() is loop}:
+        await asyncio.wait(mine, timeout=most_s)
 
 
 async def _to_its_end(call: Coroutine[Any, Any, Response], listener: _Listener) -> Response:

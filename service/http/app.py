@@ -4,10 +4,11 @@ import logging
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 
+from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from slacktide import __version__
 from slacktide.errors import SlacktideError
 from slacktide.service.campaigning import LOOK_S
+from slacktide.service.http.admission import calls_ended
 from slacktide.service.http.openapi import described
 from slacktide.service.http.problems import problem_of, response_of
 from slacktide.service.http.routes import (
@@ -50,6 +52,9 @@ ROUTERS: Final = (
     *(administration, health, page),
 )
 DESCRIPTION: Final = "Patch a whole fleet of VM hosts without its guests noticing."
+ENDING_S: Final = 4.0
+"""How long calls that nobody waits for may take where the server ends, and what is done in the background after them;
+it is ended by force some seconds after."""
 log = logging.getLogger("slacktide.http")
 
 
@@ -61,17 +66,17 @@ def make_app(make: Callable[[], Server]) -> FastAPI:
         if not hasattr(app.state, "server"):
             app.state.server = make()
         over = threading.Event()
-        watch = threading.Thread(
-            target=_see_to_it, args=(app.state.server, over), name="seeing to campaigns", daemon=True
-        )
-        watch.start()
-        signs = threading.Thread(target=_tell, args=(app.state.server, over), name="signs of calls", daemon=True)
-        signs.start()
+        server: Server = app.state.server
+        watch = threading.Thread(target=_see_to_it, args=(server, over), name="seeing to campaigns", daemon=True)
+        signs = threading.Thread(target=_tell, args=(server, over), name="signs of calls", daemon=True)
+        for thread in (watch, signs):
+            thread.start()
         try:
             yield
         finally:
+            await calls_ended(ENDING_S)
             over.set()
-            app.state.server.database.close()
+            await run_sync(_end, server, (watch, signs))
 
     app = FastAPI(
         title="Slacktide",
@@ -86,6 +91,18 @@ def make_app(make: Callable[[], Server]) -> FastAPI:
         app.include_router(module.router)
     described(app)
     return app
+
+
+def _end(server: Server, threads: Iterable[threading.Thread]) -> None:
+    """Let go of the store once nothing needs it any more, and what came of calls is written if it can be."""
+    until_s = time.monotonic() + ENDING_S
+    for thread in threads:
+        thread.join(max(0.0, until_s - time.monotonic()))
+    try:
+        server.under_way.look()
+    except Exception as error:
+        log.warning("what came of a call is not written: %s", error)
+    server.database.close()
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -16,7 +16,7 @@ from small_fleet import small_fleet
 
 from slacktide.datasets.files import write_snapshot
 from slacktide.errors import StoreError
-from slacktide.service.http import admission, under_way
+from slacktide.service.http import admission, app, under_way
 from slacktide.service.store.answers import claim_key, release_key
 from slacktide.service.store.audit import audit_entries
 from slacktide.service.store.inventory import add_fleet
@@ -210,6 +210,45 @@ def test_an_end_that_cannot_be_written_keeps_neither_signs_nor_other_ends_from_i
             calls.look()
     assert "".join(tried) == "abc" + "abc" + "ab"
     assert signs == [{"a", "b", "c"}, {"a", "b"}]
+
+
+def test_a_server_that_ends_waits_for_calls_and_writes_what_came_of_them(
+    api: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+    steps: list[str] = []
+    close = api.server.database.close
+
+    def start(_job_id: str, _name: str) -> None:
+        reached.set()
+        assert go_on.wait(PATIENCE_S)
+        steps.append("done")
+
+    def closed() -> None:
+        steps.append("closed")
+        close()
+
+    def write() -> None:
+        if not steps:
+            raise StoreError("the store", "is full", "Free some space")
+        steps.append("written")
+
+    async def ended() -> None:
+        async with api.app.router.lifespan_context(api.app):
+            api.server.under_way.begin("r")
+            with pytest.raises(StoreError):
+                api.server.under_way.end("r", write)
+            task = await begun(api, "/v1/plans", ASKED, "application/json")
+            await until(reached.is_set)
+            await hang_up(task)
+            asyncio.get_running_loop().call_later(0.1, go_on.set)
+
+    monkeypatch.setattr(app, "ENDING_S", PATIENCE_S)
+    monkeypatch.setattr(api, "start", start)
+    monkeypatch.setattr(api.server.database, "close", closed)
+    asyncio.run(ended())
+    assert steps == ["done", "written", "closed"]
+    assert not {"seeing to campaigns", "signs of calls"} & {thread.name for thread in threading.enumerate()}
 
 
 def test_uploads_that_a_killed_server_left_are_cleared(api: InProcess) -> None:
