@@ -224,8 +224,8 @@ async def _identified(request: Request, server: Server) -> tuple[Caller | None, 
     try:
         return await run_sync(server.callers.identify, request), None
     except ApiError as error:
-        if error.status in (401, 503):  # 503: whose word it would be is not known either
-            server.rates.count("refusals", address)
+        if error.status in (401, 503):  # 503: the provider cannot be asked, which is no fault of others at the address
+            server.rates.count("refusals" if error.status == 401 else "tokens unchecked", address)
         return None, error
 
 

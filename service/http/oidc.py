@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
 
 import httpx
@@ -124,7 +125,7 @@ class OidcKeys:
 
     def _fetch(self) -> None:
         try:
-            keys = asyncio.run(_fetched(self._settings.issuer))
+            keys = _fetched_in_time(self._settings.issuer)
             self._known, self._failure = _Known(keys, time.monotonic()), None
         except TimeoutError:
             self._failure = "it takes too long"
@@ -150,6 +151,20 @@ class _Known(NamedTuple):
 
     def key(self, name: str) -> jwt.PyJWK | None:
         return self.keys.get(name) if self.is_fresh() else None
+
+
+def _fetched_in_time(issuer: str) -> dict[str, jwt.PyJWK]:
+    """Return the same as :func:`_fetched` from a thread of its own: a loop waits for the names that it looks up."""
+    found: Future[dict[str, jwt.PyJWK]] = Future()
+
+    def fetch() -> None:
+        try:
+            found.set_result(asyncio.run(_fetched(issuer)))
+        except BaseException as error:
+            found.set_exception(error)
+
+    threading.Thread(target=fetch, name="asking the OpenID provider", daemon=True).start()
+    return found.result(DEADLINE_S)
 
 
 async def _fetched(issuer: str) -> dict[str, jwt.PyJWK]:

@@ -11,7 +11,7 @@ from limits.strategies import MovingWindowRateLimiter
 from slacktide.service.http.problems import ApiError
 from slacktide.service.http.settings import Rates
 
-Kind = Literal["reads", "changes", "creations", "refusals"]
+Kind = Literal["reads", "changes", "creations", "refusals", "tokens unchecked"]
 
 
 class TooOftenError(ApiError):
@@ -23,7 +23,7 @@ class TooOftenError(ApiError):
 
 
 class RateFence:
-    """Counts by caller, and for refusals by address; a replica's own."""
+    """Counts by caller, and for refusals and tokens that nobody can check by address; a replica's own."""
 
     def __init__(self, rates: Rates) -> None:
         self._limits: dict[Kind, RateLimitItem] = {
@@ -31,6 +31,7 @@ class RateFence:
             "changes": parse(rates.changes),
             "creations": parse(rates.creations),
             "refusals": parse(rates.refusals),
+            "tokens unchecked": parse(rates.refusals),
         }
         self._windows = MovingWindowRateLimiter(MemoryStorage())
         self._over: set[tuple[Kind, str]] = set()

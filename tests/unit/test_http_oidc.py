@@ -193,12 +193,31 @@ def test_known_keys_are_good_while_the_provider_is_asked_for_others(api: InProce
         assert (status, problem["fact"]) == (503, "is being asked for its keys")
 
 
-def test_tokens_that_only_the_provider_could_refuse_count_as_wrong_credentials(
+def test_names_that_nobody_looks_up_hold_no_call(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    def look_up(*_: object, **__: object) -> None:
+        assert answered.wait(20)
+        raise socket.gaierror("not known")
+
+    monkeypatch.setattr(oidc, "DEADLINE_S", 0.3)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    keys = OidcKeys(Oidc(issuer="https://id.example", audience="slacktide"))
+    with pytest.raises(ApiError, match="it takes too long"):
+        keys.check(provider.token())
+    answered.set()
+    for thread in threading.enumerate():
+        if thread.name == "asking the OpenID provider":
+            thread.join()
+
+
+def test_tokens_that_nobody_can_check_are_told_so_a_few_times_and_keep_no_others_from_it(
     tmp_path: Path, provider: Provider
 ) -> None:
     rates = Rates(refusals="2/minute")
     api = in_process(tmp_path, oidc=Oidc(issuer="http://127.0.0.1:9", audience="slacktide"), rates=rates)
-    assert [asked(api, provider.token())[0] for _ in range(3)] == [503, 503, 429]
+    assert [asked(api, provider.token())[0] for _ in range(4)] == [503, 503, 429, 429]
+    assert asked(api, api.tokens["viewer"])[0] == 200
 
 
 @pytest.mark.parametrize("said", [b"[" * 100_000, b"{}", b"null", b'{"issuer": 7, "jwks_uri": []}'])
