@@ -101,7 +101,8 @@ class Campaigning:
                 raise
             except SlacktideError as error:
                 # One that cannot be begun now keeps no other from it; it is looked at again.
-                change_run(self.database, run.campaign_id, said=str(error))
+                said = "{}: {}. {}".format(*error.said_to_others()) if error.of_store else str(error)
+                change_run(self.database, run.campaign_id, said=said)
 
     def _look_at(self, run: Run, stored: StoredCampaign | None) -> None:
         if stored is not None and stored.state == FINISHED:

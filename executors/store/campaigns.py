@@ -14,6 +14,7 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.store.address import Store, store_in
 from slacktide.executors.store.connection import Durability, StoreConnection, now_text
 from slacktide.executors.store.orders import no_such_campaign
+from slacktide.executors.store.refusals import of_store
 from slacktide.executors.store.schema import CAMPAIGNS
 from slacktide.executors.store.upgrading import bring_to_head, opening, revision_of
 from slacktide.ids import CampaignId, PlanId
@@ -165,7 +166,7 @@ def values_of(record: CampaignRecord) -> dict[str, str | None]:
 
 def damaged(subject: str, fact: str) -> ExecutionError:
     """Return the error of something in a store that no release has written so."""
-    return ExecutionError(subject, f"is damaged: {fact}", "Restore it from a copy")
+    return of_store(ExecutionError(subject, f"is damaged: {fact}", "Restore it from a copy"))
 
 
 def _origin(text: str, campaign: str, shown: str) -> datetime:

@@ -1,11 +1,13 @@
 """What a store refuses, as an error with its remedy; those that may pass are told from those that will not."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from slacktide.errors import ExecutionError, OutputError, SlacktideError, StoreError, UsageError
 from slacktide.executors.store.address import Store
+
+Refused = TypeVar("Refused", bound=SlacktideError)
 
 _LOCKED: Final = ("is locked by another process", "End what holds the lock; the campaign then goes on")
 _FULL: Final = ("cannot be written: the disk is full", "Free some space; the campaign then goes on")
@@ -51,17 +53,28 @@ _POSTGRESQL_RIGHTS: Final = ("42501", "28")
 
 def damaged(store: Store) -> ExecutionError:
     """Return the error of a store whose file has rotted."""
-    return ExecutionError(store.shown, DAMAGED, _FROM_COPY)
+    return of_store(ExecutionError(store.shown, DAMAGED, _FROM_COPY))
+
+
+def of_store(error: Refused) -> Refused:
+    """Return an error, marked as one about the store."""
+    error.of_store = True
+    return error
 
 
 def refusal(store: Store, error: SQLAlchemyError) -> SlacktideError:
     """Return what a store said as an error of ours."""
+    if isinstance(error, DataError):
+        fact = f"has a value that no database takes: {_reason(error)}"
+        return UsageError("request", fact, "Correct it, and ask again")
+    return of_store(_refusal(store, error))
+
+
+def _refusal(store: Store, error: SQLAlchemyError) -> SlacktideError:
     if isinstance(error, IntegrityError):
         fact = "has the campaign or the event already: another coordinator writes to it"
         return ExecutionError(store.shown, fact, "Let one coordinator run the campaign and stop the other")
     reason = _reason(error)
-    if isinstance(error, DataError):
-        return UsageError("request", f"has a value that no database takes: {reason}", "Correct it, and ask again")
     found = _sqlite(store, reason) if store.is_file else _postgresql(store, error, reason)
     if found is not None:
         return found

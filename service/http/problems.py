@@ -15,7 +15,6 @@ from slacktide.errors import (
     InternalError,
     OutputError,
     SlacktideError,
-    StoreError,
     UsageError,
 )
 
@@ -97,17 +96,16 @@ def problem_of(error: Exception, request_id: str | None, hidden: str = "") -> tu
         fact = f"this is a bug in Slacktide: {type(error).__name__}"
         error = ApiError(500, "bug", "server", fact, f"Report it with the server's log of request {request_id}")
     status, kind = _status(error)
-    said = _said(error)
-    if isinstance(error, StoreError):
+    said = error.said_to_others()
+    if error.of_store:
         log.warning("request %s: %s", request_id, error)
-        said = ("store", error.fact.partition(":")[0], error.remedy)  # where it is, and as whom, is nobody's business
     subject, fact, remedy = (text.replace(f"{hidden}/", "") if hidden else text for text in said)
     findings = None
     if isinstance(error, InputError) and error.findings:
         findings = [finding.as_dict() for finding in error.findings[:FINDINGS_SHOWN]]
     headers = error.headers if isinstance(error, ApiError) else {}
     code = error.exit_code
-    if isinstance(error, StoreError) and error.retryable:
+    if error.of_store and error.retryable:
         headers = {"Retry-After": RETRY_AFTER_S}
     return _problem(status, kind, (subject, fact, remedy), request_id, findings, code), headers
 
@@ -127,22 +125,18 @@ def answer_of(error: Exception, request_id: str, hidden: str = "") -> Response:
 
 
 def _status(error: SlacktideError) -> tuple[int, str]:
+    if error.of_store:
+        return 503, "store"
     match error:
         case ApiError():
             return error.status, error.kind
         case UsageError() | InputError():
             return 422, "invalid"
-        case StoreError():
-            return 503, "store"
         case OutputError():
             return 507, "no-room"
         case ExecutionError():
             return 409, "conflict"
     return 500, "bug"
-
-
-def _said(error: SlacktideError) -> tuple[str, str, str]:
-    return error.subject, error.fact, error.remedy
 
 
 def _problem(

@@ -58,7 +58,7 @@ def carry_out(
 
 def error_of(wrong: SlacktideError) -> dict[str, Any]:
     """Return an error as plain data: object, fact, remedy, the command line's exit code, and the first findings."""
-    told: dict[str, Any] = {"object": wrong.subject, "fact": wrong.fact, "remedy": wrong.remedy}
+    told: dict[str, Any] = dict(zip(("object", "fact", "remedy"), wrong.said_to_others(), strict=True))
     told["exit_code"] = wrong.exit_code
     if isinstance(wrong, InputError) and wrong.findings:
         told["findings"] = [finding.as_dict() for finding in wrong.findings[:FINDINGS_KEPT]]

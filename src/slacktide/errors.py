@@ -28,12 +28,20 @@ class SlacktideError(Exception):
 
     exit_code: ClassVar[int] = 1
     retryable: bool = False
+    of_store: bool = False
+    """Whether it is about the store: then it says where that is, and as whom it is asked."""
 
     def __init__(self, subject: str, fact: str, remedy: str) -> None:
         super().__init__(f"{subject}: {fact}. {remedy}")
         self.subject = subject
         self.fact = fact
         self.remedy = remedy
+
+    def said_to_others(self) -> tuple[str, str, str]:
+        """Return object, fact and remedy as whoever may not know where the store is may hear them."""
+        if self.of_store:
+            return "store", self.fact.partition(":")[0], self.remedy
+        return self.subject, self.fact, self.remedy
 
     def __reduce__(self) -> tuple[Callable[..., "SlacktideError"], tuple[object, ...]]:
         return type(self), (self.subject, self.fact, self.remedy)
@@ -83,6 +91,8 @@ class DriverError(ExecutionError):
 
 class StoreError(ExecutionError):
     """The database that a campaign is kept in does not answer: locked, full, away."""
+
+    of_store = True
 
     def __init__(self, subject: str, fact: str, remedy: str, *, retryable: bool = False) -> None:
         super().__init__(subject, fact, remedy)

@@ -16,6 +16,8 @@ from slacktide.executors.journal import Journal
 from slacktide.executors.store.address import Store, parse_store, store_in
 from slacktide.executors.store.campaigns import list_campaigns
 from slacktide.executors.store.upgrading import opening
+from slacktide.service.http.problems import problem_of
+from slacktide.service.jobs.carrying import error_of
 from slacktide.service.stores import store_given
 
 SECRET = "hunter2"
@@ -137,6 +139,15 @@ def listed(store: Store) -> list:
     return list_campaigns(store)
 
 
+def assert_told_to_nobody(error: ExecutionError) -> None:
+    """Assert that neither callers of a server nor those who look at its jobs learn where its store is."""
+    problem, _ = problem_of(error, "4f1c2a9b0d3e5f67")
+    assert (problem.status, problem.type) == (503, "urn:slacktide:problem:store")
+    for told in (problem.model_dump_json(), str(error_of(error))):
+        assert "slacktide@" not in told
+        assert "127.0.0.1" not in told
+
+
 def test_a_server_that_asks_for_a_password_gets_it_from_where_libpq_looks(postgresql, tmp_path, monkeypatch) -> None:
     database = postgresql.new_database()
     with_password = parse_store(postgresql.url(database, password=True))
@@ -147,6 +158,7 @@ def test_a_server_that_asks_for_a_password_gets_it_from_where_libpq_looks(postgr
             list_campaigns(without if wrong is None else Store(without.url.set(password=wrong)))
         assert PASSWORD not in str(refused.value)
         assert not refused.value.retryable
+        assert_told_to_nobody(refused.value)
     with monkeypatch.context() as patch:
         patch.setenv("PGPASSWORD", PASSWORD)
         assert list_campaigns(parse_store(with_password.kept)) == []
@@ -163,6 +175,7 @@ def test_a_server_that_is_not_there_and_a_database_that_is_not(postgresql) -> No
     with pytest.raises(ExecutionError, match="there is no such database") as gone:
         list_campaigns(there)
     assert not gone.value.retryable
+    assert_told_to_nobody(gone.value)
     with pytest.raises(ExecutionError, match="does not answer") as away:
         list_campaigns(parse_store("postgresql://slacktide@127.0.0.1:9/night"))
     assert away.value.retryable
