@@ -12,13 +12,14 @@ import polars as pl
 
 from slacktide.datasets.files import read_snapshot
 from slacktide.errors import ExecutionError
-from slacktide.executors.campaign_state import CampaignState, initial_state
+from slacktide.executors.campaign_state import initial_state
 from slacktide.executors.changeover import first_course
 from slacktide.executors.control_events import OrderRefused
 from slacktide.executors.events import Event
 from slacktide.executors.order_state import ORDERS
 from slacktide.executors.report import CampaignReport, Execution, make_report
 from slacktide.executors.standing import advanced, revisions_in
+from slacktide.executors.starting import process_starting
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, find_campaign, is_simulated
 from slacktide.executors.store.orders import StoredOrder
 from slacktide.executors.store.reading import Entry, read_journal
@@ -58,7 +59,8 @@ class _Folded:
         """Held by whoever derives something from a report, while others look."""
         self.seen: dict[str, _Seen] = {}
         """What was seen last, by name."""
-        self._load = revisions_in(places.campaign(run.campaign_id))
+        self._first_plan, self._directory = run.plan_id, places.campaign(run.campaign_id)
+        self._load = revisions_in(self._directory)
         self._course = first_course(snapshot, plan)
         self._state = initial_state(self._course.program)
         self._last = 0
@@ -79,13 +81,18 @@ class _Folded:
                     answered = self._state.orders
                     self.asked_for = tuple(order for order in journal.orders(0) if order.number <= answered)
 
-    def viewed_now(self, database: Database, stored: StoredCampaign, first_plan: str) -> Viewed:
+    def viewed_now(self, database: Database, stored: StoredCampaign) -> Viewed:
         """Return the campaign as it is at this moment, with the orders that wait."""
         self._folding = _Pace()
         self.fold(database, stored)
         with closing(read_journal(database.store, stored.record.campaign_id)) as journal:
             orders = tuple(journal.orders(0))
-        return Viewed(stored, self._state, tuple(self._asked), first_plan, orders)
+        return self.viewed(stored, orders)
+
+    def viewed(self, stored: StoredCampaign, orders: tuple[StoredOrder, ...]) -> Viewed:
+        """Return the campaign as far as it is folded, and which process is about to take it up."""
+        starting = process_starting(self._directory)
+        return Viewed(stored, self._state, tuple(self._asked), self._first_plan, orders, starting=starting)
 
     def look_anew(self) -> None:
         """Have nothing that was seen before be answered with."""
@@ -98,9 +105,7 @@ class _Folded:
         """Number of the newest event that is folded."""
         return self._last
 
-    def see(
-        self, name: str, see: Callable[[CampaignState, tuple[Event, ...]], object], *, by_clock: bool = False
-    ) -> object:
+    def see(self, name: str, see: Callable[[], object], *, by_clock: bool = False) -> object:
         """Return what ``see`` sees, as before where nothing has happened since or it is not yet time to look again.
 
         Parameters
@@ -110,12 +115,7 @@ class _Folded:
         """
         is_over = self._state.finished
         known = self.seen.setdefault(name, _Seen())
-        return known.see(
-            self._last,
-            lambda: see(self._state, tuple(self._asked)),
-            is_over=is_over,
-            by_clock=by_clock and not is_over,
-        )
+        return known.see(self._last, see, is_over=is_over, by_clock=by_clock and not is_over)
 
     def derive(self, name: str, last: int, see: Callable[[], object]) -> object:
         """Return the same of what ``see`` sees elsewhere than in the state, as it was after event ``last``."""
@@ -213,8 +213,8 @@ class FoldedCampaigns:
         """
         folded = self._folded(run)
 
-        def seen(state: CampaignState, asked: tuple[Event, ...]) -> object:
-            return see(Viewed(stored, state, asked, run.plan_id, folded.asked_for))
+        def seen() -> object:
+            return see(folded.viewed(stored, folded.asked_for))
 
         return cast("Seen", self._seen(folded, stored, name, seen, by_clock=by_clock))
 
@@ -225,7 +225,7 @@ class FoldedCampaigns:
         """
         folded = self._folded(run)
         with folded.lock:
-            return see(folded.viewed_now(self._database, stored, run.plan_id)), folded.last
+            return see(folded.viewed_now(self._database, stored)), folded.last
 
     def refresh(self, run: Run) -> None:
         """Have whoever looks next see the campaign as it is now: something was asked of it, and it was answered."""
@@ -240,7 +240,7 @@ class FoldedCampaigns:
     def report(self, run: Run, stored: StoredCampaign) -> CampaignReport:
         """Return what was planned and what is measured so far, as tables; as recent as :meth:`look`."""
         folded = self._folded(run)
-        return cast("CampaignReport", self._seen(folded, stored, "report", lambda *_: folded.report(stored)))
+        return cast("CampaignReport", self._seen(folded, stored, "report", lambda: folded.report(stored)))
 
     def derive(self, run: Run, stored: StoredCampaign, name: str, see: Callable[[CampaignReport, int], Seen]) -> Seen:
         """Return what ``see`` sees in the report and the number of deferred hosts, as often as :meth:`look`.
@@ -252,7 +252,7 @@ class FoldedCampaigns:
         def looked() -> object:
             with folded.lock:
                 folded.fold(self._database, stored)
-                report = cast("CampaignReport", folded.see("report", lambda *_: folded.report(stored)))
+                report = cast("CampaignReport", folded.see("report", lambda: folded.report(stored)))
                 last, deferred = folded.seen["report"].last, folded.planned[1]
             return folded.derive(name, last, lambda: see(report, deferred))
 
@@ -263,7 +263,7 @@ class FoldedCampaigns:
         folded: _Folded,
         stored: StoredCampaign,
         name: str,
-        see: Callable[[CampaignState, tuple[Event, ...]], object],
+        see: Callable[[], object],
         *,
         by_clock: bool = False,
     ) -> object:

@@ -11,6 +11,7 @@ from slacktide.errors import ExecutionError, UsageError
 from slacktide.executors.campaign_file import holds_campaign
 from slacktide.executors.event_codec import to_json
 from slacktide.executors.orders import Evacuate, Order, Revise, Skip
+from slacktide.executors.starting import process_starting
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
 from slacktide.planner.plan_files import read_plan
 from slacktide.service.campaign_standing import Known, holding, known_in, known_of, standing_of
@@ -65,7 +66,7 @@ class CampaignAsked(BaseModel):
 class CarriedOut(BaseModel):
     """Who carries a campaign out."""
 
-    word: Literal["running", "held up", "stopped"]
+    word: Literal["running", "held up", "starting", "stopped"]
     who: str
     beside: str
     """Until when the lease lasts; of a holder that cannot be seen to carry it out, what is known and what to do."""
@@ -346,7 +347,7 @@ def _standing(viewed: Viewed) -> dict[str, Any]:
     return {
         "standing": told["standing"],
         "waits_for_approval": known_of(viewed.state, viewed.now_s).waits_for_approval,
-        "carried_out": holding(viewed.stored)._asdict(),
+        "carried_out": holding(viewed.stored, viewed.starting)._asdict(),
         "progress": progress,
     }
 
@@ -360,15 +361,17 @@ def _how(server: Server, run: Run, stored: StoredCampaign | None) -> dict[str, A
     if stored is None:
         return {"standing": _not_begun(run), "waits_for_approval": False}
     finished, store = stored.state == FINISHED, server.database.store
+    directory = server.places.campaign(run.campaign_id)
+    starting = None if finished else process_starting(directory)
 
     def known() -> Known:
-        return known_in(stored, store, server.places.campaign(run.campaign_id))
+        return known_in(stored, store, directory)
 
     found = server.ended.get("standing", run.campaign_id, known) if finished else known()
     return {
-        "standing": standing_of(found, stored),
+        "standing": standing_of(found, stored, starting),
         "waits_for_approval": found.waits_for_approval,
-        "carried_out": holding(stored)._asdict(),
+        "carried_out": holding(stored, starting)._asdict(),
     }
 
 
