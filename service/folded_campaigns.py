@@ -164,7 +164,8 @@ class _Seen:
 class _Pace:
     """How often something is done that takes its time: seldom enough that it takes a fifth of a processor's at most.
 
-    What others take of the processor meanwhile does not count: on a busy machine nothing is looked at less often.
+    What counts is the processor's time of the thread that does it: neither what it waits for the store, nor what others
+    take of the processor meanwhile, so that on a busy machine nothing is looked at less often.
     """
 
     def __init__(self) -> None:
