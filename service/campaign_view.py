@@ -93,6 +93,7 @@ def place_of(directory: Path, store: str | None) -> "tuple[Store, StoredCampaign
     """
     from slacktide.executors.campaign_file import kept_in, no_campaign
     from slacktide.executors.store.campaigns import list_campaigns
+    from slacktide.executors.store.refusals import of_store
     from slacktide.service.stores import store_given
 
     kept = kept_in(directory, store_given(store, directory))
@@ -103,7 +104,8 @@ def place_of(directory: Path, store: str | None) -> "tuple[Store, StoredCampaign
         raise UsageError(str(directory), fact, remedy)
     found = [each for each in list_campaigns(kept.store) if kept.campaign in (None, each.record.campaign_id)]
     if not found:
-        raise ExecutionError(kept.store.shown, f"holds no campaign {kept.campaign}", "Restore it from a copy")
+        fact = f"holds no campaign {kept.campaign}"
+        raise of_store(ExecutionError(kept.store.shown, fact, "Restore it from a copy"))
     return kept.store, found[-1]
 
 

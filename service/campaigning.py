@@ -162,7 +162,7 @@ class Campaigning:
 
     def _start(self, run: Run, more: Sequence[str] = ()) -> None:
         folder = self.places.run(run.campaign_id)
-        said = last_words(folder) if run.starts else None
+        said = self._told(last_words(folder)) if run.starts else None
         if run.starts >= MOST_STARTS:
             change_run(self.database, run.campaign_id, state="failed", said=said, next_look_at=None)
             return
@@ -186,6 +186,11 @@ class Campaigning:
         )
         wait_s = min(MOST_PAUSE_S, PAUSE_S * 2**run.starts)
         change_run(self.database, run.campaign_id, starts=run.starts + 1, said=said, next_look_at=now_utc(wait_s))
+
+    def _told(self, words: str) -> str:
+        """Return what a process said last as others may hear it: of the store neither where it is nor what it says."""
+        before, address, after = words.partition(self.database.store.shown)
+        return f"{before}store:{after.removeprefix(':').partition(':')[0]}" if address else words
 
     def profile(self, name: str) -> Profile:
         """Return a profile of real hosts.

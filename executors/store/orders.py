@@ -12,6 +12,7 @@ import sqlalchemy as sql
 from slacktide.errors import ExecutionError, SlacktideError, UsageError
 from slacktide.executors.store.address import Store, store_in
 from slacktide.executors.store.connection import now_text
+from slacktide.executors.store.refusals import of_store
 from slacktide.executors.store.schema import CAMPAIGNS, ORDERS
 from slacktide.executors.store.upgrading import opening
 from slacktide.ids import CampaignId
@@ -91,4 +92,4 @@ def orders_since(transaction: sql.Connection, campaign: int, since: int) -> list
 
 def no_such_campaign(shown: str) -> SlacktideError:
     """Return the error of a campaign that a store does not have."""
-    return ExecutionError(shown, "holds no such campaign", "Give a campaign that was begun here")
+    return of_store(ExecutionError(shown, "holds no such campaign", "Give a campaign that was begun here"))

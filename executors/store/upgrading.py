@@ -10,6 +10,7 @@ import sqlalchemy as sql
 from slacktide.errors import ExecutionError
 from slacktide.executors.store.address import Store
 from slacktide.executors.store.connection import Durability, StoreConnection
+from slacktide.executors.store.refusals import of_store
 from slacktide.executors.store.schema import FORMAT, HEAD, VERSION_TABLE
 
 FIRST: Final = "0001"
@@ -30,7 +31,8 @@ def opening(store: Store, durability: Durability = "power", *, create: bool = Fa
         As :func:`bring_to_head`; if it is the file of none and is not to be made.
     """
     if not create and store.is_file and not store.path.exists():
-        raise ExecutionError(store.shown, "does not exist", "Give the directory of a campaign that was begun")
+        remedy = "Give the directory of a campaign that was begun"
+        raise of_store(ExecutionError(store.shown, "does not exist", remedy))
     connection = StoreConnection(store, durability)
     try:
         bring_to_head(connection, create=create)
@@ -62,7 +64,7 @@ def bring_to_head(connection: StoreConnection, *, create: bool) -> None:
         if revision == HEAD:
             return
         if revision is None and not create:
-            raise ExecutionError(connection.store.shown, "is no journal", "Give the directory of a campaign")
+            raise of_store(ExecutionError(connection.store.shown, "is no journal", "Give the directory of a campaign"))
         _upgrade(transaction, revision, connection.store.shown)
 
 
@@ -89,7 +91,7 @@ def _upgrade(transaction: sql.Connection, revision: str | None, shown: str) -> N
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
         fact = f"has a schema of revision {revision}, which this release does not know; it knows up to {HEAD}"
-        raise ExecutionError(shown, fact, "Use the release that wrote it, or a newer one")
+        raise of_store(ExecutionError(shown, fact, "Use the release that wrote it, or a newer one"))
     if revision == FIRST and not sql.inspect(transaction).has_table(VERSION_TABLE):
         command.stamp(config, FIRST)
     command.upgrade(config, HEAD)

@@ -204,6 +204,14 @@ def test_one_whose_process_ends_every_time_is_given_up_with_what_it_said(started
     assert started.look(run).starts == 1
 
 
+def test_of_a_process_that_could_not_use_its_store_others_do_not_hear_where_that_is(started: Started) -> None:
+    run = started.look(started.propose())
+    where = started.database.store.shown
+    said = f"error: {where}: refuses the user: no role eva at 10.0.0.7. Give a user that may use the database\n"
+    (started.places.run(run.campaign_id) / LOG_FILE).write_text(said)
+    assert started.look(run).said == "store: refuses the user"
+
+
 def test_one_whose_process_has_yet_to_hold_the_lease_is_not_started_again(started: Started) -> None:
     run = started.look(started.propose())
     folder = started.places.run(run.campaign_id)

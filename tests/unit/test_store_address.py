@@ -176,6 +176,9 @@ def test_a_server_that_is_not_there_and_a_database_that_is_not(postgresql) -> No
         list_campaigns(there)
     assert not gone.value.retryable
     assert_told_to_nobody(gone.value)
+    with pytest.raises(ExecutionError, match="is no journal") as empty:
+        list_campaigns(parse_store(postgresql.url(postgresql.new_database())))
+    assert_told_to_nobody(empty.value)
     with pytest.raises(ExecutionError, match="does not answer") as away:
         list_campaigns(parse_store("postgresql://slacktide@127.0.0.1:9/night"))
     assert away.value.retryable
