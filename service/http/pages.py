@@ -2,8 +2,8 @@
 
 import base64
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import GenericAlias
 from typing import Annotated, Any, BinaryIO, Final, Literal, get_type_hints
@@ -17,7 +17,7 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from slacktide.errors import InputError, OutputError, UsageError
+from slacktide.errors import OutputError
 from slacktide.service.http.admission import Admission
 from slacktide.service.http.problems import ApiError, answer_of
 from slacktide.service.http.server import Server
@@ -86,22 +86,6 @@ def table_page(table: pl.DataFrame, key: str, cursor: str | None, size: int) -> 
     rows = table.sort(key).filter(pl.col(key) > after) if after else table.sort(key)
     found = rows.head(size + 1)
     return page_of(found.to_dicts(), size, found[key].to_list())
-
-
-@contextmanager
-def kept_files(what: str, name: str) -> Iterator[None]:
-    """Read files of something that the server keeps.
-
-    Raises
-    ------
-    ApiError
-        500, if they are gone or damaged.
-    """
-    try:
-        yield
-    except (FileNotFoundError, pl.exceptions.ComputeError, UsageError, InputError) as error:
-        remedy = "Have whoever runs the server find out what else is: `slacktide store check`; and restore a backup"
-        raise ApiError(500, "damaged", f"{what} {name}", "has files that are gone or damaged", remedy) from error
 
 
 class TableFile(StreamingResponse):

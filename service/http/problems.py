@@ -1,9 +1,11 @@
 """What went wrong, as RFC 9457 has it: problem+json that names object, fact and remedy."""
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import polars as pl
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -91,6 +93,9 @@ def problem_of(error: Exception, request_id: str | None, hidden: str = "") -> tu
         )
     if isinstance(error, RequestValidationError):
         return _invalid(error, request_id), {}
+    if (damage := _damage(error, hidden)) is not None:
+        log.error("request %s: files that are kept are gone or damaged", request_id, exc_info=error)
+        error = damage
     if not isinstance(error, SlacktideError) or isinstance(error, InternalError):
         log.error("request %s: %s", request_id, type(error).__name__, exc_info=error)
         fact = f"this is a bug in Slacktide: {type(error).__name__}"
@@ -122,6 +127,22 @@ def answer_of(error: Exception, request_id: str, hidden: str = "") -> Response:
     response.headers.update({"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff"})
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _damage(error: Exception, data: str) -> ApiError | None:
+    """Return the error of files of fleets and plans in the folder ``data`` that are gone or damaged; None: another."""
+    unread = isinstance(error, pl.exceptions.ComputeError) and str(error).startswith("parquet:")
+    named = ""
+    if isinstance(error, FileNotFoundError):
+        named = str(error)  # Polars leaves out where a long path begins
+    elif isinstance(error, (UsageError, InputError)) and data and error.subject.startswith(data):
+        named = error.subject
+    found = re.search(r"/(fleet|plan)s/([0-9a-f]{16})\b", named)
+    if not unread and found is None:
+        return None
+    what = "what the server keeps" if found is None else f"{found[1]} {found[2]}"
+    remedy = "Have whoever runs the server find out what else is: `slacktide store check`; and restore a backup"
+    return ApiError(500, "damaged", what, "has files that are gone or damaged", remedy)
 
 
 def _status(error: SlacktideError) -> tuple[int, str]:

@@ -21,7 +21,7 @@ from slacktide.service.control_text import view_document
 from slacktide.service.curves_of_campaign import behind_s, expected_end_s
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import CampaignId, TheCaller, TheServer
-from slacktide.service.http.pages import Cursor, PageSize, kept_files, key_of, page_of
+from slacktide.service.http.pages import Cursor, PageSize, key_of, page_of
 from slacktide.service.http.problems import ApiError, not_found
 from slacktide.service.http.routes.fleets import fleet_of
 from slacktide.service.http.routes.jobs import JobView, begin
@@ -177,8 +177,7 @@ def create(asked: CampaignAsked, server: TheServer, caller: TheCaller) -> Respon
     The same plan under the same terms is the same campaign: it is created once.
     """
     stored = plan_of(server, asked.plan_id)
-    with kept_files("plan", asked.plan_id):
-        plan = read_plan(server.places.plan(asked.plan_id))
+    plan = read_plan(server.places.plan(asked.plan_id))
     start = asked.start == "now"
     run, is_new = server.campaigning.propose(plan, stored.fleet_id, asked.terms, caller.who, start=start)
     if not is_new:

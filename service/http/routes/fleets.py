@@ -21,7 +21,6 @@ from slacktide.service.http.pages import (
     PageSize,
     TableFile,
     TableFormat,
-    kept_files,
     key_of,
     model_of,
     page_model,
@@ -196,12 +195,11 @@ def fleet_of(server: Server, fleet_id: str) -> StoredFleet:
 
 def _table(server: Server, fleet_id: str, name: str, filters: dict[str, str | None]) -> pl.DataFrame:
     fleet_of(server, fleet_id)
-    with kept_files("fleet", fleet_id):
-        table = pl.scan_parquet(server.places.fleet(fleet_id) / f"{name}.parquet")
-        for column, value in filters.items():
-            if value is not None:
-                table = table.filter(pl.col(column).cast(pl.String) == value)
-        return table.collect()
+    table = pl.scan_parquet(server.places.fleet(fleet_id) / f"{name}.parquet")
+    for column, value in filters.items():
+        if value is not None:
+            table = table.filter(pl.col(column).cast(pl.String) == value)
+    return table.collect()
 
 
 def _bounds(limits: Limits) -> Bounds:

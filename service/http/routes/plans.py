@@ -15,7 +15,6 @@ from slacktide.service.http.pages import (
     PageSize,
     TableFile,
     TableFormat,
-    kept_files,
     key_of,
     model_of,
     page_model,
@@ -226,5 +225,4 @@ def _equal(**values: str | int | None) -> list[pl.Expr]:
 
 def _table(server: Server, plan_id: str, name: str, filters: list[pl.Expr]) -> pl.DataFrame:
     plan_of(server, plan_id)
-    with kept_files("plan", plan_id):
-        return pl.scan_parquet(server.places.plan(plan_id) / f"{name}.parquet").filter(*filters).collect()
+    return pl.scan_parquet(server.places.plan(plan_id) / f"{name}.parquet").filter(*filters).collect()
