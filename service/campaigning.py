@@ -157,7 +157,8 @@ class Campaigning:
         try:
             self._start(run._replace(starts=0), ["--take-over"])
         except SlacktideError:
-            change_run(self.database, run.campaign_id, state=run.state, next_look_at=run.next_look_at)
+            before = {name: getattr(run, name) for name in ("state", "next_look_at", "starts", "said")}
+            change_run(self.database, run.campaign_id, **before)
             raise
 
     def _start(self, run: Run, more: Sequence[str] = ()) -> None:

@@ -250,11 +250,14 @@ def test_one_that_cannot_be_taken_over_is_as_it_was(tmp_path: Path) -> None:
         raise OutputError("runs", "the disk is full", "Free some space")
 
     started = Started(tmp_path)
-    run = started.propose(start=False)
+    name = started.propose(start=False).campaign_id
+    change_run(started.database, name, state="failed", starts=MOST_STARTS, said="the disk is full")
+    run = find_run(started.database, name)
+    assert run is not None
     without = Campaigning(started.places, started.database, {}, full)
     with pytest.raises(OutputError):
         without.take_over(run, None)
-    assert find_run(started.database, run.campaign_id) == run
+    assert find_run(started.database, name) == run
 
 
 def test_one_that_cannot_be_begun_keeps_no_other_from_it(started: Started) -> None:
