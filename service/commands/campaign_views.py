@@ -65,9 +65,9 @@ def list_all(
     if not folder.is_dir():
         raise UsageError(str(folder), "is no directory", "Give a folder that holds directories of campaigns")
     below = [place for place in sorted(folder.iterdir()) if place.is_dir()]
-    places = [at for place in (folder, *below) for at in (place, place / CAMPAIGN) if holds_campaign(at)]
+    places = dict.fromkeys(at for place in (folder, *below) for at in (place, place / CAMPAIGN) if holds_campaign(at))
     found, away = [], []
-    for place in dict.fromkeys(places):
+    for place in places:
         try:
             found.append(_listed(*place_of(place, None), place))
         except SlacktideError as error:

@@ -23,6 +23,7 @@ from slacktide.executors.store.address import parse_store, store_in
 from slacktide.executors.store.lease import LEASE_S
 from slacktide.executors.store.reading import read_journal
 from slacktide.executors.store.schema import CAMPAIGNS, EVENTS
+from slacktide.executors.triggers.making import CAMPAIGN
 from slacktide.planner.plan_files import read_plan, write_plan
 from slacktide.planner.policy import Gates as GatePolicy
 from slacktide.planner.solve import make_plan
@@ -217,6 +218,13 @@ def test_one_whose_store_is_away_keeps_no_other_from_being_listed(journal, tmp_p
     assert [each["directory"] for each in json.loads(said.out)] == [str(tmp_path), str(tmp_path / "here")]
     (line,) = said.err.splitlines()
     assert f"{tmp_path / 'there'}, whose campaign cannot be listed now: postgresql://" in line
+
+
+def test_the_only_one_whose_store_is_away_is_told_as_the_error(tmp_path, capsys) -> None:
+    (tmp_path / CAMPAIGN).mkdir()
+    write_campaign_file(tmp_path / CAMPAIGN, parse_store("postgresql://nobody@127.0.0.1:1/none"), "c1")
+    assert main(["campaign", "list", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("error: postgresql://nobody@127.0.0.1:1/none: does not answer")
 
 
 def test_watching_begins_once_the_store_answers(journal, tmp_path, capsys, monkeypatch) -> None:
