@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar, cast
 
 MOST_KEPT: Final = 32
-"""Maps and curves that are kept; of 10,000 hosts each has less than a megabyte."""
+"""Maps and curves that are kept, and fleets' VMs; of 10,000 hosts each has a megabyte or two."""
 MOST_ENDED_KEPT: Final = 10_000
 """Campaigns of which is kept how they ended, less than a kilobyte each: lists of them are looked at again and again."""
 Made = TypeVar("Made")

@@ -40,6 +40,8 @@ class Server:
     """Processes that may still be begun to read uploads."""
     kept: KeptAnswers
     """Maps and curves."""
+    vms: KeptAnswers
+    """Ids of the VMs of fleets, sorted: guests are asked for again and again."""
     ended: KeptAnswers
     """How campaigns stand that have ended."""
 
@@ -82,5 +84,6 @@ def make_server(settings: ServerSettings, jobs: JobStarter, launch: Launch = lau
         exports=threading.BoundedSemaphore(settings.limits.exports),
         intakes=asyncio.Semaphore(settings.limits.uploads),
         kept=KeptAnswers(),
+        vms=KeptAnswers(),
         ended=KeptAnswers(MOST_ENDED_KEPT),
     )

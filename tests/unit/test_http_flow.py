@@ -137,6 +137,23 @@ def test_a_campaign_that_is_over_is_looked_at(night: InProcess, campaign: str) -
         assert (nobody.status_code, nobody.json()["object"]) == (404, "VM nobody")
         vm = night.get(f"/v1/fleets/{night.get(path)['fleet_id']}/vms?limit=1")["items"][0]["vm_id"]
         assert night.get(f"{guests}/{vm}")["maintenance_event"] == "NONE"
+
+
+def test_a_guest_that_asks_again_has_no_file_read(night: InProcess, campaign: str) -> None:
+    fleet_id = night.get(f"/v1/campaigns/{campaign}")["fleet_id"]
+    vm = night.get(f"/v1/fleets/{fleet_id}/vms?limit=1")["items"][0]["vm_id"]
+    told = night.get(f"/v1/guests/{vm}")
+    file = night.server.places.fleet(fleet_id) / "vms.parquet"
+    away = file.rename(file.with_name("away"))
+    try:
+        assert night.get(f"/v1/guests/{vm}") == told
+        assert night.call("GET", f"/v1/guests/{vm}x").status_code == 404
+    finally:
+        away.rename(file)
+
+
+def test_a_campaign_that_is_over_has_a_report(night: InProcess, campaign: str) -> None:
+    path = f"/v1/campaigns/{campaign}"
     assert night.get(f"{path}/report")["campaign_id"] == campaign
     page = night.call("GET", f"{path}/report.html")
     assert page.headers["Content-Type"].startswith("text/html")

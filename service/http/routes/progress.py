@@ -204,8 +204,10 @@ def has_vm(server: Server, run: Run, migrations: pl.DataFrame, vm_id: str) -> bo
 
 def fleet_has_vm(server: Server, fleet_id: str, vm_id: str) -> bool:
     """Return whether a fleet has a VM, as it was uploaded."""
-    vms = pl.scan_parquet(server.places.fleet(fleet_id) / "vms.parquet").filter(pl.col("vm_id") == vm_id)
-    return not vms.select("vm_id").collect().is_empty()
+    file = server.places.fleet(fleet_id) / "vms.parquet"
+    ids = server.vms.get("VMs", fleet_id, lambda: pl.read_parquet(file, columns=["vm_id"])["vm_id"].sort())
+    place = ids.search_sorted(vm_id)
+    return bool(place < len(ids) and ids[place] == vm_id)
 
 
 def guest_notice(vm_id: str, notice: MaintenanceNotice) -> dict[str, Any]:
