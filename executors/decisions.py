@@ -165,6 +165,9 @@ class Scheduler:
             self._stop_running(self._orders.stopping, now)
         if self._orders.waking:
             self._wake(now)
+        drift, quiet = self._giving_up.drift, self._orders.quiet
+        if not quiet:
+            drift.look_anew()
         self._settle(now)
         while not self.finished and self._stuck():
             self._ending.drop_oldest()
@@ -172,7 +175,7 @@ class Scheduler:
         if not self.finished and not self._orders.holding and self._ending.all_ended():
             self.finished = True
             books.decided.append(events.CampaignFinished(now))
-        self._giving_up.drift.settled()
+        drift.settled(quiet=quiet)
         decided, books.decided = tuple(books.decided), []
         return decided
 

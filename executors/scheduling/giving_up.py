@@ -5,7 +5,7 @@ from typing import Final
 
 from slacktide.executors import events
 from slacktide.executors.campaign_state import CampaignState, HostStage
-from slacktide.executors.drift import Drift
+from slacktide.executors.drift import STUCK, Drift
 from slacktide.executors.falling import (
     NO_FAILURE,
     REVISED,
@@ -49,6 +49,9 @@ class GivingUp:
         depends = dependents_to_fall(self._books.program, state)
         why = "what had failed before" if state.decision is None else state.decision.why
         self._depend([fall for fall in depends if self._still_stands(fall)], why)
+        asked = None if state.paused is None else state.decision
+        if asked is not None and all(revision.at_s < asked.at_s for revision in state.revisions):
+            self.drift.recall(asked.why)
 
     @property
     def is_due(self) -> bool:
@@ -59,7 +62,7 @@ class GivingUp:
         """Have something given up that waits for what will not come; where a person is asked of drift it waits."""
         name = self._books.host_id_of(fall.subject) if fall.is_host else self._books.id_of(fall.subject)
         why = f"{name} cannot {'leave' if fall.is_host else 'begin'}: {fall.detail}"
-        if self._rules.on_drift != "ask" or not self.drift.hold([fall], why):
+        if not self.drift.hold_stuck(fall, why):
             self._falling.append(fall)
 
     def drop_migration(self, number: int, reason: str, detail: str) -> None:
@@ -72,6 +75,7 @@ class GivingUp:
 
     def drop_all(self, why: str) -> None:
         """Have given up all that has not begun, and hold nothing back any more: the campaign is aborted."""
+        self.drift.release_stuck()
         self.let_go()
         self.drift = Drift("ignore")
         self._falling += with_abort(self._books.program, why)
@@ -185,6 +189,7 @@ class GivingUp:
         kind = events.HostFailed if own else events.HostBlocked
         books.host_stage[host] = HostStage.FAILED if own else HostStage.BLOCKED
         self._unforeseen.forget(host)
+        self.drift.release(host, STUCK)
         books.decided.append(kind(now, books.host_id_of(host), reason, detail))
         books.gates.end(host, books.host_stage[host], 0.0)
         in_service = stage == HostStage.IN_SERVICE

@@ -55,7 +55,7 @@ class Observing:
 
     def _ordered_or_found(self, event: Event) -> None:
         """Take note of what people asked for, or others were found to have done."""
-        self._giving_up.drift.release_stuck()
+        self._giving_up.drift.change()
         if type(event) in ORDERS:
             self._ordered(event)
         else:

@@ -78,6 +78,83 @@ def test_a_person_may_give_it_up() -> None:
     assert isinstance(decided[-1], events.CampaignFinished)
 
 
+PAUSED = control_events.CampaignPaused(8100, 1, "ada", "", False)
+RESUMED = control_events.CampaignContinued(8400, 9, "ada", "")
+GIVEN_UP = control_events.DriftAccepted(8300, 3, "ada", "")
+
+
+def stuck_and_paused() -> Scheduler:
+    story = one_lost()
+    scheduler = Scheduler(story.program, story.state, ASK)
+    scheduler.decide(8001)
+    scheduler.observe([PAUSED])
+    assert scheduler.decide(8100) == ()
+    return scheduler
+
+
+def taken_up_paused() -> Scheduler:
+    story = one_lost()
+    story.happens(control_events.DecisionAwaited(8001, f"h4 cannot leave: {FULL}"), PAUSED)
+    scheduler = Scheduler(story.program, story.state, ASK)
+    assert scheduler.decide(8100) == ()
+    return scheduler
+
+
+@pytest.mark.parametrize("begun", [stuck_and_paused, taken_up_paused])
+def test_a_pause_neither_ends_a_decision_nor_restarts_it(begun) -> None:
+    scheduler = begun()
+    assert scheduler.asks() == f"h4 cannot leave: {FULL}"
+    scheduler.observe([control_events.LimitsChanged(8200, 2, "ada", "", '{"rack": 2}')])
+    assert scheduler.decide(8200) == ()
+    assert scheduler.asks() == f"h4 cannot leave: {FULL}"
+    scheduler.observe([RESUMED])
+    assert scheduler.decide(8400) == ()
+    assert scheduler.asks() == f"h4 cannot leave: {FULL}"
+    assert scheduler.waits_for() == f"h4 cannot leave: {FULL}; {DECIDE}"
+
+
+def test_what_a_person_gives_up_while_it_is_paused_is_given_up_at_once() -> None:
+    scheduler = stuck_and_paused()
+    scheduler.observe([GIVEN_UP])
+    decided = scheduler.decide(8300)
+    assert events.HostBlocked(8300, "h4", "stuck", FULL) in decided
+    assert isinstance(decided[-1], events.CampaignFinished)
+    assert scheduler.asks() is None
+
+
+def test_what_a_person_gives_up_of_a_campaign_taken_up_paused_is_given_up_once_it_goes_on() -> None:
+    scheduler = taken_up_paused()
+    scheduler.observe([GIVEN_UP])
+    assert scheduler.decide(8300) == ()
+    assert scheduler.asks() is None
+    scheduler.observe([RESUMED])
+    assert events.HostBlocked(8400, "h4", "stuck", FULL) in scheduler.decide(8400)
+
+
+@pytest.mark.parametrize("begun", [stuck_and_paused, taken_up_paused])
+def test_a_higher_limit_given_while_it_is_paused_counts_once_it_goes_on(begun) -> None:
+    scheduler = begun()
+    scheduler.observe([control_events.LimitsChanged(8200, 2, "ada", "", '{"fleet": 2}')])
+    assert scheduler.decide(8200) == ()
+    scheduler.observe([RESUMED])
+    assert events.HostDrainStarted(8400, "h4") in scheduler.decide(8400)
+    assert scheduler.asks() is None
+
+
+def test_what_is_skipped_while_it_is_paused_is_no_question_any_more() -> None:
+    scheduler = stuck_and_paused()
+    scheduler.observe([control_events.HostSkipped(8200, "h4", 2, "ada", "")])
+    decided = scheduler.decide(8200)
+    assert events.HostBlocked(8200, "h4", "skipped", "asked for by ada") in decided
+    assert f"h4 cannot leave: {FULL}" != scheduler.asks()
+
+
+def test_an_abort_of_what_is_stuck_and_paused_gives_it_up_as_aborted() -> None:
+    scheduler = stuck_and_paused()
+    scheduler.observe([control_events.CampaignAborted(8200, 2, "ada", "", False)])
+    assert events.HostBlocked(8200, "h4", "aborted", "asked for by ada") in scheduler.decide(8200)
+
+
 def test_without_anybody_to_ask_it_is_given_up_as_before() -> None:
     story = one_lost()
     assert events.HostBlocked(8001, "h4", "stuck", FULL) in Scheduler(story.program, story.state).decide(8001)
