@@ -163,6 +163,22 @@ def test_a_guest_that_goes_and_comes_back_at_once_is_reached(tunnelled: Tunnelle
         assert tunnelled.answers()
 
 
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_a_way_from_or_to_a_host_outside_is_refused_before_its_target_is_reserved(
+    tunnelled: Tunnelled, end: str
+) -> None:
+    request = tunnelled.request()
+    outside = getattr(request, end)
+    inside = tunnelled.settings().fabric.model_dump()["endpoints"]
+    driver = tunnelled.driver(endpoints={name: each for name, each in inside.items() if name != outside})
+    driver.migrate([request])
+    (failed,) = until(driver, OUTCOMES)
+    assert isinstance(failed, events.MigrationFailed)
+    assert (failed.stage, failed.retryable) == ("intended", False)
+    assert f"{outside} is not in the file of --fabric" in failed.error
+    assert tunnelled.request().source == request.source, "the guest is where it was"
+
+
 def test_an_endpoint_that_does_not_confirm_is_named_when_the_limit_is_reached(tunnelled: Tunnelled) -> None:
     _, ended = tunnelled.migrated(update_delay_ms=20_000.0, limit_s=1.0)
     assert ended.unconfirmed is not None

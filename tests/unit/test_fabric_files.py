@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from slacktide.errors import InputError, UsageError
+from slacktide.errors import DriverError, InputError, UsageError
+from slacktide.executors.drivers.libvirt.checking import check_in_fabric
+from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.fabrics.settings import BridgeFabricSettings, VxlanFabricSettings, known_hosts, read_fabric
 
 VXLAN = {
     "kind": "vxlan",
     "endpoints": {"h1": {"namespace": "lab-h1", "address": "10.7.1.1"}, "h2": {"address": "10.7.2.1"}},
 }
+
+WAY = MigrationRequest("m1", 1, "vm1", "h1", "h2", "precopy", 160, 400, 4.0, 200.0, 80.0, 0.0)
 
 
 def written(folder: Path, text: object) -> Path:
@@ -59,3 +63,17 @@ def test_what_could_not_work_is_refused_with_the_place_that_is_wrong(tmp_path: P
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such file"):
         read_fabric(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("end", ["source", "target"])
+def test_a_way_from_or_to_a_host_outside_is_refused_for_good(end: str) -> None:
+    with pytest.raises(DriverError) as refused:
+        check_in_fabric(frozenset({"h1", "h2"}), WAY._replace(**{end: "h3"}))
+    assert not refused.value.retryable
+    assert "VM vm1: h3 is not in the file of --fabric" in str(refused.value)
+    assert "Name every host in it" in str(refused.value)
+
+
+def test_a_way_within_the_fabric_is_not_refused_nor_any_where_nothing_is_told() -> None:
+    check_in_fabric(frozenset({"h1", "h2"}), WAY)
+    check_in_fabric(None, WAY._replace(target="h3"))

@@ -17,7 +17,7 @@ from slacktide.executors import events
 from slacktide.executors.drivers.libvirt.absence import absence
 from slacktide.executors.drivers.libvirt.asking import Answers, ask_both, cards_anywhere, clear, is_torn
 from slacktide.executors.drivers.libvirt.calling import Call, statistics_at_target
-from slacktide.executors.drivers.libvirt.checking import checked
+from slacktide.executors.drivers.libvirt.checking import check_in_fabric, checked
 from slacktide.executors.drivers.libvirt.convergence import Ladder
 from slacktide.executors.drivers.libvirt.copied_disks import copied_by, discard_files
 from slacktide.executors.drivers.libvirt.copying import BYTES_PER_MIB, Copying
@@ -76,6 +76,8 @@ class Surroundings:
     report: Callable[[Event], None]
     fabric: Fabric | None = None
     """What is told where guests are; None: the network finds out by itself."""
+    fabric_hosts: frozenset[HostId] | None = None
+    """Hosts of which it can be told."""
 
 
 class Attempt:
@@ -165,6 +167,7 @@ class Attempt:
         if self._probe is not None:
             self._probe.watch(request.vm_id)
         try:
+            check_in_fabric(self._around.fabric_hosts, request)
             peer = self._around.peer(request.target)
             domain, guest = checked(self._around.hypervisors, request, self._around.shared_paths, live=live)
             self._stages.reach(Stage.RESERVED, self._around.now_s())

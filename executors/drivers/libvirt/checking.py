@@ -10,12 +10,31 @@ from slacktide.executors.drivers.libvirt.hypervisors import Hypervisors
 from slacktide.executors.drivers.protocol import MigrationRequest
 from slacktide.executors.preflight.checks import refusals
 from slacktide.executors.preflight.facts import GuestFacts, able, guest_facts, target_facts
+from slacktide.ids import HostId
 
 if TYPE_CHECKING:
     import libvirt
 
 PASSING: Final = frozenset({"busy", "memory"})
 """Rules whose reasons pass by themselves: another attempt may find them gone."""
+
+
+def check_in_fabric(known: Collection[HostId] | None, request: MigrationRequest) -> None:
+    """Refuse a migration from or to a host that its fabric does not know; null: nothing is told where guests are.
+
+    A first plan is refused as a whole for that; of what a revision or an evacuation adds only this is asked.
+
+    Raises
+    ------
+    DriverError
+        With the first of the two hosts that is outside.
+    """
+    outside = [] if known is None else [host for host in (request.source, request.target) if host not in known]
+    if outside:
+        fact = f"{outside[0]} is not in the file of --fabric, so not all could be told where the VM is"
+        name = "Name every host in it, go on with the campaign by its own command"
+        remedy = f"{name}, and have the rest planned anew with `slacktide campaign revise`"
+        raise DriverError(f"VM {request.vm_id}", fact, remedy)
 
 
 def checked(

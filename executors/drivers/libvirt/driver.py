@@ -31,6 +31,7 @@ from slacktide.executors.drivers.protocol import (
 )
 from slacktide.executors.events import Event
 from slacktide.executors.fabrics.making import make_fabric
+from slacktide.executors.fabrics.settings import known_hosts
 from slacktide.executors.maintenance.runner import Maintenance
 from slacktide.executors.probes.probe import heartbeat_probe
 from slacktide.ids import HostId, MigrationId
@@ -65,6 +66,7 @@ class LibvirtDriver:
             now_s=self._now_s,
             report=self._report,
             fabric=make_fabric(settings.fabric),
+            fabric_hosts=None if settings.fabric is None else known_hosts(settings.fabric),
         )
         self._telling = Telling(settings, self._hypervisors, origin, self._now_s, self._news.put)
 
