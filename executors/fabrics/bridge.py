@@ -9,7 +9,6 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from errno import ENODEV
 from functools import partial
 from typing import Final, TypeVar
@@ -18,6 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from slacktide.errors import DriverError
+from slacktide.executors.fabrics.asking import Asking
 from slacktide.executors.fabrics.protocol import Move, Passed
 from slacktide.executors.fabrics.settings import BridgeFabricSettings, BridgePlace
 from slacktide.executors.probes.namespaces import enter
@@ -34,6 +34,10 @@ class BridgeFabric:
 
     def __init__(self, settings: BridgeFabricSettings) -> None:
         self._settings = settings
+        self._askings = {
+            host: Asking(f"bridge {place.bridge}{_where(place)}", settings.answer_within_s)
+            for host, place in settings.bridges.items()
+        }
 
     @property
     def limit_s(self) -> float:
@@ -54,7 +58,7 @@ class BridgeFabric:
         """Send a packet from the target in the guest's name."""
         place = self._place(move.target)
         for card in move.cards:
-            _in(place, partial(_speak, place.bridge, card))
+            self._asked(move.target, partial(_speak, place.bridge, card))
 
     def confirm(self, move: Move) -> Mapping[HostId, str]:
         """Return the hosts, but the target, whose bridges have the VM's cards at a port of their own."""
@@ -76,7 +80,9 @@ class BridgeFabric:
         """Do nothing: the guest shows itself where it is."""
 
     def close(self) -> None:
-        """Do nothing: nothing is kept open."""
+        """Ask no bridge any more."""
+        for asking in self._askings.values():
+            asking.close()
 
     def _place(self, host: HostId) -> BridgePlace:
         place = self._settings.bridges.get(host)
@@ -86,25 +92,27 @@ class BridgeFabric:
 
     def _is_at_own_port(self, host: HostId, card: str) -> bool:
         place = self._place(host)
-        return _in(place, lambda: _has(place, card))
+        return self._asked(host, lambda: _has(place, card))
 
+    def _asked(self, host: HostId, question: Callable[[], T]) -> T:
+        """Return the answer to a question in the network namespace of a host's bridge."""
+        place = self._place(host)
 
-def _in(place: BridgePlace, question: Callable[[], T]) -> T:
-    """Return the answer to a question in a bridge's network namespace."""
+        def inside() -> T:
+            if place.namespace is not None:
+                enter(place.namespace)
+            return question()
 
-    def inside() -> T:
-        if place.namespace is not None:
-            enter(place.namespace)
-        return question()
-
-    with ThreadPoolExecutor(1, thread_name_prefix=f"bridge {place.bridge}") as thread:
         try:
-            return thread.submit(inside).result()
-        except (OSError, NetlinkError) as error:
-            where = "" if place.namespace is None else f" in network namespace {place.namespace}"
+            return self._askings[host].ask(inside)
+        except (OSError, NetlinkError, RuntimeError) as error:  # the last: it was closed
             fact = f"cannot be asked or told: {error}"
             remedy = "Mend the file of --fabric, or leave it out"
-            raise DriverError(f"bridge {place.bridge}{where}", fact, remedy, retryable=True) from error
+            raise DriverError(f"bridge {place.bridge}{_where(place)}", fact, remedy, retryable=True) from error
+
+
+def _where(place: BridgePlace) -> str:
+    return "" if place.namespace is None else f" in network namespace {place.namespace}"
 
 
 def _has(place: BridgePlace, card: str) -> bool:

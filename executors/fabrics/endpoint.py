@@ -13,13 +13,14 @@ that no bridge hands a packet from one to the other or back.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Final, NamedTuple, TypeVar
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from slacktide.errors import DriverError
+from slacktide.executors.fabrics.asking import Asking
 from slacktide.executors.fabrics.nftables import Nftables
 from slacktide.executors.fabrics.port_counts import (
     TABLE,
@@ -60,40 +61,38 @@ class EndpointTables:
     """One endpoint, from a thread that stays in its network namespace."""
 
     def __init__(self, host: HostId, settings: VxlanFabricSettings) -> None:
-        """Open it.
-
-        Raises
-        ------
-        DriverError
-            If its namespace or a device is not there.
-        """
+        """Its namespace and devices are looked at when it is first asked: each question raises ``DriverError``."""
         self._host = host
         self._settings = settings
         self._place = settings.endpoints[host]
         self._indexes: dict[str, int] = {}
         """Numbers of devices by name, as far as they were asked for."""
+        self._is_open = False
         self._stale = False
         """Whether rules and numbers have to be looked at anew."""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"fabric {host}")
-        try:
-            self._asked(self._open)
-        except DriverError:
-            self._thread.shutdown()
-            raise
+        self._asking = Asking(f"fabric endpoint {host}", settings.answer_within_s)
 
-    def _asked(self, question: Callable[[], T]) -> T:
+    def _asked(self, question: Callable[[], T], *, late: bool = False) -> T:
+        """Return the answer; ``late``: what is asked takes effect even if nobody waits for it any more."""
+
         def asked() -> T:
-            if self._stale:
+            if not self._is_open:
+                self._open()
+            elif self._stale:
                 self._begin()
             return question()
 
         try:
-            return self._thread.submit(asked).result()
+            return self._asking.ask(asked, late=late)
         except (OSError, NetlinkError, RuntimeError) as error:  # the last: it was closed
             self._stale = True  # a device may have been made anew
             fact = f"cannot be asked or told: {error}"
             remedy = "See that its devices are as docs/fabric.md describes"
             raise DriverError(f"fabric endpoint {self._host}", fact, remedy, retryable=True) from error
+
+    def _told(self, change: Callable[[], object]) -> None:
+        """Have something changed; what is told later is done later, and so what it takes back is taken back."""
+        self._asked(change, late=True)
 
     def _open(self) -> None:
         if self._place.namespace is not None:
@@ -106,6 +105,7 @@ class EndpointTables:
         except Exception:
             self._end()
             raise
+        self._is_open = True
 
     def _begin(self) -> None:
         """Look whether the devices are what all here rests on, and have the kernel forward from one to the other."""
@@ -180,7 +180,7 @@ class EndpointTables:
 
     def aim(self, card: str, address: str) -> None:
         """Send what will be forwarded for a card to another endpoint."""
-        self._asked(lambda: self._write(card, self._index(self._settings.forward_device), SELF, dst=address))
+        self._told(lambda: self._write(card, self._index(self._settings.forward_device), SELF, dst=address))
 
     def point(self, card: str, address: str) -> None:
         """Send a card's packets, and those that are forwarded, to another endpoint."""
@@ -191,7 +191,7 @@ class EndpointTables:
                 self._write(card, self._index(name), SELF, dst=address)
             self._write(card, self._index(settings.device), MASTER)
 
-        self._asked(written)
+        self._told(written)
 
     def take(self, card: str) -> None:
         """Send a card's packets to a guest here; where no guest has it yet, to whoever shows it."""
@@ -203,7 +203,7 @@ class EndpointTables:
             else:
                 self._write(card, port.number, MASTER)
 
-        self._asked(written)
+        self._told(written)
 
     def forget(self, card: str) -> None:
         """Send a card's packets to no other endpoint."""
@@ -212,7 +212,7 @@ class EndpointTables:
             for name in (self._settings.device, self._settings.forward_device):
                 self._forget(card, self._index(name), SELF)
 
-        self._asked(forgotten)
+        self._told(forgotten)
 
     def _write(self, card: str, index: int, flags: int, **where: str) -> None:
         self._route.fdb("replace", ifindex=index, lladdr=card, flags=flags, state=STATIC, **where)
@@ -232,7 +232,7 @@ class EndpointTables:
             if port is not None:
                 self._route.link("set", index=port.number, txqlen=QUEUE_PACKETS)
 
-        self._asked(widened)
+        self._told(widened)
 
     def count(self, card: str) -> Counting | None:
         """Count what goes to a guest's card from now on; null: no guest has it."""
@@ -252,7 +252,7 @@ class EndpointTables:
 
     def end_counting(self, port: str) -> None:
         """Count no more what goes to a port."""
-        self._asked(lambda: end_counting(self._nftables, port))
+        self._told(lambda: end_counting(self._nftables, port))
 
     def depart(self, cards: Sequence[str], limit_s: float, *, forward: bool) -> None:
         """Take what arrives for cards from now on as for a guest that has left: forward it for so long, or drop it.
@@ -291,7 +291,7 @@ class EndpointTables:
                 if card in self._listed(name):
                     self._nftables.run(f"delete element {TABLE} {name} {{ {card} }}\n")
 
-        self._asked(ended)
+        self._told(ended)
 
     def forwarded_cards(self) -> tuple[str, ...]:
         """Return the cards whose packets are forwarded."""
@@ -305,8 +305,14 @@ class EndpointTables:
 
     def close(self) -> None:
         """Let go of it; its tables stay as they are."""
-        self._thread.submit(self._end).result()
-        self._thread.shutdown()
+
+        def ended() -> None:
+            if self._is_open:
+                self._end()
+
+        with suppress(DriverError, RuntimeError):  # it does not answer, or was closed
+            self._asking.ask(ended, late=True)
+        self._asking.close()
 
     def _end(self) -> None:
         self._nftables.close()

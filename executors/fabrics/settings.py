@@ -17,6 +17,8 @@ Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$")
 """Name of a network namespace."""
 LIMIT_S: Final = 30.0
 """How long a source forwards at most: an assumption, and plenty where controllers take a second."""
+ANSWER_WITHIN_S: Final = 5.0
+"""How long the kernel may take to answer, which as a rule takes it some milliseconds."""
 
 
 class _Part(BaseModel):
@@ -41,6 +43,8 @@ class BridgeFabricSettings(_Part):
     """Of each host."""
     limit_s: float = Field(default=LIMIT_S, gt=0, le=3600)
     """How long to wait until they have learnt."""
+    answer_within_s: float = Field(default=ANSWER_WITHIN_S, gt=0, le=60)
+    """How long to wait for a bridge's kernel."""
 
 
 class Endpoint(_Part):
@@ -71,6 +75,8 @@ class VxlanFabricSettings(_Part):
     """Whether sources forward at all; without, what arrives there after the switch is lost and counted."""
     limit_s: float = Field(default=LIMIT_S, gt=0, le=3600)
     """How long a source forwards at most."""
+    answer_within_s: float = Field(default=ANSWER_WITHIN_S, gt=0, le=60)
+    """How long to wait for an endpoint's kernel."""
 
     @model_validator(mode="after")
     def _told_apart(self) -> Self:

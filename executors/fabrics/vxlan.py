@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 from slacktide.errors import DriverError
 from slacktide.executors.fabrics.endpoint import EndpointTables
@@ -16,6 +17,9 @@ from slacktide.executors.fabrics.port_counts import Counting
 from slacktide.executors.fabrics.protocol import Move, Passed
 from slacktide.executors.fabrics.settings import VxlanFabricSettings
 from slacktide.ids import HostId
+
+_HAND_BACK: Final = (EndpointTables.arrive, EndpointTables.take, EndpointTables.forget)
+"""What hands a card's packets to its guest here again."""
 
 
 class VxlanFabric:
@@ -174,14 +178,15 @@ class VxlanFabric:
         self._never_arrive(lambda other: other == move)
         self._unread.pop(move, None)
         source = self._endpoint(move.source)
-        for card in move.cards:
-            source.arrive(card)
-            source.take(card)
-            source.forget(card)
-        self._end_counting(move)
-        target = self._endpoint(move.target)  # last: it may be what has failed
-        for card in move.cards:
-            target.point(card, self._address[move.source])
+        steps: list[Callable[[], object]] = [partial(do, source, card) for card in move.cards for do in _HAND_BACK]
+        steps.append(partial(self._end_counting, move))
+        steps += [partial(self._point_back, move, card) for card in move.cards]
+        failed = [error for error in map(_failed, steps) if error is not None]
+        if failed:
+            raise failed[0]
+
+    def _point_back(self, move: Move, card: str) -> None:
+        self._endpoint(move.target).point(card, self._address[move.source])
 
     def _end_counting(self, move: Move) -> None:
         for counting in self._countings.pop(move, []):
@@ -195,3 +200,12 @@ class VxlanFabric:
             for endpoint in self._tables.values():
                 endpoint.close()
             self._tables.clear()
+
+
+def _failed(step: Callable[[], object]) -> DriverError | None:
+    """Take a step, and return with what it failed; the next is taken all the same."""
+    try:
+        step()
+    except DriverError as error:
+        return error
+    return None

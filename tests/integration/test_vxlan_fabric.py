@@ -278,6 +278,56 @@ def test_what_the_guest_had_not_read_when_it_was_paused_is_counted_as_lost(links
     assert passed.lost >= 5, "what others tell all guests may be among them"
 
 
+def silenced(fabric: VxlanFabric, host: str) -> socket.socket:
+    """Have an endpoint wait for a socket that never answers; return the end that lets it go on."""
+    near, far = socket.socketpair()
+
+    def waits() -> None:
+        with near:
+            near.recv(1)
+
+    with pytest.raises(DriverError, match=f"fabric endpoint {host}: has not answered for 2 s"):
+        fabric._endpoint(HostId(host))._asked(waits)
+    return far
+
+
+def test_an_endpoint_that_does_not_answer_is_named_and_keeps_nobody_else_waiting(links: Links) -> None:
+    fabric = links.fabric(answer_within_s=2.0)
+    with silenced(fabric, "h3"):
+        going = switched(links, fabric, "h1", "h2")
+        fabric.announce(going)
+        assert fabric.confirm(going) == {"h3": "has not answered for 2 s"}
+        assert fabric.stop_forwarding(going) == Passed(forwarded=0, lost=0)
+        assert links.reached() == 3
+    until_told(fabric, going)
+
+
+def until_told(fabric: VxlanFabric, going: Move) -> None:
+    """Tell an endpoint that answers again until it has confirmed."""
+    until_s = time.monotonic() + PATIENCE_S
+    while fabric.confirm(going):
+        assert time.monotonic() < until_s
+        fabric.announce(going)
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("host", ["h1", "h2"])
+def test_what_could_not_be_taken_back_at_once_is_taken_back_later(links: Links, host: str) -> None:
+    fabric = links.fabric(answer_within_s=2.0)
+    going = move("h1", "h2")
+    before = fabric.locate(going)
+    fabric.prepare(going)
+    fabric.forward(going)
+    with silenced(fabric, host), pytest.raises(DriverError, match=f"fabric endpoint {host}: has not answered"):
+        fabric.withdraw(going)
+    until_s = time.monotonic() + PATIENCE_S
+    while fabric.confirm(move("h3", "h1")) or links.reached() < 3:
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+    assert fabric.locate(going) == before
+    assert fabric._endpoint(HostId("h1")).forwarded_cards() == ()
+
+
 def test_a_host_that_is_no_endpoint_is_refused_by_name(links: Links) -> None:
     with pytest.raises(DriverError, match="host h9: is no endpoint of the fabric"):
         links.fabric().forward(move("h9", "h2"))
