@@ -44,6 +44,8 @@ QUEUE_PACKETS: Final = 10_000
 keeps a thousand, broadcasts of the time of copying among them."""
 ARRIVED, FORWARDED, DEPARTED = "arrived", "forwarded", "departed"
 """Sets of cards that have left: what arrives for them is counted, sent on, and dropped and counted where it is not."""
+_ARRIVING, _RULES = "arriving", 3
+"""The chain that looks at these sets, and its rules."""
 _NO_ENTRY: Final = 2
 """``ENOENT``."""
 
@@ -68,27 +70,42 @@ class EndpointTables:
         self._indexes: dict[str, int] = {}
         """Numbers of devices by name, as far as they were asked for."""
         self._is_open = False
-        self._stale = False
-        """Whether rules and numbers have to be looked at anew."""
+        self._is_ready = False
+        """Whether devices were fit and rules written when that was last looked at."""
         self._asking = Asking(f"fabric endpoint {host}", settings.answer_within_s)
 
     def _asked(self, question: Callable[[], T], *, late: bool = False) -> T:
-        """Return the answer; ``late``: what is asked takes effect even if nobody waits for it any more."""
+        """Return the answer; ``late``: what is asked takes effect even if nobody waits for it any more.
+
+        What fails is tried once more, with devices and rules looked at anew: others may have made or deleted them.
+        """
 
         def asked() -> T:
             if not self._is_open:
                 self._open()
-            elif self._stale:
-                self._begin()
-            return question()
+            try:
+                return question()
+            except (OSError, NetlinkError, DriverError):
+                self._is_ready = False
+                self._indexes.clear()
+                return question()
 
         try:
             return self._asking.ask(asked, late=late)
         except (OSError, NetlinkError, RuntimeError) as error:  # the last: it was closed
-            self._stale = True  # a device may have been made anew
             fact = f"cannot be asked or told: {error}"
             remedy = "See that its devices are as docs/fabric.md describes"
             raise DriverError(f"fabric endpoint {self._host}", fact, remedy, retryable=True) from error
+
+    def _asked_of_rules(self, question: Callable[[], T]) -> T:
+        """Return the answer to what rests on rules, which are there only where devices are fit."""
+
+        def asked() -> T:
+            if not self._is_ready:
+                self._begin()
+            return question()
+
+        return self._asked(asked)
 
     def _told(self, change: Callable[[], object]) -> None:
         """Have something changed; what is told later is done later, and so what it takes back is taken back."""
@@ -100,31 +117,25 @@ class EndpointTables:
         self._nftables = Nftables()
         self._loop = asyncio.SelectorEventLoop()
         self._route = IPRoute(use_event_loop=self._loop)
-        try:
-            self._begin()
-        except Exception:
-            self._end()
-            raise
         self._is_open = True
 
     def _begin(self) -> None:
         """Look whether the devices are what all here rests on, and have the kernel forward from one to the other."""
         settings = self._settings
+        self._is_ready = False
         self._indexes.clear()
         self._refuse_unfit()
-        sets = "type ether_addr; flags timeout; counter;"
+        sets, device, chain = "type ether_addr; flags timeout; counter;", settings.device, f"{TABLE} {_ARRIVING}"
+        hooked = f'add chain {chain} {{ type filter hook ingress device "{device}" priority 0; }}\n'
         made = "".join(f"add set {TABLE} {name} {{ {sets} }}\n" for name in (ARRIVED, FORWARDED, DEPARTED))
         self._nftables.run(
-            f"add table {TABLE}\n{made}"
-            f'add chain {TABLE} arriving {{ type filter hook ingress device "{settings.device}" priority 0; }}\n'
-            f"delete chain {TABLE} arriving\n"
-            f'add chain {TABLE} arriving {{ type filter hook ingress device "{settings.device}" priority 0; }}\n'
-            f"add rule {TABLE} arriving ether daddr @{ARRIVED} continue\n"
-            f'add rule {TABLE} arriving ether daddr @{FORWARDED} fwd to "{settings.forward_device}"\n'
-            f"add rule {TABLE} arriving ether daddr @{DEPARTED} drop\n"
+            f"add table {TABLE}\n{made}{hooked}delete chain {chain}\n{hooked}"
+            f"add rule {chain} ether daddr @{ARRIVED} continue\n"
+            f'add rule {chain} ether daddr @{FORWARDED} fwd to "{settings.forward_device}"\n'
+            f"add rule {chain} ether daddr @{DEPARTED} drop\n"
         )
         clear_counting(self._route, self._nftables)
-        self._stale = False
+        self._is_ready = True
 
     def _refuse_unfit(self) -> None:
         """Refuse devices between which a packet could go in circles."""
@@ -147,15 +158,30 @@ class EndpointTables:
         return DriverError(f"fabric endpoint {self._host}", f"{device} {fact}", "See docs/fabric.md")
 
     def refresh(self) -> None:
-        """Write rules anew if a device was made anew since they were written."""
+        """Look anew whether devices are fit, and write rules anew that are gone or of a device that was made anew."""
 
         def looked() -> None:
-            for name in (self._settings.device, self._settings.forward_device):
-                if list(self._route.link_lookup(ifname=name)) != [self._index(name)]:
-                    self._begin()
-                    return
+            if not self._is_ready or self._is_changed():
+                self._begin()
 
         self._asked(looked)
+
+    def _is_changed(self) -> bool:
+        before = dict(self._indexes)
+        self._is_ready = False
+        self._indexes.clear()
+        self._refuse_unfit()
+        self._is_ready = before == self._indexes and self._has_rules()
+        return not self._is_ready
+
+    def _has_rules(self) -> bool:
+        """Return whether the chain has its rules; where it is gone as well, the kernel refuses."""
+        listed = self._nftables.run(f"list chain {TABLE} {_ARRIVING}\n")
+        return sum("rule" in each for each in listed) == _RULES
+
+    def _has_table(self) -> bool:
+        listed = self._nftables.run("list tables netdev\n")
+        return any("table" in each and f"netdev {each['table']['name']}" == TABLE for each in listed)
 
     def _index(self, name: str) -> int:
         if name not in self._indexes:
@@ -187,9 +213,9 @@ class EndpointTables:
 
         def written() -> None:
             settings = self._settings
-            for name in (settings.forward_device, settings.device):
-                self._write(card, self._index(name), SELF, dst=address)
+            self._write(card, self._index(settings.device), SELF, dst=address)
             self._write(card, self._index(settings.device), MASTER)
+            self._write(card, self._index(settings.forward_device), SELF, dst=address)
 
         self._told(written)
 
@@ -244,7 +270,7 @@ class EndpointTables:
             except LookupError:
                 return None  # the guest has ended
 
-        return self._asked(begun)
+        return self._asked_of_rules(begun)
 
     def unread(self, counting: Counting) -> int | None:
         """Return the packets that a guest was sent and has not read; null: nobody knows any more."""
@@ -270,13 +296,13 @@ class EndpointTables:
             if lines:
                 self._nftables.run("".join(lines))
 
-        self._asked(begun)
+        self._asked_of_rules(begun)
 
     def departed(self, card: str) -> Departed | None:
         """Return what became of a card's packets since it left; null: it has not left, or too long ago."""
 
         def counted() -> Departed | None:
-            arrived, dropped = self._listed(ARRIVED).get(card), self._listed(DEPARTED).get(card)
+            arrived, dropped = (self._found(name).get(card) for name in (ARRIVED, DEPARTED))
             if arrived is None or dropped is None:
                 return None
             return Departed(max(0, arrived - dropped), dropped)
@@ -288,14 +314,18 @@ class EndpointTables:
 
         def ended() -> None:
             for name in (FORWARDED, DEPARTED, ARRIVED):
-                if card in self._listed(name):
+                if card in self._found(name):
                     self._nftables.run(f"delete element {TABLE} {name} {{ {card} }}\n")
 
         self._told(ended)
 
     def forwarded_cards(self) -> tuple[str, ...]:
         """Return the cards whose packets are forwarded."""
-        return self._asked(lambda: tuple(sorted(self._listed(FORWARDED))))
+        return self._asked(lambda: tuple(sorted(self._found(FORWARDED))))
+
+    def _found(self, name: str) -> dict[str, int]:
+        """Return the same; nothing where there are no rules."""
+        return self._listed(name) if self._has_table() else {}
 
     def _listed(self, name: str) -> dict[str, int]:
         """Return how often each card in a set was found there."""

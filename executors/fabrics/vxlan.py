@@ -6,7 +6,7 @@ sends to the source until then is forwarded.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -75,25 +75,33 @@ class VxlanFabric:
     def forward(self, move: Move) -> None:
         """Have the target keep the VM's packets for it, and the source send them there.
 
-        What counts is how soon: the rest of the two hosts' tables comes after.
+        What counts is how soon: the rest of the two hosts' tables comes after.  It is written though the source may not
+        forward, for whoever is there sends to the target by these tables alone.
         """
         source, target = self._endpoint(move.source), self._endpoint(move.target)
-        for card in move.cards:
-            target.take(card)
+        steps: list[Callable[[], object]] = [partial(target.take, card) for card in move.cards]
         if move not in self._countings:
-            for card in move.cards:
-                source.aim(card, self._address[move.target])
-        source.depart(move.cards, self._settings.limit_s, forward=self._settings.forward)
+            steps += [partial(source.aim, card, self._address[move.target]) for card in move.cards]
+        steps.append(partial(source.depart, move.cards, self._settings.limit_s, forward=self._settings.forward))
+        failed = _failures(steps)
         self._never_arrive(lambda other: other.vm_id == move.vm_id and other != move)
-        for card in move.cards:
-            target.make_room(card)
-            source.point(card, self._address[move.target])
-            target.arrive(card)
-            target.forget(card)
+        failed += _failures(partial(step, card) for card in move.cards for step in self._rest_of_tables(move))
+        self._note_unread(move)
+        if failed:
+            raise failed[0]
+
+    def _rest_of_tables(self, move: Move) -> Sequence[Callable[[str], object]]:
+        source, target = self._endpoint(move.source), self._endpoint(move.target)
+        pointed = partial(source.point, address=self._address[move.target])
+        return target.make_room, pointed, target.arrive, target.forget
+
+    def _note_unread(self, move: Move) -> None:
         if move in self._countings and move not in self._unread:
-            left = [source.unread(counting) for counting in self._countings[move]]
-            if None not in left and len(left) == len(move.cards):
-                self._unread[move] = sum(filter(None, left))
+            source = self._endpoint(move.source)
+            with suppress(DriverError):  # it is then not known
+                left = [source.unread(counting) for counting in self._countings[move]]
+                if None not in left and len(left) == len(move.cards):
+                    self._unread[move] = sum(filter(None, left))
 
     def announce(self, move: Move) -> None:
         """Tell all other endpoints; each hears of it once its delay is over.
@@ -181,7 +189,7 @@ class VxlanFabric:
         steps: list[Callable[[], object]] = [partial(do, source, card) for card in move.cards for do in _HAND_BACK]
         steps.append(partial(self._end_counting, move))
         steps += [partial(self._point_back, move, card) for card in move.cards]
-        failed = [error for error in map(_failed, steps) if error is not None]
+        failed = _failures(steps)
         if failed:
             raise failed[0]
 
@@ -202,10 +210,12 @@ class VxlanFabric:
             self._tables.clear()
 
 
-def _failed(step: Callable[[], object]) -> DriverError | None:
-    """Take a step, and return with what it failed; the next is taken all the same."""
-    try:
-        step()
-    except DriverError as error:
-        return error
-    return None
+def _failures(steps: Iterable[Callable[[], object]]) -> list[DriverError]:
+    """Take steps, each though others fail, and return with what they failed."""
+    failed = []
+    for step in steps:
+        try:
+            step()
+        except DriverError as error:
+            failed.append(error)
+    return failed

@@ -163,6 +163,22 @@ def test_a_guest_that_goes_and_comes_back_at_once_is_reached(tunnelled: Tunnelle
         assert tunnelled.answers()
 
 
+def test_rules_that_a_host_has_lost_between_two_migrations_are_written_again(tunnelled: Tunnelled) -> None:
+    driver = tunnelled.driver(update_delay_ms=300.0)
+    for _ in range(2):
+        request = tunnelled.request()
+        source = next(host for host in tunnelled.lab.hosts if host.name == request.source)
+        run(["ip", "netns", "exec", source.namespace, "nft", "flush", "ruleset"])
+        driver.migrate([request])
+        found = until(driver, events.ForwardingStarted)
+        assert tunnelled.forwarded_anywhere() == [VM.card]
+        found += until(driver, OUTCOMES)
+        ended = next(event for event in found if isinstance(event, events.ForwardingEnded))
+        assert ended.unconfirmed is None
+        assert ended.forwarded_packets is not None
+        assert tunnelled.answers()
+
+
 @pytest.mark.parametrize("end", ["source", "target"])
 def test_a_way_from_or_to_a_host_outside_is_refused_before_its_target_is_reserved(
     tunnelled: Tunnelled, end: str

@@ -349,6 +349,42 @@ def test_devices_that_are_made_anew_are_forwarded_through(links: Links) -> None:
     assert links.reached() == 3
 
 
+def flush(links: Links, words: str) -> None:
+    """Have the packet filters of the first two hosts lose what others take away, as when their service starts anew."""
+    for host in links.lab.hosts[:2]:
+        run(["ip", "netns", "exec", host.namespace, "nft", *words.split()])
+
+
+def test_rules_that_others_have_flushed_are_written_again(links: Links) -> None:
+    fabric = links.fabric(update_delay_ms=60_000.0)
+    going = move("h1", "h2")
+    fabric.prepare(going)
+    flush(links, "flush table netdev slacktide")
+    fabric.prepare(going)
+    fabric.forward(going)
+    links.run_at("h2")
+    fabric.forward(going)
+    assert links.reached() == 3, "rules alone are missed at the next look"
+    assert fabric.stop_forwarding(going) == Passed(forwarded=3, lost=None), "what counted for its port is gone too"
+    flush(links, "flush ruleset")
+    assert fabric.stop_forwarding(going) is None, "nothing is counted, and nothing to be stopped"
+    fabric.withdraw(going)
+    flush(links, "flush ruleset")
+    fabric.forward(going)
+    assert links.reached() == 3, "what fails is tried once more, with all rules"
+
+
+def test_a_source_that_cannot_forward_sends_to_the_target_all_the_same(links: Links) -> None:
+    fabric, h1 = links.fabric(), links.lab.hosts[0].namespace
+    fabric.prepare(move("h1", "h2"))
+    run(["ip", "-n", h1, "link", "set", "forward0", "nomaster"])
+    with pytest.raises(DriverError, match="fabric endpoint h1: forward0 is no port of br0"):
+        fabric.prepare(move("h1", "h2"))
+    with pytest.raises(DriverError, match="fabric endpoint h1: forward0 is no port of br0"):
+        switched(links, fabric, "h1", "h2")
+    assert set(fabric.confirm(move("h1", "h2"))) == {"h3", "control"}, "the two hosts have been told"
+
+
 def test_ports_between_which_packets_could_go_in_circles_are_refused(links: Links) -> None:
     run(["bridge", "-n", links.lab.hosts[0].namespace, "link", "set", "dev", "forward0", "isolated", "off"])
     with pytest.raises(DriverError, match="forward0 is a port that is not isolated, or that learns"):

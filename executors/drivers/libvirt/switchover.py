@@ -137,17 +137,17 @@ class Switchover:
             self._thread.join()
 
     def _run(self, fabric: Fabric, move: Move) -> None:
-        forwarding = False
+        begun = forwarding = False
         if not self._adopted:
             with suppress(Exception):  # packets are then not counted, and null
                 fabric.prepare(move)
         while True:
             word = self._words.get()
             if word == PAUSED and not forwarding:
-                forwarding = self._try(lambda: fabric.forward(move))
-            elif word in (BACK, OVER) and (forwarding or word == OVER):
+                begun, forwarding = True, self._try(lambda: fabric.forward(move))
+            elif word in (BACK, OVER) and (begun or word == OVER):
                 self._try(lambda: fabric.withdraw(move))
-                forwarding = False
+                begun = forwarding = False
             elif word == SWITCHED:
                 if not forwarding:
                     self._try(lambda: fabric.forward(move))
@@ -168,11 +168,34 @@ class Switchover:
 
     def _caught_up(self, fabric: Fabric, move: Move) -> events.ForwardingEnded:
         """Return what came of the post-migration brownout, once it is over."""
-        why = [_unconfirmed(fabric, move), self._trouble]
+        why = [self._unconfirmed(fabric, move), self._trouble]
         passed: list[Passed | None] = []
         if not self._try(lambda: passed.append(fabric.stop_forwarding(move))):
             why.append(self._trouble)
         return self._forwarding_ended(passed[0] if passed else None, "; ".join(filter(None, why)) or None)
+
+    def _unconfirmed(self, fabric: Fabric, move: Move) -> str | None:
+        """Tell endpoints, and wait until all have confirmed; return why not all did in time, None: they did."""
+        began_s = told_s = time.monotonic()
+        pause_s, told, why = ASK_S, False, None
+        while True:
+            try:
+                if not told or time.monotonic() > told_s + TELL_AGAIN_S:
+                    self._tell(fabric, move)
+                    told, told_s = True, time.monotonic()
+                why = _words(fabric.confirm(move), move, fabric.limit_s)
+            except Exception as error:  # as above
+                why = _said(error)
+            if why is None or time.monotonic() > began_s + fabric.limit_s:
+                return why
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, ASK_AGAIN_S)
+
+    def _tell(self, fabric: Fabric, move: Move) -> None:
+        """Tell all other endpoints, and the two hosts once more what could not be done there."""
+        if self._trouble is not None:
+            self._try(lambda: fabric.forward(move))
+        fabric.announce(move)
 
     def _forwarding_ended(self, counted: Passed | None, why: str | None) -> events.ForwardingEnded:
         request = self._request
@@ -184,24 +207,6 @@ class Switchover:
             lost_packets=None if counted is None else counted.lost,
             unconfirmed=why,
         )
-
-
-def _unconfirmed(fabric: Fabric, move: Move) -> str | None:
-    """Tell endpoints, and wait until all have confirmed; return why not all did within the limit, None: they did."""
-    began_s = told_s = time.monotonic()
-    pause_s, told, why = ASK_S, False, None
-    while True:
-        try:
-            if not told or time.monotonic() > told_s + TELL_AGAIN_S:
-                fabric.announce(move)
-                told, told_s = True, time.monotonic()
-            why = _words(fabric.confirm(move), move, fabric.limit_s)
-        except Exception as error:  # as above
-            why = _said(error)
-        if why is None or time.monotonic() > began_s + fabric.limit_s:
-            return why
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, ASK_AGAIN_S)
 
 
 def _said(error: Exception) -> str:
