@@ -21,6 +21,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from slacktide.errors import DriverError
 from slacktide.executors.fabrics.asking import Asking
+from slacktide.executors.fabrics.devices import device_number, fit_devices
 from slacktide.executors.fabrics.nftables import Nftables
 from slacktide.executors.fabrics.port_counts import (
     TABLE,
@@ -64,7 +65,7 @@ class EndpointTables:
 
     def __init__(self, host: HostId, settings: VxlanFabricSettings) -> None:
         """Its namespace and devices are looked at when it is first asked: each question raises ``DriverError``."""
-        self._host = host
+        self._subject = f"fabric endpoint {host}"
         self._settings = settings
         self._place = settings.endpoints[host]
         self._indexes: dict[str, int] = {}
@@ -72,7 +73,8 @@ class EndpointTables:
         self._is_open = False
         self._is_ready = False
         """Whether devices were fit and rules written when that was last looked at."""
-        self._asking = Asking(f"fabric endpoint {host}", settings.answer_within_s)
+        self._identifiers = 0, 0
+        self._asking = Asking(self._subject, settings.answer_within_s)
 
     def _asked(self, question: Callable[[], T], *, late: bool = False) -> T:
         """Return the answer; ``late``: what is asked takes effect even if nobody waits for it any more.
@@ -95,7 +97,7 @@ class EndpointTables:
         except (OSError, NetlinkError, RuntimeError) as error:  # the last: it was closed
             fact = f"cannot be asked or told: {error}"
             remedy = "See that its devices are as docs/fabric.md describes"
-            raise DriverError(f"fabric endpoint {self._host}", fact, remedy, retryable=True) from error
+            raise DriverError(self._subject, fact, remedy, retryable=True) from error
 
     def _asked_of_rules(self, question: Callable[[], T]) -> T:
         """Return the answer to what rests on rules, which are there only where devices are fit."""
@@ -123,8 +125,7 @@ class EndpointTables:
         """Look whether the devices are what all here rests on, and have the kernel forward from one to the other."""
         settings = self._settings
         self._is_ready = False
-        self._indexes.clear()
-        self._refuse_unfit()
+        self._look_at_devices()
         sets, device, chain = "type ether_addr; flags timeout; counter;", settings.device, f"{TABLE} {_ARRIVING}"
         hooked = f'add chain {chain} {{ type filter hook ingress device "{device}" priority 0; }}\n'
         made = "".join(f"add set {TABLE} {name} {{ {sets} }}\n" for name in (ARRIVED, FORWARDED, DEPARTED))
@@ -137,26 +138,6 @@ class EndpointTables:
         clear_counting(self._route, self._nftables)
         self._is_ready = True
 
-    def _refuse_unfit(self) -> None:
-        """Refuse devices between which a packet could go in circles."""
-        settings, numbers = self._settings, []
-        self._index(settings.bridge)
-        for name in (settings.device, settings.forward_device):
-            (link,) = self._route.get_links(self._index(name))
-            if link.get_nested("IFLA_LINKINFO", "IFLA_INFO_KIND") != "vxlan":
-                raise self._unfit(name, "is no VXLAN device")
-            numbers.append(link.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA").get("IFLA_VXLAN_ID"))
-            port = link.get_nested("IFLA_LINKINFO", "IFLA_INFO_SLAVE_DATA")
-            if link.get("IFLA_MASTER") != self._index(settings.bridge) or port is None:
-                raise self._unfit(name, f"is no port of {settings.bridge}")
-            if not port.get("IFLA_BRPORT_ISOLATED") or port.get("IFLA_BRPORT_LEARNING"):
-                raise self._unfit(name, "is a port that is not isolated, or that learns")
-        if numbers[0] == numbers[1]:
-            raise self._unfit(settings.forward_device, f"has the network identifier of {settings.device}, {numbers[0]}")
-
-    def _unfit(self, device: str, fact: str) -> DriverError:
-        return DriverError(f"fabric endpoint {self._host}", f"{device} {fact}", "See docs/fabric.md")
-
     def refresh(self) -> None:
         """Look anew whether devices are fit, and write rules anew that are gone or of a device that was made anew."""
 
@@ -167,12 +148,14 @@ class EndpointTables:
         self._asked(looked)
 
     def _is_changed(self) -> bool:
-        before = dict(self._indexes)
-        self._is_ready = False
-        self._indexes.clear()
-        self._refuse_unfit()
+        before, self._is_ready = self._indexes, False
+        self._look_at_devices()
         self._is_ready = before == self._indexes and self._has_rules()
         return not self._is_ready
+
+    def _look_at_devices(self) -> None:
+        found = fit_devices(self._route, self._subject, self._settings)
+        self._indexes, self._identifiers = dict(found.numbers), found.identifiers
 
     def _has_rules(self) -> bool:
         """Return whether the chain has its rules; where it is gone as well, the kernel refuses."""
@@ -183,12 +166,13 @@ class EndpointTables:
         listed = self._nftables.run("list tables netdev\n")
         return any("table" in each and f"netdev {each['table']['name']}" == TABLE for each in listed)
 
+    def identifiers(self) -> tuple[int, int]:
+        """Return the network identifiers of what guests send each other, and of what is forwarded, of fit devices."""
+        return self._asked_of_rules(lambda: self._identifiers)
+
     def _index(self, name: str) -> int:
         if name not in self._indexes:
-            found = self._route.link_lookup(ifname=name)
-            if not found:
-                raise DriverError(f"fabric endpoint {self._host}", f"has no device {name}", "See docs/fabric.md")
-            self._indexes[name] = int(found[0])
+            self._indexes[name] = device_number(self._route, self._subject, name)
         return self._indexes[name]
 
     def sends_to(self, card: str) -> str | None:

@@ -64,13 +64,27 @@ class VxlanFabric:
     def prepare(self, move: Move) -> None:
         """Count what the source hands the guest, and aim where it will forward to."""
         source, target = self._endpoint(move.source), self._endpoint(move.target)
-        source.refresh()
-        target.refresh()
+        failed = _failures([source.refresh, target.refresh, partial(self._refuse_apart, move)])
         for card in move.cards:
             source.aim(card, self._address[move.target])
         if move not in self._countings:
             found = [source.count(card) for card in move.cards]
             self._countings[move] = [counting for counting in found if counting is not None]
+        if failed:
+            raise failed[0]
+
+    def _refuse_apart(self, move: Move) -> None:
+        """Refuse to forward where devices of one host are unfit, or not those of the other."""
+        ours, theirs = (self._endpoint(host).identifiers() for host in (move.source, move.target))
+        if ours != theirs:
+            names = self._settings.device, self._settings.forward_device
+            said = (
+                " and ".join(f"{name} {number}" for name, number in zip(names, each, strict=True))
+                for each in (ours, theirs)
+            )
+            fact = f"have different network identifiers: {next(said)}, {next(said)}"
+            remedy = "Give both the same; see docs/fabric.md"
+            raise DriverError(f"fabric endpoints {move.source} and {move.target}", fact, remedy)
 
     def forward(self, move: Move) -> None:
         """Have the target keep the VM's packets for it, and the source send them there.
@@ -82,8 +96,9 @@ class VxlanFabric:
         steps: list[Callable[[], object]] = [partial(target.take, card) for card in move.cards]
         if move not in self._countings:
             steps += [partial(source.aim, card, self._address[move.target]) for card in move.cards]
-        steps.append(partial(source.depart, move.cards, self._settings.limit_s, forward=self._settings.forward))
-        failed = _failures(steps)
+        failed = _failures([*steps, partial(self._refuse_apart, move)])
+        forwards = self._settings.forward and not failed
+        failed += _failures([partial(source.depart, move.cards, self._settings.limit_s, forward=forwards)])
         self._never_arrive(lambda other: other.vm_id == move.vm_id and other != move)
         failed += _failures(partial(step, card) for card in move.cards for step in self._rest_of_tables(move))
         self._note_unread(move)
