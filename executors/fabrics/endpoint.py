@@ -188,12 +188,19 @@ class EndpointTables:
             raise
         return next((str(entry.get("NDA_DST")) for entry in found if entry.get("NDA_DST")), None)
 
+    def has_guest(self, card: str) -> bool:
+        """Return whether a guest with a card is here, and its packets go to no other endpoint."""
+        return self._asked(lambda: self._sends_to(card) is None and port_of(self._route, card) is not None)
+
     def aim(self, card: str, address: str) -> None:
         """Send what will be forwarded for a card to another endpoint."""
         self._told(lambda: self._write(card, self._index(self._settings.forward_device), SELF, dst=address))
 
-    def point(self, card: str, address: str) -> None:
-        """Send a card's packets, and those that are forwarded, to another endpoint."""
+    def point(self, card: str, address: str, *, late: bool = True) -> None:
+        """Send a card's packets, and those that are forwarded, to another endpoint.
+
+        ``late``: later, where this one does not answer in time.
+        """
 
         def written() -> None:
             settings = self._settings
@@ -201,7 +208,7 @@ class EndpointTables:
             self._write(card, self._index(settings.device), MASTER)
             self._write(card, self._index(settings.forward_device), SELF, dst=address)
 
-        self._told(written)
+        self._asked(written, late=late)
 
     def take(self, card: str) -> None:
         """Send a card's packets to a guest here; where no guest has it yet, to whoever shows it."""

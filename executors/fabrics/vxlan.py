@@ -15,6 +15,7 @@ from slacktide.errors import DriverError
 from slacktide.executors.fabrics.endpoint import EndpointTables
 from slacktide.executors.fabrics.port_counts import Counting
 from slacktide.executors.fabrics.protocol import Move, Passed
+from slacktide.executors.fabrics.reminders import Reminders
 from slacktide.executors.fabrics.settings import VxlanFabricSettings
 from slacktide.ids import HostId
 
@@ -36,6 +37,9 @@ class VxlanFabric:
         """Packets that a guest had not read when it was paused."""
         self._on_their_way: set[tuple[Move, threading.Event]] = set()
         """Announcements that have not arrived, each with what keeps it from arriving."""
+        self._behind: set[Move] = set()
+        """Moves that not all have confirmed when they were last asked."""
+        self._reminders = Reminders(self._remind)
         self._closed = threading.Event()
 
     @property
@@ -168,7 +172,25 @@ class VxlanFabric:
     def confirm(self, move: Move) -> Mapping[HostId, str]:
         """Return the endpoints that do not send to the target yet, and what they do."""
         found = {host: self._instead(host, move) for host in self._address}
-        return {host: what for host, what in found.items() if what is not None}
+        behind = {host: what for host, what in found.items() if what is not None}
+        (self._behind.add if behind else self._behind.discard)(move)
+        return behind
+
+    def _remind(self, move: Move) -> bool:
+        """Tell those again that do not send to the target, if the guest is there; return whether all do.
+
+        Who has moved it on since, in another process perhaps, has had the target send its packets on.
+        """
+        target, address = self._endpoint(move.target), self._address[move.target]
+        with self._lock:
+            on_its_way = any(other == move for other, _ in self._on_their_way)
+        if on_its_way or not all(target.has_guest(card) for card in move.cards):
+            return False
+        behind = [host for host in self._address if host != move.target and self._instead(host, move) is not None]
+        _failures(
+            partial(self._endpoint(host).point, card, address, late=False) for host in behind for card in move.cards
+        )
+        return not behind
 
     def _instead(self, host: HostId, move: Move) -> str | None:
         """Return what an endpoint does in place of sending to the target, in words; None: it sends there."""
@@ -183,7 +205,14 @@ class VxlanFabric:
         return "sends nowhere" if wrong is None else f"sends to {self._host_at.get(wrong, wrong)}"
 
     def stop_forwarding(self, move: Move) -> Passed | None:
-        """Have the source send nothing on any more, and return what it counted."""
+        """Have the source send nothing on any more, and return what it counted.
+
+        Who has not confirmed yet is told again as long as this fabric is not let go of.
+        """
+        self._reminders.drop(move.vm_id)
+        if move in self._behind:
+            self._behind.discard(move)
+            self._reminders.add(move)
         source = self._endpoint(move.source)
         counts = [source.departed(card) for card in move.cards]
         for card in move.cards:
@@ -199,6 +228,7 @@ class VxlanFabric:
     def withdraw(self, move: Move) -> None:
         """Have the source hand the VM's packets to its guest again, and the target send them there."""
         self._never_arrive(lambda other: other == move)
+        self._behind.discard(move)
         self._unread.pop(move, None)
         source = self._endpoint(move.source)
         steps: list[Callable[[], object]] = [partial(do, source, card) for card in move.cards for do in _HAND_BACK]
@@ -218,6 +248,7 @@ class VxlanFabric:
     def close(self) -> None:
         """Let go of all endpoints; announcements that have not arrived do not."""
         self._closed.set()
+        self._reminders.close()
         self._never_arrive(lambda _: True)
         with self._lock:
             for endpoint in self._tables.values():

@@ -200,7 +200,7 @@ def test_an_endpoint_that_does_not_confirm_is_named_when_the_limit_is_reached(tu
     assert ended.unconfirmed is not None
     assert ended.unconfirmed.startswith("1 s after vm1 moved to h")
     assert "control sends to h" in ended.unconfirmed
-    assert ended.unconfirmed.endswith("nobody forwards its packets")
+    assert ended.unconfirmed.endswith("nobody forwards its packets: see docs/fabric.md, told too late")
     _, ended = tunnelled.migrated(limit_s=3.0)  # the way back tells the control namespace what it knows already
     assert ended.unconfirmed is None
 

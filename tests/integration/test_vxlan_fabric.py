@@ -11,6 +11,7 @@ from lab_tests import ON_A_LAB
 from vxlan_links import PATIENCE_S, PORT, VM, Links, links_of_a_lab, move, switched, tap_in, until_confirmed
 
 from slacktide.errors import DriverError
+from slacktide.executors.fabrics import reminders
 from slacktide.executors.fabrics.protocol import Move, Passed
 from slacktide.executors.fabrics.vxlan import VxlanFabric
 from slacktide.executors.probes.namespaces import socket_in
@@ -300,6 +301,42 @@ def test_hosts_of_which_each_forwards_by_what_the_other_takes_for_its_guests_are
     with pytest.raises(DriverError, match=words):
         fabric.forward(move("h1", "h2"))
     assert fabric._endpoint(HostId("h1")).forwarded_cards() == ()
+
+
+def test_who_was_away_until_the_limit_is_told_again_once_it_is_back(
+    links: Links, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reminders, "AGAIN_S", 0.2)
+    fabric = links.fabric()
+    vxlan0 = ["ip", "-n", links.lab.control, "link", "set"]
+    run([*vxlan0, "vxlan0", "down", "name", "away0"])
+    going = switched(links, fabric, "h1", "h2")
+    fabric.announce(going)
+    assert fabric.confirm(going) == {"control": "has no device vxlan0"}
+    fabric.stop_forwarding(going)
+    assert len(fabric._reminders) == 1
+    run([*vxlan0, "away0", "name", "vxlan0", "up"])
+    until_s = time.monotonic() + PATIENCE_S
+    while len(fabric._reminders):
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
+    assert fabric.confirm(going) == {}
+    assert links.reached() == 3
+
+
+def test_nobody_is_told_again_where_a_guest_no_longer_is(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reminders, "AGAIN_S", 0.05)
+    late, other = links.fabric(update_delay_ms=1.0), links.fabric()
+    going = switched(links, late, "h1", "h2")
+    assert set(late.confirm(going)) == {"h3", "control"}
+    back = switched(links, other, "h2", "h1")  # by another process: this one hears nothing of it
+    late.stop_forwarding(going)
+    other.announce(back)
+    other.stop_forwarding(back)
+    time.sleep(0.5)
+    assert len(late._reminders) == 1
+    assert other.confirm(back) == {}
+    assert links.reached() == 3
 
 
 def test_there_and_back_while_the_first_way_is_still_being_told(links: Links) -> None:

@@ -220,4 +220,4 @@ def _words(behind: Mapping[HostId, str], move: Move, limit_s: float) -> str | No
     named = [f"{host} {what}" for host, what in list(behind.items())[:NAMED]]
     more = [f"{len(behind) - NAMED} more"] if len(behind) > NAMED else []
     late = f"{limit_s:g} s after {move.vm_id} moved to {move.target}"
-    return f"{late}, {', '.join(named + more)}, and nobody forwards its packets"
+    return f"{late}, {', '.join(named + more)}, and nobody forwards its packets: see docs/fabric.md, told too late"
