@@ -257,7 +257,7 @@ class EndpointTables:
         def begun() -> Counting | None:
             port = port_of(self._route, card)
             try:
-                return None if port is None else begin_counting(self._route, self._nftables, port.name)
+                return None if port is None else begin_counting(self._route, self._nftables, port.name, card)
             except LookupError:
                 return None  # the guest has ended
 

@@ -35,26 +35,28 @@ def port_of(route: IPRoute, card: str) -> Port | None:
     return Port(str(found[0].get("IFLA_IFNAME")), int(found[0]["index"])) if found else None
 
 
-def begin_counting(route: IPRoute, nftables: Nftables, port: str) -> Counting:
-    """Have the kernel count what goes to a port from now on."""
+def begin_counting(route: IPRoute, nftables: Nftables, port: str, card: str) -> Counting:
+    """Have the kernel count what goes to a port from now on, and what of it is for its card alone."""
     chain = f"{TABLE} {_PREFIX}{port}"
     nftables.run(
         f'add chain {chain} {{ type filter hook egress device "{port}" priority 0; }}\n'
-        f"flush chain {chain}\nadd rule {chain} counter\n"
+        f"flush chain {chain}\nadd rule {chain} counter\nadd rule {chain} ether daddr {card} counter\n"
     )
     return Counting(port, _read(route, port))
 
 
 def unread(route: IPRoute, nftables: Nftables, counting: Counting) -> int | None:
-    """Return the packets that went to a port and were not read by its guest; null: the port is gone.
+    """Return the packets for a guest that went to its port and were not read; null: the port is gone.
 
-    It is exact to what is on its way in the moments in which counting begins and the guest is paused.
+    Broadcasts that were not read are among them, but never more in all than packets for its card alone came: the
+    target's port keeps broadcasts as well.  What waited at the port when counting began hides as many that came later.
     """
     try:
         listed = nftables.run(f"list chain {TABLE} {_PREFIX}{counting.port}\n")
-        sent = next(part["counter"]["packets"] for each in listed if "rule" in each for part in each["rule"]["expr"])
-        return max(0, int(sent) - (_read(route, counting.port) - counting.read))
-    except (DriverError, LookupError, StopIteration):
+        rules = [each["rule"]["expr"] for each in listed if "rule" in each]
+        sent, own = [next(part["counter"]["packets"] for part in rule if "counter" in part) for rule in rules]
+        return min(int(own), max(0, int(sent) - (_read(route, counting.port) - counting.read)))
+    except (DriverError, LookupError, StopIteration, ValueError):
         return None
 
 
