@@ -57,7 +57,7 @@ def brownouts_listing(migrations: pl.DataFrame) -> Listing:
             row["vm_id"],
             row["source"],
             row["target"],
-            duration(row["fabric_s"]),
+            _length(row["fabric_s"]),
             UNKNOWN if row["forwarded_packets"] is None else count(row["forwarded_packets"]),
             UNKNOWN if row["lost_packets"] is None else count(row["lost_packets"]),
             row["fabric_finding"] or "",
@@ -71,6 +71,11 @@ def brownouts_listing(migrations: pl.DataFrame) -> Listing:
     )
     note = more(told.height, SHOWN, "migrations.parquet")
     return Listing("brownouts", "Until the fabric had caught up", columns, rows, note)
+
+
+def _length(seconds: float | None) -> str:
+    """Return a length in milliseconds below 10 s, which most are."""
+    return milliseconds(seconds * 1000) if seconds is not None and seconds < 10 else duration(seconds)
 
 
 def _told(migrations: pl.DataFrame) -> pl.DataFrame:

@@ -68,6 +68,7 @@ def test_they_are_summed_up_and_the_late_ones_are_listed_first() -> None:
     )
     rows = brownouts_listing(moves).rows
     assert [row[-1] for row in rows] == [BEHIND, ""]
+    assert [plain(row[3]) for row in rows] == ["2,500 ms", "2,500 ms"], "what is short is told apart"
     assert [row[5] for row in rows] == [UNKNOWN, "3"], "what is not known is no nought"
 
 
