@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -151,6 +152,19 @@ def refuse_simulation(figures: dict[str, float]) -> None:
     for option, value in figures.items():
         if value:
             raise UsageError(option, "is for simulated hosts", "Leave it out with --driver libvirt")
+
+
+def refuse_real_hosts(files: Mapping[str, Path | None]) -> None:
+    """Refuse for simulated hosts what says how real ones are patched, or what is told where their guests are.
+
+    Raises
+    ------
+    UsageError
+        With the first option that is given.
+    """
+    for option, file in files.items():
+        if file is not None:
+            raise UsageError(option, "is for real hosts", "Leave it out, or run with --driver libvirt")
 
 
 def refuse_unheard_guests(live: "LibvirtSettings", hosts: int, *, own_agents: bool) -> None:

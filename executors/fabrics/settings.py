@@ -11,10 +11,13 @@ from slacktide.executors.connections_file import once
 from slacktide.ids import HostId
 from slacktide.object_store import AnyPath
 
+Host = Annotated[HostId, Field(min_length=1)]
+"""Name of a host or gateway."""
 Device = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,15}$")]
 """Name of a network device."""
 Namespace = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}$")]
 """Name of a network namespace."""
+_BROADCAST: Final = IPv4Address("255.255.255.255")
 LIMIT_S: Final = 30.0
 """How long a source forwards at most: an assumption, and plenty where controllers take a second."""
 ANSWER_WITHIN_S: Final = 5.0
@@ -39,7 +42,7 @@ class BridgeFabricSettings(_Part):
     """Learning bridges: who sends from a new place is found there."""
 
     kind: Literal["bridge"]
-    bridges: dict[HostId, BridgePlace] = Field(min_length=1)
+    bridges: dict[Host, BridgePlace] = Field(min_length=1)
     """Of each host."""
     limit_s: float = Field(default=LIMIT_S, gt=0, le=3600)
     """How long to wait until they have learnt."""
@@ -60,7 +63,7 @@ class VxlanFabricSettings(_Part):
     """VXLAN whose forwarding tables are programmed, with learning off."""
 
     kind: Literal["vxlan"]
-    endpoints: dict[HostId, Endpoint] = Field(min_length=1)
+    endpoints: dict[Host, Endpoint] = Field(min_length=1)
     """Every one that sends to guests: hosts, and gateways that run no guest."""
     bridge: Device = "br0"
     """On each endpoint, with guests' cards and both devices at its ports."""
@@ -83,12 +86,18 @@ class VxlanFabricSettings(_Part):
         if len({self.bridge, self.device, self.forward_device}) < 3:
             raise ValueError("bridge, device and forward_device are three devices, of which two have one name here")
         by_address: dict[IPv4Address, HostId] = {}
+        by_namespace: dict[Namespace | None, HostId] = {}
         for host, endpoint in self.endpoints.items():
-            if endpoint.address.is_unspecified or endpoint.address.is_multicast:
-                raise ValueError(f"endpoint {host} has {endpoint.address}, at which no tunnel ends")
-            if endpoint.address in by_address:
-                raise ValueError(f"endpoints {by_address[endpoint.address]} and {host} have one address")
-            by_address[endpoint.address] = host
+            address = endpoint.address
+            if address.is_unspecified or address.is_multicast or address.is_loopback or address == _BROADCAST:
+                raise ValueError(f"endpoint {host} has {address}, at which no tunnel ends")
+            if address in by_address:
+                raise ValueError(f"endpoints {by_address[address]} and {host} have one address")
+            if endpoint.namespace in by_namespace:
+                where = "no namespace" if endpoint.namespace is None else f"namespace {endpoint.namespace}"
+                both = f"{by_namespace[endpoint.namespace]} and {host}"
+                raise ValueError(f"endpoints {both} are both in {where}, where one set of tables is")
+            by_address[address] = by_namespace[endpoint.namespace] = host
         return self
 
 

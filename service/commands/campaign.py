@@ -35,6 +35,7 @@ from slacktide.service.libvirt_run import (
     libvirt_settings,
     maintenance_action,
     preflight_or_refuse,
+    refuse_real_hosts,
     refuse_simulation,
     refuse_unheard_guests,
 )
@@ -252,8 +253,8 @@ def run(
         action = maintenance_action(maintenance, patch_command, plan.hosts["host_id"].to_list())
         probe, metadata = (probe_port, probe_namespace), (metadata_address, metadata_bridge, metadata_namespace)
         live = libvirt_settings(answer_at, action, shared_path, probe, approve_as, metadata, fabric)
-    elif maintenance is not None:
-        raise UsageError("--maintenance", "is for real hosts", "Leave it out, or run with --driver libvirt")
+    else:
+        refuse_real_hosts({"--maintenance": maintenance, "--fabric": fabric})
     answers = Answering(per_mille=answering) if answering else None
     others = _others(created_vms, deleted_vms, moved_vms)
     before = finished_report(snapshot, plan, directory, live or simulation(seed, wrong, answers, pace, others))

@@ -31,6 +31,9 @@ def test_an_action_is_for_real_hosts_and_these_need_one(run, tmp_path: Path) -> 
     code, said = run("--maintenance", str(file))
     assert code == 2
     assert "--maintenance: is for real hosts" in said
+    code, said = run("--fabric", str(file))
+    assert code == 2
+    assert "--fabric: is for real hosts" in said
     code, said = run("--driver", "libvirt")
     assert code == 2
     assert "--patch-command: is missing, and so is --maintenance" in said

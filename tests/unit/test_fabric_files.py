@@ -14,6 +14,7 @@ VXLAN = {
     "kind": "vxlan",
     "endpoints": {"h1": {"namespace": "lab-h1", "address": "10.7.1.1"}, "h2": {"address": "10.7.2.1"}},
 }
+ONE_PLACE = {"h1": {"address": "10.7.1.1"}, "h2": {"address": "10.7.2.1"}}
 
 WAY = MigrationRequest("m1", 1, "vm1", "h1", "h2", "precopy", 160, 400, 4.0, 200.0, 80.0, 0.0)
 
@@ -48,7 +49,17 @@ def test_both_kinds_are_read_with_what_they_leave_out(tmp_path: Path) -> None:
         (VXLAN | {"device": 'vxlan0"; flush ruleset #'}, "device"),
         (VXLAN | {"forward_device": "vxlan0"}, "three devices"),
         (VXLAN | {"endpoints": {"h1": {"namespace": "../../etc", "address": "10.7.1.1"}}}, "namespace"),
-        (VXLAN | {"endpoints": {"h1": {"address": "0.0.0.0"}}}, "h1 has 0.0.0.0, at which no tunnel ends"),
+        *(
+            (VXLAN | {"endpoints": {"h1": {"address": address}}}, f"h1 has {address}, at which no tunnel ends")
+            for address in ("0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255")
+        ),
+        (VXLAN | {"endpoints": {"": {"address": "10.7.1.1"}}}, "at least 1 character"),
+        ({"kind": "bridge", "bridges": {"": {}}}, "at least 1 character"),
+        (VXLAN | {"endpoints": ONE_PLACE}, "h1 and h2 are both in no namespace"),
+        (
+            VXLAN | {"endpoints": {host: each | {"namespace": "lab"} for host, each in ONE_PLACE.items()}},
+            "h1 and h2 are both in namespace lab",
+        ),
         (VXLAN | {"endpoints": {name: {"address": "10.7.1.1"} for name in ("h1", "h2")}}, "h1 and h2 have one address"),
     ],
 )
