@@ -14,6 +14,7 @@ that no bridge hands a packet from one to the other or back.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from errno import ENOENT
 from typing import Final, NamedTuple, TypeVar
 
 from pyroute2 import IPRoute
@@ -24,11 +25,13 @@ from slacktide.executors.fabrics.asking import Asking
 from slacktide.executors.fabrics.devices import device_number, fit_devices
 from slacktide.executors.fabrics.nftables import Nftables
 from slacktide.executors.fabrics.port_counts import (
+    SELF,
     TABLE,
     Counting,
     begin_counting,
     clear_counting,
     end_counting,
+    name_of,
     port_of,
     unread,
 )
@@ -36,8 +39,8 @@ from slacktide.executors.fabrics.settings import VxlanFabricSettings
 from slacktide.executors.probes.namespaces import enter
 from slacktide.ids import HostId
 
-SELF, MASTER = 0x02, 0x04
-"""``NTF_*``: an entry of a device itself, and of the bridge that it is a port of."""
+MASTER: Final = 0x04
+"""``NTF_MASTER``: an entry of the bridge that a device is a port of, where ``SELF`` is one of the device itself."""
 STATIC: Final = 0x42
 """``NUD_NOARP`` and ``NUD_REACHABLE``: it does not age."""
 QUEUE_PACKETS: Final = 10_000
@@ -47,8 +50,6 @@ ARRIVED, FORWARDED, DEPARTED = "arrived", "forwarded", "departed"
 """Sets of cards that have left: what arrives for them is counted, sent on, and dropped and counted where it is not."""
 _ARRIVING, _RULES = "arriving", 3
 """The chain that looks at these sets, and its rules."""
-_NO_ENTRY: Final = 2
-"""``ENOENT``."""
 
 T = TypeVar("T")
 
@@ -183,14 +184,17 @@ class EndpointTables:
         try:
             found = list(self._route.fdb("get", ifindex=self._index(self._settings.device), lladdr=card, flags=SELF))
         except NetlinkError as error:
-            if error.code == _NO_ENTRY:
+            if error.code == ENOENT:
                 return None
             raise
         return next((str(entry.get("NDA_DST")) for entry in found if entry.get("NDA_DST")), None)
 
+    def _port(self, card: str) -> int | None:
+        return port_of(self._route, self._index(self._settings.bridge), card)
+
     def has_guest(self, card: str) -> bool:
         """Return whether a guest with a card is here, and its packets go to no other endpoint."""
-        return self._asked(lambda: self._sends_to(card) is None and port_of(self._route, card) is not None)
+        return self._asked(lambda: self._sends_to(card) is None and self._port(card) is not None)
 
     def aim(self, card: str, address: str) -> None:
         """Send what will be forwarded for a card to another endpoint."""
@@ -214,11 +218,11 @@ class EndpointTables:
         """Send a card's packets to a guest here; where no guest has it yet, to whoever shows it."""
 
         def written() -> None:
-            port = port_of(self._route, card)
+            port = self._port(card)
             if port is None:
                 self._forget(card, self._index(self._settings.device), MASTER)
             else:
-                self._write(card, port.number, MASTER)
+                self._write(card, port, MASTER)
 
         self._told(written)
 
@@ -238,16 +242,16 @@ class EndpointTables:
         try:
             self._route.fdb("del", ifindex=index, lladdr=card, flags=flags, state=STATIC)
         except NetlinkError as error:
-            if error.code != _NO_ENTRY:
+            if error.code != ENOENT:
                 raise
 
     def make_room(self, card: str) -> None:
         """Have the port of a guest that is arriving keep more packets for it."""
 
         def widened() -> None:
-            port = port_of(self._route, card)
+            port = self._port(card)
             if port is not None:
-                self._route.link("set", index=port.number, txqlen=QUEUE_PACKETS)
+                self._route.link("set", index=port, txqlen=QUEUE_PACKETS)
 
         self._told(widened)
 
@@ -255,9 +259,11 @@ class EndpointTables:
         """Count what goes to a guest's card from now on; null: no guest has it."""
 
         def begun() -> Counting | None:
-            port = port_of(self._route, card)
+            port = self._port(card)
             try:
-                return None if port is None else begin_counting(self._route, self._nftables, port.name, card)
+                if port is None:
+                    return None
+                return begin_counting(self._route, self._nftables, name_of(self._route, port), card)
             except LookupError:
                 return None  # the guest has ended
 

@@ -1,13 +1,20 @@
 """How many packets a host's bridge hands to a guest's card, and how many the guest has read: what is lost with it."""
 
+from errno import ENODEV, ENOENT
 from typing import Final, NamedTuple
 
 from pyroute2 import IPRoute
+from pyroute2.netlink import nlmsg
+from pyroute2.netlink.exceptions import NetlinkError
 
 from slacktide.errors import DriverError
 from slacktide.executors.fabrics.nftables import Nftables
 
 TABLE: Final = "netdev slacktide"
+SELF: Final = 0x02
+"""``NTF_SELF``: an entry of a device's own table."""
+PERMANENT: Final = 0x80
+"""``NUD_PERMANENT``: the address of a port, learnt from nobody."""
 _PREFIX: Final = "to-"
 
 
@@ -18,21 +25,32 @@ class Counting(NamedTuple):
     read: int
 
 
-class Port(NamedTuple):
-    """A port of a bridge."""
-
-    name: str
-    number: int
-
-
-def port_of(route: IPRoute, card: str) -> Port | None:
-    """Return the host's end of a guest's card; null: no guest with it is here.
+def port_of(route: IPRoute, bridge: int, card: str) -> int | None:
+    """Return the number of the port of a bridge that is the host's end of a guest's card; null: no guest has it here.
 
     libvirt gives it the guest's own address with ``fe`` in front, ``fa`` if it has that itself, so that a bridge never
-    takes it for its own.
+    takes it for its own.  The bridge is asked for that address, not the kernel for all devices: it takes a tenth of the
+    time, and packets are lost meanwhile.
     """
-    found = list(route.get_links(address=f"{'fa' if card.startswith('fe') else 'fe'}{card[2:]}"))
-    return Port(str(found[0].get("IFLA_IFNAME")), int(found[0]["index"])) if found else None
+    address = f"{'fa' if card.startswith('fe') else 'fe'}{card[2:]}"
+    try:
+        (entry,) = route.fdb("get", ifindex=bridge, lladdr=address, flags=SELF)
+    except NetlinkError as error:
+        if error.code == ENOENT:
+            return None
+        raise
+    return int(entry["ifindex"]) if entry["state"] & PERMANENT and entry["ifindex"] != bridge else None
+
+
+def name_of(route: IPRoute, number: int) -> str:
+    """Return the name of a device.
+
+    Raises
+    ------
+    LookupError
+        If there is none with this number.
+    """
+    return str(_link(route, index=number).get("IFLA_IFNAME"))
 
 
 def begin_counting(route: IPRoute, nftables: Nftables, port: str, card: str) -> Counting:
@@ -79,7 +97,14 @@ def clear_counting(route: IPRoute, nftables: Nftables) -> None:
 
 
 def _read(route: IPRoute, port: str) -> int:
-    found = list(route.get_links(ifname=port))
-    if not found:
-        raise LookupError(port)
-    return int(found[0].get("IFLA_STATS64")["tx_packets"])
+    return int(_link(route, ifname=port).get("IFLA_STATS64")["tx_packets"])
+
+
+def _link(route: IPRoute, **which: object) -> nlmsg:
+    try:
+        (link,) = route.link("get", **which)
+    except NetlinkError as error:
+        if error.code == ENODEV:
+            raise LookupError(which) from error
+        raise
+    return link
