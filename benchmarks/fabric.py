@@ -2,18 +2,20 @@
 
     sudo python benchmarks/fabric.py [--delays 0 50 500] [--times 5] [--timeline]
 
-Markdown on standard output, medians of ``--times`` migrations of one quiet guest of Linux between two hosts of a lab
-with a VXLAN fabric.  Each migration has one stream, of 1,000 datagrams a second or of as many messages over one TCP
-connection; the guest sends everything back.  The pause is the hypervisor's count, and the silence that of the guest's
-broadcasts, every 5 ms, which reach everybody whatever tables say: how long it did nothing.  A gap is the stream's
-longest silence; of each the median one is taken off.  ``--timeline`` prints the stages of one migration instead.
+Markdown on standard output, medians of ``--times`` migrations of one quiet guest of Linux between two hosts of a lab:
+first on one learning switch, which nobody has to tell anything, then on a VXLAN fabric.  Each migration has one stream,
+of 1,000 datagrams a second or of as many messages over one TCP connection; the guest sends everything back.  The pause
+is the hypervisor's count, and the silence that of the guest's broadcasts, every 5 ms, which reach everybody whatever
+tables say: how long it did nothing.  A gap is the stream's longest silence; of each the median one is taken off.
+``--timeline`` prints the stages of one migration instead.
 """
 
 import argparse
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -34,7 +36,7 @@ from slacktide.executors.fabrics.settings import VxlanFabricSettings
 from slacktide.executors.maintenance.action import command_action
 from slacktide.ids import HostId, MigrationId, VmId
 from slacktide.lab.guests import Guest
-from slacktide.lab.layout import Lab, LabSettings
+from slacktide.lab.layout import FabricKind, Lab, LabSettings
 from slacktide.lab.lifecycle import down, listen, up
 from slacktide.lab.overlay import fabric_settings
 from slacktide.lab.streams import Streamed, TcpStream, UdpStream
@@ -65,19 +67,39 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--timeline", action="store_true")
     asked = parser.parse_args(arguments)
+    if asked.timeline:
+        with _rounds("vxlan") as rounds:
+            rounds.print_timeline(asked.delays[-1])
+        return
+    names = ("fabric", "told after ms", "forwarding", "stream", "pause ms", "silence ms", "gap ms", "gap / silence")
+    print(f"| {' | '.join((*names, 'lost', 'forwarded'))} |")
+    print(f"|{' --- |' * (len(names) + 2)}", flush=True)
+    with _rounds("bridge") as rounds:
+        rounds.print_rows("learning switch", None, asked.times)
+    with _rounds("vxlan") as rounds:
+        for delay_ms in asked.delays:
+            for forward in (True, False):
+                rounds.print_rows("VXLAN", Told(delay_ms, forward), asked.times)
+
+
+@contextmanager
+def _rounds(fabric: FabricKind) -> Iterator["Rounds"]:
     name = f"b{secrets.token_hex(4)}"
     try:
-        lab = up(LabSettings(name, 2, 1000, "vxlan"), [VM], lambda *_: None)
-        rounds = Rounds(lab)
+        rounds = Rounds(up(LabSettings(name, 2, 1000, fabric), [VM], lambda *_: None))
         try:
-            if asked.timeline:
-                rounds.print_timeline(asked.delays[-1])
-            else:
-                rounds.print_table(asked.delays, asked.times)
+            yield rounds
         finally:
             rounds.close()
     finally:
         down(name)
+
+
+class Told(NamedTuple):
+    """How a fabric that has to be told is told."""
+
+    after_ms: float
+    forward: bool
 
 
 class Rounds:
@@ -93,20 +115,16 @@ class Rounds:
         """Listen no more."""
         self._heartbeats.close()
 
-    def print_table(self, delays: Sequence[float], times: int) -> None:
-        """Print a row for each delay and stream, with forwarding and without."""
-        names = ("told after ms", "forwarding", "stream", "pause ms", "silence ms", "gap ms", "gap / silence", "lost")
-        print(f"| {' | '.join(names)} | forwarded |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
-        for delay_ms in delays:
-            for forward in (True, False):
-                for stream in STREAMS:
-                    found = [self._seen(stream, delay_ms, forward=forward) for _ in range(times)]
-                    print(_row(delay_ms, stream, found, forward=forward), flush=True)
+    def print_rows(self, fabric: str, told: Told | None, times: int) -> None:
+        """Print a row for each stream."""
+        for stream in STREAMS:
+            found = [self._seen(stream, told) for _ in range(times)]
+            words = " | " if told is None else f"{told.after_ms:g} | {'yes' if told.forward else 'no'}"
+            print(f"| {fabric} | {words} | {stream} | {_figures(found)} |", flush=True)
 
     def print_timeline(self, delay_ms: float) -> None:
         """Print when one migration reached each stage, in milliseconds from its blackout."""
-        found, _ = self._migrated("UDP", delay_ms, forward=True)
+        found, _ = self._migrated("UDP", Told(delay_ms, forward=True))
         blackout_s = next(event.at_s for event in found if isinstance(event, events.BlackoutStarted))
         for event in found:
             if not isinstance(event, events.MigrationProgress):
@@ -114,23 +132,21 @@ class Rounds:
                 if isinstance(event, events.ForwardingEnded):
                     print(f"{'':14}{event.forwarded_packets} packets forwarded, {event.lost_packets} lost")
 
-    def _seen(self, stream: str, delay_ms: float, *, forward: bool) -> Seen:
+    def _seen(self, stream: str, told: Told | None) -> Seen:
         began_s = time.time()
-        found, streamed = self._migrated(stream, delay_ms, forward=forward)
+        found, streamed = self._migrated(stream, told)
         silence = self._heartbeats.longest_gap(VM.name, began_s, time.time())
-        by_kind = {type(event): event for event in found}
-        begun, ended = by_kind[events.ForwardingStarted], by_kind[events.ForwardingEnded]
-        assert isinstance(begun, events.ForwardingStarted)
-        assert isinstance(ended, events.ForwardingEnded)
-        if streamed.broken or streamed.gap is None or silence is None or ended.unconfirmed or begun.blackout_ms is None:
+        begun = next(event for event in found if isinstance(event, events.ForwardingStarted))
+        ended = next((event for event in found if isinstance(event, events.ForwardingEnded)), None)
+        late = (told is not None and ended is None) or (ended is not None and ended.unconfirmed)
+        if streamed.broken or streamed.gap is None or silence is None or late or begun.blackout_ms is None:
             raise SystemExit(f"a migration was not as it should be: {streamed}, {ended}")
-        forwarded = ended.forwarded_packets or 0
+        forwarded = 0 if ended is None else ended.forwarded_packets or 0
         return Seen(begun.blackout_ms, silence.blackout_ms, streamed.gap.blackout_ms, streamed.lost, forwarded)
 
-    def _migrated(self, stream: str, delay_ms: float, *, forward: bool) -> tuple[list[Event], Streamed]:
+    def _migrated(self, stream: str, told: Told | None) -> tuple[list[Event], Streamed]:
         """Migrate the guest to the other host under a stream; return the driver's events and what the stream saw."""
-        settings = fabric_settings(self._lab).model_dump() | {"update_delay_ms": delay_ms, "forward": forward}
-        driver = _driver(self._lab, VxlanFabricSettings.model_validate(settings))
+        driver = _driver(self._lab, None if told is None else _fabric(self._lab, told))
         self._count += 1
         request = MigrationRequest(
             MigrationId(f"m{self._count}"), 1, VmId(VM.name), self._at, self._next, "precopy",
@@ -148,7 +164,12 @@ class Rounds:
         return found, streamed
 
 
-def _driver(lab: Lab, fabric: VxlanFabricSettings) -> LibvirtDriver:
+def _fabric(lab: Lab, told: Told) -> VxlanFabricSettings:
+    own = {"update_delay_ms": told.after_ms, "forward": told.forward}
+    return VxlanFabricSettings.model_validate(fabric_settings(lab).model_dump() | own)
+
+
+def _driver(lab: Lab, fabric: VxlanFabricSettings | None) -> LibvirtDriver:
     addresses = {HostId(host.name): HostAddress(host.uri) for host in lab.hosts}
     settings = LibvirtSettings(addresses=addresses, maintenance=command_action(("true",)), fabric=fabric)
     return LibvirtDriver(settings, MigrationRules(strategies=("precopy",)), datetime.now(UTC), SystemClock())
@@ -165,11 +186,11 @@ def _until_done(driver: LibvirtDriver) -> list[Event]:
     return found
 
 
-def _row(delay_ms: float, stream: str, found: list[Seen], *, forward: bool) -> str:
+def _figures(found: list[Seen]) -> str:
     pause, silence, gap, lost, forwarded = np.median(np.array(found), axis=0)
     share = np.median([each.gap_ms / each.silence_ms for each in found])
-    words = f"{delay_ms:g} | {'yes' if forward else 'no'} | {stream} | {pause:.0f} | {silence:.0f} | {gap:.0f}"
-    return f"| {words} | {share:.2f} | {lost:.0f} ({max(each.lost for each in found)}) | {forwarded:.0f} |"
+    most = max(each.lost for each in found)
+    return f"{pause:.0f} | {silence:.0f} | {gap:.0f} | {share:.2f} | {lost:.0f} ({most}) | {forwarded:.0f}"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""From an urgent request over HTTP to the first migration, and how soon reads are answered meanwhile.
+"""From an urgent request over HTTP to the first migration, and how soon reads are answered with planning beside.
 
 ``python benchmarks/urgent_api.py [HOSTS]`` has a server of its own on a free port, with its data in a temporary folder,
 and prints one line of JSON.  The load of the machine stands beside the figures.
@@ -7,7 +7,6 @@ and prints one line of JSON.  The load of the machine stands beside the figures.
 import asyncio
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -75,20 +74,48 @@ def _night(api: httpx.Client, fleet: Path) -> dict[str, Any]:
     first = f"{campaign}/events?type=migration-intended&limit=1"
     _until(lambda: bool(api.get(first).json().get("items")))
     figures["first_migration_s"] = round(time.monotonic() - begun_s, 1)
-    reads = [campaign, f"{campaign}/migrations?limit=100", f"{campaign}/waiting", "/v1/fleets", path]
-    for path in reads:
-        api.get(path)  # the first look folds the journal up to now
-    for name, found in asyncio.run(_read(str(api.base_url), dict(api.headers), reads)).items():
-        figures[name] = found
+    figures["reads_beside_campaign"] = _read_while(api, campaign, path)
+    _end(api, campaign)
+    again = {"plan_id": done["result"]["plan_id"], "terms": {"simulation": {"seed": 1}}}
+    campaign = api.post("/v1/campaigns", json=again).raise_for_status().headers["Location"]
+    first = f"{campaign}/events?type=migration-intended&limit=1"
+    _until(lambda: bool(api.get(first).json().get("items")))
+    searched = {"fleet_id": uploaded["fleet_id"], "preset": "urgent", "time_limit_s": 600}
+    path = api.post("/v1/plans", json=searched).raise_for_status().headers["Location"]
+    _until(lambda: api.get(path).json()["state"] == "running")
+    figures["reads_beside_campaign_and_planning"] = _read_while(api, campaign, path)
+    api.post(f"{path}/cancel").raise_for_status()
+    _end(api, campaign)
     figures["load_after"] = os.getloadavg()[0]
-    holder = api.get(campaign).json()["holder"]
-    if holder is not None:
-        os.kill(int(holder.split(":")[1]), signal.SIGTERM)  # it would go on without the server
     return figures
 
 
+def _read_while(api: httpx.Client, campaign: str, job: str) -> dict[str, Any]:
+    """Return how soon reads are answered for a while, and what the campaign and the job got done meanwhile."""
+    reads = [campaign, f"{campaign}/migrations?limit=100", f"{campaign}/waiting", "/v1/fleets", job]
+    for path in reads:
+        api.get(path)  # the first look folds the journal up to now
+    done, began_s = _done(api, campaign), time.monotonic()
+    found = asyncio.run(_read(str(api.base_url), dict(api.headers), reads))
+    took_s = time.monotonic() - began_s
+    states = {"campaign": api.get(campaign).json()["standing"], "job": api.get(job).json()["state"]}
+    return {**found, "migrations_per_s": round((_done(api, campaign) - done) / took_s), "in_the_end": states}
+
+
+def _done(api: httpx.Client, campaign: str) -> int:
+    return int(api.get(campaign).json()["progress"]["migrations"].get("done", 0))
+
+
+def _end(api: httpx.Client, campaign: str) -> None:
+    """End the process that carries a campaign out, if one does: it would go on without the server."""
+    order = {"order": {"kind": "abort"}, "why": "measured"}
+    if api.get(campaign).json()["holder"] is not None:
+        api.post(f"{campaign}/orders", json=order)
+        _until(lambda: api.get(campaign).json()["holder"] is None)
+
+
 async def _read(url: str, headers: dict[str, str], paths: list[str]) -> dict[str, Any]:
-    """Return how long reads took, in milliseconds, with several callers at once while the campaign runs."""
+    """Return how long reads took, in milliseconds, with several callers at once."""
     took: dict[str, list[float]] = {path: [] for path in paths}
     end_s = time.monotonic() + READ_FOR_S
 
