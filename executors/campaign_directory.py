@@ -8,6 +8,7 @@ from pathlib import Path
 from slacktide.clock import SystemClock
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import ExecutionError, OutputError, SlacktideError
+from slacktide.executors.beginning import beginning
 from slacktide.executors.campaign_file import (
     JOURNAL_FILE,
     Command,
@@ -69,7 +70,7 @@ def open_campaign(
     Raises
     ------
     ExecutionError
-        If the directory holds another campaign, or the store does not answer.
+        If the directory holds another campaign, it was taken back, or the store does not answer.
     OutputError
         If it is not empty, or cannot be made.
     """
@@ -91,10 +92,13 @@ def open_campaign(
         fleet_path=None if fleet_path is None else str(fleet_path),
     )
     place = store_for(directory, store)
-    found = begin_campaign(place, record, durability_of(settings))
     if kept is None:
-        write_campaign_file(directory, place, record.campaign_id, command)
-    elif command is not None and command != command_in(directory):
+        with beginning(directory):
+            found = begin_campaign(place, record, durability_of(settings))
+            write_campaign_file(directory, place, record.campaign_id, command)
+        return _as_it_began(found, settings, directory)
+    found = begin_campaign(place, record, durability_of(settings))
+    if command is not None and command != command_in(directory):
         with suppress(OutputError):  # a full disk keeps no campaign in another store from going on
             write_campaign_file(directory, place, record.campaign_id, command)
     return _as_it_began(found, settings, directory)

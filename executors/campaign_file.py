@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from slacktide.atomic import write_file
 from slacktide.errors import InputError, SlacktideError, UsageError
+from slacktide.executors.beginning import BEGINNING_FILE
 from slacktide.executors.starting import STARTING_FILE, process_starting
 from slacktide.executors.store.address import Store, parse_store, store_in
 from slacktide.ids import CampaignId
@@ -21,6 +22,7 @@ CAMPAIGN_FILES: Final = (CAMPAIGN_FILE, JOURNAL_FILE)
 _LEFT: Final = (
     RAY_LOG_FILE,
     STARTING_FILE,
+    BEGINNING_FILE,
     JOURNAL_FILE,
     f"{JOURNAL_FILE}-wal",
     f"{JOURNAL_FILE}-shm",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from slacktide.executors.store.address import Store
 
 GOES_ON: Final = "the command that began it goes on with it"
+ABORTED_BEFORE: Final = "aborted before it began"
 RELEASE: Final = "it came back from a backup: see `slacktide store release`"
 
 
@@ -35,6 +36,28 @@ class Holding(NamedTuple):
     who: str
     beside: str
     """Until when the lease lasts; of a holder that cannot be seen to carry it out, what is known and what to do."""
+
+
+def why_not_begun(state: str, tries: int, most_tries: int, said: str | None) -> str:
+    """Return what keeps a campaign of a server from having begun.
+
+    Parameters
+    ----------
+    state
+        What the server wants of it.
+    said
+        What the last try said that came to nothing, or who took it back.
+    """
+    last = said or "nothing was said"
+    if state == "proposed":
+        return "it waits until somebody starts it"
+    if state == "aborted":
+        return last
+    if state == "failed":
+        return f"each of its tries ended, the last with: {last}"
+    if tries < 2 or said is None:
+        return f"its process is starting, try {max(1, tries)} of {most_tries}" + (f"; {said}" if said else "")
+    return f"its process is starting, try {tries} of {most_tries}; the one before said: {said}"
 
 
 def standing_of(known: Known, stored: StoredCampaign, starting: str | None = None) -> str:

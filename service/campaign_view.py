@@ -34,7 +34,8 @@ LOOK_S: Final = 0.1
 class Asked(NamedTuple):
     """What came of an order that is in the store."""
 
-    number: int
+    number: int | None
+    """None: it was an abort of a server's campaign that had not begun, and does not."""
     answer: "Event | None"
     """None: there was none while it was waited for."""
     holder: str | None

@@ -1,20 +1,32 @@
 """Campaigns from asking to carrying out: proposed, wanted, started and started again where their process has ended."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
 from slacktide import atomic
 from slacktide.errors import ExecutionError, InputError, OutputError, SlacktideError, StoreError, UsageError
+from slacktide.executors.beginning import Decision, deciding
+from slacktide.executors.campaign_file import holds_campaign
 from slacktide.executors.detached import is_running, last_words
 from slacktide.executors.store.campaigns import FINISHED, RESTORED, StoredCampaign, list_campaigns
 from slacktide.service.campaign_terms import CampaignTerms, Profile, driver_settings, run_options
 from slacktide.service.launching import CampaignLaunch
 from slacktide.service.places import Places
 from slacktide.service.store.database import Database, now_utc
-from slacktide.service.store.runs import Run, RunState, add_run, change_run, claim_due, run_of_job, want_run
+from slacktide.service.store.runs import (
+    Run,
+    RunState,
+    add_run,
+    change_run,
+    claim_due,
+    run_of_job,
+    take_back_run,
+    want_run,
+)
 
 if TYPE_CHECKING:
     from slacktide.planner.plan import Plan
@@ -102,17 +114,26 @@ class Campaigning:
             except SlacktideError as error:
                 # One that cannot be begun now keeps no other from it; it is looked at again.
                 said = "{}: {}. {}".format(*error.said_to_others()) if error.of_store else str(error)
-                change_run(self.database, run.campaign_id, said=said)
+                change_run(self.database, run.campaign_id, if_wanted=True, said=said)
 
     def _look_at(self, run: Run, stored: StoredCampaign | None) -> None:
         if stored is not None and stored.state == FINISHED:
             self._look_at_finished(run, stored)
         elif stored is not None and stored.state == RESTORED:
-            change_run(self.database, run.campaign_id, state="failed", said=WAITS_FOR_RELEASE, next_look_at=None)
+            change_run(
+                self.database,
+                run.campaign_id,
+                if_wanted=True,
+                state="failed",
+                said=WAITS_FOR_RELEASE,
+                next_look_at=None,
+            )
         elif stored is not None and stored.is_held:
-            change_run(self.database, run.campaign_id, starts=0, said=None, next_look_at=now_utc(HELD_LOOK_S))
+            change_run(
+                self.database, run.campaign_id, if_wanted=True, starts=0, said=None, next_look_at=now_utc(HELD_LOOK_S)
+            )
         elif is_running(self.places.run(run.campaign_id)):
-            change_run(self.database, run.campaign_id, next_look_at=now_utc(HELD_LOOK_S))
+            change_run(self.database, run.campaign_id, if_wanted=True, next_look_at=now_utc(HELD_LOOK_S))
         else:
             self._start(run)
 
@@ -126,17 +147,48 @@ class Campaigning:
             self._start(run)
 
     def start(self, run: Run, stored: StoredCampaign | None) -> None:
-        """Have a campaign be carried out that waits for its start, or whose process ended every time.
+        """Have a campaign be carried out that waits for its start, was taken back, or whose process ended every time.
 
         Raises
         ------
         ExecutionError
-            If it is neither; if it waits for its release; if another is carried out on its hosts.
+            If it is none of these; if it waits for its release; if another is carried out on its hosts.
         """
         _refuse_restored(stored)
-        if not want_run(self.database, run.campaign_id):
-            raise ExecutionError(f"campaign {run.campaign_id}", f"is {run.state} already", "Look at where it stands")
+        with self._deciding(run) as decision:
+            if not want_run(self.database, run.campaign_id):
+                raise ExecutionError(
+                    f"campaign {run.campaign_id}", f"is {run.state} already", "Look at where it stands"
+                )
+            if decision is not None:
+                decision.let_begin()
         self.look()
+
+    def take_back(self, run: Run, said: str) -> bool:
+        """Have a campaign that has not begun not be carried out, and return whether: not where it has begun by now.
+
+        A process that is about to begin it finds that, and ends; nothing has been done on any host then.
+        """
+        with self._deciding(run) as decision:
+            if decision is None:
+                return False
+            decision.take_back(said)
+            try:
+                take_back_run(self.database, run.campaign_id, said)
+            except StoreError:
+                decision.let_begin()
+                raise
+        return True
+
+    @contextmanager
+    def _deciding(self, run: Run) -> Iterator[Decision | None]:
+        """Decide in the block whether a campaign may begin, which it does not meanwhile; None: it has begun."""
+        directory = self.places.campaign(run.campaign_id)
+        if holds_campaign(directory):
+            yield None
+            return
+        with deciding(directory) as decision:
+            yield None if holds_campaign(directory) else decision
 
     def take_over(self, run: Run, stored: StoredCampaign | None) -> None:
         """Take a campaign from a coordinator that still holds it, on whatever machine; that one can do nothing more.
@@ -165,12 +217,14 @@ class Campaigning:
         folder = self.places.run(run.campaign_id)
         said = self._told(last_words(folder)) if run.starts else None
         if run.starts >= MOST_STARTS:
-            change_run(self.database, run.campaign_id, state="failed", said=said, next_look_at=None)
+            change_run(self.database, run.campaign_id, if_wanted=True, state="failed", said=said, next_look_at=None)
             return
         terms = CampaignTerms.model_validate(run.asked)
         profile = self._profile(terms)
         health = None if profile is None else profile.health
         _make(folder)
+        with self._deciding(run):
+            pass  # what decides it is there from now on, for the process and for whoever takes the campaign back
         if terms.budgets is not None:
             health = folder / "health.json"
             atomic.write_file(health, json.dumps({"budgets": terms.budgets.model_dump(mode="json")}).encode())
@@ -186,7 +240,8 @@ class Campaigning:
             )
         )
         wait_s = min(MOST_PAUSE_S, PAUSE_S * 2**run.starts)
-        change_run(self.database, run.campaign_id, starts=run.starts + 1, said=said, next_look_at=now_utc(wait_s))
+        known = {"starts": run.starts + 1, "said": said, "next_look_at": now_utc(wait_s)}
+        change_run(self.database, run.campaign_id, if_wanted=True, **known)
 
     def _told(self, words: str) -> str:
         """Return what a process said last as others may hear it: of the store neither where it is nor what it says."""

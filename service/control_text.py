@@ -56,17 +56,20 @@ class Listed(NamedTuple):
     waits_for_approval: bool
     who: str | None
     """Who carries it out, in words; null: it has finished, or not begun."""
+    why: str | None = None
+    """What keeps it from having begun, in words; null: it has."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data for JSON."""
         told = self._asdict()
-        del told["who"]
+        del told["who"], told["why"]
         return told
 
 
 def listed_row(each: Listed) -> tuple[str, str, str]:
     """Return id, directory, and how a campaign stands."""
     by = "" if each.who is None else f", carried out by {each.who}"
+    by = by if each.why is None else f": {each.why}"
     began = "not begun"
     if each.origin is not None:
         began = f"origin {datetime.fromisoformat(each.origin):%Y-%m-%d %H:%M} UTC"

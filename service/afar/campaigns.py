@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from slacktide.service.afar.objects import campaign_there
-from slacktide.service.afar.running import watched
+from slacktide.service.afar.running import watched, why_it_has_not_begun
 from slacktide.service.client.api import Api
 from slacktide.service.commands.options import Afar
 from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.failures import OK
+from slacktide.service.store.runs import STARTED_BY_HAND
 
 if TYPE_CHECKING:
     from slacktide.executors.health.watching import Verdict
@@ -43,6 +44,7 @@ def _listed(each: dict[str, Any]) -> "Listed":
         state="finished" if each["finished"] else None,
         waits_for_approval=each["waits_for_approval"],
         who=None if not begun or each["finished"] else held["who"],
+        why=None if begun else why_it_has_not_begun(each),
     )
 
 
@@ -50,6 +52,9 @@ def show_there(afar: Afar, path: Path, *, as_json: bool) -> int:
     """Print where a campaign stands."""
     with afar.api() as api, progress("Reading the campaign"):
         place = f"/v1/campaigns/{campaign_there(path)}"
+        found = api.get(place)
+        if found["origin"] is None:
+            return _show_not_begun(found, as_json=as_json)
         looked = api.get(f"{place}/look")
         waits = list(api.items(f"{place}/waiting")) if as_json else []
     if as_json:
@@ -60,6 +65,20 @@ def show_there(afar: Afar, path: Path, *, as_json: bool) -> int:
     for text in (words["left"], words["orders"], words["waiting"]):
         if text is not None:
             show(text)
+    return OK
+
+
+def _show_not_begun(found: dict[str, Any], *, as_json: bool) -> int:
+    if as_json:
+        document(found)
+        return OK
+    rows = [
+        ("campaign", found["campaign_id"], f"plan {found['plan_id']}"),
+        ("stands", found["standing"], why_it_has_not_begun(found)),
+    ]
+    if found["state"] in STARTED_BY_HAND:
+        rows.append(("starts with", f"`slacktide campaign start {found['campaign_id']}`", ""))
+    show(figures(rows))
     return OK
 
 
@@ -98,6 +117,8 @@ def asked_there(afar: Afar, path: Path, order: "Order", why: str) -> "Asked":
     place = f"/v1/campaigns/{campaign_there(path)}/orders"
     with afar.api() as api:
         found = api.post(place, {"order": order.model_dump(mode="json"), "why": why})
+        if found["order"] is None:
+            return Asked(None, None, None)
         answer = found["answer"]
         patience_s = (PLANNED_S if order.kind in ("revise", "evacuate") else ANSWER_S) - ANSWER_S
         if answer is None and found["carried_out_by"] is not None:

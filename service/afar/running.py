@@ -10,6 +10,7 @@ from slacktide.object_store import AnyPath
 from slacktide.service.afar.objects import fleet_there, plan_there
 from slacktide.service.afar.plans import policy_body
 from slacktide.service.afar.reports import begin_place, check_place, show_fetched
+from slacktide.service.campaign_standing import why_not_begun
 from slacktide.service.client.api import Api
 from slacktide.service.client.jobs import done
 from slacktide.service.client.streams import followed
@@ -18,6 +19,7 @@ from slacktide.service.commands.plan import tell_left_out
 from slacktide.service.console import document, figures, progress, show, tell
 from slacktide.service.failures import INTERRUPTED, OK
 from slacktide.service.interrupts import held_interrupts
+from slacktide.service.store.runs import STARTED_BY_HAND
 
 if TYPE_CHECKING:
     from slacktide.executors.progress import Progress
@@ -145,7 +147,7 @@ def _created(api: Api, plan_id: str, wanted: RunWanted) -> str:
     if wanted.take_over:
         api.post(f"{path}/take-over")
         tell(f"campaign {name} is taken over")
-    elif campaign["state"] in ("proposed", "failed"):
+    elif campaign["state"] in STARTED_BY_HAND:
         api.post(f"{path}/start")
         tell(f"campaign {name} is started on {api.url}")
     elif campaign["finished"]:
@@ -172,15 +174,28 @@ def _accompanied(api: Api, campaign: str, place: Path | None, *, detach: bool, a
 
 
 def _wait_until_begun(api: Api, campaign: str) -> None:
+    """Return once a campaign has begun; tell of every try that comes to nothing."""
+    told: str | None = None
     while True:
         found = api.get(f"/v1/campaigns/{campaign}")
         _refuse_given_up(found)
+        if found["state"] == "aborted":
+            remedy = f"Start it again, if it is to be carried out: `slacktide campaign start {campaign}`"
+            raise ExecutionError(f"campaign {campaign}", f"is not carried out: it was {found['said']}", remedy)
         if found["state"] == "proposed":
             fact = "waits to be started"
             raise UsageError(f"campaign {campaign}", fact, f"Start it: `slacktide campaign start {campaign}`")
         if found["progress"] is not None:
             return
+        if found["said"] is not None and (why := why_it_has_not_begun(found)) != told:
+            tell(why)
+            told = why
         time.sleep(LOOK_S)
+
+
+def why_it_has_not_begun(found: dict[str, Any]) -> str:
+    """Return what keeps a campaign from having begun, in words."""
+    return why_not_begun(found["state"], found["tries"], found["most_tries"], found["said"])
 
 
 def _wait_for_report(api: Api, campaign: str) -> None:

@@ -1,5 +1,6 @@
 """What a server refuses, as the errors that a command on this machine raises: object, fact, remedy, exit code."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,6 +27,13 @@ _TOKEN: Final = (
     "Give a token that is valid now in SLACKTIDE_TOKEN, or in a file (--token-file); whoever runs the server makes "
     "one: `slacktide token create NAME --role operator`"
 )
+
+
+_COMMANDS: Final = (
+    (re.compile(r"\bPOST /v1/campaigns/([0-9a-f]{16})/start"), r"`slacktide campaign start \1`"),
+    (re.compile(r"\bGET /v1/campaigns/([0-9a-f]{16})\b"), r"`slacktide campaign show \1`"),
+)
+"""Operations of the API that remedies name, and the commands that do the same."""
 
 
 def refusal_of(status: int, content: object, server: str) -> SlacktideError:
@@ -66,6 +74,8 @@ def findings_of(rows: object) -> tuple[Finding, ...]:
 def _error(kind: type[SlacktideError], told: Mapping[str, Any]) -> SlacktideError:
     """Return an error; the exit code that is told says whether the call was wrong or what it is about."""
     subject, fact, remedy = str(told["object"]), str(told["fact"]), str(told["remedy"])
+    for operation, command in _COMMANDS:
+        remedy = operation.sub(command, remedy)
     if told.get("exit_code") == UsageError.exit_code:
         return UsageError(subject, fact, remedy)
     if issubclass(kind, InputError):

@@ -257,6 +257,8 @@ def _asked(path: Path, order: "Order", asking: Asking) -> int:
     if asking.as_json:
         said = {"order": asked.number, "answer": None if answer is None else to_json(answer)}
         document(said | {"carried_out_by": asked.holder, "trouble": asked.trouble})
+    elif asked.number is None:
+        show("aborted before it began: nothing of it is carried out")
     elif answer is None:
         show(unanswered_words(asked))
     else:

@@ -61,7 +61,7 @@ _CAMPAIGN: Final[dict[str, Any]] = {
     "finished": False,
     "origin": "2026-04-08T20:00:00Z",
     **{"standing": None, "waits_for_approval": None, "carried_out": None},
-    "said": None,
+    **{"said": None, "tries": 0, "most_tries": 8},
 }
 _PROGRESS: Final[dict[str, Any]] = {
     "origin": "2026-04-08T20:00:00Z",

@@ -15,6 +15,7 @@ const MOODS = {
   "held up": "bad",
   "waits for its release": "warning",
   proposed: "warning",
+  "aborted before it began": "warning",
   stopped: "warning",
   cancelled: "warning",
   "ending, aborted": "bad",

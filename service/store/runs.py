@@ -11,7 +11,11 @@ from slacktide.errors import ExecutionError
 from slacktide.service.store.database import Database, now_utc
 from slacktide.service.store.schema import RUNS
 
-RunState = Literal["proposed", "wanted", "ended", "failed"]
+RunState = Literal["proposed", "wanted", "ended", "failed", "aborted"]
+"""``aborted``: taken back before it began; one that had begun ends, and is ``ended`` then."""
+
+STARTED_BY_HAND: Final[tuple[RunState, ...]] = ("proposed", "failed", "aborted")
+"""Of these a campaign is started by a person alone."""
 
 
 class Run(NamedTuple):
@@ -29,7 +33,7 @@ class Run(NamedTuple):
     starts: int
     """How often a process was started for it since it was wanted, or since it last was carried out."""
     said: str | None
-    """What the last process said that ended without finishing it."""
+    """What the last process said that ended without finishing it, or who took it back before it began, and why."""
     job_id: str | None
     """The job that asked for it; null: a person did."""
     profile: str | None
@@ -83,7 +87,7 @@ def list_runs(database: Database, after: str, most: int, fleet_id: str | None = 
 
 
 def want_run(
-    database: Database, campaign_id: str, of: tuple[RunState, ...] = ("proposed", "failed"), look_in_s: float = 0.0
+    database: Database, campaign_id: str, of: tuple[RunState, ...] = STARTED_BY_HAND, look_in_s: float = 0.0
 ) -> bool:
     """Have a campaign be carried out from now on that is in one of the states ``of``; return whether it was.
 
@@ -119,10 +123,22 @@ def claim_due(database: Database, for_s: float) -> list[Run]:
     return claimed
 
 
-def change_run(database: Database, campaign_id: str, **values: object) -> None:
-    """Note how a campaign stands."""
+def take_back_run(database: Database, campaign_id: str, said: str) -> None:
+    """Have a campaign not be carried out that has not begun, until a person starts it."""
+    change_run(database, campaign_id, state="aborted", said=said, next_look_at=None, starts=0)
+
+
+def change_run(database: Database, campaign_id: str, *, if_wanted: bool = False, **values: object) -> None:
+    """Note how a campaign stands.
+
+    Parameters
+    ----------
+    if_wanted
+        Only where it still is to be carried out: somebody may have taken it back meanwhile.
+    """
+    update = sql.update(RUNS).where(RUNS.c.campaign_id == campaign_id).values(values)
     with database.writing() as transaction:
-        transaction.execute(sql.update(RUNS).where(RUNS.c.campaign_id == campaign_id).values(values))
+        transaction.execute(update.where(RUNS.c.state == "wanted") if if_wanted else update)
 
 
 def _written(transaction: sql.Connection, statement: sql.Insert | sql.Update) -> bool | None:

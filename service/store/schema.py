@@ -113,7 +113,8 @@ RUNS: Final = sql.Table(
     sql.Column("profile", sql.String(40)),
     sql.Index("ix_server_runs_wanted", "profile", unique=True, sqlite_where=_WANTED, postgresql_where=_WANTED),
 )
-"""Campaigns as the server was asked for them.  ``state``: proposed, wanted, ended or failed; ``next_look_at``: when it
-is next seen to that a wanted one is carried out; ``said``: what a process said that ended without finishing it;
-``job_id``: the job that asked for it, if one did: a job that is begun twice asks for one campaign; ``profile``: whose
-hosts it is for, null: simulated ones; of each one campaign at a time is wanted, whoever asks at the same moment."""
+"""Campaigns as the server was asked for them. ``state``: proposed, wanted, ended, failed or aborted; ``next_look_at``:
+when it is next seen to that a wanted one is carried out; ``said``: what a process said that ended without finishing
+it; ``job_id``: the job that asked for it, if one did: a job that is begun twice asks for one campaign; ``profile``:
+whose hosts it is for, null: simulated ones; of each one campaign at a time is wanted, whoever asks at the same
+moment."""

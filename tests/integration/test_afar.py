@@ -275,6 +275,27 @@ def test_a_campaign_is_told_what_to_do(place: Place, planned: Path) -> None:
     assert "the campaign is aborted" in place.told
 
 
+def test_a_campaign_that_has_not_begun_is_taken_back(place: Place, planned: Path) -> None:
+    asked = {"plan_id": read_plan(planned).header.id, "start": "on-approval", "terms": {"simulation": {"seed": 98}}}
+    campaign = place.process.call("POST", "/v1/campaigns", json=asked).json()["campaign_id"]
+    place.there("campaign", "pause", campaign, code=1)
+    assert f"`slacktide campaign start {campaign}`" in " ".join(place.told.split())
+    assert "proposed" in place.there("campaign", "show", campaign)
+    database = place.process.server.database
+    change_run(database, campaign, state="wanted", starts=6, said="hosts: do not answer", next_look_at=None)
+    why = "its process is starting, try 6 of 8; the one before said: hosts: do not answer"
+    for words in (("list",), ("show", campaign)):
+        assert why in " ".join(place.there("campaign", *words).split())
+    assert "nothing of it is carried out" in place.there("campaign", "abort", campaign, "--why", "the wrong hosts")
+    for words, code in ((("list",), 0), (("show", campaign), 0), (("watch", campaign), 1)):
+        shown = " ".join((place.there("campaign", *words, code=code) + place.told).split())
+        assert "aborted before it began, by token:" in shown
+        assert ": the wrong hosts" in shown
+    assert json.loads(place.there("campaign", "show", campaign, "--json"))["state"] == "aborted"
+    document = json.loads(place.there("campaign", "abort", campaign, "--json"))
+    assert (document["order"], document["answer"]) == (None, None)
+
+
 def test_a_campaign_that_waits_for_its_release_or_is_given_up(place: Place, planned: Path) -> None:
     database = place.process.server.database
     plan_id = read_plan(planned).header.id

@@ -283,7 +283,33 @@ def test_how_far_campaigns_are_is_asked_of_all_that_are_under_way(page: Page, ni
         return Boolean(rows[0].progress);
     }}"""
     asked = {standing for standing in get_args(Standing) if page.evaluate(tell, [night.campaign, standing])}
-    assert set(get_args(Standing)) - asked == {"proposed", "starting", "failed", "finished", "aborted"}
+    not_under_way = {"proposed", "aborted before it began", "starting", "failed", "finished", "aborted"}
+    assert set(get_args(Standing)) - asked == not_under_way
+
+
+def test_a_campaign_that_has_not_begun_says_why_and_is_taken_back(page: Page) -> None:
+    tell = f"""async (campaign) => {{
+        const {{ sentence }} = await import('{MODULES}/views/campaign_words.js');
+        const {{ campaignButtons }} = await import('{MODULES}/views/campaign_actions.js');
+        const named = campaignButtons(campaign, {{ gates: [], kinds: [] }}, () => {{}}).map((each) => each.text);
+        return [sentence(campaign), ...named];
+    }}"""
+    asked = {
+        "standing": "starting",
+        "state": "wanted",
+        "progress": None,
+        "origin": None,
+        "terms": {},
+        "created_by": "a",
+    }
+    trying = asked | {"tries": 6, "most_tries": 8, "said": "hosts: do not answer"}
+    words = "Its process is starting, try 6 of 8. The one before said: hosts: do not answer."
+    assert page.evaluate(tell, trying) == [words, "Abort…"]
+    assert page.evaluate(tell, trying | {"tries": 1, "said": None}) == ["Its process is starting.", "Abort…"]
+    assert page.evaluate(tell, asked | {"standing": "proposed"})[1:] == ["Start it…", "Abort…"]
+    back = {"standing": "aborted before it began", "state": "aborted", "said": "aborted before it began, by ada: oh"}
+    said = "Nothing of it is carried out: it was aborted before it began, by ada: oh."
+    assert page.evaluate(tell, asked | back) == [said, "Start it again…"]
 
 
 def test_a_list_is_not_asked_for_again_before_it_has_come(reader: Callable[..., Reader]) -> None:

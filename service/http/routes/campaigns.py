@@ -10,13 +10,22 @@ from starlette.responses import JSONResponse, Response
 from slacktide.errors import ExecutionError, UsageError
 from slacktide.executors.campaign_file import holds_campaign
 from slacktide.executors.event_codec import to_json
-from slacktide.executors.orders import Evacuate, Order, Revise, Skip
+from slacktide.executors.orders import Abort, Evacuate, Order, Revise, Skip
 from slacktide.executors.starting import process_starting
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
 from slacktide.planner.plan_files import read_plan
-from slacktide.service.campaign_standing import Known, holding, known_in, known_of, standing_of
+from slacktide.service.campaign_standing import (
+    ABORTED_BEFORE,
+    Known,
+    holding,
+    known_in,
+    known_of,
+    standing_of,
+    why_not_begun,
+)
 from slacktide.service.campaign_terms import CampaignTerms
 from slacktide.service.campaign_view import Viewed, ask_for, refuse_unknown_host
+from slacktide.service.campaigning import MOST_STARTS
 from slacktide.service.control_text import view_document
 from slacktide.service.curves_of_campaign import behind_s, expected_end_s
 from slacktide.service.http.admission import GuardedRoute, allowed
@@ -30,7 +39,7 @@ from slacktide.service.http.server import Server
 from slacktide.service.jobs.asked import Id, UrgentAsked
 from slacktide.service.jobs.selecting import refuse_unknown
 from slacktide.service.one_line import MOST_SAID, ONE_LINE
-from slacktide.service.store.runs import Run, RunState, find_run, list_runs
+from slacktide.service.store.runs import STARTED_BY_HAND, Run, RunState, find_run, list_runs
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], route_class=GuardedRoute)
 
@@ -38,6 +47,7 @@ ANSWER_S = 5.0
 """How long an order is waited for; planning anew may take longer, and is then answered with 202."""
 Standing = Literal[
     "proposed",
+    "aborted before it began",
     "starting",
     "running",
     "paused",
@@ -83,7 +93,8 @@ class Campaign(BaseModel):
     terms: CampaignTerms
     state: RunState
     """What is wanted of it: `proposed`, it waits to be started; `wanted`, it is seen to that it is carried out;
-    `ended`; `failed`, the server has given it up, since its process ended every time or it came back from a backup."""
+    `ended`; `failed`, the server has given it up, since its process ended every time or it came back from a backup;
+    `aborted`, it was taken back before it began."""
     holder: str | None
     """The process that carries it out; null: none now."""
     finished: bool
@@ -96,7 +107,12 @@ class Campaign(BaseModel):
     carried_out: CarriedOut | None
     """By whom; null as above, and where nobody has begun it."""
     said: str | None
-    """What its process last said that ended without finishing it, or what else keeps it from being carried out."""
+    """What its process last said that ended without finishing it, or what else keeps it from being carried out, such as
+    who took it back before it began, and why."""
+    tries: int
+    """How often its process was started since it was to be carried out, or since it last was; 0: it is carried out."""
+    most_tries: int
+    """After how many in vain the server gives it up."""
 
 
 class Campaigns(BaseModel):
@@ -152,12 +168,12 @@ class Ordered(BaseModel):
 class OrderAnswer(BaseModel):
     """What the campaign's coordinator does about it."""
 
-    order: int
-    """The order's number in the campaign."""
+    order: int | None
+    """The order's number in the campaign; null: it was an abort, and the campaign had not begun: it does not begin."""
     granted: bool | None
     """Null: nobody has answered yet; the order waits."""
     answer: dict[str, Any] | None
-    """The event in the journal that grants or refuses it."""
+    """The event in the journal that grants or refuses it; null: there is none."""
     carried_out_by: str | None
     """Who carries the campaign out and has not answered yet; null: nobody does, or there is an answer."""
     trouble: str | None
@@ -235,7 +251,7 @@ def get(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
 
 @router.post("/{campaign_id}/start", operation_id="start-campaign", response_model=Campaign, **allowed("operator"))
 def start(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
-    """Start a campaign that was proposed, or one that the server has given up."""
+    """Start a campaign that was proposed, one that was aborted before it began, or one that the server has given up."""
     server.campaigning.start(run_of(server, campaign_id), server.views.stored(campaign_id))
     return _listed(server, run_of(server, campaign_id), standing=True)
 
@@ -256,13 +272,18 @@ def take_over(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
 def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: TheCaller) -> Response:
     """Ask something of a campaign: approve, pause, resume, abort, skip, limits, revise, evacuate.
 
-    200 once it is granted or refused, which the answer says; 202 while it waits to be answered.
+    200 once it is granted or refused, which the answer says; 202 while it waits to be answered. A campaign that has not
+    begun can be aborted alone: it then does not begin.
     """
     run = run_of(server, campaign_id)
     directory = server.places.campaign(campaign_id)
     if not holds_campaign(directory):
-        remedy = f"Start it: POST /v1/campaigns/{campaign_id}/start"
-        raise ExecutionError(f"campaign {campaign_id}", "has not begun", remedy)
+        if not isinstance(asked.order, Abort) or server.views.stored(campaign_id) is not None:
+            raise _has_not_begun(run)
+        why = f": {asked.why}" if asked.why else ""
+        if server.campaigning.take_back(run, f"{ABORTED_BEFORE}, by {caller.who}{why}"):
+            taken_back = {"order": None, "granted": True, "answer": None, "carried_out_by": None, "trouble": None}
+            return JSONResponse(taken_back)
     store = server.database.store.url.render_as_string(hide_password=False)
     for host in _hosts_named(asked.order):
         refuse_unknown_host(directory, store, host)
@@ -308,8 +329,16 @@ def begun(server: Server, campaign_id: str) -> tuple[Run, StoredCampaign]:
     """
     run, stored = run_of(server, campaign_id), server.views.stored(campaign_id)
     if stored is None:
-        raise ExecutionError(f"campaign {campaign_id}", "has not begun", "Start it, or wait until its process has")
+        raise _has_not_begun(run)
     return run, stored
+
+
+def _has_not_begun(run: Run) -> ExecutionError:
+    why = why_not_begun(run.state, run.starts, MOST_STARTS, run.said)
+    remedy = "Wait until its process has begun, or abort it"
+    if run.state in STARTED_BY_HAND:
+        remedy = f"Start it: POST /v1/campaigns/{run.campaign_id}/start"
+    return ExecutionError(f"campaign {run.campaign_id}", f"has not begun: {why}", remedy)
 
 
 def _refuse_past(deadline: datetime | None) -> None:
@@ -352,7 +381,7 @@ def _standing(viewed: Viewed) -> dict[str, Any]:
 
 
 def _not_begun(run: Run) -> str:
-    return {"proposed": "proposed", "failed": "failed"}.get(run.state, "starting")
+    return {"proposed": "proposed", "failed": "failed", "aborted": ABORTED_BEFORE}.get(run.state, "starting")
 
 
 def _how(server: Server, run: Run, stored: StoredCampaign | None) -> dict[str, Any]:
@@ -380,6 +409,8 @@ def _listed(server: Server, run: Run, *, standing: bool = False) -> dict[str, An
     return {
         **{name: told[name] for name in Campaign.model_fields if name in told},
         "terms": run.asked,
+        "tries": run.starts,
+        "most_tries": MOST_STARTS,
         "holder": stored.holder if stored is not None and stored.is_held else None,
         "finished": stored is not None and stored.state == FINISHED,
         "origin": None if stored is None else stored.record.origin.isoformat(),

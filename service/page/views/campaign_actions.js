@@ -92,7 +92,11 @@ export function campaignButtons(campaign, { gates, kinds }, done) {
       }),
   };
   const again = isGivenUp(campaign) ? [start] : [];
-  if (standing === "proposed" || (again.length && progress === null)) return [start];
+  const hasBegun = Boolean(campaign.origin);
+  const takeBack = order("Abort…", ["It has not begun, and does not: nothing of it is carried out until somebody starts it again."], () => ({ kind: "abort" }), { kind: "danger" });
+  if (standing === "proposed") return [start, takeBack];
+  if (standing === "aborted before it began" || (again.length && progress === null)) return [start];
+  if (standing === "starting" && !hasBegun) return [takeBack];
   if (["finished", "aborted", "starting", "being read"].includes(standing)) return [];
   const paused = Boolean(progress?.paused);
   const abort = order("Abort…", ["Nothing new begins any more, and the campaign ends. Patches that are under way end in any case. This cannot be taken back."], ({ cancel }) => ({ kind: "abort", cancel }), {

@@ -11,12 +11,13 @@ export function isGivenUp({ standing, state }) {
 }
 
 /** Return where a campaign stands; `state` is what the server wants of it, `failed`: it has given it up. */
-export function sentence({ standing, state, progress, said, holder, carried_out: carried, created_by: by }) {
+export function sentence({ standing, state, progress, said, tries, most_tries: most, holder, carried_out: carried, created_by: by }) {
   const last = said ? `, and last said: ${said}` : "";
   if (isGivenUp({ standing, state }) && !holder) return `Its process ended every time${last}. The server does not start it again by itself.`;
   if (standing === "proposed") return `It waits until somebody starts it; ${person(by)} has asked for it.`;
   if (standing === "being read") return "Its journal is being read.";
-  if (standing === "starting" || progress === null) return "Its process is starting.";
+  if (standing === "aborted before it began") return `Nothing of it is carried out: it was ${said}.`;
+  if (standing === "starting" || progress === null) return `Its process is starting${trying(tries, most)}${said ? `. ${tries > 1 ? "The one before said" : "It is said"}: ${said}` : ""}.`;
   const order = progress.aborted ?? progress.paused;
   const reason = order ? ` since ${duration(order.at_s)} into the campaign, by ${person(order.by)}${order.why ? `: ${order.why}` : ""}` : "";
   if (standing === "running") return progress.behind_s === null ? "It runs; no host is back yet." : `It runs, ${pace(progress.behind_s)}.`;
@@ -27,6 +28,11 @@ export function sentence({ standing, state, progress, said, holder, carried_out:
   if (standing === "stopped") return `${carried.who === "nobody" ? "Nobody carries it out now" : `Nobody who can be seen carries it out: ${carried.beside}`}; the server starts it again${said ? `. It last said: ${said}` : ""}.`;
   if (standing === "finished") return `It has finished after ${duration(progress.now_s)}.`;
   return `It is ${standing}${reason}.${standing === "aborted" ? "" : alone(holder)}`;
+}
+
+/** Return which try of how many it is, after the first. */
+export function trying(tries, most) {
+  return tries > 1 ? `, try ${tries} of ${most}` : "";
 }
 
 function alone(holder) {

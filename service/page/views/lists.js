@@ -5,13 +5,14 @@ import { el, link, put, say } from "../dom.js";
 import { badge, section, short } from "../parts.js";
 import { pagedTable } from "../tables.js";
 import { clock, count, counted, duration, hostHours, isKnown, moment, overBound, percent, person, plain } from "../words.js";
+import { trying } from "./campaign_words.js";
 import { jobWords } from "./job.js";
 
 const OVERVIEW_ROWS = 5;
 const NARROW = matchMedia("(max-width: 560px)");
 const NARROW_ROWS = 2;
 const UNDER_WAY_MS = 3000;
-const NOT_UNDER_WAY = ["proposed", "starting", "failed", "finished", "aborted"];
+const NOT_UNDER_WAY = ["proposed", "aborted before it began", "starting", "failed", "finished", "aborted"];
 /** Campaigns under way of which it is asked how far they are: the server keeps few of them read. */
 const MOST_LOOKED_AT = 4;
 
@@ -90,7 +91,7 @@ const CAMPAIGNS = {
   nothing: "There is no campaign: look at a plan, and have it carried out.",
   columns: [
     { name: "campaign", cell: (row) => id("campaigns", row.campaign_id) },
-    { name: "is", cell: (row) => badge(row.standing) },
+    { name: "is", cell: (row) => [badge(row.standing), row.standing === "starting" ? trying(row.tries, row.most_tries) : ""] },
     { name: "hosts patched", number: true, cell: patched },
     { name: "expected end", cell: expectedEnd },
     { name: "asked for", further: true, cell: (row) => moment(row.created_at) },
