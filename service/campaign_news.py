@@ -11,7 +11,7 @@ from slacktide.executors.order_state import DECIDE, ORDERS, pause_remedy, pause_
 from slacktide.executors.order_words import is_asked_for, order_words
 from slacktide.executors.readable import count, duration
 from slacktide.executors.wanted import CAMPAIGN
-from slacktide.service.campaign_standing import holding, known_of, standing_of
+from slacktide.service.campaign_standing import known_of, standing_of
 from slacktide.service.control_text import command_words
 from slacktide.service.words import counted, plain
 
@@ -93,7 +93,7 @@ class CampaignNews:
         if stands == self._standing:
             return
         self._standing = stands
-        held, paused, decision = holding(viewed.stored, viewed.starting), viewed.state.paused, viewed.state.decision
+        held, paused, decision = viewed.held, viewed.state.paused, viewed.state.decision
         if stands == "paused" and paused is not None:
             yield f"it is {pause_words(paused)}; {pause_remedy(paused)}"
         elif stands == "waiting for a decision" and decision is not None:

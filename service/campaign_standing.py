@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 GOES_ON: Final = "the command that began it goes on with it"
 ABORTED_BEFORE: Final = "aborted before it began"
+STARTED_THERE: Final = "the server starts it again, unless it has given it up"
+"""The same of a campaign that a server sees to."""
 RELEASE: Final = "it came back from a backup: see `slacktide store release`"
 
 
@@ -84,7 +86,7 @@ def standing_of(known: Known, stored: StoredCampaign, starting: str | None = Non
     return "waiting for approval" if known.waits_for_approval else word
 
 
-def holding(stored: StoredCampaign, starting: str | None = None) -> Holding:
+def holding(stored: StoredCampaign, starting: str | None = None, goes_on: str = GOES_ON) -> Holding:
     """Return who carries a campaign out.
 
     A process of this machine that has ended does not, whatever its lease says; one that lives and whose lease has run
@@ -94,22 +96,24 @@ def holding(stored: StoredCampaign, starting: str | None = None) -> Holding:
     ----------
     starting
         The process that is about to take it up, if one is known.
+    goes_on
+        What goes on with it where nobody carries it out, in words.
     """
-    found = _holding(stored)
+    found = _holding(stored, goes_on)
     if starting is None or found.word != "stopped" or stored.state in (FINISHED, RESTORED):
         return found
     beside = "which has Ray start first, and then takes it up: that may take a minute"
     return Holding("starting", f"process {starting} of this machine", beside)
 
 
-def _holding(stored: StoredCampaign) -> Holding:
+def _holding(stored: StoredCampaign, goes_on: str) -> Holding:
     if stored.state == RESTORED:
         return Holding("stopped", "nobody", RELEASE)
     if stored.state == FINISHED or stored.holder is None:
-        return Holding("stopped", "nobody", "" if stored.state == FINISHED else GOES_ON)
+        return Holding("stopped", "nobody", "" if stored.state == FINISHED else goes_on)
     fate, process = fate_of(stored.holder), process_of(stored.holder)
     if fate == "ended":
-        return Holding("stopped", "nobody", f"process {process} of this machine, which held it, has ended; {GOES_ON}")
+        return Holding("stopped", "nobody", f"process {process} of this machine, which held it, has ended; {goes_on}")
     if stored.is_held:
         return Holding("running", stored.holder, f"lease until {stored.lease_until}")
     ran_out = f"its lease ran out at {stored.lease_until}"
@@ -119,7 +123,7 @@ def _holding(stored: StoredCampaign) -> Holding:
             "it goes on; begin no other beside it"
         )
         return Holding("held up", f"process {process} of this machine", beside)
-    beside = f"whether {stored.holder} still lives cannot be seen from here, {ran_out}: look there; if not, {GOES_ON}"
+    beside = f"whether {stored.holder} still lives cannot be seen from here, {ran_out}: look there; if not, {goes_on}"
     return Holding("stopped", "nobody who can be seen", beside)
 
 

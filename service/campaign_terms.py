@@ -4,16 +4,22 @@ What reaches real hosts (where they answer, what patches them, which signals are
 whoever runs the server writes down; from afar they are asked for by name.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from slacktide.errors import InputError, UsageError
 from slacktide.executors.health.settings import Budgets
 
 if TYPE_CHECKING:
     from slacktide.executors.drivers.making import DriverSettings
     from slacktide.planner.plan import Plan
+
+_OPTION: Final = re.compile(r"--([a-z]+(?:-[a-z]+)*)")
 
 
 class _Part(BaseModel):
@@ -107,11 +113,12 @@ def driver_settings(terms: CampaignTerms, profile: Profile | None, plan: "Plan")
     from slacktide.service.libvirt_run import libvirt_settings, maintenance_action
 
     if profile is not None:
-        action = maintenance_action(profile.maintenance, profile.patch_command, plan.hosts["host_id"].to_list())
         probe = profile.probe_port, profile.probe_namespace
         metadata = profile.metadata_address, profile.metadata_bridge, profile.metadata_namespace
-        paths = profile.connections, action, profile.shared_paths
-        return libvirt_settings(*paths, probe, None, metadata, profile.fabric)
+        with in_words_of_profile(f"profile {terms.profile}"):
+            action = maintenance_action(profile.maintenance, profile.patch_command, plan.hosts["host_id"].to_list())
+            paths = profile.connections, action, profile.shared_paths
+            return libvirt_settings(*paths, probe, None, metadata, profile.fabric)
     asked = terms.simulation
     failures = Failures(
         migrations_per_mille=asked.failures_per_mille,
@@ -128,6 +135,28 @@ def driver_settings(terms: CampaignTerms, profile: Profile | None, plan: "Plan")
     )
     touched = asked.created_vms_per_mille or asked.deleted_vms_per_mille or asked.moved_vms_per_mille
     return simulation(asked.seed, failures, answering, others=others if touched else None)
+
+
+@contextmanager
+def in_words_of_profile(name: str) -> Iterator[None]:
+    """Have errors in the block be about keys of a profile, in place of options of the command line."""
+
+    def keyed(text: str) -> str:
+        return _OPTION.sub(lambda found: _key(found[1]) or found[0], text)
+
+    try:
+        yield
+    except (UsageError, InputError) as error:
+        said = f"{name}, {keyed(error.subject)}", keyed(error.fact), f"{keyed(error.remedy)}, in the server's profile"
+        if isinstance(error, InputError):
+            raise InputError(*said, error.findings) from error
+        raise UsageError(*said) from error
+
+
+def _key(option: str) -> str | None:
+    """Return the key of a profile that is what an option is to a command; None: there is none."""
+    key = {"shared-path": "shared_paths"}.get(option, option.replace("-", "_"))
+    return f"`{key}`" if key in Profile.model_fields else None
 
 
 def run_options(

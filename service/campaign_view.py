@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from slacktide.executors.store.address import Store
     from slacktide.executors.store.campaigns import StoredCampaign
     from slacktide.executors.store.orders import StoredOrder
+    from slacktide.service.campaign_standing import Holding
 
 SERVER_FILE: Final = "server.json"
 """Names server and campaign in a directory that a campaign's report is fetched to."""
@@ -44,6 +45,8 @@ class Asked(NamedTuple):
     """Why the store could not be looked at for an answer; None: it could."""
     command: "Command | None" = None
     """What goes on with the campaign where nobody carries it out; None: it is not known."""
+    by_server: bool = False
+    """Whether a server sees to it that it is carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,15 @@ class Viewed:
     """What goes on with it where its process has ended; null: it is not known."""
     starting: str | None = None
     """The process that is about to take it up; null: none is known."""
+    by_server: bool = False
+    """Whether a server sees to it that it is carried out."""
+
+    @property
+    def held(self) -> "Holding":
+        """Who carries it out."""
+        from slacktide.service.campaign_standing import GOES_ON, STARTED_THERE, holding
+
+        return holding(self.stored, self.starting, STARTED_THERE if self.by_server else GOES_ON)
 
     @property
     def now_s(self) -> float:

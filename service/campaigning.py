@@ -44,6 +44,7 @@ WAITS_FOR_RELEASE: Final = (
     "it came back from a backup, and what was done on its hosts since is not in its journal; "
     "see `slacktide store release`"
 )
+_NO_PROFILES: Final = "It has none; whoever runs the server writes them in its configuration: `profiles`"
 
 Launch = Callable[[CampaignLaunch], None]
 
@@ -257,9 +258,9 @@ class Campaigning:
             If there is none of this name.
         """
         if name not in self.profiles:
-            known = ", ".join(sorted(self.profiles)) or "none"
             fact = "the server has no such profile of real hosts"
-            raise UsageError(f"profile {name}", fact, f"Name one that it has: {known}")
+            known = f"Name one that it has: {', '.join(sorted(self.profiles))}" if self.profiles else _NO_PROFILES
+            raise UsageError(f"profile {name}", fact, known)
         return self.profiles[name]
 
     def _profile(self, terms: CampaignTerms) -> Profile | None:

@@ -16,7 +16,7 @@ from slacktide.executors.order_words import limits_words, order_name, orders_ans
 from slacktide.executors.readable import count, duration, moment
 from slacktide.executors.report_others import deeds_words
 from slacktide.executors.wanted import CAMPAIGN
-from slacktide.service.campaign_standing import holding, known_of, standing_of
+from slacktide.service.campaign_standing import known_of, standing_of
 from slacktide.service.campaign_text import NotPatched
 from slacktide.service.words import counted, plain
 
@@ -92,7 +92,7 @@ def view_rows(viewed: "Viewed") -> Iterator[tuple[str, ...]]:
         beside = f"last plan {last.plan_id}, {duration(last.at_s)} into the campaign: {reason}"
         yield "revisions", count(len(state.revisions)), beside
     yield "stands", standing(viewed), _since(viewed)
-    held = holding(stored, viewed.starting)
+    held = viewed.held
     yield "carried out by", held.who, held.beside
     if held.word == "stopped" and not state.finished and viewed.command is not None:
         yield "goes on with", command_words(viewed.command)
@@ -207,6 +207,8 @@ def unanswered_words(asked: "Asked") -> str:
         return f"{name}: {fact}; it may be busy, or wait for its store or an agent. {later}"
     again = "" if asked.command is None else f": {command_words(asked.command)}"
     fact = "nobody carries the campaign out now"
+    if asked.by_server:
+        return f"{name}: {fact}. It is answered once the server has started it again; {later}"
     return f"{name}: {fact}. It is answered once the command that began it is given again{again}"
 
 
@@ -295,7 +297,7 @@ def view_document(viewed: "Viewed", waits: "list[Waiting]") -> dict[str, Any]:
     """Return a campaign as plain data for JSON."""
     from slacktide.executors.event_codec import to_json
 
-    state, stored, held = viewed.state, viewed.stored, holding(viewed.stored, viewed.starting)
+    state, stored, held = viewed.state, viewed.stored, viewed.held
     hosts = state.host_stage[state.program.hosts.planned].tolist()
     stages = state.stage.tolist()
     return {

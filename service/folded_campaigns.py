@@ -91,8 +91,8 @@ class _Folded:
 
     def viewed(self, stored: StoredCampaign, orders: tuple[StoredOrder, ...]) -> Viewed:
         """Return the campaign as far as it is folded, and which process is about to take it up."""
-        starting = process_starting(self._directory)
-        return Viewed(stored, self._state, tuple(self._asked), self._first_plan, orders, starting=starting)
+        seen = stored, self._state, tuple(self._asked), self._first_plan, orders
+        return Viewed(*seen, starting=process_starting(self._directory), by_server=True)
 
     def look_anew(self) -> None:
         """Have nothing that was seen before be answered with."""

@@ -125,7 +125,7 @@ def asked_there(afar: Afar, path: Path, order: "Order", why: str) -> "Asked":
             answer = _answer(api, place, found["order"], patience_s)
     if answer is not None:
         return Asked(found["order"], from_json(answer), None)
-    return Asked(found["order"], None, found["carried_out_by"], found["trouble"])
+    return Asked(found["order"], None, found["carried_out_by"], found["trouble"], by_server=True)
 
 
 def signals_there(afar: Afar, profile: str) -> "list[Verdict]":

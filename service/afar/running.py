@@ -151,10 +151,18 @@ def _created(api: Api, plan_id: str, wanted: RunWanted) -> str:
         api.post(f"{path}/start")
         tell(f"campaign {name} is started on {api.url}")
     elif campaign["finished"]:
-        tell(f"campaign {name} of this plan had finished on {api.url}: nothing is carried out, here is its report")
+        tell(
+            f"campaign {name} of this plan had finished on {api.url}: nothing is carried out, here is its report. To "
+            f"carry one out again, {_again(wanted)}"
+        )
     else:
         tell(f"campaign {name} is carried out on {api.url}")
     return name
+
+
+def _again(wanted: RunWanted) -> str:
+    anew = "plan on the fleet as it is now, and run that plan"
+    return anew if wanted.terms.get("profile") is not None else f"{anew}, or give another --seed for the same plan"
 
 
 def _accompanied(api: Api, campaign: str, place: Path | None, *, detach: bool, as_json: bool) -> int:

@@ -59,7 +59,12 @@ def refusal_of(status: int, content: object, server: str) -> SlacktideError:
 
 def failure_of(error: Mapping[str, Any]) -> SlacktideError:
     """Return the error with which a job failed."""
-    return _error(InputError if "findings" in error else ExecutionError, error)
+    told = dict(error)
+    if "plan_id" in error:
+        told["remedy"] = (
+            f"{error['remedy']}. The plan that was made is kept: `slacktide server plan {error['plan_id']}`"
+        )
+    return _error(InputError if "findings" in error else ExecutionError, told)
 
 
 def findings_of(rows: object) -> tuple[Finding, ...]:

@@ -41,8 +41,9 @@ def carry_out(
     state: JobState = "done"
     result = error = None
     with Pulse(database, job_id) as pulse:
+        tools = Tools(places, database, campaigning, pulse, job_id, cell_maps)
         try:
-            result = _done(job, Tools(places, database, campaigning, pulse, job_id, cell_maps))
+            result = _done(job, tools)
             state = "cancelled" if pulse.cancelled() else "done"
         except SlacktideError as wrong:
             state, error = "failed", error_of(wrong)
@@ -53,6 +54,8 @@ def carry_out(
                 "failed",
                 {"object": f"job {job_id}", "fact": fact, "remedy": "Report it with the server's log"},
             )
+    if error is not None and job.kind == "urgent" and tools.kept:
+        error["plan_id"] = tools.kept[-1]
     end_job(database, job_id, state, result, error)
 
 

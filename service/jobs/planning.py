@@ -66,6 +66,7 @@ def keep_plan(made: Plan, fleet_id: str, by: str, tools: Tools) -> None:
     if not path.exists():
         write_plan(made, path)
     add_plan(tools.database, made.header.id, fleet_id, by, made.header.model_dump(mode="json"))
+    tools.kept.append(made.header.id)
 
 
 def policy_for(preset: str | None, policy: Policy | None, snapshot: FleetSnapshot) -> tuple[Policy, list[str]]:

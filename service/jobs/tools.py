@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slacktide.service.campaigning import Campaigning
@@ -28,3 +28,5 @@ class Tools:
     job_id: str
     cell_maps: CellMaps | None = None
     """Null: the fleet is planned in one piece."""
+    kept: list[str] = field(default_factory=list)
+    """Ids of plans that the job has made and that are kept, whatever else comes of it."""

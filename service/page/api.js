@@ -18,6 +18,8 @@ export class Problem extends Error {
 }
 
 const AWAY = { object: "server", fact: "does not answer", remedy: "The page tries again by itself" };
+/** What is asked again has the key that it had: a reader knows of none. */
+const AWAY_SOON = "Try again in some seconds: it is done once";
 let told = () => {};
 /** Ends what was read from a server before it was found to be away: whoever stands before it may never answer that. */
 let reading = new AbortController();
@@ -70,8 +72,9 @@ async function call(method, path, made, { body, headers = {}, signal } = {}) {
   }
   if (found === undefined) throw away();
   told(!isAway(answer.status));
-  if (!answer.ok) throw new Problem(answer.status, found);
-  return found;
+  if (answer.ok) return found;
+  const isGoing = String(found.type).endsWith(":away");
+  throw new Problem(answer.status, isGoing ? { ...found, detail: undefined, remedy: AWAY_SOON } : found);
 }
 
 /** Return what is said in JSON. */

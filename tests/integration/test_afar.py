@@ -225,6 +225,7 @@ def test_a_campaign(place: Place, planned: Path, ran: str) -> None:
     here = json.loads(place.here(*words, "--no-ray", "-o", place.folder / "local", "--json"))
     again = json.loads(place.there(*words, "-o", place.folder / "campaign", "--json"))
     assert "had finished" in place.told
+    assert "give another --seed for the same plan" in " ".join(place.told.split())
     assert again["campaign_id"] == here["campaign_id"] == ran
     assert lasting(again) == lasting(here)
     for table in ("hosts", "migrations", "troubles", "others"):

@@ -237,6 +237,23 @@ def test_what_is_asked_again_after_something_else_is_asked_anew(reader: Callable
     one.said = [text for text in one.said if "ERR_FAILED" not in text]
 
 
+def test_a_server_that_ends_asks_a_person_for_no_key(reader: Callable[..., Reader]) -> None:
+    one = reader("operator")
+    page = one.look("jobs")
+    told = {"object": "the server", "fact": "is shutting down", "remedy": "Ask again, under the same key"}
+    away = {"type": "urn:slacktide:problem:away", "detail": "under the same key", **told}
+    kind = "application/problem+json"
+    page.route("**/explain", lambda route: route.fulfill(status=503, content_type=kind, body=json.dumps(away)))
+    tell = f"""async () => {{
+        const {{ post }} = await import('{MODULES}/api.js');
+        return post("/v1/plans/{"0" * 16}/explain").catch((error) => [error.message, error.remedy]);
+    }}"""
+    said, remedy = page.evaluate(tell)
+    assert remedy == "Try again in some seconds: it is done once"
+    assert said == f"the server: is shutting down. {remedy}"
+    one.said = [text for text in one.said if "status of 503" not in text]
+
+
 def test_what_is_asked_again_much_later_is_asked_anew(reader: Callable[..., Reader]) -> None:
     keys: list[str] = []
     one = reader("operator")

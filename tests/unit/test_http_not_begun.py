@@ -11,17 +11,23 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.beginning import BEGINNING_FILE, beginning
 from slacktide.executors.campaign_file import write_campaign_file
 from slacktide.ids import CampaignId
+from slacktide.service.campaign_terms import Profile
 from slacktide.service.campaigning import MOST_STARTS
+from slacktide.service.client.refusals import failure_of
 from slacktide.service.store.runs import change_run, find_run
 
 FLEET = Path(__file__).parents[1] / "replay" / "urgent" / "fleet"
 ABORT = {"order": {"kind": "abort"}, "why": "the wrong hosts"}
 REFUSED = "hosts: do not answer. See to them"
+DARK = {"probe_port": 4789, "probe_namespace": "nowhere"}
 
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> InProcess:
-    made = in_process(tmp_path_factory.mktemp("not-begun"))
+    folder = tmp_path_factory.mktemp("not-begun")
+    (folder / "c.json").write_text('{"h1": "qemu+tcp://127.0.0.1:1/system"}')
+    lab = Profile(connections=folder / "c.json", patch_command="true {host}")
+    made = in_process(folder, profiles={"lab": lab, "dark": lab.model_copy(update=DARK)})
     fleet = made.upload(FLEET).json()["fleet_id"]
     asked = {"fleet_id": fleet, "preset": "urgent", "time_limit_s": 0}
     assert made.call("POST", "/v1/plans", "operator", json=asked).status_code == 202
@@ -110,3 +116,41 @@ def test_one_that_begins_at_that_moment_is_not_taken_back(process: InProcess, ca
             write_campaign_file(launched.directory, process.server.database.store, CampaignId(run.campaign_id))
         assert taken.result() is False
     assert process.get(campaign)["state"] == "wanted"
+
+
+def test_the_same_plan_again_says_what_is_to_be_done_instead(process: InProcess, campaign: str) -> None:
+    again = {name: process.get(campaign)[name] for name in ("plan_id", "terms")}
+    assert asked(process, "/v1/campaigns", again, 409)["remedy"].startswith(f"Start that one: POST {campaign}/start")
+    change_run(process.server.database, campaign.rpartition("/")[2], state="ended")
+    assert "another seed" in asked(process, "/v1/campaigns", again, 409)["remedy"]
+    real = {"plan_id": again["plan_id"], "start": "on-approval", "terms": {"profile": "lab"}}
+    made = asked(process, "/v1/campaigns", real, 201)["campaign_id"]
+    change_run(process.server.database, made, state="ended")
+    remedy = asked(process, "/v1/campaigns", real, 409)["remedy"]
+    assert remedy.startswith("To have hosts of the profile patched again, import them as they are now and plan")
+    assert remedy.endswith(f"look at it: GET /v1/campaigns/{made}")
+
+
+def test_what_a_profile_lacks_is_told_by_its_keys(process: InProcess, campaign: str) -> None:
+    plan = process.get(campaign)["plan_id"]
+    told = asked(process, "/v1/campaigns", {"plan_id": plan, "terms": {"profile": "dark"}}, 422)
+    assert told["object"] == "profile dark, network namespace nowhere"
+    assert "--" not in told["detail"]
+    assert told["remedy"].endswith(", in the server's profile")
+
+
+def test_an_urgent_call_for_a_profile_that_is_not_there_is_refused_at_once(process: InProcess) -> None:
+    fleet = process.get("/v1/fleets")["items"][0]["fleet_id"]
+    urgent = {"fleet_id": fleet, "preset": "urgent", "time_limit_s": 0, "terms": {"profile": "light"}}
+    told = asked(process, "/v1/campaigns/urgent", urgent, 422)
+    assert (told["object"], told["remedy"]) == ("profile light", "Name one that it has: dark, lab")
+
+
+def test_an_urgent_job_that_fails_names_the_plan_that_it_made(process: InProcess) -> None:
+    fleet = process.get("/v1/fleets")["items"][0]["fleet_id"]
+    urgent = {"fleet_id": fleet, "preset": "urgent", "time_limit_s": 0, "seed": 9, "terms": {"profile": "dark"}}
+    job = process.get(f"/v1/jobs/{asked(process, '/v1/campaigns/urgent', urgent, 202)['job_id']}")
+    assert (job["state"], job["error"]["object"]) == ("failed", "profile dark, network namespace nowhere")
+    assert process.get(f"/v1/plans/{job['error']['plan_id']}")["plan_id"] == job["error"]["plan_id"]
+    remedy = failure_of(job["error"]).remedy
+    assert remedy.endswith(f"The plan that was made is kept: `slacktide server plan {job['error']['plan_id']}`")

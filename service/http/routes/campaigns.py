@@ -16,6 +16,7 @@ from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
 from slacktide.planner.plan_files import read_plan
 from slacktide.service.campaign_standing import (
     ABORTED_BEFORE,
+    STARTED_THERE,
     Known,
     holding,
     known_in,
@@ -198,7 +199,7 @@ def create(asked: CampaignAsked, server: TheServer, caller: TheCaller) -> Respon
     run, is_new = server.campaigning.propose(plan, stored.fleet_id, asked.terms, caller.who, start=start)
     if not is_new:
         path = f"/v1/campaigns/{run.campaign_id}"
-        remedy = f"Look at it: GET {path}; or give terms of its own, such as another seed"
+        remedy = f"{_instead(run_of(server, run.campaign_id))}; look at it: GET {path}"
         fact = "of this plan under these terms is there already"
         raise ApiError(409, "campaign-exists", f"campaign {run.campaign_id}", fact, remedy, {"Location": path})
     if start:
@@ -216,6 +217,8 @@ def urgent(asked: UrgentAsked, server: TheServer, caller: TheCaller) -> Response
     Where the plan ends after the deadline, the result says so (`late_hosts`, `late_by_s`, and in words `said`).
     """
     fleet_of(server, asked.fleet_id)
+    if asked.terms.profile is not None:
+        server.campaigning.profile(asked.terms.profile)
     _refuse_past(asked.deadline)
     refuse_unknown(server.places.fleet(asked.fleet_id), asked.hosts, "body.hosts")
     return begin(server, "urgent", caller.who, asked)
@@ -375,9 +378,18 @@ def _standing(viewed: Viewed) -> dict[str, Any]:
     return {
         "standing": told["standing"],
         "waits_for_approval": known_of(viewed.state, viewed.now_s).waits_for_approval,
-        "carried_out": holding(viewed.stored, viewed.starting)._asdict(),
+        "carried_out": viewed.held._asdict(),
         "progress": progress,
     }
+
+
+def _instead(run: Run) -> str:
+    """Return what is to be done where the plan of a campaign is to be carried out, and the campaign is there."""
+    if run.state in STARTED_BY_HAND:
+        return f"Start that one: POST /v1/campaigns/{run.campaign_id}/start"
+    if run.profile is None:
+        return "Give terms of its own, such as another seed of the simulation"
+    return "To have hosts of the profile patched again, import them as they are now and plan on that fleet"
 
 
 def _not_begun(run: Run) -> str:
@@ -399,7 +411,7 @@ def _how(server: Server, run: Run, stored: StoredCampaign | None) -> dict[str, A
     return {
         "standing": standing_of(found, stored, starting),
         "waits_for_approval": found.waits_for_approval,
-        "carried_out": holding(stored, starting)._asdict(),
+        "carried_out": holding(stored, starting, STARTED_THERE)._asdict(),
     }
 
 

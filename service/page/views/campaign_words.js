@@ -25,7 +25,7 @@ export function sentence({ standing, state, progress, said, tries, most_tries: m
   if (standing === "waiting for approval") return `A wave waits for a person's approval, and for nothing else.${alone(holder)}`;
   if (standing === "held up") return `It is held up by ${carried.who}, ${carried.beside}.`;
   if (standing === "waits for its release") return `It waits for its release: ${carried.beside}.`;
-  if (standing === "stopped") return `${carried.who === "nobody" ? "Nobody carries it out now" : `Nobody who can be seen carries it out: ${carried.beside}`}; the server starts it again${said ? `. It last said: ${said}` : ""}.`;
+  if (standing === "stopped") return `${carried.who === "nobody" ? "Nobody carries it out now; the server starts it again" : `Nobody who can be seen carries it out: ${carried.beside}`}${said ? `. It last said: ${said}` : ""}.`;
   if (standing === "finished") return `It has finished after ${duration(progress.now_s)}.`;
   return `It is ${standing}${reason}.${standing === "aborted" ? "" : alone(holder)}`;
 }

@@ -48,7 +48,7 @@ export async function jobView({ main, signal, failed }, jobId) {
     renew(state, badge(job.state));
     progress.set(job.state === "running" ? job.fraction : job.state === "done" ? 1 : job.fraction ?? 0);
     say(words, jobWords(job));
-    const asked = Object.entries({ ...job.asked, ...(job.result ?? {}) }).filter(([name, value]) => LINKS[name] && value);
+    const asked = Object.entries({ ...job.asked, ...(job.result ?? {}), ...(job.error ?? {}) }).filter(([name, value]) => LINKS[name] && value);
     renew(
       facts,
       [

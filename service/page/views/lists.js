@@ -112,7 +112,7 @@ const JOBS = {
     { name: "done", number: true, cell: (row) => percent(row.fraction, 0) },
     { name: "asked for", further: true, cell: (row) => moment(row.created_at) },
     { name: "by", further: true, cell: (row) => person(row.created_by) },
-    { name: "in words", cell: (row) => jobWords(row) || (row.error?.fact ?? "") },
+    { name: "in words", cell: (row) => jobWords(row) || (row.error ? `${row.error.object}: ${row.error.fact}` : "") },
   ],
 };
 export const KINDS = { fleets: FLEETS, plans: PLANS, campaigns: CAMPAIGNS, jobs: JOBS };
