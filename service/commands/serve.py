@@ -71,6 +71,7 @@ def serve(
         a balancer sends callers elsewhere. [default: 5 behind a proxy, else 0]
     """
     from slacktide.service.http.settings import check_exposure, is_loopback
+    from slacktide.service.profile_files import check_profile_files
 
     local = is_loopback(host) and not behind_proxy
     role = anonymous or ("viewer" if local else "none")
@@ -86,6 +87,8 @@ def serve(
         anonymous=None if role == "none" else role,
     )
     check_exposure(settings)
+    if config is not None:
+        check_profile_files(settings.profiles, config)
     if os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1":
         fact = "has Ray Serve listen at every address, and callers seem to be on this machine"
         raise UsageError("RAY_SERVE_ENABLE_HA_PROXY", fact, "Unset it; a proxy of your own goes with --behind-proxy")

@@ -74,6 +74,24 @@ def test_a_configuration_that_is_not_right_is_refused(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("key", ["connections", "maintenance", "fabric", "health"])
+@pytest.mark.parametrize("content", [None, "[]"])
+def test_a_profile_whose_file_is_not_there_or_not_right_is_refused_at_the_start(
+    key: str, content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "good.json").write_text('{"h1": "qemu+tls://h1/system"}')
+    if content is not None:
+        (tmp_path / "wrong.json").write_text(content)
+    profile = {"connections": str(tmp_path / "good.json"), key: str(tmp_path / "wrong.json")}
+    config = tmp_path / "server.json"
+    config.write_text(json.dumps({"profiles": {"prod": profile}}))
+    assert main(["serve", "--data", str(tmp_path / "data"), "--config", str(config)]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"server.json: profiles.prod.{key}: {tmp_path}/wrong.json" in said
+    assert f"Write {tmp_path}/wrong.json, or have `{key}` name another" in said
+    assert ("no such file" in said) is (content is None)
+
+
 def test_an_address_that_is_taken_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
