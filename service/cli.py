@@ -119,6 +119,8 @@ def _carried_out(tokens: list[str], *, as_json: bool) -> int:
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         chain = tuple(error.command_chain or ())
+        if (left := _without_local(chain, tokens)) is not None:
+            return _carried_out(left, as_json=as_json)
         command = " ".join(("slacktide", *chain))
         fact, remedy = _before_command(tokens) or _here_only(chain, tokens) or (_fact(error), f"See `{command} --help`")
         complain(f"{fact} {remedy}")
@@ -135,6 +137,20 @@ def _before_command(tokens: list[str]) -> tuple[str, str] | None:
         return None
     fact = f"{option} comes after the command, not before it."
     return fact, f"Give it so: `slacktide plan FLEET {option} {OF_SERVER[option]}`"
+
+
+def _without_local(chain: tuple[str, ...], tokens: list[str]) -> list[str] | None:
+    """Return a command of this machine alone without `--server local`, which says just that; None: it has none."""
+    from slacktide.service.client.access import HERE
+
+    if "--server" in _options(chain):
+        return None
+    for place, word in enumerate(tokens):
+        if word == f"--server={HERE}":
+            return tokens[:place] + tokens[place + 1 :]
+        if tokens[place : place + 2] == ["--server", HERE]:
+            return tokens[:place] + tokens[place + 2 :]
+    return None
 
 
 def _here_only(chain: tuple[str, ...], tokens: list[str]) -> tuple[str, str] | None:

@@ -42,7 +42,7 @@ def cluster_checks(found: Mapping[str, Any], hosts: Collection[HostId]) -> Itera
     """
     alive = [node for node in found["nodes"] if node["alive"]]
     dead = [node for node in found["nodes"] if not node["alive"]]
-    yield Check("ray", "cluster", "ok", f"Ray {found['ray']} at {found['address']}, {len(alive)} nodes")
+    yield Check("ray", "cluster", "ok", f"Ray {found['ray']} at {found['address']}, {_nodes(len(alive))}")
     back = {node["address"] for node in alive}
     for node in dead:
         if node["address"] not in back:
@@ -70,6 +70,10 @@ def node_checks(node: Mapping[str, Any], about: Mapping[str, Any], here: Mapping
         yield Check("ray", name, "ok", f"Python {about['python']}, Slacktide {about['slacktide']}, token and TLS")
 
 
+def _nodes(number: int) -> str:
+    return "1 node" if number == 1 else f"{number} nodes"
+
+
 def unreachable(node: Mapping[str, Any], why: str) -> Check:
     """Return the check of a node on which nothing can be run."""
     if "ModuleNotFoundError" in why:
@@ -92,7 +96,8 @@ def _resources(nodes: Sequence[Mapping[str, Any]], hosts: Collection[HostId]) ->
     gateways = sum(GATEWAY in node["resources"] for node in nodes)
     without = sorted(set(hosts) - where.keys())
     if hosts:
-        fact = f"{len(hosts) - len(without)} of {len(hosts)} hosts have a node, {gateways} nodes are gateways"
+        beside = f"{_nodes(gateways)} {'is a gateway' if gateways == 1 else 'are gateways'}"
+        fact = f"{len(hosts) - len(without)} of {len(hosts)} hosts have a node, {beside}"
         if without and not gateways:
             fact += "; agents of the others run beside the command"
         yield Check("ray", "agents", "ok", fact)

@@ -276,7 +276,10 @@ def away(url: str, error: httpx.TransportError) -> StoreError:
         raise UsageError(url, f"is not trusted: {reason}", remedy) from error
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError) or "SSL:" in said:
         raise UsageError(url, f"cannot be spoken to: {said}", "See that address and port are the server's") from error
-    return StoreError(url, f"does not answer: {said}", "See that the server runs and can be reached", retryable=True)
+    remedy = "See that the server runs and can be reached"
+    if isinstance(error, httpx.RemoteProtocolError) and url.startswith("http://"):
+        remedy += f"; one that has a certificate is asked so: https://{url.removeprefix('http://')}"
+    return StoreError(url, f"does not answer: {said.rstrip('.')}", remedy, retryable=True)
 
 
 def _content(answer: Answer, url: str) -> Any:  # noqa: ANN401  (JSON)

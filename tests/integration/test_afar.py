@@ -458,6 +458,9 @@ def test_refusals(place: Place, planned: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "for simulated hosts" in refused("run", FLEET, planned, "--profile", "p", "--failures", 3)["fact"]
     assert "no such profile" in refused("run", FLEET, planned, "--profile", "production")["fact"]
     assert "this machine alone" in refused("token", "list")["fact"]
+    data = place.process.server.places.data
+    for words in (("--server", "local"), ("--server=local",)):
+        assert "the operator" in place.called(["token", "list", "--data", str(data), *words], 0)
     assert "is none of" not in refused("what-if", FLEET, "--relax", "nothing", "-o", tmp_path / "w")["fact"]
     monkeypatch.delenv("SLACKTIDE_TOKEN")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))

@@ -3,6 +3,7 @@
 import gzip
 from pathlib import Path
 
+import httpx
 import pytest
 from patch_servers import Answer, Asked, patch_server
 
@@ -10,7 +11,7 @@ from slacktide.errors import ExecutionError, StoreError, UsageError
 from slacktide.service.client import answers
 from slacktide.service.client.access import Access, access_to
 from slacktide.service.client.answers import MOST_BYTES
-from slacktide.service.client.api import Api
+from slacktide.service.client.api import Api, away
 from slacktide.service.client.streams import followed
 
 pytestmark = pytest.mark.integration
@@ -157,3 +158,11 @@ def test_a_password_in_an_address_is_not_shown(url: str) -> None:
     with pytest.raises(UsageError) as refused:
         access_to(url, None, None)
     assert "heron" not in str(refused.value)
+
+
+def test_a_server_that_breaks_off_may_be_one_that_has_a_certificate() -> None:
+    broken = httpx.RemoteProtocolError("Server disconnected without sending a response.")
+    told = away("http://127.0.0.1:8780", broken)
+    assert told.fact == "does not answer: Server disconnected without sending a response"
+    assert told.remedy.endswith("; one that has a certificate is asked so: https://127.0.0.1:8780")
+    assert "certificate" not in away("https://127.0.0.1:8780", broken).remedy

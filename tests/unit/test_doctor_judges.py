@@ -39,7 +39,7 @@ def test_resources_name_hosts_that_are_there_once() -> None:
     assert "several nodes" in found["h2"]
     assert "has no such host" in found["h9"]
     (agents,) = [check for check in cluster_checks(cluster(*nodes), [H1, H2, H3]) if check.subject == "agents"]
-    assert agents.fact.startswith("2 of 3 hosts have a node, 1 nodes are gateways")
+    assert agents.fact.startswith("2 of 3 hosts have a node, 1 node is a gateway")
     assert wrong(cluster_checks(cluster(*nodes[:2]), [])) == {}
 
 

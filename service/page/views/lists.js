@@ -138,8 +138,8 @@ export async function lookedAt(table, rows, signal) {
 }
 
 /** Return those of a kind of which that is asked, as a table; at most so many. */
-export async function listed(kind, { query = {}, most = Infinity, signal, size = 25, columns = KINDS[kind].columns } = {}) {
-  const { title, nothing } = KINDS[kind];
+export async function listed(kind, { query = {}, most = Infinity, signal, size = 25, columns = KINDS[kind].columns, nothing = KINDS[kind].nothing } = {}) {
+  const { title } = KINDS[kind];
   const found = await newest(kind, query, signal);
   const table = pagedTable(title, columns, { nothing, size });
   table.set(found.items.slice(0, most));

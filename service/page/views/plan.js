@@ -213,7 +213,7 @@ async function deferred(planId, header, signal, failed) {
 }
 
 async function campaignsOf(planId, fleetId, signal, failed) {
-  const table = await listed("campaigns", { query: { fleet_id: fleetId }, signal, size: 10 });
+  const table = await listed("campaigns", { query: { fleet_id: fleetId }, signal, size: 10, nothing: "There is no campaign of this plan." });
   const rows = table.items.filter((run) => run.plan_id === planId);
   table.set(rows);
   lookedAt(table, rows, signal).catch(failed);
