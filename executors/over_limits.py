@@ -18,6 +18,11 @@ NAMED: Final = 3
 """Exceeded limits on hosts out that a sentence names; the others are counted."""
 
 
+COUNTED_MS: Final = pl.max_horizontal("blackout_ms", pl.col("probe_blackout_ms") - pl.col("probe_resolution_ms"))
+"""How long a guest stood still, as it is held against its VM's limit: the longer of both counts, the probe's less what
+it cannot see; null: neither counted."""
+
+
 def over_limits(program: Program, hosts: pl.DataFrame, migrations: pl.DataFrame) -> OverLimits:
     """Return every limit that was exceeded.
 
@@ -38,21 +43,32 @@ def with_limits(migrations: pl.DataFrame, snapshot: FleetSnapshot, plan: Plan) -
     )
 
 
+def held_against_limits(migrations: pl.DataFrame) -> pl.DataFrame:
+    """Return migrations with ``counted_blackout_ms`` (:data:`COUNTED_MS`) and ``above_limit``: done live, and over it.
+
+    Parameters
+    ----------
+    migrations
+        With ``blackout_limit_ms``.
+    """
+    counted = migrations.with_columns(counted_blackout_ms=COUNTED_MS)
+    is_over = pl.col("counted_blackout_ms") > pl.col("blackout_limit_ms")
+    return counted.with_columns(above_limit=((pl.col("state") == "done") & ~RESTARTED & is_over).fill_null(value=False))
+
+
 def blackouts_over(migrations: pl.DataFrame) -> BlackoutsOver | None:
     """Return the live migrations whose measured blackout is above ``blackout_limit_ms``; None: there is none.
 
-    The longer count counts, the probe's less what it cannot see.
+    It is :data:`COUNTED_MS` that counts.
     """
-    seen_ms = pl.col("probe_blackout_ms") - pl.col("probe_resolution_ms")
-    longer = migrations.with_columns(blackout_ms=pl.max_horizontal("blackout_ms", seen_ms))
-    over = longer.filter(
-        (pl.col("state") == "done") & ~RESTARTED & (pl.col("blackout_ms") > pl.col("blackout_limit_ms"))
-    )
+    over = held_against_limits(migrations).filter("above_limit")
     if over.is_empty():
         return None
-    longest = over.sort("blackout_ms", "migration_id", descending=[True, False]).row(0, named=True)
+    longest = over.sort("counted_blackout_ms", "migration_id", descending=[True, False]).row(0, named=True)
     return BlackoutsOver(
-        count=over.height, longest_ms=longest["blackout_ms"], longest_limit_ms=longest["blackout_limit_ms"]
+        count=over.height,
+        longest_ms=longest["counted_blackout_ms"],
+        longest_limit_ms=longest["blackout_limit_ms"],
     )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from slacktide.executors.link_use import LinkUse
+from slacktide.executors.over_limits import COUNTED_MS
 from slacktide.executors.readable import UNKNOWN, count, duration, gbit_s, milliseconds, percent
 from slacktide.executors.report_brownouts import brownouts_listing
 from slacktide.executors.report_figures import STAGE_WORDS, differ_words, next_step
@@ -179,7 +180,7 @@ def _restarts(view: ReportView) -> Listing:
 def _longest(view: ReportView, table: pl.DataFrame, key: str, title: str) -> Listing:
     by = "predicted_blackout_ms" if view.report is None else "longest"
     longest = (
-        table.with_columns(longest=pl.max_horizontal("blackout_ms", "probe_blackout_ms"))
+        table.with_columns(longest=COUNTED_MS)
         .sort(by, "migration_id", descending=[True, False], nulls_last=True)
         .head(LONGEST_SHOWN)
     )

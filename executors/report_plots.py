@@ -211,10 +211,14 @@ def _distribution(view: ReportView) -> Plot:
     samples = {"planned": known_ms(live["predicted_blackout_ms"])}
     counted = {"measured": known_ms(live["blackout_ms"]), "probe": known_ms(live["probe_blackout_ms"])}
     samples |= {series: sample for series, sample in counted.items() if sample.size}
-    columns = {"planned": "predicted_blackout_ms", "measured": "blackout_ms", "probe": "probe_blackout_ms"}
+    columns = {
+        "planned": pl.col("predicted_blackout_ms"),
+        "measured": pl.col("blackout_ms"),
+        "probe": pl.col("probe_blackout_ms") - pl.col("probe_resolution_ms"),
+    }
     names = {"planned": "predicted", "measured": "measured by the hypervisor", "probe": "measured by the probe"}
     over = [
-        f"{count(live.filter(pl.col(columns[series]) > pl.col('blackout_limit_ms')).height)} {names[series]}"
+        f"{count(live.filter(columns[series] > pl.col('blackout_limit_ms')).height)} {names[series]}"
         for series in samples
     ]
     caption = (

@@ -88,7 +88,7 @@ class HostsOver(_Part):
 
 
 class BlackoutsOver(_Part):
-    """Live migrations whose blackout, by the hypervisor's count, was above their VM's limit."""
+    """Live migrations whose blackout was above their VM's limit: the longer count, the probe's less what it misses."""
 
     count: int
     longest_ms: float

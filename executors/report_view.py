@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import polars as pl
 
@@ -11,6 +11,9 @@ from slacktide.executors.over_limits import with_limits
 from slacktide.executors.report_figures import RESTARTED
 from slacktide.executors.report_summary import CampaignSummary
 from slacktide.planner.plan import Plan
+
+MEASURED_MS: Final = ("blackout_ms", "probe_blackout_ms", "probe_resolution_ms")
+"""Columns of a report's migrations that a plan's do not have."""
 
 
 class CampaignReport(Protocol):
@@ -77,7 +80,7 @@ class ReportView:
         With ``blackout_limit_ms``, and null for what was not measured.
         """
         shown = self.plan.migrations if self.report is None else self.done
-        measured = [name for name in ("blackout_ms", "probe_blackout_ms") if name not in shown.columns]
+        measured = [name for name in MEASURED_MS if name not in shown.columns]
         shown = shown.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in measured)
         return with_limits(shown, self.snapshot, self.plan)
 

@@ -26,8 +26,6 @@ class Fleet(NamedTuple):
     domains: pl.DataFrame
     max_out: Mapping[str, int | str]
     blackout_limit_ms: int
-    own_limits: pl.DataFrame
-    """``vm_id`` and ``blackout_limit_ms`` of the VMs that have a limit of their own."""
 
 
 def host_stages(state: CampaignState) -> dict[str, Any]:
@@ -112,20 +110,22 @@ def campaign_curves(report: CampaignReport, fleet: Fleet, makespan_s: float, def
         "exposure": drawn(exposure(patched["planned_return_s"], due), horizon_s),
         "returned": so_far(exposure(patched["return_s"], due)),
         "exposed_host_h": report.summary.exposure.measured_host_h,
-        "blackouts": _blackouts(report.migrations, fleet),
+        "makespan_s": report.summary.makespan.measured_s,
+        "blackouts": _blackouts(report, fleet.blackout_limit_ms),
     }
 
 
-def _blackouts(migrations: pl.DataFrame, fleet: Fleet) -> dict[str, Any]:
-    done = migrations.filter(pl.col("state") == "done")
-    moved = live(done)
+def _blackouts(report: CampaignReport, limit_ms: int) -> dict[str, Any]:
+    done = report.migrations.filter(pl.col("state") == "done")
+    moved, over = live(done), report.summary.over_limits.blackouts
     samples = {
-        "planned": known_ms(live(migrations)["predicted_blackout_ms"]),
+        "planned": known_ms(live(report.migrations)["predicted_blackout_ms"]),
         "measured": known_ms(moved["blackout_ms"]),
         "probe": known_ms(moved["probe_blackout_ms"]),
     }
-    told = blackouts(samples, done.height - moved.height, fleet.blackout_limit_ms)
-    limited = moved.join(fleet.own_limits, on="vm_id", how="left").with_columns(
-        pl.col("blackout_limit_ms").fill_null(fleet.blackout_limit_ms)
-    )
-    return {**told, "above": limited.filter(pl.col("blackout_ms") > pl.col("blackout_limit_ms")).height}
+    return {
+        **blackouts(samples, done.height - moved.height, limit_ms),
+        "above": 0 if over is None else over.count,
+        "longest_above_ms": None if over is None else over.longest_ms,
+        "longest_above_limit_ms": None if over is None else over.longest_limit_ms,
+    }

@@ -8,7 +8,7 @@ import polars as pl
 
 from slacktide.executors.blackouts import Floats, distribution, known_ms
 from slacktide.executors.curves import OutLimit, StepCurve, condensed, exposure, hosts_out, out_limits
-from slacktide.executors.report_figures import RESTARTED
+from slacktide.executors.report_figures import RESTARTED, quantiles
 from slacktide.executors.report_plots import exposure_bound, hottest
 from slacktide.executors.report_view import ReportView
 
@@ -67,18 +67,18 @@ def drawn(curve: StepCurve, horizon_s: float) -> dict[str, Any]:
 
 
 def blackouts(samples_ms: dict[str, Floats], restarts: int, limit_ms: int) -> dict[str, Any]:
-    """Return blackouts of live migrations as distributions over common bins, with their quantiles."""
+    """Return blackouts of live migrations as distributions over common bins, with the quantiles of a report."""
     known = {name: sample for name, sample in samples_ms.items() if len(sample)}
     table = distribution(known, limit_ms) if known else None
     series = {}
     for name, sample in known.items():
         assert table is not None
         mine = table.filter(pl.col("series") == name)
-        p50, p99 = np.quantile(sample, [0.5, 0.99], method="inverted_cdf").tolist()
+        found = quantiles(pl.Series(sample))
         series[name] = {
             "count": len(sample),
             "share": np.round(mine["share"].to_numpy(), 6).tolist(),
-            **{"p50_ms": p50, "p99_ms": p99, "max_ms": float(sample.max())},
+            **{"p50_ms": found.p50, "p99_ms": found.p99, "max_ms": found.max},
         }
     edges: Sequence[float] = []
     if table is not None:

@@ -17,6 +17,7 @@ from slacktide.executors.changeover import first_course
 from slacktide.executors.control_events import OrderRefused
 from slacktide.executors.events import Event
 from slacktide.executors.order_state import ORDERS
+from slacktide.executors.over_limits import held_against_limits, with_limits
 from slacktide.executors.report import CampaignReport, Execution, make_report
 from slacktide.executors.standing import advanced, revisions_in
 from slacktide.executors.starting import process_starting
@@ -126,6 +127,11 @@ class _Folded:
         """How many hosts are planned, and how many deferred; of the newest plan and what is over."""
         shown = self._course.shown
         return shown.hosts.height, shown.deferred.height
+
+    def against_limits(self, stored: StoredCampaign) -> pl.DataFrame:
+        """Return the report's migrations, with what is held against which limit."""
+        report = cast("CampaignReport", self.see("report", lambda: self.report(stored)))
+        return held_against_limits(with_limits(report.migrations, self._course.fleet, self._course.shown))
 
     def report(self, stored: StoredCampaign) -> CampaignReport:
         """Return the report of what is folded."""
@@ -243,6 +249,15 @@ class FoldedCampaigns:
         folded = self._folded(run)
         return cast("CampaignReport", self._seen(folded, stored, "report", lambda: folded.report(stored)))
 
+    def migrations(self, run: Run, stored: StoredCampaign) -> pl.DataFrame:
+        """Return the report's migrations with ``blackout_limit_ms``, ``counted_blackout_ms`` and ``above_limit``."""
+        folded = self._folded(run)
+
+        def against_limits() -> pl.DataFrame:
+            return folded.against_limits(stored)
+
+        return cast("pl.DataFrame", self._seen(folded, stored, "against limits", against_limits))
+
     def derive(self, run: Run, stored: StoredCampaign, name: str, see: Callable[[CampaignReport, int], Seen]) -> Seen:
         """Return what ``see`` sees in the report and the number of deferred hosts, as often as :meth:`look`.
 
@@ -320,12 +335,3 @@ class FoldedCampaigns:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
             return self._kept[run.campaign_id]
-
-
-def blackouts_of(migrations: pl.DataFrame) -> pl.DataFrame:
-    """Return what is known of the blackout of every migration that is done, predicted and measured."""
-    columns = (
-        *("migration_id", "vm_id", "source", "target", "wave", "strategy", "start_s", "end_s"),
-        *("predicted_blackout_ms", "blackout_ms", "probe_blackout_ms", "probe_resolution_ms"),
-    )
-    return migrations.filter(pl.col("state") == "done").select(columns)

@@ -182,13 +182,14 @@ _MEASURED: Final = _MOVE | {
     "delete_s": 0.1,
     "transfer_mib": 17_840.0,
 }
+_AGAINST_LIMIT: Final = {"counted_blackout_ms": 97.0, "blackout_limit_ms": 500.0, "above_limit": False}
 _BLACKOUT: Final = {
     name: _MEASURED[name]
     for name in (
         *("migration_id", "vm_id", "source", "target", "wave", "strategy", "start_s", "end_s"),
         *("predicted_blackout_ms", "blackout_ms", "probe_blackout_ms", "probe_resolution_ms"),
     )
-}
+} | _AGAINST_LIMIT
 _GUEST: Final = {
     "vm_id": "v000001",
     "maintenance_event": "MIGRATE_ON_HOST_MAINTENANCE",
@@ -365,13 +366,14 @@ ANSWERS: Final[dict[str, tuple[int, Any]]] = {
         {
             **{"campaign_id": CAMPAIGN, "now_s": 1800.0, "horizon_s": 11_520.0, "due": 10_000, "exposure": _CURVE},
             **{"out": [_OUT | {"measured": _CURVE}], "returned": _CURVE, "exposed_host_h": 4710.5},
-            "blackouts": _BLACKOUTS | {"above": 1},
+            "makespan_s": 1740.0,
+            "blackouts": _BLACKOUTS | {"above": 1, "longest_above_ms": 659.0, "longest_above_limit_ms": 500.0},
         },
     ),
     "get-campaign-vm": (
         200,
         {
-            **{"vm_id": "v000001", "vm": _VM, "migrations": [_MEASURED]},
+            **{"vm_id": "v000001", "vm": _VM, "migrations": [_MEASURED | _AGAINST_LIMIT]},
             "events": [{"number": 9, "event": {"type": "migration-intended", "at_s": 60.0, "migration_id": "m000001"}}],
         },
     ),

@@ -2,7 +2,7 @@
 
 import base64
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import GenericAlias
@@ -149,13 +149,16 @@ def _written(table: pl.DataFrame, kind: TableFormat, folder: Path) -> BinaryIO:
         raise OutputError("export", fact, "Ask again once whoever runs the server has made room") from error
 
 
-def page_model(name: str, schema: type[dy.Schema], columns: Sequence[str] | None = None) -> type[BaseModel]:
-    """Return the type of pages of a table, for the description of the API."""
+def page_model(
+    name: str, schema: type[dy.Schema], columns: Sequence[str] | None = None, more: Mapping[str, Any] | None = None
+) -> type[BaseModel]:
+    """Return the type of pages of a table, for the description of the API; ``more`` columns by their types."""
     fields: dict[str, Any] = {}
     for column, declared in schema.columns().items():
         if columns is None or column in columns:
             kind = _kind(declared.dtype)
             fields[column] = (kind | None if declared.nullable else kind, ...)
+    fields |= {column: (kind, ...) for column, kind in (more or {}).items()}
     return pages_of(create_model(name, **fields))
 
 

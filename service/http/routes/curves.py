@@ -94,7 +94,11 @@ class BlackoutsSoFar(Blackouts):
     """The same, planned beside measured."""
 
     above: int
-    """Measured above the VM's limit."""
+    """Live migrations above their VM's limit, by the longer count, the probe's less what it cannot see."""
+    longest_above_ms: float | None
+    """The longest of these; null: none is above."""
+    longest_above_limit_ms: float | None
+    """The limit of that one's VM."""
 
 
 class PlanCurves(BaseModel):
@@ -132,6 +136,8 @@ class CampaignCurves(BaseModel):
     """The same, measured."""
     exposed_host_h: float
     """The exposure so far."""
+    makespan_s: float | None
+    """When the last host was back so far, or empty where it was evacuated; null: none is."""
     blackouts: BlackoutsSoFar
 
 
@@ -194,13 +200,11 @@ def _view(server: Server, stored: StoredPlan) -> ReportView:
 
 def _fleet(server: Server, stored: StoredPlan) -> Fleet:
     folder, policy = server.places.fleet(stored.fleet_id), Policy.model_validate(stored.header["policy"])
-    vms = pl.scan_parquet(folder / "vms.parquet").select("vm_id", "blackout_limit_ms")
     return Fleet(
         host_ids=pl.read_parquet(folder / "hosts.parquet", columns=["host_id"])["host_id"],
         domains=pl.read_parquet(folder / "domains.parquet"),
         max_out=policy.max_out,
         blackout_limit_ms=policy.migration.blackout_limit_ms,
-        own_limits=vms.filter(pl.col("blackout_limit_ms").is_not_null()).collect(),
     )
 
 

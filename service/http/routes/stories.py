@@ -23,7 +23,7 @@ class VmStory(BaseModel):
     vm: dict[str, Any] | None
     """As the fleet has it; null: it came later."""
     migrations: list[dict[str, Any]]
-    """As `GET /v1/campaigns/ID/migrations` has them."""
+    """As `GET /v1/campaigns/ID/migrations` has them, with what `GET /v1/campaigns/ID/blackouts` says of the limit."""
     events: list[NumberedEvent]
 
 
@@ -33,7 +33,7 @@ def story(campaign_id: CampaignId, vm_id: str, server: TheServer) -> dict[str, A
     run, stored = begun(server, campaign_id)
     vms = pl.scan_parquet(server.places.fleet(run.fleet_id) / "vms.parquet")
     found = vms.filter(pl.col("vm_id") == vm_id).collect().to_dicts()
-    table = server.views.report(run, stored).migrations
+    table = server.views.migrations(run, stored)
     rows = table.filter(pl.col("vm_id") == vm_id).sort("planned_start_s", "migration_id")
     events = server.views.events_about(campaign_id, (vm_id, *rows["migration_id"]))
     if not found and not events:

@@ -248,7 +248,7 @@ class Campaign {
     this.progress.set(planned ? patched / planned : 0);
     const left = sum(LEFT);
     this.tiles.hosts.set(`${count(patched)} of ${count(planned)}`, isRead ? [["out now", count(sum(OUT))], ["to come", count(hosts.in_service ?? 0)], ["not patched", count(left)]] : BEING_READ, left ? "warning" : "");
-    this.time(progress, summary);
+    this.time(progress, summary, left);
     const moves = progress?.migrations ?? {};
     const all = Object.values(moves).reduce((total, each) => total + each, 0) || summary.migrations;
     const idle = ["planned", "notified", "waiting", "done", "failed", "given_up"];
@@ -260,7 +260,8 @@ class Campaign {
     }
   }
 
-  time(progress, summary) {
+  /** Once it is over, its bound is compared with as in its report: with the last return, where every host was patched. */
+  time(progress, summary, left) {
     const over = this.campaign.finished;
     const expected = progress?.expected_end_s ?? null;
     const lines = [
@@ -268,7 +269,7 @@ class Campaign {
       ["planned", duration(progress?.planned_s ?? summary.makespan_s)],
       ["bound", duration(summary.makespan_bound_s)],
     ];
-    const value = over ? progress?.now_s : expected;
+    const value = over ? (left ? null : this.curves?.makespan_s) : expected;
     if (isKnown(value)) lines.push(["over the bound", overBound(value, summary.makespan_bound_s)]);
     this.tiles.time.set(progress ? duration(progress.now_s) : this.campaign.standing === "being read" ? "–" : "not begun", lines);
   }
@@ -281,17 +282,19 @@ class Campaign {
     const { exposure_host_h: planned, exposure_bound_host_h: bound } = this.plan.header.summary;
     this.tiles.exposure.set(hostHours(found.exposed_host_h), [["planned in all", hostHours(planned)], ["bound", hostHours(bound)]]);
     this.blackout(found.blackouts);
+    this.figures(this.campaign);
   }
 
-  blackout({ series: { planned, measured }, limit_ms: limit, above }) {
+  blackout({ series: { planned, measured }, limit_ms: limit, above, longest_above_ms: most, longest_above_limit_ms: its }) {
     if (!planned) return;
+    const longest = above ? `, longest ${milliseconds(most)} of ${milliseconds(its)}` : "";
     this.tiles.blackout.set(
       milliseconds(measured?.p99_ms),
       [
         ["planned, p99", milliseconds(planned.p99_ms)],
         ["longest", milliseconds(measured?.max_ms)],
         ["policy's limit", milliseconds(limit)],
-        ["above the VM's limit", count(above)],
+        ["above the VM's limit", `${count(above)}${longest}`],
       ],
       above ? "warning" : "",
     );

@@ -85,11 +85,12 @@ export async function vmView({ main, signal, failed }, campaignId, vmId) {
 
 function summary({ migrations }) {
   const done = migrations.filter((move) => move.state === "done");
-  const black = done.reduce((sum, move) => sum + (move.blackout_ms ?? 0), 0);
+  const black = done.reduce((sum, move) => sum + (move.counted_blackout_ms ?? 0), 0);
+  const over = done.filter((move) => move.above_limit);
   const attempts = migrations.reduce((sum, move) => sum + move.attempts, 0);
   const after = migrations.findLast((move) => move.state === "done");
   const where = after ? `It runs on ${after.target}.` : migrations.length ? `It runs on ${migrations[0].source}.` : "";
-  return `${counted(migrations.length, "migration")} planned, ${count(done.length)} done in ${counted(attempts, "attempt")}; ${milliseconds(black)} of blackout in all. ${where}`;
+  return `${counted(migrations.length, "migration")} planned, ${count(done.length)} done in ${counted(attempts, "attempt")}; ${milliseconds(black)} of blackout in all${over.length ? `, ${over.map(overLimit).join(", ")}` : ""}. ${where}`;
 }
 
 function facts(vm) {
@@ -217,7 +218,13 @@ function stages(move) {
 function blackout(move) {
   const probe = isKnown(move.probe_blackout_ms) ? `, probe ${milliseconds(move.probe_blackout_ms)}` : "";
   const off = isKnown(move.blackout_ms) ? ` (${overBound(move.blackout_ms, move.predicted_blackout_ms)})` : "";
-  return `${milliseconds(move.blackout_ms)}${off}${probe}`;
+  const over = move.above_limit ? el("strong", {}, `; ${overLimit(move)}`) : null;
+  return [`${milliseconds(move.blackout_ms)}${off}${probe}`, over];
+}
+
+/** By how much a blackout is above its VM's limit, by the count that is held against it. */
+function overLimit({ counted_blackout_ms: counts, blackout_limit_ms: limit }) {
+  return `above its limit: ${milliseconds(counts)} of ${milliseconds(limit)}`;
 }
 
 /** Return the attempts at a migration, from the events about it. */
