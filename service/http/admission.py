@@ -21,11 +21,12 @@ from slacktide.service.http.rates import Kind, TooOftenError
 from slacktide.service.http.server import Server
 from slacktide.service.http.under_way import finished
 from slacktide.service.store.answers import Answer, Claim, claim_key, keep_answer, release_key
-from slacktide.service.store.audit import Call, begin_call, end_call
+from slacktide.service.store.audit import NOTHING, Call, Deed, begin_call, end_call
 from slacktide.service.store.tokens import ROLES, Role
 
 KEY_HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+_OBJECT: Final = re.compile(r"/v1/([a-z]+)s/([0-9a-f]+)")
 ROLE_FIELD: Final = "x-slacktide-role"
 KEPT_FIELD: Final = "x-slacktide-repeatable"
 _BODY: Final = "x-slacktide-body"
@@ -62,6 +63,8 @@ class Admission:
     request_id: str
     claimed: Claim | None = None
     """The idempotency key that this call has taken."""
+    deed: Deed = NOTHING
+    """What is written of it in the audit log, as far as the operation says it."""
 
     async def claim(self, request: Request, fingerprint: str) -> Response | None:
         """Take the call's idempotency key, if it has one; return the answer of before where it was taken already.
@@ -264,9 +267,17 @@ async def _noted(request: Request, server: Server, action: _Action, caller: Call
 
 def _written(server: Server, number: int, admission: Admission | None, response: Response, outcome: str | None) -> None:
     """Write what came of a call under its key and in the audit log; done twice, it is the same."""
+    deed = NOTHING
     if admission is not None:
         admission.settle(response)
-    end_call(server.database, number, response.status_code, outcome)
+        deed = admission.deed if admission.deed.made else admission.deed._replace(made=_made(response))
+    end_call(server.database, number, response.status_code, outcome, deed)
+
+
+def _made(response: Response) -> str | None:
+    """Return what an answer says that there is now, by its address: ``job a1b2c3d4e5f60718``; None: it says nothing."""
+    found = _OBJECT.fullmatch(response.headers.get("Location", ""))
+    return f"{found[1]} {found[2]}" if found is not None and response.status_code < 300 else None
 
 
 async def _carried_out(

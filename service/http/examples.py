@@ -225,6 +225,7 @@ _CALL: Final = {
     "request_id": "4f1c2a9b0d3e5f67",
     "status": 202,
     "outcome": None,
+    **{"asked": None, "why": None, "granted": None, "made": "job a1b2c3d4e5f60718"},
 }
 _CHANGE: Final = {"host_id": "h0001", "wave": 0}
 

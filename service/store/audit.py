@@ -39,9 +39,29 @@ class AuditEntry(NamedTuple):
     status: int | None
     """HTTP status of the answer; null: it is under way, or the server ended before it answered."""
     outcome: str | None
-    """What was refused and why; null: nothing was."""
+    """What was refused and why, by the server or by a campaign's coordinator; null: nothing was."""
+    asked: str | None
+    """Kind of an order to a campaign, such as `pause`; null: it was none, or could not be read."""
+    why: str | None
+    """The reason that was given for the order."""
+    granted: bool | None
+    """Whether the campaign's coordinator did what the order asks; null: it was none, or was not answered meanwhile."""
+    made: str | None
+    """What the call made, or found made before under its terms or key: `job a1b2c3d4e5f60718`; of a token its id."""
 
 
+class Deed(NamedTuple):
+    """What a call asked of a campaign, and what it made, as :class:`AuditEntry` has it."""
+
+    asked: str | None = None
+    why: str | None = None
+    granted: bool | None = None
+    made: str | None = None
+    outcome: str | None = None
+    """Why a coordinator refused it."""
+
+
+NOTHING: Final = Deed()
 _COLUMNS: Final = tuple(AUDIT.c[name] for name in AuditEntry._fields)
 
 
@@ -54,10 +74,10 @@ def begin_call(database: Database, call: Call) -> int:
         return int(key[0])
 
 
-def end_call(database: Database, number: int, status: int, outcome: str | None) -> None:
-    """Write down what came of a call."""
+def end_call(database: Database, number: int, status: int, outcome: str | None, deed: Deed = NOTHING) -> None:
+    """Write down what came of a call; ``outcome``: what was refused and why, None: as ``deed`` says."""
     with database.writing() as transaction:
-        values = {"status": status, "outcome": outcome}
+        values = {**deed._asdict(), "status": status, "outcome": outcome or deed.outcome}
         transaction.execute(sql.update(AUDIT).where(AUDIT.c.number == number).values(values))
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import sqlalchemy as sql
 
-HEAD: Final = "s0003"
+HEAD: Final = "s0004"
 """The newest revision in ``migrations/versions``."""
 VERSION_TABLE: Final = "slacktide_server_schema"
 """Where the revision is kept: apart from that of the campaigns' tables, which other processes bring up to date."""
@@ -40,6 +40,10 @@ AUDIT: Final = sql.Table(
     sql.Column("request_id", sql.String(32), nullable=False),
     sql.Column("status", sql.Integer),
     sql.Column("outcome", sql.Text),
+    sql.Column("asked", sql.String(40)),
+    sql.Column("why", sql.Text),
+    sql.Column("granted", sql.Boolean),
+    sql.Column("made", sql.Text),
 )
 """Written before a call is carried out, without ``status``, and completed after it."""
 ANSWERS: Final = sql.Table(

@@ -1,6 +1,7 @@
-"""Curves of a campaign in which a host was evacuated, and which went over to a revision, are those of its report."""
+"""Curves of a campaign with an evacuated host and a revision are its report's, and what was asked of it is audited."""
 
 import json
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,10 @@ import sqlalchemy as sql
 from http_server import InProcess, in_process
 
 from slacktide.datasets.files import read_snapshot
-from slacktide.executors.orders import Approve, Evacuate
+from slacktide.executors.orders import Approve, Evacuate, Resume
 from slacktide.executors.progress import Progress
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.store import schema
-from slacktide.executors.store.orders import ask
-from slacktide.ids import CampaignId
 from slacktide.planner.plan_files import read_plan
 from slacktide.planner.policy import PRESETS
 from slacktide.service.store.runs import list_runs
@@ -36,18 +35,24 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> InProcess:
     asked = {"fleet_id": fleet_id, "within_s": 14_400, "time_limit_s": 0, "policy": asks}
     assert process.call("POST", "/v1/campaigns/urgent", "operator", json=asked).status_code == 202
     launch = process.launched.pop()
-    name, told = CampaignId(launch.directory.name), []
+    path, asking = f"/v1/campaigns/{launch.directory.name}/orders", []
+
+    def ask() -> None:
+        for order in (Resume(), EVACUATED, Approve()):
+            body = {"order": {"kind": order.kind, **json.loads(order.body())}, "why": "its fan"}
+            process.call("POST", path, "operator", json=body)
 
     def evacuate(_: Progress) -> None:
-        """Ask it while the campaign waits for a person, and then let it go on."""
-        for order in () if told else (EVACUATED, Approve()):
-            body, store = order.body(), process.server.database.store
-            told.append(ask(store, name, by="ada", why="its fan", kind=order.kind, body=body))
+        """Have it asked while the campaign waits for a person, who then lets it go on."""
+        if not asking:
+            asking.append(threading.Thread(target=ask, daemon=True))
+            asking[0].start()
 
     place = {"plan_path": launch.plan, "fleet_path": launch.fleet, "store": launch.store}
     options = RunOptions(use_ray=False, ask_for_approval=True, **place)
     snapshot, plan = read_snapshot(launch.fleet), read_plan(launch.plan)
     run_campaign(snapshot, plan, launch.directory, progress=evacuate, options=options)
+    asking[0].join()
     _count_otherwise(process)
     return process
 
@@ -75,6 +80,11 @@ def report_now(process: InProcess) -> dict[str, Any]:
     assert stored is not None
     told: dict[str, Any] = process.server.views.report(run, stored).summary.model_dump(mode="json")
     return told
+
+
+def fleet_of(process: InProcess) -> str:
+    found: str = process.get("/v1/fleets")["items"][0]["fleet_id"]
+    return found
 
 
 def area_h(curve: dict[str, list[float]], until_s: float) -> float:
@@ -124,3 +134,15 @@ def test_quantiles_and_makespan_of_curves_are_those_of_the_report(night: InProce
     for name, counted in (("measured", "hypervisor_ms"), ("probe", "probe_ms")):
         assert report["blackout"][counted] == {key: series[name][f"{key}_ms"] for key in ("p50", "p99", "max")}
     assert curves["makespan_s"] == report["makespan"]["measured_s"]
+
+
+def test_the_audit_log_says_what_was_asked_and_what_came_of_it(night: InProcess) -> None:
+    log = night.get("/v1/audit")["items"]
+    (made,) = (call for call in log if call["action"] == "create-urgent-campaign")
+    assert made["made"] == f"job {night.get('/v1/jobs')['items'][0]['job_id']}"
+    assert {each["made"] for each in log if each["action"] == "upload-fleet"} == {f"fleet {fleet_of(night)}"}
+    orders = [call for call in log if call["action"] == "order-campaign"]
+    assert [(call["asked"], call["granted"]) for call in orders[:2]] == [("resume", False), ("evacuate", True)]
+    assert [call["why"] for call in orders] == ["its fan"] * 3
+    assert "paused" in orders[0]["outcome"]
+    assert orders[1]["outcome"] is None

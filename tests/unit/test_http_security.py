@@ -178,6 +178,7 @@ def test_every_changing_call_is_in_the_audit_log(tmp_path: Path) -> None:
     assert third["who"] is None
     assert fourth["request_id"] == made.headers["X-Request-Id"]
     assert made.json()["token"] not in json.dumps(log)
+    assert (fourth["made"], first["made"]) == (f"token {made.json()['token_id']}", None)
     assert api.get("/v1/audit?action=create-token")["items"] == [fourth]
     page = api.get("/v1/audit?limit=3")
     assert api.get(f"/v1/audit?cursor={page['next']}")["items"] == [fourth]

@@ -216,6 +216,8 @@ def test_a_server_of_before_with_several_keeps_the_oldest(store) -> None:
     with database.writing() as transaction:
         transaction.execute(sql.text("DROP INDEX ix_server_runs_wanted"))
         transaction.execute(sql.text("ALTER TABLE server_answers DROP COLUMN alive_at"))
+        for name in ("asked", "why", "granted", "made"):
+            transaction.execute(sql.text(f"ALTER TABLE server_audit DROP COLUMN {name}"))
         transaction.execute(sql.text(f"UPDATE {VERSION_TABLE} SET version_num = 's0001'"))
     days = {"c1": "2026-01-03", "c2": "2026-01-02", "c3": "2026-01-02", "c4": "2026-01-01"}
     for name, day in days.items():

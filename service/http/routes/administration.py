@@ -8,10 +8,10 @@ from starlette.responses import JSONResponse, Response
 
 from slacktide import __version__
 from slacktide.service.http.admission import GuardedRoute, allowed
-from slacktide.service.http.given import Name, TheCaller, TheServer
+from slacktide.service.http.given import Name, TheAdmission, TheCaller, TheServer
 from slacktide.service.http.pages import Cursor, PageSize, list_of, model_of, number_of, page_of, pages_of
 from slacktide.service.http.problems import not_found
-from slacktide.service.store.audit import AuditEntry, audit_entries
+from slacktide.service.store.audit import AuditEntry, Deed, audit_entries
 from slacktide.service.store.tokens import Role, Token, create_token, list_tokens, revoke_token
 
 router = APIRouter(prefix="/v1", tags=["administration"], route_class=GuardedRoute)
@@ -62,10 +62,11 @@ def tokens(server: TheServer) -> list[dict[str, Any]]:
 @router.post(
     "/tokens", operation_id="create-token", status_code=201, response_model=NewToken, **allowed("admin", kept=False)
 )
-def new_token(asked: TokenAsked, server: TheServer, caller: TheCaller) -> Response:
+def new_token(asked: TokenAsked, server: TheServer, caller: TheCaller, admission: TheAdmission) -> Response:
     """Make a token.  Its secret is in the answer and nowhere else; a call that is repeated makes another."""
     lasts_s = None if asked.days is None else asked.days * 86_400
     token, text = create_token(server.database, asked.name, asked.role, caller.who, lasts_s)
+    admission.deed = Deed(made=f"token {token.token_id}")
     return JSONResponse({**token._asdict(), "token": text}, 201)
 
 

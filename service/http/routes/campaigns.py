@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from slacktide.errors import ExecutionError, UsageError
 from slacktide.executors.campaign_file import holds_campaign
+from slacktide.executors.control_events import OrderRefused
 from slacktide.executors.event_codec import to_json
 from slacktide.executors.orders import Abort, Evacuate, Order, Revise, Skip
 from slacktide.executors.starting import process_starting
@@ -30,7 +31,7 @@ from slacktide.service.campaigning import MOST_STARTS
 from slacktide.service.control_text import view_document
 from slacktide.service.curves_of_campaign import behind_s, expected_end_s
 from slacktide.service.http.admission import GuardedRoute, allowed
-from slacktide.service.http.given import CampaignId, TheCaller, TheServer
+from slacktide.service.http.given import CampaignId, TheAdmission, TheCaller, TheServer
 from slacktide.service.http.pages import Cursor, PageSize, key_of, page_of
 from slacktide.service.http.problems import ApiError, not_found
 from slacktide.service.http.routes.fleets import fleet_of
@@ -40,6 +41,7 @@ from slacktide.service.http.server import Server
 from slacktide.service.jobs.asked import Id, UrgentAsked
 from slacktide.service.jobs.selecting import refuse_unknown
 from slacktide.service.one_line import MOST_SAID, ONE_LINE
+from slacktide.service.store.audit import Deed
 from slacktide.service.store.runs import STARTED_BY_HAND, Run, RunState, find_run, list_runs
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], route_class=GuardedRoute)
@@ -272,12 +274,15 @@ def take_over(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
 
 
 @router.post("/{campaign_id}/orders", operation_id="order-campaign", response_model=OrderAnswer, **allowed("operator"))
-def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: TheCaller) -> Response:
+def order(
+    campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: TheCaller, admission: TheAdmission
+) -> Response:
     """Ask something of a campaign: approve, pause, resume, abort, skip, limits, revise, evacuate.
 
     200 once it is granted or refused, which the answer says; 202 while it waits to be answered. A campaign that has not
     begun can be aborted alone: it then does not begin.
     """
+    admission.deed = Deed(asked=asked.order.kind, why=asked.why or None)
     run = run_of(server, campaign_id)
     directory = server.places.campaign(campaign_id)
     if not holds_campaign(directory):
@@ -285,6 +290,7 @@ def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: Th
             raise _has_not_begun(run)
         why = f": {asked.why}" if asked.why else ""
         if server.campaigning.take_back(run, f"{ABORTED_BEFORE}, by {caller.who}{why}"):
+            admission.deed = admission.deed._replace(granted=True)
             taken_back = {"order": None, "granted": True, "answer": None, "carried_out_by": None, "trouble": None}
             return JSONResponse(taken_back)
     store = server.database.store.url.render_as_string(hide_password=False)
@@ -296,7 +302,9 @@ def order(campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: Th
         return JSONResponse({**about, "granted": None, "answer": None}, 202)
     server.views.refresh(run)
     told = to_json(found.answer)
-    return JSONResponse({**about, "granted": told["type"] != "order-refused", "answer": told})
+    refusal = found.answer.reason if isinstance(found.answer, OrderRefused) else None
+    admission.deed = admission.deed._replace(granted=refusal is None, outcome=refusal)
+    return JSONResponse({**about, "granted": refusal is None, "answer": told})
 
 
 @router.get("/{campaign_id}/orders", operation_id="list-campaign-orders", response_model=Orders, **allowed("viewer"))
