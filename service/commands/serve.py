@@ -213,6 +213,7 @@ def _settings(data: Path | None, store: str | None, config: Path | None, **given
     from slacktide.planner.strict_files import FileKind, read_fields
     from slacktide.service.http.oidc import check_issuer
     from slacktide.service.http.settings import ServerSettings
+    from slacktide.service.wrong_fields import wrong_field
 
     kind = FileKind(
         "configuration", "config-file", "Write fields such as `oidc:` and beneath it `issuer` and `audience`"
@@ -226,9 +227,7 @@ def _settings(data: Path | None, store: str | None, config: Path | None, **given
         folder, address = (data or default_data()).resolve(), os.environ.get("RAY_ADDRESS") or None
         settings = ServerSettings(data=folder, store_url=url, ray_address=address, **given, **fields)
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(str(config or "options"), f"{place}: {first['msg']}", "Correct the field") from None
+        raise InputError(str(config or "options"), *wrong_field(error, ServerSettings)) from None
     if settings.oidc is not None:
         try:
             check_issuer(settings.oidc)

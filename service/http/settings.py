@@ -5,7 +5,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from limits import parse
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from slacktide.errors import UsageError
 from slacktide.service.campaign_terms import Profile
@@ -63,6 +64,17 @@ class Rates(_Part):
     """Uploads, jobs and campaigns."""
     refusals: str = "30/minute"
     """Credentials that were wrong, from one address; after these it is not listened to for the rest of the minute."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_rate(cls, value: object) -> object:
+        """Refuse what is no number of calls in a time."""
+        try:
+            if isinstance(value, str) and parse(value):
+                return value
+        except ValueError:
+            pass
+        raise ValueError('is no rate; write how many in which time, such as "200/second", "60/minute" or "10/2 hours"')
 
 
 class ServerSettings(_Part):

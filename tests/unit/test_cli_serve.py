@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from slacktide.service.campaign_terms import Profile
 from slacktide.service.cli import main
+from slacktide.service.commands.serve import _settings
 from slacktide.service.http.server import open_places
-from slacktide.service.http.settings import ServerSettings
+from slacktide.service.http.settings import Rates, ServerSettings
 from slacktide.service.store.audit import audit_entries
 from slacktide.service.store.tokens import find_token
+
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "api.md"
 
 
 def test_tokens_are_made_listed_and_revoked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,6 +67,10 @@ def test_what_must_not_be_served_is_not(
         ("oidc: {issuer: 'http://id.example', audience: x}", "not encrypted"),
         ("limits: {body_bytes: -1}", "limits.body_bytes"),
         ("profiles: {prod: {connections: c.json, password: x}}", "profiles.prod.password"),
+        ("profiles: {lab: {connections: c.json, probes: 9}}", "there is no such field. Take one of probe_port"),
+        ("rates: {reads: 200}", 'rates.reads: is no rate. Write how many in which time, such as "200/second"'),
+        ("rates: {read: 200/second}", "Take one of reads"),
+        ("limits: {stream: 9}", "Take one of streams"),
     ],
 )
 def test_a_configuration_that_is_not_right_is_refused(
@@ -71,7 +79,18 @@ def test_a_configuration_that_is_not_right_is_refused(
     file = tmp_path / "server.yaml"
     file.write_text(config)
     assert main(["serve", "--data", str(tmp_path / "data"), "--config", str(file)]) == 1
-    assert said in capsys.readouterr().err
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_documented_profile_and_rates_are_read(tmp_path: Path) -> None:
+    (text,) = [part for part in DOCUMENTED.read_text().split("```yaml\n")[1:] if part.startswith("rates:")]
+    file = tmp_path / "server.yaml"
+    file.write_text(text.partition("```")[0])
+    settings = _settings(tmp_path / "data", None, file)
+    assert settings.profiles.keys() == {"lab"}
+    assert settings.profiles["lab"].model_fields_set >= {"connections", "patch_command", "probe_port"}
+    keys = [*Profile.model_fields, *Rates.model_fields]
+    assert [key for key in keys if f"| `{key}` |" not in DOCUMENTED.read_text()] == []
 
 
 @pytest.mark.parametrize("key", ["connections", "maintenance", "fabric", "health"])
