@@ -1,6 +1,7 @@
 """What is wrong with the first field of a configuration that is, and what is taken in its place, nearest first."""
 
 import difflib
+from collections.abc import Sequence
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
@@ -25,8 +26,12 @@ def wrong_field(error: ValidationError, whole: type[BaseModel]) -> tuple[str, st
         return f"{place}: {fact}", f"{how[0].upper()}{how[1:]}" if how else "Correct the field"
     taken = list(_model_at(whole, first["loc"][:-1]).model_fields)
     name = str(first["loc"][-1])
-    near = difflib.get_close_matches(name, taken, len(taken), SIMILAR)
-    return f"{place}: there is no such field", f"Take one of {', '.join(near)}"
+    return f"{place}: there is no such field", f"Take one of {', '.join(nearest_first(name, taken))}"
+
+
+def nearest_first(name: str, taken: Sequence[str]) -> list[str]:
+    """Return the names that are taken, the likest to one that is not first."""
+    return difflib.get_close_matches(name, taken, max(1, len(taken)), SIMILAR)
 
 
 def _model_at(whole: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:

@@ -10,10 +10,13 @@ from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
 from anyio.to_thread import run_sync
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.params import Query
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from slacktide.errors import UsageError
 from slacktide.service.http.bodies import with_body
 from slacktide.service.http.callers import Caller, address_of
 from slacktide.service.http.problems import ApiError, problem_of, response_of
@@ -23,6 +26,7 @@ from slacktide.service.http.under_way import finished
 from slacktide.service.store.answers import Answer, Claim, claim_key, keep_answer, release_key
 from slacktide.service.store.audit import NOTHING, Call, Deed, begin_call, end_call
 from slacktide.service.store.tokens import ROLES, Role
+from slacktide.service.wrong_fields import nearest_first
 
 KEY_HEADER: Final = "Idempotency-Key"
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
@@ -32,6 +36,8 @@ KEPT_FIELD: Final = "x-slacktide-repeatable"
 _BODY: Final = "x-slacktide-body"
 _KEPT_HEADERS: Final = ("location", "content-type")
 MOST_OUTCOME: Final = 500
+MOST_NAMED: Final = 100
+"""Characters of a parameter's name that are repeated."""
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Body = Literal["json", "upload"]
 Part = TypeVar("Part")
@@ -146,7 +152,9 @@ class GuardedRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """Return the operation's handler behind admission."""
         handler, extra = super().get_route_handler(), self.openapi_extra or {}
-        action = _Action(self.operation_id or self.name, extra[ROLE_FIELD], extra[_BODY], extra[KEPT_FIELD])
+        taken = get_flat_params(self.dependant)
+        queries = tuple(sorted(field.alias for field in taken if isinstance(field.field_info, Query)))
+        action = _Action(self.operation_id or self.name, extra[ROLE_FIELD], extra[_BODY], extra[KEPT_FIELD], queries)
 
         async def guarded(request: Request) -> Response:
             listener = _Listener()
@@ -163,6 +171,8 @@ class _Action:
     role: Role
     body: Body
     kept: bool
+    queries: tuple[str, ...]
+    """Names of the query parameters that it takes."""
 
 
 async def calls_ended(most_s: float) -> None:
@@ -203,6 +213,7 @@ async def _admitted(request: Request, action: _Action, handler: Handler, listene
         admission = Admission(server, caller, request_id)
         request.state.admission = admission
         _check(action, caller)
+        _refuse_unknown_queries(action, request)
         response = await _carried_out(request, action, admission, handler, listener)
     except Exception as error:
         problem, headers = problem_of(error, request_id, str(server.places.data))
@@ -248,6 +259,14 @@ def _check(action: _Action, caller: Caller) -> None:
         fact = f"is {caller.role}, and this is for {action.role}s"
         remedy = f"Ask whoever runs the server for a token of role {action.role}"
         raise ApiError(403, "forbidden", caller.who, fact, remedy)
+
+
+def _refuse_unknown_queries(action: _Action, request: Request) -> None:
+    """Refuse parameters that the operation does not take: whoever misspells a filter would be answered without it."""
+    if strange := sorted(set(request.query_params) - set(action.queries)):
+        taken = nearest_first(strange[0], action.queries)
+        remedy = f"Take one of {', '.join(taken)}" if taken else "Leave it out: none is taken here"
+        raise UsageError(f"query.{strange[0][:MOST_NAMED]}", "there is no such parameter", remedy)
 
 
 async def _noted(request: Request, server: Server, action: _Action, caller: Caller | None, request_id: str) -> int:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -20,7 +21,7 @@ from slacktide.errors import SlacktideError
 from slacktide.service.campaigning import LOOK_S
 from slacktide.service.http.admission import calls_ended
 from slacktide.service.http.openapi import described
-from slacktide.service.http.problems import problem_of, response_of
+from slacktide.service.http.problems import ApiError, answer_of
 from slacktide.service.http.routes import (
     administration,
     campaigns,
@@ -55,6 +56,12 @@ DESCRIPTION: Final = "Patch a whole fleet of VM hosts without its guests noticin
 ENDING_S: Final = 4.0
 """How long calls that nobody waits for may take where the server ends, and what is done in the background after them;
 it is ended by force some seconds after."""
+MOST_SHOWN: Final = 200
+"""Characters of a path that are repeated."""
+_NOWHERE: Final = {
+    404: ("is not there", "See /openapi.json for what there is"),
+    405: ("is not taken", "See /openapi.json for the methods that this path takes"),
+}
 log = logging.getLogger("slacktide.http")
 
 
@@ -105,8 +112,12 @@ def _end(server: Server, threads: Iterable[threading.Thread]) -> None:
     server.database.close()
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
-    return response_of(*problem_of(error, None))
+async def _refused(request: Request, error: Exception) -> Response:
+    """Answer what reaches no operation: it is about the path, and has an id of its own as every other answer."""
+    if isinstance(error, HTTPException) and error.status_code in _NOWHERE:
+        asked, (fact, remedy) = f"{request.method} {request.url.path[:MOST_SHOWN]}", _NOWHERE[error.status_code]
+        error = ApiError(error.status_code, "http", asked, fact, remedy, error.headers)
+    return answer_of(error, secrets.token_hex(8))
 
 
 def _tell(server: Server, over: threading.Event) -> None:

@@ -334,6 +334,17 @@ def test_a_plan_that_misses_its_deadline_says_so(night: InProcess) -> None:
     assert (made["words"], made["result"]["late_by_s"], made["result"]["said"]) == ("done", 0, None)
 
 
+def test_events_after_one_that_is_not_there_are_refused_in_page_and_stream(night: InProcess, campaign: str) -> None:
+    path = f"/v1/campaigns/{campaign}/events"
+    for each in (path, f"{path}/stream"):
+        answer = night.call("GET", f"{each}?after=999999")
+        assert (answer.status_code, answer.json()["object"]) == (422, "after")
+    last = night.get(f"{path}?limit=1000")["last"]
+    while (page := night.get(f"{path}?after={last}"))["items"]:
+        last = page["last"]
+    assert page == {"items": [], "last": last}
+
+
 def test_nothing_says_where_the_data_is(night: InProcess, campaign: str) -> None:
     """A plan whose files are gone is an error that names the plan, and no folder of the server's."""
     answer = night.call("GET", f"/v1/campaigns/{campaign}/events?after=-1")

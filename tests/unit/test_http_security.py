@@ -58,6 +58,26 @@ def test_every_operation_is_for_a_role_and_no_lesser_one(api: InProcess) -> None
             assert answer.status_code not in (401, 500), f"{name} as {role}: {answer.text}"
 
 
+def test_no_operation_takes_parameters_that_it_does_not_have(api: InProcess) -> None:
+    for method, path, operation in operations(api):
+        if operation["operationId"] in OPEN:
+            continue
+        answer = api.call(method.upper(), f"{concrete(path)}?limt=3")
+        told = answer.json()
+        assert (answer.status_code, told["object"], told["fact"]) == (422, "query.limt", "there is no such parameter")
+        taken = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
+        listed = told["remedy"].removeprefix("Take one of ").split(", ")
+        assert {*listed} == taken or not taken, operation["operationId"]
+        assert "limit" not in taken or listed[0] == "limit"
+
+
+def test_what_is_no_operation_is_named(api: InProcess) -> None:
+    for method, path, status in (("GET", "/v1/fleet", 404), ("DELETE", "/v1/fleets", 405)):
+        answer = api.call(method, path)
+        assert (answer.status_code, answer.json()["object"]) == (status, f"{method} {path}")
+        assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+
+
 def test_what_changes_something_is_not_for_viewers(api: InProcess) -> None:
     for method, _path, operation in operations(api):
         if method != "get":

@@ -76,6 +76,7 @@ def page(
 ) -> dict[str, Any]:
     """List events in the order of the journal: all, or those of a type or about some kinds of things."""
     begun(server, campaign_id)
+    _known(server, campaign_id, "after", after)
     found: list[Entry] = []
     filtered = type is not None or bool(about)
     last = after
@@ -114,14 +115,25 @@ def stream(
     begun(server, campaign_id)
     told = number_of_event(last_event_id)
     after = after if told is None else told
-    known = server.views.events(campaign_id, after - 1, 1) if after else []
-    if after and not known:
-        what = "after" if told is None else "Last-Event-ID"
-        remedy = f"Begin anew without it, or list events: GET /v1/campaigns/{campaign_id}/events"
-        raise ApiError(422, "event-id", what, f"is {after}, and the campaign has no such event (yet)", remedy)
+    known = _known(server, campaign_id, "after" if told is None else "Last-Event-ID", after)
     if known and isinstance(known[0].event, CampaignFinished):
         return EventStream(_nothing(), admission)
     return EventStream(_events(server, campaign_id, after, about), admission)
+
+
+def _known(server: Server, campaign_id: str, what: str, after: int) -> list[Entry]:
+    """Return the event that others are to come after, if any is.
+
+    Raises
+    ------
+    ApiError
+        422, if the campaign does not have it.
+    """
+    known = server.views.events(campaign_id, after - 1, 1) if after else []
+    if after and not known:
+        remedy = f"Begin anew without it, or list events: GET /v1/campaigns/{campaign_id}/events"
+        raise ApiError(422, "event-id", what, f"is {after}, and the campaign has no such event (yet)", remedy)
+    return known
 
 
 def number_of_event(last_event_id: str | None) -> int | None:
