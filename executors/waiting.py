@@ -4,7 +4,7 @@ Pure, from the state alone: as true for a campaign that runs as for one whose co
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from slacktide.executors.rules import Rules
 from slacktide.executors.scheduling.books import patching, under_way
 from slacktide.executors.vm_state import strays
 from slacktide.executors.waiting_periods import ready_s
+
+AT_ONCE_S: Final = 10.0
+"""What is planned to take less is not late before: a look at the host and the next decision take some seconds."""
 
 
 class Waiting(NamedTuple):
@@ -62,7 +65,7 @@ class _Waits:
             yield Waiting(hosts.ids[host], None, reason, max(since_s, float(hosts.drain_start_s[host])))
         began_s = state.host_times[:, HostStage.DRAINING]
         drain_s = hosts.drained_s - hosts.drain_start_s
-        for host in np.flatnonzero(self._draining & (self._now_s > began_s + drain_s)).tolist():
+        for host in np.flatnonzero(self._draining & (self._now_s > began_s + np.maximum(drain_s, AT_ONCE_S))).tolist():
             if state.paused is not None:
                 since_s = max(state.paused.at_s, float(began_s[host]))
                 yield Waiting(hosts.ids[host], None, f"{self._paused}; {self._left(host)}", since_s)
@@ -161,7 +164,7 @@ class _Waits:
         if state.host_stage[host] == HostStage.DRAINED:
             since_s = float(state.host_times[host, HostStage.DRAINED])
             yield Waiting(hosts.ids[host], None, self._paused or "it is drained and about to be patched", since_s)
-        elif self._now_s > intended_s + planned_s:
+        elif self._now_s > intended_s + max(planned_s, AT_ONCE_S):
             limit = duration(self._rules.patch_limit_s(planned_s))
             reason = f"is patched longer than the {duration(planned_s)} planned; it counts as lost after {limit}"
             yield Waiting(hosts.ids[host], None, reason, intended_s)

@@ -89,10 +89,14 @@ function timeAxis(horizonS, x, width, top, bottom) {
   ]);
 }
 
+/** Return round levels, at least two where one is below the highest; of what is counted whole ones, each once. */
 function levels(highest, y, width, shown, room) {
   const rough = highest / Math.max(1, Math.floor(room / 34));
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough);
+  const round = [1, 2, 5, 10].map((each) => each * power);
+  const few = round.filter((each) => each <= highest).at(-1);
+  const next = round.find((each) => each >= rough);
+  const step = Math.max(next > highest && few ? few : next, shown === count ? 1 : 0);
   const found = [];
   for (let value = 0; value <= highest * 1.0001; value += step) {
     found.push(

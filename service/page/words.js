@@ -54,8 +54,12 @@ export function milliseconds(number) {
   return `${fixed(number, number < 10 ? 1 : 0)}${NARROW}ms`;
 }
 
+/** Host-hours: two digits that count below 1, one decimal below 100, none above. */
 export function hostHours(number) {
-  return isKnown(number) ? `${fixed(number, number < 100 ? 1 : 0)}${NARROW}host-h` : UNKNOWN;
+  if (!isKnown(number)) return UNKNOWN;
+  const few = number > 0 && number < 1;
+  const shown = few ? number.toLocaleString("en-GB", { maximumSignificantDigits: 2 }) : fixed(number, number < 100 ? 1 : 0);
+  return `${shown}${NARROW}host-h`;
 }
 
 export function percent(share, digits = 1) {
@@ -85,10 +89,10 @@ export function moment(text) {
   return `${new Date(text).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
 
-/** A clock time in UTC, so many seconds after an origin. */
-export function clock(origin, seconds) {
+/** A clock time in UTC, so many seconds after an origin; `fine`: to the second. */
+export function clock(origin, seconds, fine = false) {
   if (!origin || !isKnown(seconds)) return UNKNOWN;
-  return `${new Date(new Date(origin).getTime() + 1000 * seconds).toISOString().slice(11, 16)} UTC`;
+  return `${new Date(new Date(origin).getTime() + 1000 * seconds).toISOString().slice(11, fine ? 19 : 16)} UTC`;
 }
 
 /** Who asked, by the name of their token: `token:90f7def5ce40 (night shift)` is `night shift`. */

@@ -1,10 +1,13 @@
 """Whoever is late has a reason and a moment, on six hosts that can be followed by hand (tests/small_fleet.py)."""
 
+from dataclasses import replace
+
 import pytest
 from small_fleet import POLICY, small_fleet, small_plan
 from story import Story, canary_back, drained_to
 
 from slacktide.executors import control_events, events
+from slacktide.executors.campaign_state import HostStage
 from slacktide.executors.program import build_program
 from slacktide.executors.waiting import waiting
 
@@ -25,6 +28,14 @@ def test_nothing_waits_while_all_goes_as_planned(program) -> None:
     assert said(story, 59) == {}
     story.at(60)
     assert said(story, 61) == {}
+
+
+def test_a_host_planned_to_drain_at_once_is_late_after_some_seconds(program) -> None:
+    at_once = replace(program, hosts=replace(program.hosts, drained_s=program.hosts.drain_start_s))
+    story = drained_to(at_once)
+    began_s = float(story.state.host_times[0, HostStage.DRAINING])
+    assert "h1" not in said(story, began_s + 2)
+    assert said(story, began_s + 11)["h1"][0].startswith("drains longer than the 0\u202fs planned")
 
 
 def test_hosts_behind_a_gate_say_what_it_waits_for(program) -> None:

@@ -34,10 +34,11 @@ function deadline({ header: { policy, summary } }) {
 }
 
 /** How far a campaign is; of one that is not looked at, nothing. */
-function patched({ progress, isBeingRead }) {
-  if (!progress) return isBeingRead ? "being read" : "–";
-  const hosts = Object.values(progress.hosts).reduce((sum, each) => sum + each, 0);
-  const back = progress.hosts.returned ?? 0;
+function patched({ progress, isBeingRead, ended }) {
+  const by = progress?.hosts ?? ended;
+  if (!by) return isBeingRead ? "being read" : "–";
+  const hosts = Object.values(by).reduce((sum, each) => sum + each, 0);
+  const back = by.returned ?? 0;
   return `${percent(hosts ? back / hosts : 0, 0)}, ${count(back)} of ${counted(hosts, "host")}`;
 }
 
@@ -135,6 +136,20 @@ export async function lookedAt(table, rows, signal) {
     Object.assign(row, { progress, standing });
     table.set(rows);
   }
+  for (const row of rows.filter(({ finished, ended }) => finished && !ended).slice(0, MOST_LOOKED_AT)) {
+    row.ended = await endedWith(row.campaign_id, signal);
+    table.set(rows);
+  }
+}
+
+/** Return how many hosts a campaign that is over has patched, by its report; none of one that is not there yet. */
+async function endedWith(campaignId, signal) {
+  try {
+    return (await get(`/v1/campaigns/${campaignId}/report`, signal)).hosts;
+  } catch (error) {
+    if (error.status !== 409) throw error;
+    return null;
+  }
 }
 
 /** Return those of a kind of which that is asked, as a table; at most so many. */
@@ -160,8 +175,11 @@ function repeated(load, signal, failed) {
 
 /** Return the rows of a list anew, with what was known before of how far campaigns are. */
 function renewed(rows, before) {
-  const known = new Map(before.map((row) => [row.campaign_id, row.progress]));
-  return rows.map((row) => (isUnderWay(row) ? { ...row, progress: known.get(row.campaign_id) } : row));
+  const known = new Map(before.map((row) => [row.campaign_id, row]));
+  return rows.map((row) => {
+    const { progress, ended } = known.get(row.campaign_id) ?? {};
+    return isUnderWay(row) ? { ...row, progress } : { ...row, ended };
+  });
 }
 
 /** Show one list. */

@@ -146,7 +146,7 @@ function begun(move, origin) {
   if (!isKnown(move.start_s)) return `It is to begin ${duration(move.planned_start_s)} into the campaign.`;
   const late = move.start_s - move.planned_start_s;
   const when = Math.abs(late) < 1 ? "as planned" : `${fineDuration(Math.abs(late))} ${late > 0 ? "later" : "earlier"} than planned`;
-  return `It began at ${clock(origin, move.start_s)}, ${when}; both rows are drawn from there.`;
+  return `It began at ${clock(origin, move.start_s, true)}, ${when}; both rows are drawn from there.`;
 }
 
 function shifted(bars, s) {
@@ -259,7 +259,7 @@ function eventColumns(campaign) {
   const origin = campaign.progress?.origin;
   return [
     { name: "into the campaign", number: true, cell: ({ event }) => duration(event.at_s) },
-    { name: "at", minor: true, cell: ({ event }) => clock(origin, event.at_s) },
+    { name: "at", minor: true, cell: ({ event }) => clock(origin, event.at_s, true) },
     { name: "what", cell: ({ event }) => eventWords(event) },
     { name: "attempt", number: true, minor: true, cell: ({ event }) => count(event.attempt) },
     { name: "event", number: true, minor: true, cell: ({ number }) => count(number) },
