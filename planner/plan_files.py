@@ -195,7 +195,7 @@ def _read_table(folder: AnyPath, name: str, findings: list[Finding]) -> pl.DataF
         reason = f"cannot be read: {(error.strerror or str(error)).lower()}"
         findings.append(Finding("file-unreadable", reason, "Make the plan again", file=file))
         return None
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = f"is not a whole Parquet file: {error}"
         findings.append(Finding("file-unreadable", reason, "Make the plan again", file=file))
         return None

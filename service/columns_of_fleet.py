@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import polars as pl
 
+from slacktide.service.kept_files import fleet_table, plan_table
+
 LAID_OUT_BY: Final = ("row", "power")
 """Kinds of failure domain by which racks are laid out in rows, the first that a fleet has."""
 STATES: Final = ("active", "empty", "down", "quarantined")
@@ -15,12 +17,11 @@ STATES: Final = ("active", "empty", "down", "quarantined")
 
 def fleet_columns(folder: Path) -> dict[str, Any]:
     """Return where every host of a fleet is, what state it is in and how full it is; shares are per mille."""
-    hosts = pl.read_parquet(folder / "hosts.parquet").sort("host_id")
+    hosts = fleet_table(folder, "hosts").sort("host_id")
     used = (
-        pl.scan_parquet(folder / "vms.parquet")
+        fleet_table(folder, "vms", columns=["host_id", "memory_mib", "vcpus"])
         .group_by("host_id")
         .agg(vms=pl.len().cast(pl.Int64), memory=pl.col("memory_mib").sum(), vcpus_used=pl.col("vcpus").sum())
-        .collect()
     )
     placed, laid_out_by = _placed(hosts, folder)
     table = placed.join(used, on="host_id", how="left", maintain_order="left").with_columns(
@@ -46,8 +47,8 @@ def plan_columns(folder: Path, host_ids: list[str]) -> dict[str, Any]:
         The fleet's hosts, in order.
     """
     order = pl.DataFrame({"host_id": host_ids})
-    hosts = order.join(pl.read_parquet(folder / "hosts.parquet"), on="host_id", how="left", maintain_order="left")
-    deferred = pl.read_parquet(folder / "deferred.parquet").select("host_id", pl.col("reason").cast(pl.String))
+    hosts = order.join(plan_table(folder, "hosts"), on="host_id", how="left", maintain_order="left")
+    deferred = plan_table(folder, "deferred").select("host_id", pl.col("reason").cast(pl.String))
     left = order.join(deferred, on="host_id", how="left", maintain_order="left")
     reasons = sorted(deferred["reason"].unique())
     number = {reason: place for place, reason in enumerate(reasons)}
@@ -63,7 +64,7 @@ _SINGULAR: Final = {"racks": "rack", "rows": "row", "types": "type", "levels": "
 
 def _placed(hosts: pl.DataFrame, folder: Path) -> tuple[pl.DataFrame, str | None]:
     """Return the hosts with their ``row``, and the kind of domain that it is; a fleet without any is one row."""
-    domains = pl.read_parquet(folder / "domains.parquet").with_columns(pl.col("kind", "domain_id").cast(pl.String))
+    domains = fleet_table(folder, "domains").with_columns(pl.col("kind", "domain_id").cast(pl.String))
     for kind in LAID_OUT_BY:
         of_kind = domains.filter(pl.col("kind") == kind).select("host_id", row="domain_id")
         if of_kind.height:

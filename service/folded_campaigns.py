@@ -10,7 +10,6 @@ from typing import Final, TypeVar, cast
 
 import polars as pl
 
-from slacktide.datasets.files import read_snapshot
 from slacktide.errors import ExecutionError
 from slacktide.executors.campaign_state import initial_state
 from slacktide.executors.changeover import first_course
@@ -25,8 +24,8 @@ from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, find_c
 from slacktide.executors.store.orders import StoredOrder
 from slacktide.executors.store.reading import Entry, read_journal
 from slacktide.ids import CampaignId
-from slacktide.planner.plan_files import read_plan
 from slacktide.service.campaign_view import Viewed
+from slacktide.service.kept_files import kept_fleet, kept_plan
 from slacktide.service.places import Places
 from slacktide.service.store.database import Database
 from slacktide.service.store.runs import Run
@@ -54,7 +53,7 @@ class _Folded:
     """One campaign, folded up to an event; whoever calls holds the lock."""
 
     def __init__(self, run: Run, places: Places) -> None:
-        snapshot, plan = read_snapshot(places.fleet(run.fleet_id)), read_plan(places.plan(run.plan_id))
+        snapshot, plan = kept_fleet(places.fleet(run.fleet_id)), kept_plan(places.plan(run.plan_id))
         self.lock = threading.Lock()
         self.drawing = threading.Lock()
         """Held by whoever derives something from a report, while others look."""

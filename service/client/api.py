@@ -38,6 +38,8 @@ _AWAY: Final = (502, 503, 504)
 """Statuses of a proxy whose server is away, or of a server whose store is."""
 PROXY_WORDS: Final = "/-/routes"
 """Where Ray Serve's proxy sends who asks for something that nobody serves."""
+RESTART_S: Final = 60.0
+"""How long a proxy's plain 500 is waited out: a process that has ended is begun again, one that fails goes on so."""
 UNKNOWN_HOST: Final = ("Name or service not known", "nodename nor servname", "No address associated")
 
 
@@ -218,7 +220,7 @@ class Api:
 
     def _patiently(self, call: Callable[[], Any]) -> Any:  # noqa: ANN401  (JSON)
         """Return what a call returns, made again while the server is away, busy, or asks to wait."""
-        patience, asked_s = self.patience(), time.monotonic()
+        patience, asked_s, failed_s = self.patience(), time.monotonic(), inf
         while True:
             try:
                 found = call()
@@ -233,6 +235,10 @@ class Api:
                     tell(f"the server asks to wait {later.wait_s:.0f} s")
                 time.sleep(later.wait_s)
             except StoreError as error:
+                failed_s = min(failed_s, time.monotonic()) if isinstance(error, _FailedError) else inf
+                if time.monotonic() - failed_s > RESTART_S:
+                    fact = "goes on to answer 500 in plain text, as a server does that fails over what is asked"
+                    raise ExecutionError(self.url, fact, "See the server's log") from error
                 self._bear(patience, error)
             else:
                 self._answered = True
@@ -259,6 +265,10 @@ class _AskLaterError(Exception):
     def __init__(self, wait_s: float) -> None:
         super().__init__(wait_s)
         self.wait_s = wait_s
+
+
+class _FailedError(StoreError):
+    """A proxy has no answer: the process that was to give it has ended, or failed."""
 
 
 def away(url: str, error: httpx.TransportError) -> StoreError:
@@ -299,7 +309,8 @@ def _refused(answer: Answer, url: str) -> Exception:
         return StoreError(url, fact, "See that the server runs", retryable=True)
     if not is_of_ours and _is_of_proxy(answer):
         fact = f"does not answer: Ray Serve is there ({answer.status}), and Slacktide is not, or not yet"
-        return StoreError(url, fact, "See that the server runs", retryable=True)
+        error = _FailedError if answer.status == 500 else StoreError
+        return error(url, fact, "See that the server runs", retryable=True)
     return refusal_of(answer.status, content, url)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
+import polars as pl
 from anyio.to_thread import run_sync
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
@@ -215,10 +216,13 @@ async def _admitted(request: Request, action: _Action, handler: Handler, listene
         _check(action, caller)
         _refuse_unknown_queries(action, request)
         response = await _carried_out(request, action, admission, handler, listener)
-    except Exception as error:
+    except (Exception, pl.exceptions.PanicException) as error:
         problem, headers = problem_of(error, request_id, str(server.places.data))
         outcome = problem.detail[:MOST_OUTCOME]
         response = response_of(problem, headers)
+    finally:
+        if response is None:  # the server is made to end: whoever repeats the call is to find its key free in the end
+            server.under_way.leave(request_id)
     if number is not None:
         write = partial(_written, server, number, admission, response, outcome)
         try:

@@ -8,12 +8,13 @@ module that Ray Serve loads into it, by the environment's ``VARIABLE``.
 import secrets
 from typing import Final
 
+from polars.exceptions import PanicException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from slacktide.service.http.problems import RETRY_AFTER_S, ApiError, problem_of, response_of
+from slacktide.service.http.problems import RETRY_AFTER_S, ApiError, answer_of, problem_of, response_of
 
 VARIABLE: Final = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 CALLBACK: Final = f"{__name__}.middlewares"
@@ -42,10 +43,11 @@ class Front:
             await self._app(scope, receive, send)
             return
         del MutableHeaders(scope=scope)[REQUEST_ID]  # the caller's would be Ray Serve's too, and not the audit log's
-        replaced = False
+        begun = replaced = False
 
         async def answer(message: Message) -> None:
-            nonlocal replaced
+            nonlocal begun, replaced
+            begun = True
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 if _is_of_proxy(message["status"], headers):
@@ -57,7 +59,12 @@ class Front:
             if not replaced:
                 await send(message)
 
-        await self._app(scope, receive, answer)
+        try:
+            await self._app(scope, receive, answer)
+        except (Exception, PanicException) as error:
+            if begun:
+                raise
+            await answer_of(error, secrets.token_hex(8))(scope, receive, send)
 
     def _away(self, path: str, status: int) -> Response:
         """Return what is said while there is nobody to answer."""

@@ -115,7 +115,7 @@ class TableFile(StreamingResponse):
             held.callback(exports.release)
             try:
                 file = await finished(run_sync(self._written, held))
-            except Exception as error:
+            except (Exception, pl.exceptions.PanicException) as error:
                 await answer_of(error, self._request_id, hidden)(scope, receive, send)
                 return
             self.body_iterator = iterate_in_threadpool(iter(lambda: file.read(PIECE_BYTES), b""))

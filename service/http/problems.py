@@ -1,11 +1,9 @@
 """What went wrong, as RFC 9457 has it: problem+json that names object, fact and remedy."""
 
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import polars as pl
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
@@ -19,6 +17,7 @@ from slacktide.errors import (
     SlacktideError,
     UsageError,
 )
+from slacktide.service.kept_files import DamagedError, damage_in
 
 MEDIA_TYPE: Final = "application/problem+json"
 FINDINGS_SHOWN: Final = 100
@@ -79,7 +78,7 @@ def not_found(what: str, name: str, remedy: str) -> ApiError:
     return ApiError(404, "not-found", f"{what} {name}", "is not there", remedy)
 
 
-def problem_of(error: Exception, request_id: str | None, hidden: str = "") -> tuple[Problem, dict[str, str]]:
+def problem_of(error: BaseException, request_id: str | None, hidden: str = "") -> tuple[Problem, dict[str, str]]:
     """Return an error as a problem, and the headers that go with it.
 
     Parameters
@@ -93,7 +92,7 @@ def problem_of(error: Exception, request_id: str | None, hidden: str = "") -> tu
         )
     if isinstance(error, RequestValidationError):
         return _invalid(error, request_id), {}
-    if (damage := _damage(error, hidden)) is not None:
+    if (damage := damage_in(error, hidden)) is not None:
         log.error("request %s: files that are kept are gone or damaged", request_id, exc_info=error)
         error = damage
     if not isinstance(error, SlacktideError) or isinstance(error, InternalError):
@@ -121,7 +120,7 @@ def response_of(problem: Problem, headers: Mapping[str, str]) -> Response:
     return JSONResponse(content, problem.status, dict(headers), MEDIA_TYPE)
 
 
-def answer_of(error: Exception, request_id: str, hidden: str = "") -> Response:
+def answer_of(error: BaseException, request_id: str, hidden: str = "") -> Response:
     """Return an error as the answer to a call that admission has let through; parameters as :func:`problem_of`."""
     response = response_of(*problem_of(error, request_id, hidden))
     response.headers.update({"X-Request-Id": request_id, "X-Content-Type-Options": "nosniff"})
@@ -129,26 +128,12 @@ def answer_of(error: Exception, request_id: str, hidden: str = "") -> Response:
     return response
 
 
-def _damage(error: Exception, data: str) -> ApiError | None:
-    """Return the error of files of fleets and plans in the folder ``data`` that are gone or damaged; None: another."""
-    unread = isinstance(error, pl.exceptions.ComputeError) and str(error).startswith("parquet:")
-    named = ""
-    if isinstance(error, FileNotFoundError):
-        named = str(error)  # Polars leaves out where a long path begins
-    elif isinstance(error, (UsageError, InputError)) and data and error.subject.startswith(data):
-        named = error.subject
-    found = re.search(r"/(fleet|plan)s/([0-9a-f]{16})\b", named)
-    if not unread and found is None:
-        return None
-    what = "what the server keeps" if found is None else f"{found[1]} {found[2]}"
-    remedy = "Have whoever runs the server find out what else is: `slacktide store check`; and restore a backup"
-    return ApiError(500, "damaged", what, "has files that are gone or damaged", remedy)
-
-
 def _status(error: SlacktideError) -> tuple[int, str]:
     if error.of_store:
         return 503, "store"
     match error:
+        case DamagedError():
+            return 500, "damaged"
         case ApiError():
             return error.status, error.kind
         case UsageError() | InputError():

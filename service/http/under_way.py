@@ -51,6 +51,11 @@ class CallsUnderWay:
         with self._lock:
             self._begun.add(request_id)
 
+    def leave(self, request_id: str) -> None:
+        """Give no more signs of a call that nothing came of: its key is free once its last sign is old."""
+        with self._lock:
+            self._begun.discard(request_id)
+
     def end(self, request_id: str, write: Callable[[], None]) -> None:
         """Write what came of a call.
 

@@ -3,6 +3,8 @@
 import traceback
 from typing import Any, Protocol
 
+import polars as pl
+
 from slacktide.errors import InputError, SlacktideError
 from slacktide.service.campaigning import Campaigning
 from slacktide.service.jobs.asked import (
@@ -16,6 +18,7 @@ from slacktide.service.jobs.asked import (
 )
 from slacktide.service.jobs.pulse import Pulse
 from slacktide.service.jobs.tools import CellMaps, Tools
+from slacktide.service.kept_files import DamagedError, damage_in
 from slacktide.service.places import Places
 from slacktide.service.store.database import Database
 from slacktide.service.store.jobs import Job, JobState, begin_job, end_job
@@ -45,27 +48,38 @@ def carry_out(
         try:
             result = _done(job, tools)
             state = "cancelled" if pulse.cancelled() else "done"
-        except SlacktideError as wrong:
-            state, error = "failed", error_of(wrong)
-        except Exception as wrong:
-            traceback.print_exception(wrong)
-            fact = f"this is a bug in Slacktide: {type(wrong).__name__}"
-            state, error = (
-                "failed",
-                {"object": f"job {job_id}", "fact": fact, "remedy": "Report it with the server's log"},
-            )
+        except (Exception, pl.exceptions.PanicException) as wrong:
+            state, error = "failed", _failure(wrong, job_id, str(places.data))
     if error is not None and job.kind == "urgent" and tools.kept:
         error["plan_id"] = tools.kept[-1]
     end_job(database, job_id, state, result, error)
 
 
-def error_of(wrong: SlacktideError) -> dict[str, Any]:
-    """Return an error as plain data: object, fact, remedy, the command line's exit code, and the first findings."""
-    told: dict[str, Any] = dict(zip(("object", "fact", "remedy"), wrong.said_to_others(), strict=True))
+def error_of(wrong: SlacktideError, hidden: str = "") -> dict[str, Any]:
+    """Return an error as plain data: object, fact, remedy, the command line's exit code, and the first findings.
+
+    Parameters
+    ----------
+    hidden
+        Path that is nobody's business, left out of what is said.
+    """
+    said = [text.replace(f"{hidden}/", "") if hidden else text for text in wrong.said_to_others()]
+    told: dict[str, Any] = dict(zip(("object", "fact", "remedy"), said, strict=True))
     told["exit_code"] = wrong.exit_code
     if isinstance(wrong, InputError) and wrong.findings:
         told["findings"] = [finding.as_dict() for finding in wrong.findings[:FINDINGS_KEPT]]
     return told
+
+
+def _failure(wrong: BaseException, job_id: str, data: str) -> dict[str, Any]:
+    """Return why a job failed, as :func:`error_of`; what nobody raises on purpose is printed to the server's log."""
+    wrong = damage_in(wrong, data) or wrong
+    if isinstance(wrong, DamagedError) or not isinstance(wrong, SlacktideError):
+        traceback.print_exception(wrong)
+    if isinstance(wrong, SlacktideError):
+        return error_of(wrong, data)
+    fact = f"this is a bug in Slacktide: {type(wrong).__name__}"
+    return {"object": f"job {job_id}", "fact": fact, "remedy": "Report it with the server's log"}
 
 
 def job_name(job: Job) -> str:

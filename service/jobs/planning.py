@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from slacktide.datasets.files import read_snapshot
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.executors.readable import duration
 from slacktide.planner.plan import Plan
-from slacktide.planner.plan_files import read_plan, write_plan
+from slacktide.planner.plan_files import write_plan
 from slacktide.planner.policy import PRESETS, Policy
 from slacktide.planner.solve import make_plan
 from slacktide.planner.stopping import Iterations, NoImprovement, Progress, Stop, TimeLimit
@@ -17,6 +16,7 @@ from slacktide.service.jobs.asked import Effort, HostSelector, PlanAsked, Urgent
 from slacktide.service.jobs.pulse import Cancelled
 from slacktide.service.jobs.selecting import selected
 from slacktide.service.jobs.tools import Tools
+from slacktide.service.kept_files import kept_fleet, kept_plan
 from slacktide.service.plan_text import progress_words
 from slacktide.service.planning import evacuating
 from slacktide.service.presets import fitted
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def plan_job(asked: PlanAsked, by: str, tools: Tools) -> dict[str, Any]:
     """Make a plan and keep it."""
-    snapshot = read_snapshot(tools.places.fleet(asked.fleet_id))
+    snapshot = kept_fleet(tools.places.fleet(asked.fleet_id))
     policy, left_out = policy_for(asked.preset, asked.policy, snapshot)
     policy = evacuating(policy, asked.evacuate) if asked.evacuate else policy
     made = _planned(snapshot, policy, asked, tools, asked.cells)
@@ -39,7 +39,7 @@ def plan_job(asked: PlanAsked, by: str, tools: Tools) -> dict[str, Any]:
 
 def urgent_job(asked: UrgentAsked, by: str, tools: Tools) -> dict[str, Any]:
     """Make a plan for the hosts that are asked for, and a campaign that carries it out."""
-    snapshot = read_snapshot(tools.places.fleet(asked.fleet_id))
+    snapshot = kept_fleet(tools.places.fleet(asked.fleet_id))
     preset = asked.preset or (None if asked.policy is not None else "urgent")
     policy, left_out = policy_for(preset, asked.policy, snapshot)
     selection = policy.selection.model_copy(update={"hosts": _hosts(asked.hosts, snapshot)})
@@ -55,7 +55,7 @@ def urgent_job(asked: UrgentAsked, by: str, tools: Tools) -> dict[str, Any]:
     if start:
         tools.campaigning.look()
     if run.plan_id != made.header.id:
-        made = read_plan(tools.places.plan(run.plan_id))
+        made = kept_plan(tools.places.plan(run.plan_id))
     campaign = {"campaign_id": run.campaign_id, "campaign_is_new": is_new, "started": start}
     return {**_figures(made), **campaign, "left_out": left_out}
 

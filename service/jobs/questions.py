@@ -2,13 +2,12 @@
 
 from typing import Any
 
-from slacktide.datasets.files import read_snapshot
 from slacktide.datasets.snapshot import FleetSnapshot
 from slacktide.errors import UsageError
 from slacktide.planner.plan import Plan
-from slacktide.planner.plan_files import read_plan
 from slacktide.service.jobs.asked import AboutPlan
 from slacktide.service.jobs.tools import Tools
+from slacktide.service.kept_files import kept_fleet, kept_plan
 from slacktide.service.store.inventory import find_plan
 
 
@@ -46,4 +45,4 @@ def _both(plan_id: str, tools: Tools) -> tuple[FleetSnapshot, Plan]:
     stored = find_plan(tools.database, plan_id)
     if stored is None:
         raise UsageError(f"plan {plan_id}", "is not there any more", "Make the plan again")
-    return read_snapshot(tools.places.fleet(stored.fleet_id)), read_plan(tools.places.plan(plan_id))
+    return kept_fleet(tools.places.fleet(stored.fleet_id)), kept_plan(tools.places.plan(plan_id))

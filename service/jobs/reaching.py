@@ -4,15 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from slacktide import atomic
-from slacktide.datasets.files import read_snapshot
 from slacktide.planner.belonging import refuse_another_snapshot
-from slacktide.planner.plan_files import read_plan
 from slacktide.planner.reach import TRIES, Effort
 from slacktide.service.console import Told
 from slacktide.service.destinations import PARETO_FILES, WHAT_IF_FILES
 from slacktide.service.jobs.asked import ParetoAsked, WhatIfAsked
 from slacktide.service.jobs.planning import keep_plan, policy_for
 from slacktide.service.jobs.tools import Tools
+from slacktide.service.kept_files import kept_fleet, kept_plan
 from slacktide.service.what_if_run import (
     PLANS,
     Question,
@@ -29,8 +28,8 @@ from slacktide.service.words import plain
 def what_if_job(asked: WhatIfAsked, by: str, tools: Tools) -> dict[str, Any]:
     """Find what would have to give, and keep the plans behind the figures."""
     tools.pulse.lasts(asked.time_limit_s)
-    snapshot = read_snapshot(tools.places.fleet(asked.fleet_id))
-    present = None if asked.plan_id is None else read_plan(tools.places.plan(asked.plan_id))
+    snapshot = kept_fleet(tools.places.fleet(asked.fleet_id))
+    present = None if asked.plan_id is None else kept_plan(tools.places.plan(asked.plan_id))
     if present is not None:
         refuse_another_snapshot(snapshot, present)
     policy, left_out = policy_for(asked.preset, asked.policy if present is None else present.header.policy, snapshot)
@@ -55,7 +54,7 @@ def pareto_job(asked: ParetoAsked, by: str, tools: Tools) -> dict[str, Any]:
     from slacktide.service.front_run import found_front, front_document, write_front
 
     tools.pulse.lasts(asked.time_limit_s)
-    snapshot = read_snapshot(tools.places.fleet(asked.fleet_id))
+    snapshot = kept_fleet(tools.places.fleet(asked.fleet_id))
     policy, left_out = policy_for(asked.preset, asked.policy, snapshot)
     case = case_of(snapshot, policy)
     question = Question(None, (), asked.time_limit_s, asked.iterations, asked.seed, asked.workers)
@@ -69,7 +68,7 @@ def pareto_job(asked: ParetoAsked, by: str, tools: Tools) -> dict[str, Any]:
 
 def _keep_all(folder: Path, fleet_id: str, by: str, tools: Tools) -> None:
     for path in sorted(folder.iterdir()):
-        keep_plan(read_plan(path), fleet_id, by, tools)
+        keep_plan(kept_plan(path), fleet_id, by, tools)
 
 
 def _told(tools: Tools) -> Told:

@@ -11,6 +11,7 @@ import polars as pl
 
 from slacktide.errors import UsageError
 from slacktide.service.jobs.asked import HostSelector
+from slacktide.service.kept_files import fleet_table
 from slacktide.service.words import counted
 
 MOST_NEAR: Final = 3
@@ -38,9 +39,9 @@ def refuse_unknown(fleet: Path, asked: str | HostSelector | tuple[str, ...], fie
     """
     if asked in ("due", "all", ()):
         return
-    hosts = pl.read_parquet(fleet / "hosts.parquet", columns=["host_id", "machine_type", "patch_level"])
+    hosts = fleet_table(fleet, "hosts", columns=["host_id", "machine_type", "patch_level"])
     if isinstance(asked, HostSelector):
-        selected(asked, hosts, pl.read_parquet(fleet / "domains.parquet"), field)
+        selected(asked, hosts, fleet_table(fleet, "domains"), field)
         return
     names = hosts["host_id"].to_list()
     known = set(names)

@@ -9,6 +9,7 @@ from patch_servers import Answer, Asked, patch_server
 
 from slacktide.errors import ExecutionError, StoreError, UsageError
 from slacktide.service.client import answers
+from slacktide.service.client import api as calls
 from slacktide.service.client.access import Access, access_to
 from slacktide.service.client.answers import MOST_BYTES
 from slacktide.service.client.api import Api, away
@@ -44,6 +45,17 @@ def test_ray_serve_without_slacktide_is_a_server_that_is_away(code: int, words: 
         assert api.get("/v1/fleets") == {"at": "/v1/fleets"}
         assert api.find("/v1/plans/0b7d5a2f9c1e4d38") == {"at": "/v1/plans/0b7d5a2f9c1e4d38"}
     assert len(server.asked) == 4
+
+
+def test_a_server_that_fails_over_every_call_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "RESTART_S", 0.1)
+    failed = Answer(500, "Internal Server Error", {"Content-Type": "text/plain"})
+    with (
+        patch_server(lambda _: failed) as server,
+        Api(Access(server.url, None, None), wait_s=60) as api,
+        pytest.raises(ExecutionError, match="goes on to answer 500 in plain text"),
+    ):
+        api.get("/v1/fleets")
 
 
 def test_an_answer_of_something_else_is_no_bug_of_ours() -> None:

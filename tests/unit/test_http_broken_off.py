@@ -282,23 +282,3 @@ def test_a_disk_that_is_full_is_no_fault_of_the_upload(tmp_path: Path, where: st
         assert list(folder.iterdir()) == [filler]
         filler.unlink()
         assert api.upload(fleet).status_code == 201
-
-
-@pytest.mark.parametrize("damage", ["gone", "cut short"])
-def test_kept_files_that_are_damaged_are_no_bug_and_no_fault_of_who_asks(tmp_path: Path, damage: str) -> None:
-    api, fleet = in_process(tmp_path), tmp_path / "fleet"
-    write_snapshot(small_fleet(), fleet)
-    fleet_id = api.upload(fleet).json()["fleet_id"]
-    for name in ("hosts", "vms"):
-        file = api.server.places.fleet(fleet_id) / f"{name}.parquet"
-        content = file.read_bytes()
-        file.unlink()
-        if damage == "cut short":
-            file.write_bytes(content[: len(content) // 2])
-    told = [api.call("GET", f"/v1/fleets/{fleet_id}/{what}") for what in ("vms", "map", "tables/vms")]
-    asked = {"fleet_id": fleet_id, "hosts": ["nothing"]}
-    for answer in (*told, api.call("POST", "/v1/campaigns/urgent", "operator", json=asked)):
-        problem = answer.json()
-        assert (problem["status"], problem["title"]) == (500, "What is kept is damaged"), problem
-        assert "slacktide store check" in problem["remedy"]
-        assert problem["object"] == (f"fleet {fleet_id}" if damage == "gone" else "what the server keeps")

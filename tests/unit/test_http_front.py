@@ -63,6 +63,17 @@ def test_before_and_after_the_application_it_is_said_that_it_is_away() -> None:
     assert proxy.get("/v1/fleets").json()["fact"] == "has lost the process that was to answer"
 
 
+def test_an_application_that_raises_an_error_is_answered_for() -> None:
+    async def failing(*_: object) -> None:
+        raise ValueError("of the application")
+
+    proxy = Proxy()
+    proxy.front = Front(failing)
+    refused = proxy.get("/v1/fleets")
+    assert (refused.status_code, refused.headers["Content-Type"]) == (500, "application/problem+json")
+    assert refused.json()["request_id"] == refused.headers["X-Request-Id"]
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_balancers_are_told_why(path: str) -> None:
     refused = Proxy().get(path)

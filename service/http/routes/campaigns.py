@@ -14,7 +14,6 @@ from slacktide.executors.event_codec import to_json
 from slacktide.executors.orders import Abort, Evacuate, Order, Revise, Skip
 from slacktide.executors.starting import process_starting
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
-from slacktide.planner.plan_files import read_plan
 from slacktide.service.campaign_standing import (
     ABORTED_BEFORE,
     STARTED_THERE,
@@ -40,6 +39,7 @@ from slacktide.service.http.routes.plans import plan_of
 from slacktide.service.http.server import Server
 from slacktide.service.jobs.asked import Id, UrgentAsked
 from slacktide.service.jobs.selecting import refuse_unknown
+from slacktide.service.kept_files import kept_plan
 from slacktide.service.one_line import MOST_SAID, ONE_LINE
 from slacktide.service.store.audit import Deed
 from slacktide.service.store.runs import STARTED_BY_HAND, Run, RunState, find_run, list_runs
@@ -196,7 +196,7 @@ def create(asked: CampaignAsked, server: TheServer, caller: TheCaller) -> Respon
     The same plan under the same terms is the same campaign: it is created once.
     """
     stored = plan_of(server, asked.plan_id)
-    plan = read_plan(server.places.plan(asked.plan_id))
+    plan = kept_plan(server.places.plan(asked.plan_id))
     start = asked.start == "now"
     run, is_new = server.campaigning.propose(plan, stored.fleet_id, asked.terms, caller.who, start=start)
     if not is_new:

@@ -2,14 +2,11 @@
 
 from typing import Any
 
-import polars as pl
 from fastapi import APIRouter
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
-from slacktide.datasets.files import read_snapshot
 from slacktide.executors.report_view import CampaignReport, ReportView
-from slacktide.planner.plan_files import read_plan
 from slacktide.planner.policy import Policy
 from slacktide.service.campaign_view import Viewed
 from slacktide.service.curves_of_campaign import Fleet, campaign_curves
@@ -19,6 +16,7 @@ from slacktide.service.http.given import CampaignId, PlanId, TheServer
 from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.routes.plans import plan_of
 from slacktide.service.http.server import Server
+from slacktide.service.kept_files import fleet_table, kept_fleet, kept_plan
 from slacktide.service.store.inventory import StoredPlan
 
 router = APIRouter(prefix="/v1", route_class=GuardedRoute)
@@ -192,8 +190,8 @@ def of_campaign(campaign_id: CampaignId, server: TheServer) -> Response:
 
 def _view(server: Server, stored: StoredPlan) -> ReportView:
     snapshot, plan = (
-        read_snapshot(server.places.fleet(stored.fleet_id)),
-        read_plan(server.places.plan(stored.plan_id)),
+        kept_fleet(server.places.fleet(stored.fleet_id)),
+        kept_plan(server.places.plan(stored.plan_id)),
     )
     return ReportView(snapshot, plan, None)
 
@@ -201,8 +199,8 @@ def _view(server: Server, stored: StoredPlan) -> ReportView:
 def _fleet(server: Server, stored: StoredPlan) -> Fleet:
     folder, policy = server.places.fleet(stored.fleet_id), Policy.model_validate(stored.header["policy"])
     return Fleet(
-        host_ids=pl.read_parquet(folder / "hosts.parquet", columns=["host_id"])["host_id"],
-        domains=pl.read_parquet(folder / "domains.parquet"),
+        host_ids=fleet_table(folder, "hosts", columns=["host_id"])["host_id"],
+        domains=fleet_table(folder, "domains"),
         max_out=policy.max_out,
         blackout_limit_ms=policy.migration.blackout_limit_ms,
     )

@@ -33,6 +33,7 @@ from slacktide.service.http.problems import not_found
 from slacktide.service.http.server import Server
 from slacktide.service.http.settings import Limits
 from slacktide.service.http.under_way import finished
+from slacktide.service.kept_files import fleet_table
 from slacktide.service.store.inventory import StoredFleet, add_fleet, find_fleet, list_fleets
 
 router = APIRouter(prefix="/v1/fleets", tags=["fleets"], route_class=GuardedRoute)
@@ -195,11 +196,8 @@ def fleet_of(server: Server, fleet_id: str) -> StoredFleet:
 
 def _table(server: Server, fleet_id: str, name: str, filters: dict[str, str | None]) -> pl.DataFrame:
     fleet_of(server, fleet_id)
-    table = pl.scan_parquet(server.places.fleet(fleet_id) / f"{name}.parquet")
-    for column, value in filters.items():
-        if value is not None:
-            table = table.filter(pl.col(column).cast(pl.String) == value)
-    return table.collect()
+    given = [pl.col(column).cast(pl.String) == value for column, value in filters.items() if value is not None]
+    return fleet_table(server.places.fleet(fleet_id), name, given)
 
 
 def _bounds(limits: Limits) -> Bounds:

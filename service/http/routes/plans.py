@@ -29,6 +29,7 @@ from slacktide.service.http.routes.jobs import JobView, begin
 from slacktide.service.http.server import Server
 from slacktide.service.jobs.asked import AboutPlan, ParetoAsked, PlanAsked, WhatIfAsked
 from slacktide.service.jobs.selecting import refuse_unknown
+from slacktide.service.kept_files import plan_table
 from slacktide.service.store.inventory import StoredPlan, find_plan, list_plans
 
 router = APIRouter(prefix="/v1", tags=["plans"], route_class=GuardedRoute)
@@ -225,4 +226,4 @@ def _equal(**values: str | int | None) -> list[pl.Expr]:
 
 def _table(server: Server, plan_id: str, name: str, filters: list[pl.Expr]) -> pl.DataFrame:
     plan_of(server, plan_id)
-    return pl.scan_parquet(server.places.plan(plan_id) / f"{name}.parquet").filter(*filters).collect()
+    return plan_table(server.places.plan(plan_id), name, filters)

@@ -14,6 +14,7 @@ from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import TheServer
 from slacktide.service.http.routes.fleets import fleet_of
 from slacktide.service.jobs.asked import Id
+from slacktide.service.kept_files import fleet_table
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=GuardedRoute)
 NAME = "policy"
@@ -58,4 +59,4 @@ def check(asked: PolicyAsked, server: TheServer) -> PolicyChecked:
 
 
 def _kinds(fleet: Path) -> tuple[str, ...]:
-    return tuple(sorted(pl.read_parquet(fleet / "domains.parquet", columns=["kind"])["kind"].cast(pl.String).unique()))
+    return tuple(sorted(fleet_table(fleet, "domains", columns=["kind"])["kind"].cast(pl.String).unique()))

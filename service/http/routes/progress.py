@@ -28,6 +28,7 @@ from slacktide.service.http.pages import (
 from slacktide.service.http.problems import not_found
 from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.server import Server
+from slacktide.service.kept_files import fleet_table
 from slacktide.service.store.runs import Run
 
 router = APIRouter(prefix="/v1/campaigns/{campaign_id}", tags=["campaigns"], route_class=GuardedRoute)
@@ -214,8 +215,8 @@ def has_vm(server: Server, run: Run, migrations: pl.DataFrame, vm_id: str) -> bo
 
 def fleet_has_vm(server: Server, fleet_id: str, vm_id: str) -> bool:
     """Return whether a fleet has a VM, as it was uploaded."""
-    file = server.places.fleet(fleet_id) / "vms.parquet"
-    ids = server.vms.get("VMs", fleet_id, lambda: pl.read_parquet(file, columns=["vm_id"])["vm_id"].sort())
+    folder = server.places.fleet(fleet_id)
+    ids = server.vms.get("VMs", fleet_id, lambda: fleet_table(folder, "vms", columns=["vm_id"])["vm_id"].sort())
     place = ids.search_sorted(vm_id)
     return bool(place < len(ids) and ids[place] == vm_id)
 

@@ -12,6 +12,7 @@ from slacktide.service.http.given import CampaignId, TheServer
 from slacktide.service.http.problems import not_found
 from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.routes.events import NumberedEvent
+from slacktide.service.kept_files import fleet_table
 
 router = APIRouter(prefix="/v1/campaigns/{campaign_id}", tags=["campaigns"], route_class=GuardedRoute)
 
@@ -31,8 +32,7 @@ class VmStory(BaseModel):
 def story(campaign_id: CampaignId, vm_id: str, server: TheServer) -> dict[str, Any]:
     """Look at everything that a campaign plans for a VM and has done with it."""
     run, stored = begun(server, campaign_id)
-    vms = pl.scan_parquet(server.places.fleet(run.fleet_id) / "vms.parquet")
-    found = vms.filter(pl.col("vm_id") == vm_id).collect().to_dicts()
+    found = fleet_table(server.places.fleet(run.fleet_id), "vms", [pl.col("vm_id") == vm_id]).to_dicts()
     table = server.views.migrations(run, stored)
     rows = table.filter(pl.col("vm_id") == vm_id).sort("planned_start_s", "migration_id")
     events = server.views.events_about(campaign_id, (vm_id, *rows["migration_id"]))

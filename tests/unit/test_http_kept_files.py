@@ -1,0 +1,96 @@
+"""Files of fleets and plans that have rotted: neither a bug of ours, nor a call without an answer."""
+
+from collections.abc import Callable
+from os import truncate
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import pytest
+from http_server import in_process
+from small_fleet import small_fleet
+
+from slacktide.datasets.files import write_snapshot
+from slacktide.service import kept_files
+from slacktide.service.http.routes import campaigns
+
+DAMAGES: Final[dict[str, Callable[[Path], None]]] = {
+    "gone": Path.unlink,
+    "cut short": lambda file: truncate(file, file.stat().st_size // 2),
+    "a directory": lambda file: (file.unlink(), file.mkdir()),
+    "of another schema": lambda file: file.write_bytes(file.read_bytes().replace(b"/////", b"!!!!!")),
+    "of another table": lambda file: file.write_bytes((file.parent / "links.parquet").read_bytes()),
+    "without a column": lambda file: pl.read_parquet(file).drop("host_id").write_parquet(file),
+    "with nulls": lambda file: pl.read_parquet(file).with_columns(host_id=pl.lit(None, pl.String)).write_parquet(file),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_kept_files_that_are_damaged_are_no_bug_and_no_fault_of_who_asks(tmp_path: Path, damage: str) -> None:
+    api, fleet = in_process(tmp_path), tmp_path / "fleet"
+    write_snapshot(small_fleet(), fleet)
+    fleet_id = api.upload(fleet).json()["fleet_id"]
+    for name in ("hosts", "vms"):
+        DAMAGES[damage](api.server.places.fleet(fleet_id) / f"{name}.parquet")
+    told = [api.call("GET", f"/v1/fleets/{fleet_id}/{what}") for what in ("vms?limit=1", "map", "tables/vms")]
+    asked = {"fleet_id": fleet_id, "hosts": ["nothing"]}
+    for answer in (*told, api.call("POST", "/v1/campaigns/urgent", "operator", json=asked)):
+        problem = answer.json()
+        assert (problem["status"], problem["title"]) == (500, "What is kept is damaged"), problem
+        assert "slacktide store check" in problem["remedy"]
+        assert problem["object"] == f"fleet {fleet_id}"
+    job = api.call("POST", "/v1/plans", "operator", json={"fleet_id": fleet_id}).json()["job_id"]
+    error = api.get(f"/v1/jobs/{job}")["error"]
+    assert (error["object"], error["fact"]) == (f"fleet {fleet_id}", "has files that are gone or damaged")
+    assert str(tmp_path) not in str(error)
+
+
+@pytest.mark.parametrize("where", ["campaigns", "plans"])
+def test_a_reader_that_panics_ends_no_call_without_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    api, fleet = in_process(tmp_path), tmp_path / "fleet"
+    write_snapshot(small_fleet(), fleet)
+    fleet_id = api.upload(fleet).json()["fleet_id"]
+    job = api.call("POST", "/v1/plans", "operator", json={"fleet_id": fleet_id, "iterations": 1}).json()["job_id"]
+    plan_id = api.get(f"/v1/jobs/{job}")["result"]["plan_id"]
+
+    def panics(*_: object, **__: object) -> None:
+        raise pl.exceptions.PanicException("called `Option::unwrap()` on a `None` value")
+
+    headers = {"Idempotency-Key": "panic"}
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_files, "read_plan", panics)
+        patch.setattr(kept_files, "read_snapshot", panics)
+        patch.setattr(pl, "scan_parquet", panics)
+        if where == "campaigns":
+            refused = api.call("POST", "/v1/campaigns", "operator", json={"plan_id": plan_id}, headers=headers)
+        else:
+            refused = api.call("GET", f"/v1/plans/{plan_id}/tables/hosts")
+            failed = api.call("POST", f"/v1/plans/{plan_id}/audit", "operator").json()["job_id"]
+            assert api.get(f"/v1/jobs/{failed}")["error"]["object"] == f"fleet {fleet_id}"
+        assert (refused.json()["type"], refused.status_code) == ("urn:slacktide:problem:damaged", 500), refused.text
+        assert refused.headers["X-Request-Id"] == refused.json()["request_id"]
+        assert refused.json()["object"] == f"plan {plan_id}"
+    if where == "campaigns":
+        made = api.call("POST", "/v1/campaigns", "operator", json={"plan_id": plan_id}, headers=headers)
+        assert made.status_code == 201, made.text
+        calls = [each for each in api.get("/v1/audit?limit=1000")["items"] if each["idempotency_key"] == "panic"]
+        assert [each["status"] for each in calls] == [500, 201]
+
+
+def test_whatever_a_call_ends_with_it_is_answered_and_its_key_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = in_process(tmp_path)
+
+    def panics(*_: object) -> None:
+        raise pl.exceptions.PanicException("out of a reader that nobody has thought of")
+
+    headers = {"Idempotency-Key": "panic"}
+    asked = {"plan_id": "0123456789abcdef"}
+    with monkeypatch.context() as patch:
+        patch.setattr(campaigns, "plan_of", panics)
+        failed = api.call("POST", "/v1/campaigns", "operator", json=asked, headers=headers)
+    assert (failed.status_code, failed.json()["fact"]) == (500, "this is a bug in Slacktide: PanicException")
+    assert api.call("POST", "/v1/campaigns", "operator", json=asked, headers=headers).status_code == 404
