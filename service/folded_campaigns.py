@@ -10,7 +10,6 @@ from typing import Final, TypeVar, cast
 
 import polars as pl
 
-from slacktide.errors import ExecutionError
 from slacktide.executors.campaign_state import initial_state
 from slacktide.executors.changeover import first_course
 from slacktide.executors.control_events import OrderRefused
@@ -21,7 +20,7 @@ from slacktide.executors.report import CampaignReport, Execution, make_report
 from slacktide.executors.standing import advanced, revisions_in
 from slacktide.executors.starting import process_starting
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, find_campaign, is_simulated
-from slacktide.executors.store.orders import StoredOrder
+from slacktide.executors.store.orders import NoCampaignError, StoredOrder
 from slacktide.executors.store.reading import Entry, read_journal
 from slacktide.ids import CampaignId
 from slacktide.service.campaign_view import Viewed
@@ -202,11 +201,17 @@ class FoldedCampaigns:
         """They wait for lookers, which may not wait for them."""
 
     def stored(self, campaign_id: str) -> StoredCampaign | None:
-        """Return a campaign as its store lists it, None: nobody has begun it."""
+        """Return a campaign as its store lists it, None: nobody has begun it.
+
+        Raises
+        ------
+        ExecutionError
+            If the store does not answer, or what it has of the campaign is damaged.
+        """
         try:
             with self._database.reading() as transaction:
                 return find_campaign(transaction, CampaignId(campaign_id), self._database.store.shown)[1]
-        except ExecutionError:
+        except NoCampaignError:
             return None
 
     def look(

@@ -14,7 +14,7 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.store.address import Store, store_in
 from slacktide.executors.store.connection import Durability, StoreConnection, now_text
 from slacktide.executors.store.orders import no_such_campaign
-from slacktide.executors.store.refusals import of_store
+from slacktide.executors.store.refusals import DAMAGED, of_store
 from slacktide.executors.store.schema import CAMPAIGNS
 from slacktide.executors.store.upgrading import bring_to_head, opening, revision_of
 from slacktide.ids import CampaignId, PlanId
@@ -164,9 +164,9 @@ def values_of(record: CampaignRecord) -> dict[str, str | None]:
     }
 
 
-def damaged(subject: str, fact: str) -> ExecutionError:
-    """Return the error of something in a store that no release has written so."""
-    return of_store(ExecutionError(subject, f"is damaged: {fact}", "Restore it from a copy"))
+def damaged(subject: str, fact: str, about: str) -> ExecutionError:
+    """Return the error of something in a store that no release has written so; ``about``: without where that is."""
+    return of_store(ExecutionError(subject, f"{DAMAGED}: {fact}", "Restore it from a copy"), about)
 
 
 def _origin(text: str, campaign: str, shown: str) -> datetime:
@@ -176,7 +176,8 @@ def _origin(text: str, campaign: str, shown: str) -> datetime:
             return found
     except (TypeError, ValueError):
         pass
-    raise damaged(shown, f"the row of campaign {campaign} has the origin {text!r}, which is no moment in UTC")
+    fact = f"the row of campaign {campaign} has the origin {text!r}, which is no moment in UTC"
+    raise damaged(shown, fact, f"campaign {campaign}")
 
 
 def _stored(found: dict[str, Any], shown: str) -> StoredCampaign:

@@ -21,6 +21,10 @@ KIND_LENGTH: Final = 40
 """Characters that the kind of an order may have."""
 
 
+class NoCampaignError(ExecutionError):
+    """A store does not have the campaign."""
+
+
 class StoredOrder(NamedTuple):
     """An order with its number among those of its campaign, counted from 1 without gaps."""
 
@@ -92,4 +96,4 @@ def orders_since(transaction: sql.Connection, campaign: int, since: int) -> list
 
 def no_such_campaign(shown: str) -> SlacktideError:
     """Return the error of a campaign that a store does not have."""
-    return of_store(ExecutionError(shown, "holds no such campaign", "Give a campaign that was begun here"))
+    return of_store(NoCampaignError(shown, "holds no such campaign", "Give a campaign that was begun here"))

@@ -14,6 +14,7 @@ from slacktide.executors.store.address import Store, store_in
 from slacktide.executors.store.campaigns import CampaignRecord, damaged, find_campaign
 from slacktide.executors.store.connection import StoreConnection
 from slacktide.executors.store.orders import StoredOrder, orders_since
+from slacktide.executors.store.refusals import of_store
 from slacktide.executors.store.schema import EVENTS
 from slacktide.executors.store.upgrading import opening
 from slacktide.ids import CampaignId
@@ -77,7 +78,8 @@ class JournalReader:
         """Yield the events in rows that follow number ``since`` without a gap; errors as :meth:`read`."""
         for expected, (number, *row) in enumerate(rows, start=since + 1):
             if number != expected:
-                raise damaged(self._shown, f"event {expected} is missing before event {number}")
+                fact = f"event {expected} is missing before event {number}"
+                raise damaged(self._shown, fact, self._about)
             yield self._entry(number, *row)
 
     def _entry(self, number: int, *row: Any) -> Entry:  # noqa: ANN401  (columns of several types)
@@ -85,11 +87,15 @@ class JournalReader:
             return Entry(number, decode(Row(*row)))
         except InputError as error:
             fact = f"event {number} cannot be read: {error.subject} {error.fact}"
-            raise ExecutionError(self._shown, fact, error.remedy) from error
+            raise of_store(ExecutionError(self._shown, fact, error.remedy), self._about) from error
 
     @property
     def _shown(self) -> str:
-        return f"the journal of campaign {self.record.campaign_id} in {self._connection.store.shown}"
+        return f"{self._about} in {self._connection.store.shown}"
+
+    @property
+    def _about(self) -> str:
+        return f"the journal of campaign {self.record.campaign_id}"
 
     def untouched_hosts(self) -> frozenset[str]:
         """Return the hosts whose patch failed before anything was done to them."""

@@ -56,9 +56,9 @@ def damaged(store: Store) -> ExecutionError:
     return of_store(ExecutionError(store.shown, DAMAGED, _FROM_COPY))
 
 
-def of_store(error: Refused) -> Refused:
-    """Return an error, marked as one about the store."""
-    error.of_store = True
+def of_store(error: Refused, about: str | None = None) -> Refused:
+    """Return an error, marked as one about the store; ``about``: as :class:`SlacktideError` has it."""
+    error.of_store, error.about = True, about
     return error
 
 

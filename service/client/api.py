@@ -311,7 +311,7 @@ def _refused(answer: Answer, url: str) -> Exception:
         fact = f"does not answer: Ray Serve is there ({answer.status}), and Slacktide is not, or not yet"
         error = _FailedError if answer.status == 500 else StoreError
         return error(url, fact, "See that the server runs", retryable=True)
-    return refusal_of(answer.status, content, url)
+    return refusal_of(answer.status, content, url, may_pass="Retry-After" in answer.headers)
 
 
 def _is_of_proxy(answer: Answer) -> bool:

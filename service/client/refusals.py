@@ -36,13 +36,15 @@ _COMMANDS: Final = (
 """Operations of the API that remedies name, and the commands that do the same."""
 
 
-def refusal_of(status: int, content: object, server: str) -> SlacktideError:
+def refusal_of(status: int, content: object, server: str, *, may_pass: bool = True) -> SlacktideError:
     """Return the error that an answer stands for.
 
     Parameters
     ----------
     content
         The answer's JSON, which is a problem where the server itself has answered; None: it is none.
+    may_pass
+        Whether the server asks to be asked again later (`Retry-After`).
     """
     if not isinstance(content, dict) or not {"object", "fact", "remedy"} <= content.keys():
         fact = f"answers {status}, and not as Slacktide does"
@@ -52,7 +54,8 @@ def refusal_of(status: int, content: object, server: str) -> SlacktideError:
         return UsageError(server, f"lets nobody in so: {subject} {fact}", _TOKEN)
     if status == 404:
         return UsageError(subject, fact, _LISTS.get(subject.partition(" ")[0], remedy))
-    if status == 503:
+    passes = may_pass or str(content.get("type", "")).endswith(("away", "store"))
+    if status == 503 and passes:
         return StoreError(subject, fact, remedy, retryable=True)
     return _error(_BY_STATUS.get(status, ExecutionError), content)
 

@@ -17,6 +17,7 @@ from slacktide.errors import (
     SlacktideError,
     UsageError,
 )
+from slacktide.executors.store.refusals import DAMAGED
 from slacktide.service.kept_files import DamagedError, damage_in
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -129,8 +130,10 @@ def answer_of(error: BaseException, request_id: str, hidden: str = "") -> Respon
 
 
 def _status(error: SlacktideError) -> tuple[int, str]:
-    if error.of_store:
+    if error.of_store and error.retryable:
         return 503, "store"
+    if isinstance(error, ExecutionError) and (error.about is not None or error.fact.startswith(DAMAGED)):
+        return 500, "damaged"
     match error:
         case DamagedError():
             return 500, "damaged"

@@ -30,6 +30,8 @@ class SlacktideError(Exception):
     retryable: bool = False
     of_store: bool = False
     """Whether it is about the store: then it says where that is, and as whom it is asked."""
+    about: str | None = None
+    """What of the store's it is about, in words of ours that anybody may hear; null: the store itself."""
 
     def __init__(self, subject: str, fact: str, remedy: str) -> None:
         super().__init__(f"{subject}: {fact}. {remedy}")
@@ -39,6 +41,8 @@ class SlacktideError(Exception):
 
     def said_to_others(self) -> tuple[str, str, str]:
         """Return object, fact and remedy as whoever may not know where the store is may hear them."""
+        if self.of_store and self.about is not None:
+            return self.about, self.fact, self.remedy
         if self.of_store:
             return "store", self.fact.partition(":")[0], self.remedy
         return self.subject, self.fact, self.remedy

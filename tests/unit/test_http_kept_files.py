@@ -1,18 +1,88 @@
-"""Files of fleets and plans that have rotted: neither a bug of ours, nor a call without an answer."""
+"""Files of fleets and plans, and journals, that have rotted: neither a bug of ours, nor a call without an answer."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from os import truncate
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 import pytest
-from http_server import in_process
+from http_server import InProcess, carry_out_launched, in_process
 from small_fleet import small_fleet
 
 from slacktide.datasets.files import write_snapshot
+from slacktide.errors import ExecutionError
 from slacktide.service import kept_files
+from slacktide.service.client.refusals import refusal_of
 from slacktide.service.http.routes import campaigns
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[InProcess, str]:
+    """An API, and a campaign of its that has ended."""
+    folder = tmp_path_factory.mktemp("ended")
+    api = in_process(folder)
+    write_snapshot(small_fleet(), folder / "fleet")
+    asked = {"fleet_id": api.upload(folder / "fleet").json()["fleet_id"], "hosts": "due", "iterations": 1}
+    job = api.call("POST", "/v1/campaigns/urgent", "operator", json=asked).json()["job_id"]
+    carry_out_launched(api)
+    return api, api.get(f"/v1/jobs/{job}")["result"]["campaign_id"]
+
+
+@contextmanager
+def other(api: InProcess, change: str, campaign: str) -> Iterator[None]:
+    """Have the store be changed by a statement, and be as before in the end; nothing that was seen of it is known."""
+    file = api.server.places.store
+    before, views = sqlite3.connect(file), api.server.views
+    with closing(before), closing(sqlite3.connect(":memory:")) as kept:
+        before.backup(kept)
+        before.execute(change, {"campaign": campaign})
+        before.commit()
+        views._kept.clear()
+        try:
+            yield
+        finally:
+            kept.backup(before)
+            views._kept.clear()
+
+
+GAP: Final = "DELETE FROM events WHERE number = 3"
+NO_MOMENT: Final = "UPDATE campaigns SET origin = 'noon' WHERE campaign_id = :campaign"
+
+
+@pytest.mark.parametrize("path", ["/look", "/events", "/events/stream", "/progress/stream", "/tables/hosts"])
+def test_a_journal_that_is_damaged_is_told_and_not_waited_for(ended: tuple[InProcess, str], path: str) -> None:
+    api, campaign = ended
+    with other(api, GAP, campaign):
+        answer = api.call("GET", f"/v1/campaigns/{campaign}{path}")
+    problem = answer.json()
+    assert (answer.status_code, problem["type"]) == (500, "urn:slacktide:problem:damaged"), problem
+    assert "Retry-After" not in answer.headers
+    assert problem["object"] == f"the journal of campaign {campaign}"
+    assert problem["fact"] == "is damaged: event 3 is missing before event 4"
+    assert str(api.folder) not in answer.text
+    refused = refusal_of(answer.status_code, problem, "https://slacktide.example", may_pass=False)
+    assert (type(refused), refused.retryable) == (ExecutionError, False)
+
+
+def test_a_campaign_whose_row_is_damaged_has_begun_all_the_same(ended: tuple[InProcess, str]) -> None:
+    api, campaign = ended
+    with other(api, NO_MOMENT, campaign):
+        problem = api.call("GET", f"/v1/campaigns/{campaign}").json()
+    assert (problem["status"], problem["object"]) == (500, f"campaign {campaign}"), problem
+    with other(api, "DELETE FROM campaigns", campaign):
+        assert api.get(f"/v1/campaigns/{campaign}")["progress"] is None
+
+
+def test_a_server_that_does_not_ask_to_be_asked_again_is_not_waited_for() -> None:
+    said = {"type": "urn:slacktide:problem:store", "object": "store", "fact": "does not answer", "remedy": "Wait"}
+    assert refusal_of(503, said, "https://slacktide.example", may_pass=False).retryable
+    other = {**said, "type": "urn:slacktide:problem:other"}
+    assert not refusal_of(503, other, "https://slacktide.example", may_pass=False).retryable
+    assert refusal_of(503, other, "https://slacktide.example", may_pass=True).retryable
+
 
 DAMAGES: Final[dict[str, Callable[[Path], None]]] = {
     "gone": Path.unlink,

@@ -284,6 +284,8 @@ def test_what_no_store_takes_is_refused_or_written_otherwise(api: InProcess) -> 
 
 
 def test_where_the_store_is_is_told_to_nobody() -> None:
-    away = StoreError("postgresql://eva@db.example/night", "does not answer: connection to db.example", "Wait")
-    problem, _ = problem_of(away, "r")
-    assert problem.detail == "store: does not answer. Wait"
+    fact = "does not answer: connection to db.example"
+    away = StoreError("postgresql://eva@db.example/night", fact, "Wait", retryable=True)
+    problem, headers = problem_of(away, "r")
+    assert (problem.status, problem.detail) == (503, "store: does not answer. Wait")
+    assert "Retry-After" in headers

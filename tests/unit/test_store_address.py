@@ -142,7 +142,7 @@ def listed(store: Store) -> list:
 def assert_told_to_nobody(error: ExecutionError) -> None:
     """Assert that neither callers of a server nor those who look at its jobs learn where its store is."""
     problem, _ = problem_of(error, "4f1c2a9b0d3e5f67")
-    assert (problem.status, problem.type) == (503, "urn:slacktide:problem:store")
+    assert (problem.status, problem.type) == (409, "urn:slacktide:problem:conflict")
     for told in (problem.model_dump_json(), str(error_of(error))):
         assert "slacktide@" not in told
         assert "127.0.0.1" not in told

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from anyio import sleep
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query
+from polars.exceptions import PanicException
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -155,12 +156,12 @@ def number_of_event(last_event_id: str | None) -> int | None:
 class EventStream(StreamingResponse):
     """A stream that has room while it is sent, and makes room for another once it has ended, however it does.
 
-    Where there is none, the answer is 503.
+    Where there is none, the answer is 503; where the first piece cannot be read, it is why.
     """
 
     def __init__(self, pieces: AsyncIterator[str], admission: Admission) -> None:
         super().__init__(pieces, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-        self._admission = admission
+        self._pieces, self._admission = pieces, admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
@@ -171,9 +172,22 @@ class EventStream(StreamingResponse):
             await answer_of(error, self._admission.request_id)(scope, receive, send)
             return
         try:
+            first = await anext(self._pieces)
+            self.body_iterator = _after(first, self._pieces)
             await super().__call__(scope, receive, send)
+        except (Exception, PanicException) as error:
+            if self.body_iterator is not self._pieces:
+                raise
+            hidden = str(self._admission.server.places.data)
+            await answer_of(error, self._admission.request_id, hidden)(scope, receive, send)
         finally:
             streams.leave(who)
+
+
+async def _after(first: str, others: AsyncIterator[str]) -> AsyncIterator[str]:
+    yield first
+    async for piece in others:
+        yield piece
 
 
 def _is_about(event: Event, kinds: Sequence[Kind]) -> bool:
@@ -188,10 +202,10 @@ async def _nothing() -> AsyncIterator[str]:
 
 
 async def _events(server: Server, campaign_id: str, after: int, kinds: Sequence[Kind]) -> AsyncIterator[str]:
+    entries = await run_sync(server.views.events, campaign_id, after, READ_AT_ONCE)
     yield "retry: 2000\n\n"
     heard_s = time.monotonic()
     while True:
-        entries = await run_sync(server.views.events, campaign_id, after, READ_AT_ONCE)
         is_told = True
         for entry in entries:
             after = entry.number
@@ -210,3 +224,4 @@ async def _events(server: Server, campaign_id: str, after: int, kinds: Sequence[
             yield ": nothing new\n\n"
         if len(entries) < READ_AT_ONCE:
             await sleep(LOOK_S)
+        entries = await run_sync(server.views.events, campaign_id, after, READ_AT_ONCE)

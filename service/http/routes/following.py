@@ -122,6 +122,7 @@ def stream(
 
 
 async def _told(telling: "_Telling | None", server: Server, campaign_id: str) -> AsyncIterator[str]:
+    await run_sync(_far, server, campaign_id)  # what keeps it from being read is the answer
     yield "retry: 2000\n\n"
     before: Progress | None = None
     heard_s = time.monotonic()
