@@ -249,10 +249,10 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
     Raises
     ------
     ExecutionError
-        If the campaign has finished, or its store does not take the order.
+        If the campaign has finished, or waits for its release, or its store does not take the order.
     """
     from slacktide.executors.campaign_file import command_in
-    from slacktide.executors.store.campaigns import FINISHED
+    from slacktide.executors.store.campaigns import FINISHED, RESTORED
     from slacktide.executors.store.orders import ask
     from slacktide.service.campaign_standing import holding
 
@@ -262,6 +262,8 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
             fact = "its campaign has finished: nothing can be asked of it any more"
             remedy = "Plan anew for what is left: `slacktide campaign show` says how it ended"
             raise ExecutionError(str(directory), fact, remedy)
+        if stored.state == RESTORED:
+            raise waits_for_release(stored)
         last = _newest_event(place, stored)
         name = stored.record.campaign_id
         number = ask(place, name, by=by, why=why or None, kind=order.kind, body=order.body())
@@ -274,6 +276,14 @@ def ask_for(directory: Path, store: str | None, order: "Order", by: str, why: st
         return Asked(number, answer, None if answer else _carried_out_by(place, stored), None, command_in(directory))
     except StoreError as error:
         return Asked(number, None, stored.holder, f"{error.subject} {error.fact}")
+
+
+def waits_for_release(stored: "StoredCampaign") -> ExecutionError:
+    """Return the error of a campaign that came back from a backup, and that nobody goes on with before its release."""
+    name = stored.record.campaign_id
+    fact = "came back from a backup, and waits for its release"
+    remedy = f"Where nothing was done on its hosts since, `slacktide store release {name}`; else plan anew"
+    return ExecutionError(f"campaign {name}", fact, remedy)
 
 
 def _not_asked(error: StoreError) -> StoreError:

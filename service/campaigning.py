@@ -14,6 +14,7 @@ from slacktide.executors.campaign_file import holds_campaign
 from slacktide.executors.detached import is_running, last_words
 from slacktide.executors.store.campaigns import FINISHED, RESTORED, StoredCampaign, list_campaigns
 from slacktide.service.campaign_terms import CampaignTerms, Profile, driver_settings, run_options
+from slacktide.service.campaign_view import waits_for_release
 from slacktide.service.launching import CampaignLaunch
 from slacktide.service.places import Places
 from slacktide.service.store.database import Database, now_utc
@@ -44,6 +45,7 @@ WAITS_FOR_RELEASE: Final = (
     "it came back from a backup, and what was done on its hosts since is not in its journal; "
     "see `slacktide store release`"
 )
+RELEASED: Final = "it came back from a backup, and has been released since"
 _NO_PROFILES: Final = "It has none; whoever runs the server writes them in its configuration: `profiles`"
 
 Launch = Callable[[CampaignLaunch], None]
@@ -267,6 +269,12 @@ class Campaigning:
         return None if terms.profile is None else self.profile(terms.profile)
 
 
+def said_of(run: Run, stored: StoredCampaign | None) -> str | None:
+    """Return what keeps a campaign from being carried out, as it is now: what it waited for may have come since."""
+    waits = stored is not None and stored.state == RESTORED
+    return RELEASED if run.said == WAITS_FOR_RELEASE and not waits else run.said
+
+
 def has_report(directory: Path) -> bool:
     """Return whether the report of a campaign is whole in its directory: figures, tables and page."""
     from slacktide.executors.report import PAGE_FILE
@@ -277,8 +285,7 @@ def has_report(directory: Path) -> bool:
 
 def _refuse_restored(stored: StoredCampaign | None) -> None:
     if stored is not None and stored.state == RESTORED:
-        fact = "came back from a backup, and waits for its release"
-        raise ExecutionError(f"campaign {stored.record.campaign_id}", fact, "See `slacktide store release`")
+        raise waits_for_release(stored)
 
 
 def _make(folder: Path) -> None:

@@ -326,6 +326,11 @@ class FoldedCampaigns:
         with closing(read_journal(self._database.store, CampaignId(campaign_id))) as journal:
             return journal.read(after, most)
 
+    def orders(self, campaign_id: str) -> tuple[StoredOrder, ...]:
+        """Return what was asked of a campaign that has begun, as of now, answered or not."""
+        with closing(read_journal(self._database.store, CampaignId(campaign_id))) as journal:
+            return tuple(journal.orders(0))
+
     def events_about(self, campaign_id: str, subjects: Sequence[str]) -> list[Entry]:
         """Return the events about some VMs, migrations or hosts of a campaign that has begun, in order."""
         with closing(read_journal(self._database.store, CampaignId(campaign_id))) as journal:

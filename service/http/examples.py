@@ -320,7 +320,7 @@ ANSWERS: Final[dict[str, tuple[int, Any]]] = {
     "import-fleet": (202, _job("import", {"profile": "production", "migration_mbit_s": 9000})),
     "calibrate": (202, _job("calibrate", {"campaign_ids": [CAMPAIGN]})),
     "look-at-signals": (200, [{"name": "latency", "healthy": True, "detail": "12 ms, at most 50 ms"}]),
-    "list-campaign-orders": (200, {"answered": [_PAUSED]}),
+    "list-campaign-orders": (200, {"answered": [_PAUSED], "waiting": [], "newest": 1}),
     "get-campaign-report": (200, {"campaign_id": CAMPAIGN, "finished": True, "end_s": 11_604.2}),
     "list-campaign-events": (
         200,

@@ -114,14 +114,24 @@ function keyOf(asked, path) {
   return key;
 }
 
-/** Ask for a change; repeated by the network, or by who got no answer and asks the same again, it is done once. */
-export async function post(path, body) {
+/**
+ * Ask for a change; repeated by the network, or by who got no answer and asks the same again, it is done once.
+ *
+ * `isOver` says of an answer of before, which the server repeats, whether it holds no more: then it is asked anew.
+ */
+export async function post(path, body, isOver = () => false) {
   const asked = JSON.stringify([token(), path, body]);
   const key = keyOf(asked, path);
+  let isRepeated = false;
+  const made = (answer) => {
+    isRepeated = answer.headers.has("Idempotency-Replayed");
+    return json(answer);
+  };
   try {
-    const found = await call("POST", path, json, { body, headers: { "Idempotency-Key": key } });
+    const found = await call("POST", path, made, { body, headers: { "Idempotency-Key": key } });
+    const anew = isRepeated && (await isOver(found));
     unanswered.delete(asked);
-    return found;
+    return anew ? post(path, body) : found;
   } catch (error) {
     if (!error.isAway) unanswered.delete(asked);
     throw error;

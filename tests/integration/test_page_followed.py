@@ -15,6 +15,7 @@ from small_fleet import small_fleet, small_plan
 
 from slacktide.planner.explanation import explain
 from slacktide.planner.pareto import FrontPoint
+from slacktide.service.campaigning import RELEASED
 from slacktide.service.front_run import FoundFront, front_document
 from slacktide.service.http.routes.campaigns import Standing
 
@@ -86,6 +87,9 @@ SENTENCES: Final = {
     "Its process ended every time. The server does not start it again by itself.": campaign(
         "failed", "failed", progress=None
     ),
+    f"Nobody carries it out: {RELEASED}. The server does not start it again by itself.": campaign(
+        "stopped", "failed", said=RELEASED
+    ),
     "It waits until somebody starts it; ada has asked for it.": campaign("proposed", "proposed", progress=None),
 }
 
@@ -118,7 +122,7 @@ def test_what_may_be_asked_follows_what_the_server_wants_of_it(page: Page) -> No
     }}"""
     assert page.evaluate(tell, campaign("stopped", "failed"))[0] == "Start it again…"
     assert "Start it again…" not in page.evaluate(tell, campaign("stopped"))
-    assert "Start it again…" not in page.evaluate(tell, campaign("waits for its release", "failed"))
+    assert page.evaluate(tell, campaign("waits for its release", "failed")) == []
     assert page.evaluate(tell, campaign("failed", "failed", progress=None)) == ["Start it again…"]
     assert "Approve…" in page.evaluate(tell, campaign("paused", waits_for_approval=True))
     assert "Approve…" not in page.evaluate(tell, campaign("running"))
@@ -252,6 +256,49 @@ def test_a_server_that_ends_asks_a_person_for_no_key(reader: Callable[..., Reade
     assert remedy == "Try again in some seconds: it is done once"
     assert said == f"the server: is shutting down. {remedy}"
     one.said = [text for text in one.said if "status of 503" not in text]
+
+
+def test_what_holds_no_more_is_asked_anew_and_not_answered_as_before(
+    reader: Callable[..., Reader], night: Night
+) -> None:
+    """Limits whose answer was lost, others by somebody else, and the first once more: they hold."""
+    answers: list[str | None] = []
+    one = reader("operator")
+    page = one.look(f"campaigns/{night.campaign}")
+    path = f"/v1/campaigns/{night.campaign}"
+
+    def lose_first(route: Route) -> None:
+        if route.request.method != "POST":
+            route.continue_()
+            return
+        answer = route.fetch()
+        answers.append(answer.headers.get("idempotency-replayed"))
+        if len(answers) == 1:
+            route.abort()
+        else:
+            route.fulfill(response=answer)
+
+    def limit() -> None:
+        page.get_by_role("button", name="Limits…").click()
+        page.get_by_label("Hosts out at once, at most").fill("35%")
+        page.get_by_label("Why", exact=True).fill("feed B")
+        page.get_by_role("button", name="Let them hold").click()
+
+    def limits() -> Any:
+        return night.server.got(path)["progress"]["max_out"]["fleet"]
+
+    page.route("**/orders", lose_first)
+    limit()
+    expect(page.get_by_role("dialog")).to_contain_text("does not answer")
+    assert limits() == "35%"
+    page.keyboard.press("Escape")
+    others = {"order": {"kind": "limits", "max_out": {"fleet": "20%"}}}
+    assert night.server.asked(f"{path}/orders", others)["granted"] is True
+    limit()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert (limits(), answers) == ("35%", [None, "true", None])
+    page.unroute("**/orders")
+    one.said = [text for text in one.said if "ERR_FAILED" not in text]
 
 
 def test_what_is_asked_again_much_later_is_asked_anew(reader: Callable[..., Reader]) -> None:

@@ -1,6 +1,7 @@
 """What somebody who asks something of a campaign reads where nobody answers, or the order is wrong."""
 
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def test_an_order_waits_where_nobody_carries_the_campaign_out(journal, tmp_path,
     journal.close()
     text = said(capsys, "pause", tmp_path)
     assert text.startswith("asked, as order 1: nobody carries the campaign out now. It is answered once")
+
+
+def test_a_campaign_that_waits_for_its_release_takes_no_order(journal, tmp_path, capsys) -> None:
+    with closing(sqlite3.connect(tmp_path / JOURNAL_FILE)) as store:
+        store.execute("UPDATE campaigns SET state = 'restored', holder = NULL")
+        store.commit()
+    text = " ".join(said(capsys, "pause", tmp_path, code=1).split())
+    assert "campaign c1: came back from a backup, and waits for its release" in text
+    assert "slacktide store release c1" in text
+    assert journal.orders(0) == []
 
 
 def test_a_store_that_does_not_take_an_order_says_that_nothing_was_asked(

@@ -16,11 +16,14 @@ from slacktide.executors.journal import CampaignRecord, Journal
 from slacktide.executors.order_state import DECIDE
 from slacktide.executors.starting import starting
 from slacktide.executors.store.campaigns import RESTORED
+from slacktide.executors.store.orders import ask
+from slacktide.executors.store.restored import release
 from slacktide.executors.store.schema import CAMPAIGNS
 from slacktide.ids import CampaignId, HostId, PlanId
 from slacktide.planner.policy import PRESETS
+from slacktide.service.campaigning import RELEASED, WAITS_FOR_RELEASE
 from slacktide.service.http.server import Server
-from slacktide.service.store.runs import find_run
+from slacktide.service.store.runs import change_run, find_run
 
 FLEET = Path(__file__).parents[1] / "replay" / "urgent" / "fleet"
 PAST, FUTURE = "2026-11-29T01:02:03.000Z", "2999-01-01T00:00:00.000Z"
@@ -142,6 +145,26 @@ def test_what_its_release_waits_for_is_said(held: Held) -> None:
     assert held.look()["standing"] == "waiting for approval"
     held.held_by(None, None, RESTORED)
     assert "slacktide store release" in held.look_anew("waits for its release")["carried_out"]["beside"]
+
+
+def test_what_waits_for_its_release_takes_no_order_and_says_so_no_more_once_released(held: Held) -> None:
+    path, server = f"/v1/campaigns/{held.id}", held.process.server
+    ask(server.database.store, held.id, by="ada", why="lunch", kind="pause", body="{}")
+    told = held.process.get(f"{path}/orders")
+    assert (told["newest"], [(each["order"], each["kind"], each["by"]) for each in told["waiting"]]) == (
+        1,
+        [(1, "pause", "ada")],
+    )
+    held.held_by(None, None, RESTORED)
+    change_run(server.database, held.id, state="failed", said=WAITS_FOR_RELEASE)
+    refused = held.process.call("POST", f"{path}/orders", "operator", json={"order": {"kind": "pause"}})
+    assert refused.status_code == 409, refused.text
+    assert "waits for its release" in refused.json()["fact"]
+    assert f"slacktide store release {held.id}" in refused.json()["remedy"]
+    assert held.process.get(f"{path}/orders")["newest"] == 1
+    assert held.process.get(path)["said"] == WAITS_FOR_RELEASE
+    release(server.database.store, held.id)
+    assert held.process.get(path)["said"] == RELEASED
 
 
 def test_whether_it_waits_for_a_person_is_said_by_list_and_view(held: Held) -> None:

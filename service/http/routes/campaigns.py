@@ -13,7 +13,7 @@ from slacktide.executors.control_events import OrderRefused
 from slacktide.executors.event_codec import to_json
 from slacktide.executors.orders import Abort, Evacuate, Order, Revise, Skip
 from slacktide.executors.starting import process_starting
-from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
+from slacktide.executors.store.campaigns import FINISHED, RESTORED, StoredCampaign
 from slacktide.service.campaign_standing import (
     ABORTED_BEFORE,
     STARTED_THERE,
@@ -25,8 +25,8 @@ from slacktide.service.campaign_standing import (
     why_not_begun,
 )
 from slacktide.service.campaign_terms import CampaignTerms
-from slacktide.service.campaign_view import Viewed, ask_for, refuse_unknown_host
-from slacktide.service.campaigning import MOST_STARTS
+from slacktide.service.campaign_view import Viewed, ask_for, refuse_unknown_host, waits_for_release
+from slacktide.service.campaigning import MOST_STARTS, said_of
 from slacktide.service.control_text import view_document
 from slacktide.service.curves_of_campaign import behind_s, expected_end_s
 from slacktide.service.http.admission import GuardedRoute, allowed
@@ -183,10 +183,24 @@ class OrderAnswer(BaseModel):
     """Why the store could not be looked at for an answer; null: it could."""
 
 
+class WaitingOrder(BaseModel):
+    """An order that whoever carries the campaign out has not answered yet."""
+
+    order: int
+    kind: str
+    by: str
+    why: str | None
+    asked_at: str
+
+
 class Orders(BaseModel):
     """What was asked of a campaign, what came of it, and the plans that it has gone over to."""
 
     answered: list[dict[str, Any]]
+    waiting: list[WaitingOrder]
+    """Those that nobody has answered yet."""
+    newest: int
+    """Number of the newest, answered or not; 0: nothing was asked."""
 
 
 @router.post("", operation_id="create-campaign", status_code=201, response_model=Campaign, **allowed("operator"))
@@ -283,7 +297,9 @@ def order(
     begun can be aborted alone: it then does not begin.
     """
     admission.deed = Deed(asked=asked.order.kind, why=asked.why or None)
-    run = run_of(server, campaign_id)
+    run, stored = run_of(server, campaign_id), server.views.stored(campaign_id)
+    if stored is not None and stored.state == RESTORED:
+        raise waits_for_release(stored)
     directory = server.places.campaign(campaign_id)
     if not holds_campaign(directory):
         if not isinstance(asked.order, Abort) or server.views.stored(campaign_id) is not None:
@@ -309,9 +325,16 @@ def order(
 
 @router.get("/{campaign_id}/orders", operation_id="list-campaign-orders", response_model=Orders, **allowed("viewer"))
 def orders(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
-    """List what was asked of a campaign and what came of it."""
+    """List what was asked of a campaign and what came of it, and what waits to be answered."""
     run, stored = begun(server, campaign_id)
-    return {"answered": server.views.look(run, stored, "orders", _answered)}
+    answered, last = server.views.look(run, stored, "orders", _answered)
+    asked = server.views.orders(campaign_id)
+    waiting = [
+        {"order": each.number, "kind": each.kind, "by": each.by, "why": each.why, "asked_at": each.asked_at}
+        for each in asked
+        if each.number > last
+    ]
+    return {"answered": answered, "waiting": waiting, "newest": max((each.number for each in asked), default=0)}
 
 
 def run_of(server: Server, campaign_id: str) -> Run:
@@ -368,8 +391,8 @@ def _hosts_named(order: Order) -> tuple[str, ...]:
     return ()
 
 
-def _answered(viewed: Viewed) -> list[dict[str, Any]]:
-    return [to_json(event) for event in viewed.orders]
+def _answered(viewed: Viewed) -> tuple[list[dict[str, Any]], int]:
+    return [to_json(event) for event in viewed.orders], viewed.state.orders
 
 
 def _standing(viewed: Viewed) -> dict[str, Any]:
@@ -431,6 +454,7 @@ def _listed(server: Server, run: Run, *, standing: bool = False) -> dict[str, An
         "terms": run.asked,
         "tries": run.starts,
         "most_tries": MOST_STARTS,
+        "said": said_of(run, stored),
         "holder": stored.holder if stored is not None and stored.is_held else None,
         "finished": stored is not None and stored.state == FINISHED,
         "origin": None if stored is None else stored.record.origin.isoformat(),

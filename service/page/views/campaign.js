@@ -227,7 +227,10 @@ class Campaign {
     if (progress) this.are("figures", progress.now_s);
     const asks = `${standing} ${state} ${waits} ${Object.keys(progress?.max_out ?? {})}`;
     if (this.asks !== asks) {
-      const buttons = campaignButtons(campaign, { gates: this.gates, kinds: this.kinds }, () => this.changed());
+      const buttons = campaignButtons(campaign, { gates: this.gates, kinds: this.kinds }, () => {
+        this.ordersAreKnown = false;
+        this.changed();
+      });
       const focused = this.buttons.contains(document.activeElement);
       put(this.buttons, buttons.length ? actions("operator", buttons) : [], reportLink(campaign, this.failed));
       if (focused) this.buttons.querySelector("button:enabled")?.focus();
@@ -327,8 +330,8 @@ class Campaign {
 
   async asked() {
     this.ordersAreKnown = false;
-    const { answered } = await get(`/v1/campaigns/${this.id}/orders`, this.signal);
-    this.orders.set([...answered].reverse());
+    const { answered, waiting } = await get(`/v1/campaigns/${this.id}/orders`, this.signal);
+    this.orders.set([...answered, ...waiting].reverse());
     this.ordersAreKnown = true;
   }
 
@@ -342,7 +345,7 @@ class Campaign {
 }
 
 const ORDERS = [
-  { name: "into the campaign", number: true, cell: (row) => duration(row.at_s) },
+  { name: "into the campaign", number: true, cell: (row) => (row.type ? duration(row.at_s) : "not answered yet") },
   { name: "by", cell: (row) => person(row.by ?? "") },
   { name: "what", cell: (row) => orderWords(row) },
   { name: "why", cell: (row) => row.why ?? "" },

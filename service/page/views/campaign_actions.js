@@ -1,6 +1,6 @@
 /** What an operator may ask of a campaign, each with a confirmation and the reason for it. */
 
-import { Problem, post } from "../api.js";
+import { Problem, get, post } from "../api.js";
 import { ask, field, why } from "../dialogs.js";
 import { session } from "../session.js";
 import { count } from "../words.js";
@@ -63,7 +63,8 @@ export function campaignButtons(campaign, { gates, kinds }, done) {
         yes: yes ?? title.replace("…", ""),
         kind,
         act: async ({ why: reason, ...values }) => {
-          const answer = await post(`/v1/campaigns/${id}/orders`, { order: body(values), why: reason });
+          const path = `/v1/campaigns/${id}/orders`;
+          const answer = await post(path, { order: body(values), why: reason }, async (before) => (await get(path)).newest > before.order);
           if (answer.granted === false) {
             throw new Problem(409, { object: title, fact: `is refused: ${answer.answer.reason}`, remedy: "Look at where the campaign stands" });
           }
@@ -97,7 +98,7 @@ export function campaignButtons(campaign, { gates, kinds }, done) {
   if (standing === "proposed") return [start, takeBack];
   if (standing === "aborted before it began" || (again.length && progress === null)) return [start];
   if (standing === "starting" && !hasBegun) return [takeBack];
-  if (["finished", "aborted", "starting", "being read"].includes(standing)) return [];
+  if (["finished", "aborted", "starting", "being read", "waits for its release"].includes(standing)) return [];
   const paused = Boolean(progress?.paused);
   const abort = order("Abort…", ["Nothing new begins any more, and the campaign ends. Patches that are under way end in any case. This cannot be taken back."], ({ cancel }) => ({ kind: "abort", cancel }), {
     further: [stop()],

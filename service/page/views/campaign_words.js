@@ -5,6 +5,9 @@ import { counted, duration, isKnown, person } from "../words.js";
 /** Standings in which nobody has to start a campaign again, or may. */
 const NOT_TO_START = ["finished", "aborted", "being read", "waits for its release"];
 
+/** How the server begins to say that a campaign came back from a backup. */
+const CAME_BACK = "it came back from a backup";
+
 /** Return whether the server has given a campaign up, its process having ended every time, and starts it if asked to. */
 export function isGivenUp({ standing, state }) {
   return state === "failed" && !NOT_TO_START.includes(standing);
@@ -13,6 +16,7 @@ export function isGivenUp({ standing, state }) {
 /** Return where a campaign stands; `state` is what the server wants of it, `failed`: it has given it up. */
 export function sentence({ standing, state, progress, said, tries, most_tries: most, holder, carried_out: carried, created_by: by }) {
   const last = said ? `, and last said: ${said}` : "";
+  if (isGivenUp({ standing, state }) && !holder && said?.startsWith(CAME_BACK)) return `Nobody carries it out: ${said}. The server does not start it again by itself.`;
   if (isGivenUp({ standing, state }) && !holder) return `Its process ended every time${last}. The server does not start it again by itself.`;
   if (standing === "proposed") return `It waits until somebody starts it; ${person(by)} has asked for it.`;
   if (standing === "being read") return "Its journal is being read.";
@@ -50,8 +54,9 @@ export function limitsWords(limits) {
   return Object.entries(most).map(([kind, each]) => `${kind} ${each}`).join(", ");
 }
 
-/** Return what was asked of a campaign, and whether it was refused. */
+/** Return what was asked of a campaign, and whether it was refused; without a type: nobody has answered it yet. */
 export function orderWords(event) {
+  if (!event.type) return event.kind;
   const kind = event.type.replace(/^campaign-/, "").replace(/-/g, " ");
   const subject = event.host_id ?? (isKnown(event.wave) ? `wave ${event.wave}` : (event.max_out ? limitsWords(event.max_out) : event.plan_id ?? ""));
   return event.type === "order-refused" ? `refused ${event.kind}: ${event.reason}` : `${kind} ${subject}`.trim();
