@@ -62,7 +62,8 @@ def run_there(afar: Afar, path: AnyPath, plan_path: AnyPath, wanted: RunWanted, 
     with afar.api() as api:
         plan = plan_there(api, plan_path, path)
         with held_interrupts() as held:
-            campaign = _created(api, plan.plan_id, wanted)
+            with api.stopped_by(held.let_through):
+                campaign = _created(api, plan.plan_id, wanted)
             if place is not None:
                 begin_place(api, campaign, place)
         return _accompanied(api, campaign, place, detach=wanted.detach or held.pressed is not None, as_json=as_json)

@@ -32,6 +32,8 @@ CONNECT_S: Final = 10.0
 PAGE_ROWS: Final = 1000
 MOST_PAUSE_S: Final = 60.0
 """The longest that a server may have one wait before asking again; it is asked then all the same."""
+GLANCE_S: Final = 0.5
+"""How often it is looked, while the server is waited for, whether somebody has pressed Ctrl-C."""
 SAID_S: Final = 5.0
 """From which on a wait that the server asks for is told."""
 _AWAY: Final = (502, 503, 504)
@@ -60,6 +62,7 @@ class Api:
         self.url = access.url
         self._wait_s = wait_s
         self._answered = False
+        self._between_tries: Callable[[], None] = lambda: None
         self._http = httpx.Client(
             base_url=access.url,
             headers=headers,
@@ -202,6 +205,15 @@ class Api:
             return StoreError(self.url, "has as many streams as it may", "Wait, or close others", retryable=True)
         return refused
 
+    @contextmanager
+    def stopped_by(self, let_through: Callable[[], None]) -> Iterator[None]:
+        """Have a Ctrl-C that is held back in the block be let through between two tries of a call, not during one."""
+        self._between_tries = let_through
+        try:
+            yield
+        finally:
+            self._between_tries = lambda: None
+
     def patience(self) -> Patience:
         """Return how long the server is waited for from now on."""
         if self._wait_s is not None:
@@ -233,7 +245,7 @@ class Api:
                     raise StoreError(self.url, fact, "Wait longer, or ask less often", retryable=True) from later
                 if later.wait_s >= SAID_S:
                     tell(f"the server asks to wait {later.wait_s:.0f} s")
-                time.sleep(later.wait_s)
+                self._rest(later.wait_s)
             except StoreError as error:
                 failed_s = min(failed_s, time.monotonic()) if isinstance(error, _FailedError) else inf
                 if time.monotonic() - failed_s > RESTART_S:
@@ -246,6 +258,12 @@ class Api:
                     tell("the server answers")
                 return found
 
+    def _rest(self, wait_s: float) -> None:
+        end_s = time.monotonic() + wait_s
+        while (left_s := end_s - time.monotonic()) > 0:
+            self._between_tries()
+            time.sleep(min(left_s, GLANCE_S))
+
     def _bear(self, patience: Patience, error: StoreError) -> None:
         is_first = patience.waits_for is None
         if any(words in error.fact for words in UNKNOWN_HOST) and not self._answered:
@@ -253,7 +271,9 @@ class Api:
         patience.bear(error)
         if is_first:
             tell(f"the server is waited for: {error}")
+        self._between_tries()
         patience.rest(inf)
+        self._between_tries()
 
     def _away(self, error: httpx.TransportError) -> StoreError:
         return away(self.url, error)

@@ -1,6 +1,8 @@
 """What the client makes of answers that are not the server's own, on real connections."""
 
 import gzip
+import os
+import signal
 from pathlib import Path
 
 import httpx
@@ -14,6 +16,7 @@ from slacktide.service.client.access import Access, access_to
 from slacktide.service.client.answers import MOST_BYTES
 from slacktide.service.client.api import Api, away
 from slacktide.service.client.streams import followed
+from slacktide.service.interrupts import Terminated, held_interrupts
 
 pytestmark = pytest.mark.integration
 BUSY = {"type": "https://slacktide.example/rate", "object": "the server", "fact": "is busy", "remedy": "Wait"}
@@ -56,6 +59,25 @@ def test_a_server_that_fails_over_every_call_is_not_waited_for_without_end(monke
         pytest.raises(ExecutionError, match="goes on to answer 500 in plain text"),
     ):
         api.get("/v1/fleets")
+
+
+@pytest.mark.parametrize(("code", "headers"), [(502, {}), (429, {"Retry-After": "60"})])
+def test_a_held_request_to_end_is_let_through_while_the_server_is_waited_for(
+    code: int, headers: dict[str, str]
+) -> None:
+    def answer(_: Asked) -> Answer:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Answer(code, {}, headers)
+
+    with (
+        patch_server(answer) as server,
+        Api(Access(server.url, None, None)) as api,
+        pytest.raises(Terminated),
+        held_interrupts() as held,
+        api.stopped_by(held.let_through),
+    ):
+        api.post("/v1/campaigns", {})
+    assert len(server.asked) == 1
 
 
 def test_an_answer_of_something_else_is_no_bug_of_ours() -> None:
