@@ -237,13 +237,21 @@ async def _admitted(request: Request, action: _Action, handler: Handler, listene
 
 async def _identified(request: Request, server: Server) -> tuple[Caller | None, ApiError | None]:
     """Return who asks, or why that is not known."""
-    address = address_of(request, server.settings)
-    server.rates.check("refusals", address)
+    address, noted = address_of(request, server.settings), _changes(request)
     try:
+        server.rates.check("refusals", address, noted=noted)
         return await run_sync(server.callers.identify, request), None
+    except TooOftenError as error:
+        return None, error
     except ApiError as error:
-        if error.status in (401, 503):  # 503: the provider cannot be asked, which is no fault of others at the address
-            server.rates.count("refusals" if error.status == 401 else "tokens unchecked", address)
+        if error.status not in (401, 503):
+            return None, error
+        # 503: the provider cannot be asked, which is no fault of others at the address
+        kind: Kind = "refusals" if error.status == 401 else "tokens unchecked"
+        try:
+            server.rates.count(kind, address, noted=noted)
+        except TooOftenError as one_too_many:
+            return None, one_too_many
         return None, error
 
 

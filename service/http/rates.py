@@ -35,10 +35,15 @@ class RateFence:
         }
         self._windows = MovingWindowRateLimiter(MemoryStorage())
         self._over: set[tuple[Kind, str]] = set()
-        """Callers whose last request was refused."""
+        """Callers whose last request that is noted was refused."""
 
-    def count(self, kind: Kind, whose: str) -> None:
+    def count(self, kind: Kind, whose: str, *, noted: bool = True) -> None:
         """Count one request.
+
+        Parameters
+        ----------
+        noted
+            Whether it is one of those of which the first in a row that come too often is noted.
 
         Raises
         ------
@@ -46,18 +51,19 @@ class RateFence:
             429, if there were too many.
         """
         if not self._windows.hit(self._limits[kind], kind, whose):
-            raise self._too_often(kind, whose)
+            raise self._too_often(kind, whose, noted=noted)
         self._over.discard((kind, whose))
 
-    def check(self, kind: Kind, whose: str) -> None:
+    def check(self, kind: Kind, whose: str, *, noted: bool = True) -> None:
         """Refuse as :meth:`count`, without counting."""
         if not self._windows.test(self._limits[kind], kind, whose):
-            raise self._too_often(kind, whose)
+            raise self._too_often(kind, whose, noted=noted)
 
-    def _too_often(self, kind: Kind, whose: str) -> "TooOftenError":
+    def _too_often(self, kind: Kind, whose: str, *, noted: bool) -> "TooOftenError":
         reset_s, _ = self._windows.get_window_stats(self._limits[kind], kind, whose)
         wait_s = max(1, math.ceil(reset_s - time.time()))
         fact = f"more than {self._limits[kind]} of {kind}"
         is_first = (kind, whose) not in self._over
-        self._over.add((kind, whose))
+        if noted:
+            self._over.add((kind, whose))
         return TooOftenError(fact, wait_s, is_first=is_first)

@@ -175,6 +175,16 @@ def test_who_asks_too_often_waits(tmp_path: Path) -> None:
     assert api.call("GET", "/v1/me", None, client=("192.0.2.8", 1), **right).status_code == 200
 
 
+def test_the_first_change_in_a_row_from_an_address_over_its_refusals_is_in_the_audit_log(tmp_path: Path) -> None:
+    api = in_process(tmp_path, rates=Rates(refusals="2/minute"))
+    wrong = {"headers": {"Authorization": "Bearer slacktide_a_b"}, "client": ("192.0.2.9", 1)}
+    assert [api.call("GET", "/v1/me", None, **wrong).status_code for _ in range(3)] == [401, 401, 429]
+    refused = [api.call("POST", "/v1/plans", None, json={}, **wrong).status_code for _ in range(3)]
+    assert refused == [429, 429, 429]
+    (call,) = api.get("/v1/audit")["items"]
+    assert (call["action"], call["status"], call["who"], call["address"]) == ("create-plan", 429, None, "192.0.2.9")
+
+
 def test_every_changing_call_is_in_the_audit_log(tmp_path: Path) -> None:
     api = in_process(tmp_path)
     key = {"Idempotency-Key": "night-1"}
