@@ -33,6 +33,7 @@ from slacktide.service.http.routes import (
     health,
     jobs,
     maps,
+    orders,
     page,
     plans,
     policies,
@@ -49,7 +50,7 @@ from slacktide.service.store.jobs import claim_silent, find_job
 
 ROUTERS: Final = (
     *(policies, profiles, fleets, jobs, plans),
-    *(campaigns, reports, events, progress, following, maps, curves, stories, guests),
+    *(campaigns, orders, reports, events, progress, following, maps, curves, stories, guests),
     *(administration, health, page),
 )
 DESCRIPTION: Final = "Patch a whole fleet of VM hosts without its guests noticing."

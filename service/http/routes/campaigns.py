@@ -4,16 +4,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response
 
-from slacktide.errors import ExecutionError, UsageError
-from slacktide.executors.campaign_file import holds_campaign
-from slacktide.executors.control_events import OrderRefused
+from slacktide.errors import UsageError
 from slacktide.executors.event_codec import to_json
-from slacktide.executors.orders import Abort, Evacuate, Order, Revise, Skip
 from slacktide.executors.starting import process_starting
-from slacktide.executors.store.campaigns import FINISHED, RESTORED, StoredCampaign
+from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
 from slacktide.service.campaign_standing import (
     ABORTED_BEFORE,
     STARTED_THERE,
@@ -22,17 +19,17 @@ from slacktide.service.campaign_standing import (
     known_in,
     known_of,
     standing_of,
-    why_not_begun,
 )
 from slacktide.service.campaign_terms import CampaignTerms
-from slacktide.service.campaign_view import Viewed, ask_for, refuse_unknown_host, waits_for_release
+from slacktide.service.campaign_view import Viewed
 from slacktide.service.campaigning import MOST_STARTS, said_of
 from slacktide.service.control_text import view_document
 from slacktide.service.curves_of_campaign import behind_s, expected_end_s
 from slacktide.service.http.admission import GuardedRoute, allowed
-from slacktide.service.http.given import CampaignId, TheAdmission, TheCaller, TheServer
+from slacktide.service.http.campaigns_there import begun, run_of
+from slacktide.service.http.given import CampaignId, TheCaller, TheServer
 from slacktide.service.http.pages import Cursor, PageSize, key_of, page_of
-from slacktide.service.http.problems import ApiError, not_found
+from slacktide.service.http.problems import ApiError
 from slacktide.service.http.routes.fleets import fleet_of
 from slacktide.service.http.routes.jobs import JobView, begin
 from slacktide.service.http.routes.plans import plan_of
@@ -40,14 +37,10 @@ from slacktide.service.http.server import Server
 from slacktide.service.jobs.asked import Id, UrgentAsked
 from slacktide.service.jobs.selecting import refuse_unknown
 from slacktide.service.kept_files import kept_plan
-from slacktide.service.one_line import MOST_SAID, ONE_LINE
-from slacktide.service.store.audit import Deed
 from slacktide.service.store.runs import STARTED_BY_HAND, Run, RunState, find_run, list_runs
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], route_class=GuardedRoute)
 
-ANSWER_S = 5.0
-"""How long an order is waited for; planning anew may take longer, and is then answered with 202."""
 Standing = Literal[
     "proposed",
     "aborted before it began",
@@ -159,50 +152,6 @@ class CampaignView(Campaign):
     """Null: nobody has begun it."""
 
 
-class Ordered(BaseModel):
-    """Something that is asked of a campaign under way."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    order: Order
-    why: str = Field(default="", max_length=MOST_SAID, pattern=ONE_LINE)
-    """One line of text, which is kept in the campaign's journal."""
-
-
-class OrderAnswer(BaseModel):
-    """What the campaign's coordinator does about it."""
-
-    order: int | None
-    """The order's number in the campaign; null: it was an abort, and the campaign had not begun: it does not begin."""
-    granted: bool | None
-    """Null: nobody has answered yet; the order waits."""
-    answer: dict[str, Any] | None
-    """The event in the journal that grants or refuses it; null: there is none."""
-    carried_out_by: str | None
-    """Who carries the campaign out and has not answered yet; null: nobody does, or there is an answer."""
-    trouble: str | None
-    """Why the store could not be looked at for an answer; null: it could."""
-
-
-class WaitingOrder(BaseModel):
-    """An order that whoever carries the campaign out has not answered yet."""
-
-    order: int
-    kind: str
-    by: str
-    why: str | None
-    asked_at: str
-
-
-class Orders(BaseModel):
-    """What was asked of a campaign, what came of it, and the plans that it has gone over to."""
-
-    answered: list[dict[str, Any]]
-    waiting: list[WaitingOrder]
-    """Those that nobody has answered yet."""
-    newest: int
-    """Number of the newest, answered or not; 0: nothing was asked."""
-
-
 @router.post("", operation_id="create-campaign", status_code=201, response_model=Campaign, **allowed("operator"))
 def create(asked: CampaignAsked, server: TheServer, caller: TheCaller) -> Response:
     """Have a plan carried out, at once or once somebody starts it.
@@ -287,112 +236,11 @@ def take_over(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     return _listed(server, run_of(server, campaign_id), standing=True)
 
 
-@router.post("/{campaign_id}/orders", operation_id="order-campaign", response_model=OrderAnswer, **allowed("operator"))
-def order(
-    campaign_id: CampaignId, asked: Ordered, server: TheServer, caller: TheCaller, admission: TheAdmission
-) -> Response:
-    """Ask something of a campaign: approve, pause, resume, abort, skip, limits, revise, evacuate.
-
-    200 once it is granted or refused, which the answer says; 202 while it waits to be answered. A campaign that has not
-    begun can be aborted alone: it then does not begin.
-    """
-    admission.deed = Deed(asked=asked.order.kind, why=asked.why or None)
-    run, stored = run_of(server, campaign_id), server.views.stored(campaign_id)
-    if stored is not None and stored.state == RESTORED:
-        raise waits_for_release(stored)
-    directory = server.places.campaign(campaign_id)
-    if not holds_campaign(directory):
-        if not isinstance(asked.order, Abort) or server.views.stored(campaign_id) is not None:
-            raise _has_not_begun(run)
-        why = f": {asked.why}" if asked.why else ""
-        if server.campaigning.take_back(run, f"{ABORTED_BEFORE}, by {caller.who}{why}"):
-            admission.deed = admission.deed._replace(granted=True)
-            taken_back = {"order": None, "granted": True, "answer": None, "carried_out_by": None, "trouble": None}
-            return JSONResponse(taken_back)
-    store = server.database.store.url.render_as_string(hide_password=False)
-    for host in _hosts_named(asked.order):
-        refuse_unknown_host(directory, store, host)
-    found = ask_for(directory, store, asked.order, caller.who, asked.why, ANSWER_S)
-    about = {"order": found.number, "carried_out_by": found.holder, "trouble": found.trouble}
-    if found.answer is None:
-        return JSONResponse({**about, "granted": None, "answer": None}, 202)
-    server.views.refresh(run)
-    told = to_json(found.answer)
-    refusal = found.answer.reason if isinstance(found.answer, OrderRefused) else None
-    admission.deed = admission.deed._replace(granted=refusal is None, outcome=refusal)
-    return JSONResponse({**about, "granted": refusal is None, "answer": told})
-
-
-@router.get("/{campaign_id}/orders", operation_id="list-campaign-orders", response_model=Orders, **allowed("viewer"))
-def orders(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
-    """List what was asked of a campaign and what came of it, and what waits to be answered."""
-    run, stored = begun(server, campaign_id)
-    answered, last = server.views.look(run, stored, "orders", _answered)
-    asked = server.views.orders(campaign_id)
-    waiting = [
-        {"order": each.number, "kind": each.kind, "by": each.by, "why": each.why, "asked_at": each.asked_at}
-        for each in asked
-        if each.number > last
-    ]
-    return {"answered": answered, "waiting": waiting, "newest": max((each.number for each in asked), default=0)}
-
-
-def run_of(server: Server, campaign_id: str) -> Run:
-    """Return a campaign as it was asked for.
-
-    Raises
-    ------
-    ApiError
-        404, if there is none.
-    """
-    found = find_run(server.database, campaign_id)
-    if found is None:
-        raise not_found("campaign", campaign_id, "Create it: POST /v1/campaigns; or list them: GET /v1/campaigns")
-    return found
-
-
-def begun(server: Server, campaign_id: str) -> tuple[Run, StoredCampaign]:
-    """Return a campaign that somebody has begun to carry out.
-
-    Raises
-    ------
-    ApiError
-        404, if there is none.
-    ExecutionError
-        If nobody has.
-    """
-    run, stored = run_of(server, campaign_id), server.views.stored(campaign_id)
-    if stored is None:
-        raise _has_not_begun(run)
-    return run, stored
-
-
-def _has_not_begun(run: Run) -> ExecutionError:
-    why = why_not_begun(run.state, run.starts, MOST_STARTS, run.said)
-    remedy = "Wait until its process has begun, or abort it"
-    if run.state in STARTED_BY_HAND:
-        remedy = f"Start it: POST /v1/campaigns/{run.campaign_id}/start"
-    return ExecutionError(f"campaign {run.campaign_id}", f"has not begun: {why}", remedy)
-
-
 def _refuse_past(deadline: datetime | None) -> None:
     now = datetime.now(UTC)
     if deadline is not None and deadline <= now:
         fact = f"is {deadline.isoformat()}, and by the server's clock it is {now.isoformat(timespec='seconds')}"
         raise UsageError("body.deadline", fact, "Give a moment that is still to come, or `within_s`")
-
-
-def _hosts_named(order: Order) -> tuple[str, ...]:
-    match order:
-        case Skip() | Evacuate():
-            return (order.host_id,)
-        case Revise():
-            return order.add_hosts
-    return ()
-
-
-def _answered(viewed: Viewed) -> tuple[list[dict[str, Any]], int]:
-    return [to_json(event) for event in viewed.orders], viewed.state.orders
 
 
 def _standing(viewed: Viewed) -> dict[str, Any]:

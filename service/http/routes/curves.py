@@ -12,8 +12,8 @@ from slacktide.service.campaign_view import Viewed
 from slacktide.service.curves_of_campaign import Fleet, campaign_curves
 from slacktide.service.curves_of_plan import bound_curve, plan_curves
 from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.campaigns_there import begun
 from slacktide.service.http.given import CampaignId, PlanId, TheServer
-from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.routes.plans import plan_of
 from slacktide.service.http.server import Server
 from slacktide.service.kept_files import fleet_table, kept_fleet, kept_plan

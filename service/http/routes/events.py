@@ -17,10 +17,10 @@ from slacktide.executors.event_codec import to_json
 from slacktide.executors.events import AgentEvent, CampaignFinished, Event, HostEvent, MigrationEvent, VmEvent
 from slacktide.executors.journal import Entry
 from slacktide.service.http.admission import Admission, GuardedRoute, allowed
+from slacktide.service.http.campaigns_there import begun
 from slacktide.service.http.given import CampaignId, Name, TheAdmission, TheServer
 from slacktide.service.http.pages import PageSize
 from slacktide.service.http.problems import ApiError, answer_of
-from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.server import Server
 
 router = APIRouter(prefix="/v1/campaigns/{campaign_id}/events", tags=["events"], route_class=GuardedRoute)

@@ -24,9 +24,9 @@ from slacktide.service.campaign_text import left_text
 from slacktide.service.campaign_view import Viewed
 from slacktide.service.control_text import not_patched_now, orders_text, view_document, view_rows, waiting_text
 from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.campaigns_there import begun, run_of
 from slacktide.service.http.given import CampaignId, TheAdmission, TheServer
 from slacktide.service.http.pages import model_of
-from slacktide.service.http.routes.campaigns import begun, run_of
 from slacktide.service.http.routes.events import (
     HEARTBEAT_S,
     EventStream,

@@ -10,8 +10,8 @@ from slacktide.service.campaign_view import Viewed
 from slacktide.service.columns_of_fleet import fleet_columns, plan_columns
 from slacktide.service.curves_of_campaign import host_stages
 from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.campaigns_there import begun
 from slacktide.service.http.given import CampaignId, FleetId, PlanId, TheServer
-from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.routes.fleets import fleet_of
 from slacktide.service.http.routes.plans import plan_of
 from slacktide.service.http.server import Server

@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from slacktide.errors import UsageError
 from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.campaigns_there import run_of
 from slacktide.service.http.given import TheCaller, TheServer
-from slacktide.service.http.routes.campaigns import run_of
 from slacktide.service.http.routes.jobs import JobView, begin
 from slacktide.service.jobs.asked import CalibrateAsked, ImportAsked
 

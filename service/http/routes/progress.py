@@ -13,6 +13,7 @@ from slacktide.executors.waiting import Waiting, waiting
 from slacktide.service.campaign_view import Viewed
 from slacktide.service.guests import notice_of, told_guests
 from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.campaigns_there import begun
 from slacktide.service.http.given import CampaignId, Name, TheAdmission, TheServer, Wave
 from slacktide.service.http.pages import (
     Cursor,
@@ -26,7 +27,6 @@ from slacktide.service.http.pages import (
     table_page,
 )
 from slacktide.service.http.problems import not_found
-from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.server import Server
 from slacktide.service.kept_files import fleet_table
 from slacktide.service.store.runs import Run

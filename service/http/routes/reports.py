@@ -9,8 +9,8 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.report import PAGE_FILE, SUMMARY_FILE
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign
 from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.campaigns_there import run_of
 from slacktide.service.http.given import CampaignId, TheServer
-from slacktide.service.http.routes.campaigns import run_of
 from slacktide.service.http.server import Server
 from slacktide.service.store.runs import Run
 

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from slacktide.executors.event_codec import to_json
 from slacktide.service.http.admission import GuardedRoute, allowed
+from slacktide.service.http.campaigns_there import begun
 from slacktide.service.http.given import CampaignId, TheServer
 from slacktide.service.http.problems import not_found
-from slacktide.service.http.routes.campaigns import begun
 from slacktide.service.http.routes.events import NumberedEvent
 from slacktide.service.kept_files import fleet_table
 
