@@ -4,7 +4,7 @@ from slacktide.errors import ExecutionError
 from slacktide.executors.store.campaigns import StoredCampaign
 from slacktide.service.campaign_standing import why_not_begun
 from slacktide.service.campaigning import MOST_STARTS
-from slacktide.service.http.problems import not_found
+from slacktide.service.http.problems import there
 from slacktide.service.http.server import Server
 from slacktide.service.store.runs import STARTED_BY_HAND, Run, find_run
 
@@ -17,10 +17,8 @@ def run_of(server: Server, campaign_id: str) -> Run:
     ApiError
         404, if there is none.
     """
-    found = find_run(server.database, campaign_id)
-    if found is None:
-        raise not_found("campaign", campaign_id, "Create it: POST /v1/campaigns; or list them: GET /v1/campaigns")
-    return found
+    remedy = "Create it: POST /v1/campaigns; or list them: GET /v1/campaigns"
+    return there(find_run(server.database, campaign_id), "campaign", campaign_id, remedy)
 
 
 def begun(server: Server, campaign_id: str) -> tuple[Run, StoredCampaign]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
@@ -20,6 +20,7 @@ from slacktide.errors import (
 from slacktide.executors.store.refusals import DAMAGED
 from slacktide.service.kept_files import DamagedError, damage_in
 
+Found = TypeVar("Found")
 MEDIA_TYPE: Final = "application/problem+json"
 FINDINGS_SHOWN: Final = 100
 TITLES: Final = {
@@ -77,6 +78,19 @@ class ApiError(SlacktideError):
 def not_found(what: str, name: str, remedy: str) -> ApiError:
     """Return the error of an object that is not there."""
     return ApiError(404, "not-found", f"{what} {name}", "is not there", remedy)
+
+
+def there(found: Found | None, what: str, name: str, remedy: str) -> Found:
+    """Return what was looked for.
+
+    Raises
+    ------
+    ApiError
+        404, if it was not found.
+    """
+    if found is None:
+        raise not_found(what, name, remedy)
+    return found
 
 
 def problem_of(error: BaseException, request_id: str | None, hidden: str = "") -> tuple[Problem, dict[str, str]]:

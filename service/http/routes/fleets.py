@@ -29,7 +29,7 @@ from slacktide.service.http.pages import (
     table_media,
     table_page,
 )
-from slacktide.service.http.problems import not_found
+from slacktide.service.http.problems import there
 from slacktide.service.http.server import Server
 from slacktide.service.http.settings import Limits
 from slacktide.service.http.under_way import finished
@@ -188,10 +188,8 @@ def fleet_of(server: Server, fleet_id: str) -> StoredFleet:
     ApiError
         404, if there is none.
     """
-    found = find_fleet(server.database, fleet_id)
-    if found is None:
-        raise not_found("fleet", fleet_id, "Upload it: POST /v1/fleets; or list fleets: GET /v1/fleets")
-    return found
+    remedy = "Upload it: POST /v1/fleets; or list fleets: GET /v1/fleets"
+    return there(find_fleet(server.database, fleet_id), "fleet", fleet_id, remedy)
 
 
 def _table(server: Server, fleet_id: str, name: str, filters: dict[str, str | None]) -> pl.DataFrame:

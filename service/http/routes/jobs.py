@@ -10,7 +10,7 @@ from slacktide.errors import ExecutionError
 from slacktide.service.http.admission import GuardedRoute, allowed
 from slacktide.service.http.given import JobId, TheServer
 from slacktide.service.http.pages import Cursor, PageSize, key_of, model_of, page_of, pages_of
-from slacktide.service.http.problems import not_found
+from slacktide.service.http.problems import there
 from slacktide.service.http.server import Server
 from slacktide.service.jobs.carrying import job_name
 from slacktide.service.store.jobs import ENDED, Job, JobKind, JobState, add_job, cancel_job, find_job, list_jobs
@@ -59,7 +59,4 @@ def cancel(job_id: JobId, server: TheServer) -> dict[str, Any]:
 
 
 def _job(server: Server, job_id: str) -> Job:
-    found = find_job(server.database, job_id)
-    if found is None:
-        raise not_found("job", job_id, "List jobs: GET /v1/jobs")
-    return found
+    return there(find_job(server.database, job_id), "job", job_id, "List jobs: GET /v1/jobs")

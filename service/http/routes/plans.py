@@ -23,7 +23,7 @@ from slacktide.service.http.pages import (
     table_media,
     table_page,
 )
-from slacktide.service.http.problems import not_found
+from slacktide.service.http.problems import there
 from slacktide.service.http.routes.fleets import fleet_of
 from slacktide.service.http.routes.jobs import JobView, begin
 from slacktide.service.http.server import Server
@@ -214,10 +214,8 @@ def plan_of(server: Server, plan_id: str) -> StoredPlan:
     ApiError
         404, if there is none.
     """
-    found = find_plan(server.database, plan_id)
-    if found is None:
-        raise not_found("plan", plan_id, "Have one made: POST /v1/plans; or list plans: GET /v1/plans")
-    return found
+    remedy = "Have one made: POST /v1/plans; or list plans: GET /v1/plans"
+    return there(find_plan(server.database, plan_id), "plan", plan_id, remedy)
 
 
 def _equal(**values: str | int | None) -> list[pl.Expr]:
