@@ -12,10 +12,13 @@ import json
 import resource
 import sys
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from slacktide.errors import ExecutionError, InputError, OutputError
 from slacktide.findings import Finding
+
+if TYPE_CHECKING:
+    from slacktide.datasets.snapshot import FleetSnapshot
 
 OWN: Final = {"fleet": "fleet.json"} | {
     name: f"{name}.parquet" for name in ("hosts", "vms", "services", "links", "domains")
@@ -50,6 +53,13 @@ class Bounds(NamedTuple):
     rows: int
     memory_bytes: int
     cpu_s: int
+
+
+def fleet_id_of(snapshot: "FleetSnapshot") -> str:
+    """Return the name under which a fleet is kept: what its digest begins with."""
+    from slacktide.datasets.digest import digest
+
+    return digest(snapshot)[:ID_DIGITS]
 
 
 async def take_in(folder: Path, kept: Path | None, bounds: Bounds) -> Intake:
@@ -116,7 +126,6 @@ def _main(folder: str, kept: str, rows: str, memory: str, seconds: str) -> None:
 
 
 def _read(folder: Path, kept: Path | None, most: int) -> dict[str, Any]:
-    from slacktide.datasets.digest import digest
     from slacktide.datasets.files import check_snapshot, write_snapshot
     from slacktide.datasets.summary import summarise
 
@@ -133,7 +142,7 @@ def _read(folder: Path, kept: Path | None, most: int) -> dict[str, Any]:
     told = [_told(finding) for finding in findings[:FINDINGS_KEPT]]
     if snapshot is None:
         return {"fleet_id": None, "summary": None, "findings": told}
-    fleet_id = digest(snapshot)[:ID_DIGITS]
+    fleet_id = fleet_id_of(snapshot)
     if kept is not None and not (kept / fleet_id).exists():
         try:
             write_snapshot(snapshot, kept / fleet_id)

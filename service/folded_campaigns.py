@@ -321,10 +321,13 @@ class FoldedCampaigns:
         except TimeoutError:
             return before
 
-    def events(self, campaign_id: str, after: int, most: int) -> list[Entry]:
-        """Return at most ``most`` events after number ``after`` of a campaign that has begun."""
+    def events(self, campaign_id: str, after: int, most: int, *, to_damage: bool = False) -> list[Entry]:
+        """Return at most ``most`` events after number ``after`` of a campaign that has begun.
+
+        ``to_damage``: as :meth:`JournalReader.read` has it.
+        """
         with closing(read_journal(self._database.store, CampaignId(campaign_id))) as journal:
-            return journal.read(after, most)
+            return journal.read(after, most, to_damage=to_damage)
 
     def orders(self, campaign_id: str) -> tuple[StoredOrder, ...]:
         """Return what was asked of a campaign that has begun, as of now, answered or not."""

@@ -1,8 +1,14 @@
-"""Fleets and plans that the server keeps, as they are read again: files that have rotted are no fault of who asks."""
+"""Fleets and plans that the server keeps, as they are read again: files that have rotted are no fault of who asks.
+
+A fleet's or a plan's name stands for all of its content.  So one is read whole, and compared with its name, before any
+table of it is; then only if its files have changed.
+"""
 
 import errno
+import os
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -10,7 +16,6 @@ from typing import Final
 import dataframely as dy
 import polars as pl
 
-from slacktide.datasets.columns import structure_findings
 from slacktide.datasets.files import read_snapshot
 from slacktide.datasets.schemas import OPTIONAL
 from slacktide.datasets.schemas import TABLES as FLEET_TABLES
@@ -19,10 +24,19 @@ from slacktide.errors import InputError, SlacktideError, UsageError
 from slacktide.planner.plan import Plan
 from slacktide.planner.plan_files import TABLES as PLAN_TABLES
 from slacktide.planner.plan_files import read_plan
+from slacktide.service.fleet_intake import fleet_id_of
 
+FAILURES: Final = (Exception, pl.exceptions.PanicException)
+"""Whatever can go wrong: over some damaged files Polars raises what is no ``Exception``."""
+MOST_KNOWN: Final = 10_000
+"""Folders of which it is kept in mind that they are whole; then all are looked at anew."""
 _PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """What keeps a sound file from being read for a moment."""
 _FOLDER: Final = re.compile(r"/(fleet|plan)s/([0-9a-f]{16})\b")
+_Files = tuple[tuple[str, int, int, int], ...]
+_whole: Final[dict[Path, _Files]] = {}
+"""Folders that were read whole, with the files that they had."""
+_looking: Final = threading.Lock()
 
 
 class DamagedError(SlacktideError):
@@ -45,13 +59,22 @@ def kept_fleet(folder: Path) -> FleetSnapshot:
         If it cannot be read as it was written.
     """
     with reading(folder):
-        return read_snapshot(folder)
+        files = _files(folder)
+        snapshot = read_snapshot(folder)
+        if _whole.get(folder) != files:
+            _refuse_other(folder, fleet_id_of(snapshot))
+            _note_whole(folder, files)
+        return snapshot
 
 
 def kept_plan(folder: Path) -> Plan:
     """Return the plan in a folder of the server's; errors as :func:`kept_fleet`."""
     with reading(folder):
-        return read_plan(folder)
+        files = _files(folder)
+        plan = read_plan(folder)
+        _refuse_other(folder, plan.header.id)
+        _note_whole(folder, files)
+        return plan
 
 
 def fleet_table(folder: Path, name: str, filters: Sequence[pl.Expr] = (), columns: Sequence[str] = ()) -> pl.DataFrame:
@@ -62,12 +85,24 @@ def fleet_table(folder: Path, name: str, filters: Sequence[pl.Expr] = (), column
     columns
         Those that are wanted; none: all.
     """
+    _see_whole(folder, kept_fleet)
     return _table(folder, name, FLEET_TABLES[name], filters, columns)
 
 
 def plan_table(folder: Path, name: str, filters: Sequence[pl.Expr] = (), columns: Sequence[str] = ()) -> pl.DataFrame:
     """Return the same of a table of a plan."""
+    _see_whole(folder, kept_plan)
     return _table(folder, name, PLAN_TABLES[name], filters, columns)
+
+
+def _see_whole(folder: Path, read: Callable[[Path], object]) -> None:
+    """Read all of a folder whose files have changed since, or were not looked at by this process."""
+    with reading(folder):
+        if _whole.get(folder) == _files(folder):
+            return
+        with _looking:  # others want the same one, mostly: once is enough
+            if _whole.get(folder) != _files(folder):
+                read(folder)
 
 
 @contextmanager
@@ -90,44 +125,38 @@ def reading(folder: Path) -> Iterator[None]:
         raise DamagedError(_said(folder)) from error
 
 
-def damage_in(error: BaseException, data: str) -> DamagedError | None:
-    """Return the error of files in the data directory that are gone or damaged, read without :func:`reading`.
-
-    None: it is another.
-    """
-    if isinstance(error, DamagedError):
-        return error
-    unread = isinstance(error, pl.exceptions.ComputeError) and str(error).startswith("parquet:")
-    named = ""
-    if isinstance(error, FileNotFoundError):
-        named = str(error)  # Polars leaves out where a long path begins
-    elif isinstance(error, (UsageError, InputError)) and data and error.subject.startswith(data):
-        named = error.subject
-    found = _FOLDER.search(named)
-    if not unread and found is None:
-        return None
-    return DamagedError("what the server keeps" if found is None else f"{found[1]} {found[2]}")
-
-
 def _table(
     folder: Path, name: str, schema: type[dy.Schema], filters: Sequence[pl.Expr], columns: Sequence[str]
 ) -> pl.DataFrame:
     with reading(folder):
         scanned = pl.scan_parquet(folder / f"{name}.parquet", glob=False)
         found, declared = scanned.collect_schema(), schema.columns()
-        if not columns and next(structure_findings(name, schema, pl.DataFrame(schema=found)), None) is not None:
-            raise DamagedError(_said(folder))
         absent = [pl.lit(None).alias(column) for column in OPTIONAL.get(name, ()) if column not in found]
         wanted = columns or list(declared)
         table = scanned.with_columns(absent).filter(*filters).select(wanted).collect()
-        table = table.cast({column: declared[column].dtype for column in wanted})
-    for column in table.get_columns():
-        is_whole = declared[column.name].nullable or column.null_count() == 0
-        if not is_whole or (column.dtype.is_float() and not column.is_finite().all()):
-            raise DamagedError(_said(folder))
-    return table
+        return table.cast({column: declared[column].dtype for column in wanted})
+
+
+def _files(folder: Path) -> _Files:
+    """Return by what it is known whether the files of a folder are those of before."""
+    with os.scandir(folder) as found:
+        known = ((each.name, each.stat()) for each in found)
+        return tuple(sorted((name, of.st_size, of.st_mtime_ns, of.st_ino) for name, of in known))
+
+
+def _note_whole(folder: Path, files: _Files) -> None:
+    if len(_whole) >= MOST_KNOWN:
+        _whole.clear()
+    _whole[folder] = files
 
 
 def _said(folder: Path) -> str:
     found = _FOLDER.search(str(folder))
     return str(folder.name) if found is None else f"{found[1]} {found[2]}"
+
+
+def _refuse_other(folder: Path, name: str) -> None:
+    """Refuse content that is not what the folder's name stands for."""
+    found = _FOLDER.search(str(folder))
+    if found is not None and name != found[2]:
+        raise DamagedError(_said(folder))

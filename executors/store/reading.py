@@ -44,8 +44,13 @@ class JournalReader:
         """Number of the newest event when the journal was opened, or of the newest appended since; 0: none."""
         return self._last
 
-    def read(self, since: int = 0, most: int | None = None) -> list[Entry]:
+    def read(self, since: int = 0, most: int | None = None, *, to_damage: bool = False) -> list[Entry]:
         """Return the events after number ``since``, in order: all, or the first ``most``.
+
+        Parameters
+        ----------
+        to_damage
+            Where some come before one that is missing or cannot be read, return these; whoever reads on is told.
 
         Raises
         ------
@@ -61,7 +66,13 @@ class JournalReader:
             wanted = READ_AT_ONCE if most is None else min(READ_AT_ONCE, most - len(entries))
             with self._connection.reading() as transaction:
                 rows = transaction.execute(query.where(EVENTS.c.number > since).limit(wanted)).all()
-            entries += self._entries(rows, since)
+            try:
+                for entry in self._entries(rows, since):
+                    entries.append(entry)
+            except ExecutionError:
+                if not (to_damage and entries):
+                    raise
+                return entries
             if len(rows) < wanted or len(entries) == most:
                 return entries
             since = rows[-1][0]

@@ -12,7 +12,7 @@ from slacktide.object_store import AnyPath, StoredPath
 from slacktide.service.campaign_view import SERVER_FILE
 from slacktide.service.client.api import Api, Part
 from slacktide.service.console import progress, tell
-from slacktide.service.fleet_intake import ID_DIGITS, OWN
+from slacktide.service.fleet_intake import ID_DIGITS, OWN, fleet_id_of
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
@@ -178,7 +178,6 @@ def _fetch_tables(api: Api, path: str, names: Sequence[str], place: Path) -> Non
 
 
 def _read_fleet(path: AnyPath) -> "tuple[FleetSnapshot, str]":
-    from slacktide.datasets.digest import digest
     from slacktide.datasets.files import read_snapshot
 
     if not path.exists():
@@ -186,7 +185,7 @@ def _read_fleet(path: AnyPath) -> "tuple[FleetSnapshot, str]":
         raise UsageError(str(path), fact, "Give the directory of a fleet snapshot, or an id: `slacktide fleet list`")
     with progress("Reading the fleet"):
         snapshot = read_snapshot(path)
-        return snapshot, digest(snapshot)[:ID_DIGITS]
+        return snapshot, fleet_id_of(snapshot)
 
 
 def _refuse_another_fleet(stored: dict[str, Any], fleet: AnyPath) -> None:

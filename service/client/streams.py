@@ -8,6 +8,7 @@ from typing import Any, Final
 from slacktide.errors import StoreError
 from slacktide.service.client.answers import MOST_BYTES, strange, told
 from slacktide.service.client.api import Api
+from slacktide.service.client.refusals import refusal_of
 from slacktide.service.console import tell
 
 AGAIN_S: Final = 1.0
@@ -17,7 +18,7 @@ AGAIN_S: Final = 1.0
 def followed(api: Api, path: str) -> Iterator[tuple[str, Any]]:
     """Yield the events of a stream, kind and JSON, until the event ``end``; one that breaks off is opened anew.
 
-    It then goes on after the last ``id`` that was heard.
+    It then goes on after the last ``id`` that was heard.  The event ``problem`` is why it cannot be read on.
 
     Raises
     ------
@@ -34,6 +35,8 @@ def followed(api: Api, path: str) -> Iterator[tuple[str, Any]]:
                 for kind, data in heard.events(lines, api.url):
                     if kind == "end":
                         return
+                    if kind == "problem":
+                        raise refusal_of(_status(data), data, api.url)
                     yield kind, data
         except StoreError as error:
             is_first = patience.waits_for is None
@@ -43,6 +46,11 @@ def followed(api: Api, path: str) -> Iterator[tuple[str, Any]]:
             patience.rest(inf)
         else:
             time.sleep(AGAIN_S)
+
+
+def _status(problem: object) -> int:
+    found = problem.get("status") if isinstance(problem, dict) else None
+    return found if isinstance(found, int) else 500
 
 
 class _Heard:

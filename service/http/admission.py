@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
-import polars as pl
 from anyio.to_thread import run_sync
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
@@ -24,6 +23,7 @@ from slacktide.service.http.problems import ApiError, problem_of, response_of
 from slacktide.service.http.rates import Kind, TooOftenError
 from slacktide.service.http.server import Server
 from slacktide.service.http.under_way import finished
+from slacktide.service.kept_files import FAILURES
 from slacktide.service.store.answers import Answer, Claim, claim_key, keep_answer, release_key
 from slacktide.service.store.audit import NOTHING, Call, Deed, begin_call, end_call
 from slacktide.service.store.tokens import ROLES, Role
@@ -216,7 +216,7 @@ async def _admitted(request: Request, action: _Action, handler: Handler, listene
         _check(action, caller)
         _refuse_unknown_queries(action, request)
         response = await _carried_out(request, action, admission, handler, listener)
-    except (Exception, pl.exceptions.PanicException) as error:
+    except FAILURES as error:
         problem, headers = problem_of(error, request_id, str(server.places.data))
         outcome = problem.detail[:MOST_OUTCOME]
         response = response_of(problem, headers)

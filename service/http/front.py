@@ -8,13 +8,13 @@ module that Ray Serve loads into it, by the environment's ``VARIABLE``.
 import secrets
 from typing import Final
 
-from polars.exceptions import PanicException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slacktide.service.http.problems import RETRY_AFTER_S, ApiError, answer_of, problem_of, response_of
+from slacktide.service.kept_files import FAILURES
 
 VARIABLE: Final = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 CALLBACK: Final = f"{__name__}.middlewares"
@@ -61,7 +61,7 @@ class Front:
 
         try:
             await self._app(scope, receive, answer)
-        except (Exception, PanicException) as error:
+        except FAILURES as error:
             if begun:
                 raise
             await answer_of(error, secrets.token_hex(8))(scope, receive, send)

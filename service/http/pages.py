@@ -22,6 +22,7 @@ from slacktide.service.http.admission import Admission
 from slacktide.service.http.problems import ApiError, answer_of
 from slacktide.service.http.server import Server
 from slacktide.service.http.under_way import finished
+from slacktide.service.kept_files import FAILURES
 
 MOST_ROWS: Final = 1000
 PIECE_BYTES: Final = 2**16
@@ -115,7 +116,7 @@ class TableFile(StreamingResponse):
             held.callback(exports.release)
             try:
                 file = await finished(run_sync(self._written, held))
-            except (Exception, pl.exceptions.PanicException) as error:
+            except FAILURES as error:
                 await answer_of(error, self._request_id, hidden)(scope, receive, send)
                 return
             self.body_iterator = iterate_in_threadpool(iter(lambda: file.read(PIECE_BYTES), b""))

@@ -18,7 +18,7 @@ from slacktide.errors import (
     UsageError,
 )
 from slacktide.executors.store.refusals import DAMAGED
-from slacktide.service.kept_files import DamagedError, damage_in
+from slacktide.service.kept_files import DamagedError
 
 Found = TypeVar("Found")
 MEDIA_TYPE: Final = "application/problem+json"
@@ -107,9 +107,8 @@ def problem_of(error: BaseException, request_id: str | None, hidden: str = "") -
         )
     if isinstance(error, RequestValidationError):
         return _invalid(error, request_id), {}
-    if (damage := damage_in(error, hidden)) is not None:
-        log.error("request %s: files that are kept are gone or damaged", request_id, exc_info=error)
-        error = damage
+    if isinstance(error, DamagedError):
+        log.error("request %s: %s %s", request_id, error.subject, error.fact, exc_info=error)
     if not isinstance(error, SlacktideError) or isinstance(error, InternalError):
         log.error("request %s: %s", request_id, type(error).__name__, exc_info=error)
         fact = f"this is a bug in Slacktide: {type(error).__name__}"

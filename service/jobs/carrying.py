@@ -3,8 +3,6 @@
 import traceback
 from typing import Any, Protocol
 
-import polars as pl
-
 from slacktide.errors import InputError, SlacktideError
 from slacktide.service.campaigning import Campaigning
 from slacktide.service.jobs.asked import (
@@ -18,7 +16,7 @@ from slacktide.service.jobs.asked import (
 )
 from slacktide.service.jobs.pulse import Pulse
 from slacktide.service.jobs.tools import CellMaps, Tools
-from slacktide.service.kept_files import DamagedError, damage_in
+from slacktide.service.kept_files import FAILURES, DamagedError
 from slacktide.service.places import Places
 from slacktide.service.store.database import Database
 from slacktide.service.store.jobs import Job, JobState, begin_job, end_job
@@ -48,7 +46,7 @@ def carry_out(
         try:
             result = _done(job, tools)
             state = "cancelled" if pulse.cancelled() else "done"
-        except (Exception, pl.exceptions.PanicException) as wrong:
+        except FAILURES as wrong:
             state, error = "failed", _failure(wrong, job_id, str(places.data))
     if error is not None and job.kind == "urgent" and tools.kept:
         error["plan_id"] = tools.kept[-1]
@@ -73,7 +71,6 @@ def error_of(wrong: SlacktideError, hidden: str = "") -> dict[str, Any]:
 
 def _failure(wrong: BaseException, job_id: str, data: str) -> dict[str, Any]:
     """Return why a job failed, as :func:`error_of`; what nobody raises on purpose is printed to the server's log."""
-    wrong = damage_in(wrong, data) or wrong
     if isinstance(wrong, DamagedError) or not isinstance(wrong, SlacktideError):
         traceback.print_exception(wrong)
     if isinstance(wrong, SlacktideError):

@@ -6,10 +6,9 @@ from typing import Any
 
 from rich.console import Console
 
-from slacktide.datasets.digest import digest
 from slacktide.datasets.files import write_snapshot
 from slacktide.errors import InputError, UsageError
-from slacktide.service.fleet_intake import ID_DIGITS
+from slacktide.service.fleet_intake import fleet_id_of
 from slacktide.service.jobs.asked import CalibrateAsked, ImportAsked
 from slacktide.service.jobs.tools import Tools
 from slacktide.service.store.inventory import add_fleet
@@ -61,7 +60,7 @@ def import_job(asked: ImportAsked, by: str, tools: Tools) -> dict[str, Any]:
     window_s = asked.measure_s or None
     hosts = observe(addresses, shared, window_s, lambda share, words: tools.pulse.tell(share, plain(words)))
     snapshot = fleet_of(hosts, settings, SystemClock().now(), window_s)
-    fleet_id = digest(snapshot)[:ID_DIGITS]
+    fleet_id = fleet_id_of(snapshot)
     place = tools.places.fleet(fleet_id)
     if not place.exists():
         write_snapshot(snapshot, place)

@@ -22,6 +22,8 @@ let heard = [];
 let counted = 0;
 let over = false;
 let begun = false;
+/** The problem with which the server ends the stream, which it cannot read on. */
+let problem = null;
 
 self.onmessage = ({ data }) => {
   last = data.after;
@@ -69,9 +71,11 @@ async function read({ url, token, about, silenceMs }) {
     const answer = await fetch(`${url}?${query}`, { headers, cache: "no-store", credentials: "omit", signal: control.signal });
     if (!answer.ok) return await refused(answer);
     begun = true;
+    problem = null;
     self.postMessage({ state: "live" });
     await take(answer.body.pipeThrough(new TextDecoderStream()).getReader(), listen);
-    if (!over) self.postMessage({ state: "away", detail: "the stream broke off" });
+    if (problem) told(problem.status, problem);
+    else if (!over) self.postMessage({ state: "away", detail: "the stream broke off" });
     return 0;
   } finally {
     clearTimeout(timer);
@@ -83,10 +87,14 @@ async function read({ url, token, about, silenceMs }) {
 async function refused(answer) {
   const { status, headers } = answer;
   const said = isRefusal(answer) ? await answer.json() : null;
+  told(status, said);
+  return 1000 * (Number(headers.get("Retry-After")) || 0);
+}
+
+function told(status, said) {
   const state = refusal(status, said);
   over = state === "refused";
   self.postMessage({ state, detail: said ? `${said.object} ${said.fact}` : `status ${status}` });
-  return 1000 * (Number(headers.get("Retry-After")) || 0);
 }
 
 /** Return what kind of "no" an answer is; `said` is the server's problem, null: somebody else has answered. */
@@ -117,12 +125,18 @@ function leaveOut() {
 
 function note(block) {
   let data = null;
+  let kind = "";
   for (const line of block.split("\n")) {
-    if (line.startsWith("id: ")) last = Number(line.slice(4));
+    if (line.startsWith("event: ")) kind = line.slice(7);
+    else if (line.startsWith("id: ")) last = Number(line.slice(4));
     else if (line.startsWith("data: ")) data = line.slice(6);
   }
   if (data === null) return;
   const event = JSON.parse(data);
+  if (kind === "problem") {
+    problem = event;
+    return;
+  }
   counted += 1;
   heard.push({ number: last, event });
   if (heard.length > MOST_TOLD) leaveOut();

@@ -1,5 +1,6 @@
 """Files of fleets and plans, and journals, that have rotted: neither a bug of ours, nor a call without an answer."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -52,7 +53,7 @@ GAP: Final = "DELETE FROM events WHERE number = 3"
 NO_MOMENT: Final = "UPDATE campaigns SET origin = 'noon' WHERE campaign_id = :campaign"
 
 
-@pytest.mark.parametrize("path", ["/look", "/events", "/events/stream", "/progress/stream", "/tables/hosts"])
+@pytest.mark.parametrize("path", ["/look", "/events", "/events/stream?after=2", "/progress/stream", "/tables/hosts"])
 def test_a_journal_that_is_damaged_is_told_and_not_waited_for(ended: tuple[InProcess, str], path: str) -> None:
     api, campaign = ended
     with other(api, GAP, campaign):
@@ -65,6 +66,26 @@ def test_a_journal_that_is_damaged_is_told_and_not_waited_for(ended: tuple[InPro
     assert str(api.folder) not in answer.text
     refused = refusal_of(answer.status_code, problem, "https://slacktide.example", may_pass=False)
     assert (type(refused), refused.retryable) == (ExecutionError, False)
+
+
+def test_a_stream_that_comes_to_what_is_damaged_tells_all_before_it_and_then_the_problem(
+    ended: tuple[InProcess, str],
+) -> None:
+    api, campaign = ended
+    with other(api, GAP, campaign):
+        answer = api.call("GET", f"/v1/campaigns/{campaign}/events/stream")
+    assert answer.status_code == 200
+    *_, first, second, last, rest = answer.text.split("\n\n")
+    assert (first.split("\n")[0], second.split("\n")[0], rest) == ("id: 1", "id: 2", "")
+    kind, data = last.split("\n")
+    problem = json.loads(data.removeprefix("data: "))
+    assert (kind, problem["status"], problem["type"]) == ("event: problem", 500, "urn:slacktide:problem:damaged")
+    assert (problem["object"], problem["fact"]) == (
+        f"the journal of campaign {campaign}",
+        "is damaged: event 3 is missing before event 4",
+    )
+    assert problem["request_id"] == answer.headers["X-Request-Id"]
+    assert str(api.folder) not in answer.text
 
 
 def test_a_campaign_whose_row_is_damaged_has_begun_all_the_same(ended: tuple[InProcess, str]) -> None:
@@ -84,6 +105,12 @@ def test_a_server_that_does_not_ask_to_be_asked_again_is_not_waited_for() -> Non
     assert refusal_of(503, other, "https://slacktide.example", may_pass=True).retryable
 
 
+def changed(file: Path, value: pl.Expr) -> None:
+    """Write a table anew with another value in its first row."""
+    table = pl.read_parquet(file)
+    table.head(1).with_columns(value).vstack(table.tail(-1)).write_parquet(file)
+
+
 DAMAGES: Final[dict[str, Callable[[Path], None]]] = {
     "gone": Path.unlink,
     "cut short": lambda file: truncate(file, file.stat().st_size // 2),
@@ -91,6 +118,7 @@ DAMAGES: Final[dict[str, Callable[[Path], None]]] = {
     "of another schema": lambda file: file.write_bytes(file.read_bytes().replace(b"/////", b"!!!!!")),
     "of another table": lambda file: file.write_bytes((file.parent / "links.parquet").read_bytes()),
     "without a column": lambda file: pl.read_parquet(file).drop("host_id").write_parquet(file),
+    "with another value": lambda file: changed(file, pl.col("vcpus") - 1),
     "with nulls": lambda file: pl.read_parquet(file).with_columns(host_id=pl.lit(None, pl.String)).write_parquet(file),
 }
 
@@ -113,6 +141,30 @@ def test_kept_files_that_are_damaged_are_no_bug_and_no_fault_of_who_asks(tmp_pat
     error = api.get(f"/v1/jobs/{job}")["error"]
     assert (error["object"], error["fact"]) == (f"fleet {fleet_id}", "has files that are gone or damaged")
     assert str(tmp_path) not in str(error)
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+def test_a_value_that_has_changed_is_damage_though_it_can_be_read(tmp_path: Path, read_before: bool) -> None:
+    api, fleet = in_process(tmp_path), tmp_path / "fleet"
+    write_snapshot(small_fleet(), fleet)
+    fleet_id = api.upload(fleet).json()["fleet_id"]
+    job = api.call("POST", "/v1/plans", "operator", json={"fleet_id": fleet_id, "iterations": 1}).json()["job_id"]
+    plan_id = api.get(f"/v1/jobs/{job}")["result"]["plan_id"]
+    kept_files._whole.clear()
+    if read_before:
+        before = api.get(f"/v1/plans/{plan_id}/hosts")["items"], api.get(f"/v1/fleets/{fleet_id}/vms")["items"]
+        assert before == (
+            api.get(f"/v1/plans/{plan_id}/hosts")["items"],
+            api.get(f"/v1/fleets/{fleet_id}/vms")["items"],
+        )
+    changed(api.server.places.plan(plan_id) / "hosts.parquet", pl.col("return_s") + 1)
+    changed(api.server.places.fleet(fleet_id) / "vms.parquet", pl.col("memory_mib") + 1)
+    for path in ("hosts", "tables/hosts", "migrations?limit=1"):
+        problem = api.call("GET", f"/v1/plans/{plan_id}/{path}").json()
+        assert (problem["status"], problem["object"]) == (500, f"plan {plan_id}"), problem
+    for path in ("hosts", "vms?limit=1", "map"):
+        problem = api.call("GET", f"/v1/fleets/{fleet_id}/{path}").json()
+        assert (problem["status"], problem["object"]) == (500, f"fleet {fleet_id}"), problem
 
 
 @pytest.mark.parametrize("where", ["campaigns", "plans"])

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, Literal
 from anyio import sleep
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query
-from polars.exceptions import PanicException
 from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -20,8 +19,9 @@ from slacktide.service.http.admission import Admission, GuardedRoute, allowed
 from slacktide.service.http.campaigns_there import begun
 from slacktide.service.http.given import CampaignId, Name, TheAdmission, TheServer
 from slacktide.service.http.pages import PageSize
-from slacktide.service.http.problems import ApiError, answer_of
+from slacktide.service.http.problems import ApiError, answer_of, problem_of
 from slacktide.service.http.server import Server
+from slacktide.service.kept_files import FAILURES
 
 router = APIRouter(prefix="/v1/campaigns/{campaign_id}/events", tags=["events"], route_class=GuardedRoute)
 
@@ -33,6 +33,8 @@ READ_AT_ONCE: Final = 1000
 SEARCHED: Final = 50_000
 """Events that one page looks through for those of a type: a third of a second."""
 LAST: Final = 2**31 - 1
+PROBLEM: Final = "problem"
+"""The event with which a stream ends that cannot be read on."""
 Number = Annotated[int, Query(ge=0, le=LAST, description="Events after this number.")]
 LastEventId = Annotated[str | None, Header(max_length=20)]
 Kind = Literal["campaign", "hosts", "migrations", "vms", "agents"]
@@ -45,7 +47,10 @@ _KINDS: Final[tuple[tuple[type[Event], Kind], ...]] = (
 )
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "Server-sent events: `id` is the number in the journal, `event` the type, `data` all of it.",
+        "description": (
+            "Server-sent events: `id` is the number in the journal, `event` the type, `data` all of it; at the end an "
+            "event `problem`, where it cannot be read on."
+        ),
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
@@ -111,7 +116,8 @@ def stream(
 ) -> Response:
     """Follow events as they are journaled, after `Last-Event-ID` or `after`, until the campaign has finished.
 
-    Where only some are asked for, an `id` without an event now and then says how far the stream is.
+    Where only some are asked for, an `id` without an event now and then says how far the stream is.  What keeps it from
+    being read on is an event `problem`, as errors are, and ends it.
     """
     begun(server, campaign_id)
     told = number_of_event(last_event_id)
@@ -156,7 +162,8 @@ def number_of_event(last_event_id: str | None) -> int | None:
 class EventStream(StreamingResponse):
     """A stream that has room while it is sent, and makes room for another once it has ended, however it does.
 
-    Where there is none, the answer is 503; where the first piece cannot be read, it is why.
+    Where there is none, the answer is 503; where the first piece cannot be read, it is why.  Where a later one cannot,
+    the last event is that `problem`.
     """
 
     def __init__(self, pieces: AsyncIterator[str], admission: Admission) -> None:
@@ -172,22 +179,33 @@ class EventStream(StreamingResponse):
             await answer_of(error, self._admission.request_id)(scope, receive, send)
             return
         try:
-            first = await anext(self._pieces)
-            self.body_iterator = _after(first, self._pieces)
+            try:
+                first = await anext(self._pieces)
+            except FAILURES as error:
+                await answer_of(error, self._admission.request_id, self._hidden)(scope, receive, send)
+                return
+            self.body_iterator = self._from(first)
             await super().__call__(scope, receive, send)
-        except (Exception, PanicException) as error:
-            if self.body_iterator is not self._pieces:
-                raise
-            hidden = str(self._admission.server.places.data)
-            await answer_of(error, self._admission.request_id, hidden)(scope, receive, send)
         finally:
             streams.leave(who)
 
+    @property
+    def _hidden(self) -> str:
+        return str(self._admission.server.places.data)
 
-async def _after(first: str, others: AsyncIterator[str]) -> AsyncIterator[str]:
-    yield first
-    async for piece in others:
-        yield piece
+    async def _from(self, first: str) -> AsyncIterator[str]:
+        yield first
+        try:
+            async for piece in self._pieces:
+                yield piece
+        except FAILURES as error:
+            problem, _ = problem_of(error, self._admission.request_id, self._hidden)
+            yield event_text(PROBLEM, problem.model_dump(mode="json", exclude_none=True))
+
+
+def event_text(kind: str, data: object) -> str:
+    """Return an event as a stream has it."""
+    return f"event: {kind}\ndata: {json.dumps(data)}\n\n"
 
 
 def _is_about(event: Event, kinds: Sequence[Kind]) -> bool:
@@ -202,7 +220,10 @@ async def _nothing() -> AsyncIterator[str]:
 
 
 async def _events(server: Server, campaign_id: str, after: int, kinds: Sequence[Kind]) -> AsyncIterator[str]:
-    entries = await run_sync(server.views.events, campaign_id, after, READ_AT_ONCE)
+    def read() -> list[Entry]:
+        return server.views.events(campaign_id, after, READ_AT_ONCE, to_damage=True)
+
+    entries = await run_sync(read)
     yield "retry: 2000\n\n"
     heard_s = time.monotonic()
     while True:
@@ -212,7 +233,7 @@ async def _events(server: Server, campaign_id: str, after: int, kinds: Sequence[
             is_told = _is_about(entry.event, kinds) or isinstance(entry.event, CampaignFinished)
             if not is_told:
                 continue
-            yield f"id: {entry.number}\nevent: {entry.event.type}\ndata: {json.dumps(to_json(entry.event))}\n\n"
+            yield f"id: {entry.number}\n{event_text(entry.event.type, to_json(entry.event))}"
             if isinstance(entry.event, CampaignFinished):
                 return
         if not is_told:
@@ -224,4 +245,4 @@ async def _events(server: Server, campaign_id: str, after: int, kinds: Sequence[
             yield ": nothing new\n\n"
         if len(entries) < READ_AT_ONCE:
             await sleep(LOOK_S)
-        entries = await run_sync(server.views.events, campaign_id, after, READ_AT_ONCE)
+        entries = await run_sync(read)

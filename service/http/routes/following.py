@@ -1,6 +1,5 @@
 """A campaign as people follow it: where it stands in words, and how far it is, as a stream."""
 
-import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
@@ -31,6 +30,7 @@ from slacktide.service.http.routes.events import (
     HEARTBEAT_S,
     EventStream,
     LastEventId,
+    event_text,
     number_of_event,
 )
 from slacktide.service.http.server import Server
@@ -50,7 +50,10 @@ APPROVED: Final = "the simulation"
 """Who approves waves of simulated hosts, where nobody is to be asked."""
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "Server-sent events: `progress`, figures that have changed; `news`; `end` once it has finished.",
+        "description": (
+            "Server-sent events: `progress`, figures that have changed; `news`; `end` once it has finished; `problem` "
+            "at the end, where it cannot be read on."
+        ),
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
@@ -135,9 +138,9 @@ async def _told(telling: "_Telling | None", server: Server, campaign_id: str) ->
             now, lines = await run_sync(telling.look)
             has_more = telling.has_more
         if now != before:
-            yield _event("progress", asdict(now))
+            yield event_text("progress", asdict(now))
         for line in lines:
-            yield _event("news", line)
+            yield event_text("news", line)
         if telling is not None and (lines or now != before):
             yield f"id: {telling.last}\n\n"
         if now != before or lines:
@@ -148,13 +151,9 @@ async def _told(telling: "_Telling | None", server: Server, campaign_id: str) ->
         if has_more:
             continue
         if now.finished or await run_sync(_is_given_up, server, campaign_id):
-            yield _event("end", None)
+            yield event_text("end", None)
             return
         await sleep(LOOK_S)
-
-
-def _event(kind: str, data: object) -> str:
-    return f"event: {kind}\ndata: {json.dumps(data)}\n\n"
 
 
 class _Telling:
