@@ -147,6 +147,18 @@ def test_what_its_release_waits_for_is_said(held: Held) -> None:
     assert "slacktide store release" in held.look_anew("waits for its release")["carried_out"]["beside"]
 
 
+def test_an_order_is_answered_from_the_moment_that_its_answer_is_journaled(held: Held) -> None:
+    opened(held)
+    path = f"/v1/campaigns/{held.id}/orders"
+    ask(held.process.server.database.store, held.id, by="ada", why="lunch", kind="pause", body="{}")
+    told = held.process.get(path)
+    before = [each["type"] for each in told["answered"]]
+    assert ([each["order"] for each in told["waiting"]], before) == ([1], ["wave-approved"])
+    held.journal.append([control_events.CampaignPaused(2.0, 1, "ada", "lunch", cancel=False)])
+    told = held.process.get(path)
+    assert (told["waiting"], [each["type"] for each in told["answered"]]) == ([], [*before, "campaign-paused"])
+
+
 def test_what_waits_for_its_release_takes_no_order_and_says_so_no_more_once_released(held: Held) -> None:
     path, server = f"/v1/campaigns/{held.id}", held.process.server
     ask(server.database.store, held.id, by="ada", why="lunch", kind="pause", body="{}")

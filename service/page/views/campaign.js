@@ -332,7 +332,7 @@ class Campaign {
     this.ordersAreKnown = false;
     const { answered, waiting } = await get(`/v1/campaigns/${this.id}/orders`, this.signal);
     this.orders.set([...answered, ...waiting].reverse());
-    this.ordersAreKnown = true;
+    this.ordersAreKnown = waiting.length === 0;
   }
 
   end() {
