@@ -5,6 +5,8 @@ import { token } from "./session.js";
 const WORKER = "/page/static/stream.js";
 /** How long a stream may be silent: the server sends a line every 15 s, and two may be late. */
 const SILENCE_MS = 45_000;
+/** Before a worker is begun anew that has ended by itself: mostly its script could not be had, the server was away. */
+const AGAIN_MS = 2000;
 const policy = self.trustedTypes?.createPolicy("slacktide", {
   createScriptURL(text) {
     if (text !== WORKER) throw new TypeError(`${text} is no script of this page`);
@@ -14,13 +16,28 @@ const policy = self.trustedTypes?.createPolicy("slacktide", {
 
 /** Follow a campaign after an event; return what ends that.  `state` is told how the stream is, as stream.js says it. */
 export function follow(campaignId, after, about, { events, state, silenceMs = SILENCE_MS }) {
-  const worker = new Worker(policy ? policy.createScriptURL(WORKER) : WORKER, { type: "module" });
-  worker.onmessage = ({ data }) => {
-    if (data.events) events(data);
-    else state(data.state, data.detail);
+  let last = after;
+  let worker = null;
+  let timer = null;
+  function begin() {
+    worker = new Worker(policy ? policy.createScriptURL(WORKER) : WORKER, { type: "module" });
+    worker.onmessage = ({ data }) => {
+      if (!data.events) return state(data.state, data.detail);
+      last = data.last;
+      events(data);
+    };
+    worker.onerror = () => {
+      worker.terminate();
+      timer = setTimeout(begin, AGAIN_MS);
+      state("away", "what reads the stream has ended");
+    };
+    worker.postMessage({ url: `/v1/campaigns/${campaignId}/events/stream`, token: token(), after: last, about, silenceMs });
+  }
+  begin();
+  return () => {
+    clearTimeout(timer);
+    worker.terminate();
   };
-  worker.postMessage({ url: `/v1/campaigns/${campaignId}/events/stream`, token: token(), after, about, silenceMs });
-  return () => worker.terminate();
 }
 
 /** Return a function that calls `act` soon, and no more often than every so many milliseconds; never twice at once. */

@@ -514,6 +514,33 @@ def test_a_stream_that_is_silent_is_begun_anew(page: Page, night: Night) -> None
     assert "live away " in page.evaluate(tell, [night.campaign, number])
 
 
+def test_a_stream_whose_script_could_not_be_had_is_begun_anew(page: Page, night: Night) -> None:
+    """The server may end between a view and what follows it."""
+    asked: list[str] = []
+
+    def refuse_the_first(route: Route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/static/stream.js", refuse_the_first)
+    tell = f"""async (id) => {{
+        const {{ follow }} = await import('{MODULES}/feed.js');
+        const heard = [];
+        await new Promise((done) => {{
+            const state = (each) => heard.push(each);
+            const events = (told) => done(heard.push(told.events[0].number));
+            window.stop = follow(id, 0, [], {{ events, state }});
+        }});
+        window.stop();
+        return heard;
+    }}"""
+    assert page.evaluate(tell, night.campaign) == ["away", "live", 1]
+    assert len(asked) == 2
+
+
 def test_a_view_that_asks_for_nothing_notes_that_the_server_is_back(
     reader: Callable[..., Reader], night: Night
 ) -> None:
