@@ -97,6 +97,21 @@ class Night:
         return found
 
 
+@contextmanager
+def paused_night(folder: Path, hosts: int) -> Iterator[Night]:
+    """Have a night whose campaign is paused in its midst, after some thousand events."""
+    made = Night(folder, hosts, speed=960)
+    try:
+        made.begin()
+        path = f"/v1/campaigns/{made.campaign}"
+        wait_for(lambda: made.server.got(f"{path}/map")["number"] > 1500, "1,500 events")
+        made.server.asked(f"{path}/orders", {"order": {"kind": "pause", "cancel": True}, "why": "to be looked at"})
+        wait_for(lambda: made.standing == "paused", "the pause")
+        yield made
+    finally:
+        made.end()
+
+
 class View(NamedTuple):
     """A view of the page."""
 
@@ -108,12 +123,12 @@ class View(NamedTuple):
 class Reader:
     """Somebody who looks at the page, with what the browser complained of and whom it asked."""
 
-    def __init__(self, browser: Browser, night: Night, role: str | None = None, **how: Any) -> None:
-        self.night = night
+    def __init__(self, browser: Browser, server: PageServer, role: str | None = None, **how: Any) -> None:
+        self.server = server
         size = how.pop("size", (1280, 900))
         self.context: BrowserContext = browser.new_context(viewport={"width": size[0], "height": size[1]}, **how)
         if role is not None:
-            token = night.server.tokens[role]  # type: ignore[index]
+            token = server.tokens[role]  # type: ignore[index]
             self.context.add_init_script(f"sessionStorage.setItem('slacktide-token', '{token}')")
         self.context.add_init_script(WATCH)
         self.page: Page = self.context.new_page()
@@ -125,7 +140,7 @@ class Reader:
         self.page.on("request", lambda request: self.requests.append(request))
 
     def look(self, path: str) -> Page:
-        self.page.goto(f"{self.night.server.url}/page/{path}")
+        self.page.goto(f"{self.server.url}/page/{path}")
         expect(self.page.locator("main:not([aria-busy]) h1")).to_be_visible()
         return self.page
 
@@ -142,12 +157,12 @@ class Reader:
 
 
 @contextmanager
-def readers(browser: Browser, night: Night) -> Iterator[Callable[..., Reader]]:
+def readers(browser: Browser, server: PageServer) -> Iterator[Callable[..., Reader]]:
     """Have somebody make readers; what a browser complains of at the end fails the test."""
     made: list[Reader] = []
 
     def make(role: str | None = None, **how: Any) -> Reader:
-        made.append(Reader(browser, night, role, **how))
+        made.append(Reader(browser, server, role, **how))
         return made[-1]
 
     yield make

@@ -40,7 +40,7 @@ def under_way(night: Night) -> Night:
 
 @pytest.fixture
 def reader(browser: Browser, night: Night) -> Iterator[Callable[..., Reader]]:
-    with readers(browser, night) as make:
+    with readers(browser, night.server) as make:
         yield make
 
 
@@ -263,7 +263,7 @@ def test_no_view_scrolls_sideways(reader: Callable[..., Reader], under_way: Nigh
 def test_pictures_of_every_view(browser: Browser, under_way: Night) -> None:
     if PICTURES is None:
         pytest.skip("no pictures are made: SLACKTIDE_PICTURES names no folder")
-    one = Reader(browser, under_way, "operator")
+    one = Reader(browser, under_way.server, "operator")
     pictures(one, {name: view for name, view in views(under_way).items() if name != "campaign"})
     one.leave()
 
@@ -288,7 +288,7 @@ def pictures(one: Reader, shown: dict[str, View]) -> None:
 def test_ten_thousand_hosts(browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """All of them are on the map and are followed; how quick that is, is printed."""
     large = Night(tmp_path, 10_000, speed=4)
-    one = Reader(browser, large, "operator")
+    one = Reader(browser, large.server, "operator")
     told = []
     try:
         large.server.asked(f"/v1/campaigns/{large.campaign}/start")
