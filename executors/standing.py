@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from slacktide.datasets.digest import digest
 from slacktide.datasets.files import read_snapshot
 from slacktide.datasets.snapshot import FleetSnapshot
-from slacktide.errors import ExecutionError
+from slacktide.errors import InputError
 from slacktide.executors.campaign_state import CampaignState, initial_state
 from slacktide.executors.changeover import Course, first_course, turned
 from slacktide.executors.control_events import PlanRevised
@@ -24,8 +25,8 @@ def standing(course: Course, entries: Sequence[Entry], load: Load) -> tuple[Cour
 
     Raises
     ------
-    ExecutionError
-        If a plan that it went over to is not there, or is another.
+    UsageError, InputError
+        If a plan that it went over to is not there, or is another; so of its fleet.
     InternalError
         If an entry is missing.
     """
@@ -60,7 +61,10 @@ def revisions_in(directory: Path) -> Load:
         plan, snapshot = read_plan(directory / event.plan), read_snapshot(directory / event.fleet, overfull=True)
         if plan.header.id != event.plan_id:
             fact = f"is plan {plan.header.id}; the campaign went over to plan {event.plan_id}"
-            raise ExecutionError(str(directory / event.plan), fact, "Put that plan back where it was")
+            raise InputError(str(directory / event.plan), fact, "Put that plan back where it was")
+        if plan.header.snapshot_digest != digest(snapshot):
+            fact = f"is not the fleet that plan {event.plan_id} was made for"
+            raise InputError(str(directory / event.fleet), fact, "Put that fleet back where it was")
         return plan, snapshot
 
     return load

@@ -15,6 +15,7 @@ from slacktide.executors.detached import is_running, last_words
 from slacktide.executors.store.campaigns import FINISHED, RESTORED, StoredCampaign, list_campaigns
 from slacktide.service.campaign_terms import CampaignTerms, Profile, driver_settings, run_options
 from slacktide.service.campaign_view import waits_for_release
+from slacktide.service.kept_files import refuse_damaged_fleet, refuse_damaged_plan
 from slacktide.service.launching import CampaignLaunch
 from slacktide.service.places import Places
 from slacktide.service.store.database import Database, now_utc
@@ -222,6 +223,8 @@ class Campaigning:
         if run.starts >= MOST_STARTS:
             change_run(self.database, run.campaign_id, if_wanted=True, state="failed", said=said, next_look_at=None)
             return
+        refuse_damaged_fleet(self.places.fleet(run.fleet_id))
+        refuse_damaged_plan(self.places.plan(run.plan_id))
         terms = CampaignTerms.model_validate(run.asked)
         profile = self._profile(terms)
         health = None if profile is None else profile.health

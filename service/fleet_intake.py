@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from slacktide.errors import ExecutionError, InputError, OutputError
 from slacktide.findings import Finding
+from slacktide.service.kept_sums import is_kept, note_sums
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
@@ -143,9 +144,10 @@ def _read(folder: Path, kept: Path | None, most: int) -> dict[str, Any]:
     if snapshot is None:
         return {"fleet_id": None, "summary": None, "findings": told}
     fleet_id = fleet_id_of(snapshot)
-    if kept is not None and not (kept / fleet_id).exists():
+    if kept is not None and not is_kept(kept / fleet_id):
         try:
             write_snapshot(snapshot, kept / fleet_id)
+            note_sums(kept / fleet_id)
         except OutputError as error:
             return {"unwritten": (error.subject, error.fact, error.remedy)}
     return {"fleet_id": fleet_id, "summary": summarise(snapshot).as_dict(), "findings": told}

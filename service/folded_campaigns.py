@@ -17,14 +17,14 @@ from slacktide.executors.events import Event
 from slacktide.executors.order_state import ORDERS
 from slacktide.executors.over_limits import held_against_limits, with_limits
 from slacktide.executors.report import CampaignReport, Execution, make_report
-from slacktide.executors.standing import advanced, revisions_in
+from slacktide.executors.standing import advanced
 from slacktide.executors.starting import process_starting
 from slacktide.executors.store.campaigns import FINISHED, StoredCampaign, find_campaign, is_simulated
 from slacktide.executors.store.orders import NoCampaignError, StoredOrder
 from slacktide.executors.store.reading import Entry, read_journal
 from slacktide.ids import CampaignId
 from slacktide.service.campaign_view import Viewed
-from slacktide.service.kept_files import kept_fleet, kept_plan
+from slacktide.service.kept_files import kept_fleet, kept_plan, kept_revisions
 from slacktide.service.places import Places
 from slacktide.service.store.database import Database
 from slacktide.service.store.runs import Run
@@ -59,7 +59,7 @@ class _Folded:
         self.seen: dict[str, _Seen] = {}
         """What was seen last, by name."""
         self._first_plan, self._directory = run.plan_id, places.campaign(run.campaign_id)
-        self._load = revisions_in(self._directory)
+        self._load = kept_revisions(self._directory)
         self._course = first_course(snapshot, plan)
         self._state = initial_state(self._course.program)
         self._last = 0

@@ -17,8 +17,8 @@ from slacktide.service.client.streams import followed
 from slacktide.service.commands.options import Afar
 from slacktide.service.commands.plan import tell_left_out
 from slacktide.service.console import document, figures, progress, show, tell
-from slacktide.service.failures import INTERRUPTED, OK
-from slacktide.service.interrupts import held_interrupts
+from slacktide.service.failures import INTERRUPTED, OK, interrupted_code
+from slacktide.service.interrupts import held_interrupts, told_to_end
 from slacktide.service.store.runs import STARTED_BY_HAND
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def run_there(afar: Afar, path: AnyPath, plan_path: AnyPath, wanted: RunWanted, 
                 campaign = _created(api, plan.plan_id, wanted)
             if place is not None:
                 begin_place(api, campaign, place)
-        return _accompanied(api, campaign, place, detach=wanted.detach or held.pressed is not None, as_json=as_json)
+        if held.pressed is not None:
+            return _left(api, campaign, held.pressed())
+        return _accompanied(api, campaign, place, detach=wanted.detach, as_json=as_json)
 
 
 def urgent_there(afar: Afar, path: AnyPath, asked: UrgentWanted, wanted: RunWanted, *, as_json: bool) -> int:
@@ -174,12 +176,18 @@ def _accompanied(api: Api, campaign: str, place: Path | None, *, detach: bool, a
             show(figures([("campaign", campaign, f"`slacktide campaign watch {campaign}` follows it")]))
         return OK
     try:
-        follow(api, campaign)
-        _wait_for_report(api, campaign)
-    except KeyboardInterrupt:
-        tell(f"interrupted: campaign {campaign} goes on on {api.url}; `slacktide campaign watch {campaign}` follows it")
-        return INTERRUPTED
+        with told_to_end():
+            follow(api, campaign)
+            _wait_for_report(api, campaign)
+    except KeyboardInterrupt as error:
+        return _left(api, campaign, error)
     return show_fetched(api, campaign, place, as_json=as_json)
+
+
+def _left(api: Api, campaign: str, how: KeyboardInterrupt) -> int:
+    """Say that a campaign goes on without whoever was interrupted; return the exit code."""
+    tell(f"interrupted: campaign {campaign} goes on on {api.url}; `slacktide campaign watch {campaign}` follows it")
+    return interrupted_code(how)
 
 
 def _wait_until_begun(api: Api, campaign: str) -> None:

@@ -1,7 +1,7 @@
 """Whether a store, the directory beside it, or a backup of both is whole."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,8 @@ from slacktide.findings import Finding, Severity
 from slacktide.service.backup.manifest import FILES, STORE, read_manifest
 from slacktide.service.backup.places import Place
 from slacktide.service.backup.rows import reading_copy
+from slacktide.service.kept_files import DamagedError, refuse_damaged_fleet, refuse_damaged_plan
+from slacktide.service.kept_sums import changed_files
 from slacktide.service.places import Places
 from slacktide.service.store.schema import FLEETS, PLANS, RUNS
 
@@ -92,16 +94,30 @@ def _store_findings(transaction: sql.Connection, remedy: str) -> Iterator[Findin
 
 
 def _missing(transaction: sql.Connection, places: Places, severity: Severity) -> Iterator[Finding]:
-    """Yield fleets and plans whose files are not there; a backup of such a directory is no worse than that was."""
+    """Yield fleets and plans whose files are not as they were; a backup of such a directory is no worse."""
     if not sql.inspect(transaction).has_table(FLEETS.name):
         return
-    for column, place, what in (
-        (FLEETS.c.fleet_id, places.fleet, "fleet"),
-        (PLANS.c.plan_id, places.plan, "plan"),
-        (RUNS.c.fleet_id, places.fleet, "fleet of a campaign"),
-        (RUNS.c.plan_id, places.plan, "plan of a campaign"),
+    for column, place, what, refuse in (
+        (FLEETS.c.fleet_id, places.fleet, "fleet", refuse_damaged_fleet),
+        (PLANS.c.plan_id, places.plan, "plan", refuse_damaged_plan),
+        (RUNS.c.fleet_id, places.fleet, "fleet of a campaign", None),
+        (RUNS.c.plan_id, places.plan, "plan of a campaign", None),
     ):
         for name in transaction.execute(sql.select(column).distinct().order_by(column)).scalars():
             if not place(name).is_dir():
                 words = f"the files of {what} {name} are not in {place(name)}"
                 yield Finding("missing-files", words, FROM_BACKUP, severity, (name,))
+            elif refuse is not None and (changed := _changed(place(name), refuse)):
+                words = f"{changed} of {what} {name} in {place(name)}: gone, or not as it was written"
+                yield Finding("changed-files", words, FROM_BACKUP, severity, (name,))
+
+
+def _changed(folder: Path, refuse: Callable[[Path], None]) -> str:
+    """Return which files of a folder are gone or not as they were kept, in words; nothing: it is whole."""
+    try:
+        if names := changed_files(folder):
+            return ", ".join(names)
+        refuse(folder)
+    except (DamagedError, OSError):
+        return "a file"
+    return ""

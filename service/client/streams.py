@@ -13,6 +13,8 @@ from slacktide.service.console import tell
 
 AGAIN_S: Final = 1.0
 """Before a stream that was cut off is opened again."""
+STEADY_S: Final = 30.0
+"""A stream that was open for so long, even if nothing happened, does not go on with the outage before it."""
 
 
 def followed(api: Api, path: str) -> Iterator[tuple[str, Any]]:
@@ -27,18 +29,22 @@ def followed(api: Api, path: str) -> Iterator[tuple[str, Any]]:
     """
     patience, heard = api.patience(), _Heard()
     while True:
+        opened_s = inf
         try:
             with api.lines(path, heard.last) as lines:
-                if patience.waits_for is not None:
-                    tell("the server answers")
-                patience = api.patience()
+                opened_s = time.monotonic()
                 for kind, data in heard.events(lines, api.url):
-                    if kind == "end":
-                        return
                     if kind == "problem":
                         raise refusal_of(_status(data), data, api.url)
+                    if patience.waits_for is not None:
+                        tell("the server answers")
+                    patience = api.patience()
+                    if kind == "end":
+                        return
                     yield kind, data
         except StoreError as error:
+            if time.monotonic() - opened_s > STEADY_S:
+                patience = api.patience()
             is_first = patience.waits_for is None
             patience.bear(error)
             if is_first:

@@ -11,6 +11,7 @@ from slacktide.errors import InputError, UsageError
 from slacktide.service.fleet_intake import fleet_id_of
 from slacktide.service.jobs.asked import CalibrateAsked, ImportAsked
 from slacktide.service.jobs.tools import Tools
+from slacktide.service.kept_sums import is_kept, note_sums
 from slacktide.service.store.inventory import add_fleet
 from slacktide.service.words import counted, plain
 
@@ -62,8 +63,9 @@ def import_job(asked: ImportAsked, by: str, tools: Tools) -> dict[str, Any]:
     snapshot = fleet_of(hosts, settings, SystemClock().now(), window_s)
     fleet_id = fleet_id_of(snapshot)
     place = tools.places.fleet(fleet_id)
-    if not place.exists():
+    if not is_kept(place):
         write_snapshot(snapshot, place)
+        note_sums(place)
     summary = summarise(snapshot).as_dict()
     is_new = add_fleet(tools.database, fleet_id, by, summary, [])
     return {"fleet_id": fleet_id, "fleet_is_new": is_new, "summary": summary}

@@ -19,7 +19,14 @@ export function follow(campaignId, after, about, { events, state, silenceMs = SI
   let last = after;
   let worker = null;
   let timer = null;
+  let ended = false;
+  function end() {
+    worker.onmessage = null;
+    worker.onerror = null;
+    worker.terminate();
+  }
   function begin() {
+    if (ended) return;
     worker = new Worker(policy ? policy.createScriptURL(WORKER) : WORKER, { type: "module" });
     worker.onmessage = ({ data }) => {
       if (!data.events) return state(data.state, data.detail);
@@ -27,7 +34,7 @@ export function follow(campaignId, after, about, { events, state, silenceMs = SI
       events(data);
     };
     worker.onerror = () => {
-      worker.terminate();
+      end();
       timer = setTimeout(begin, AGAIN_MS);
       state("away", "what reads the stream has ended");
     };
@@ -35,8 +42,9 @@ export function follow(campaignId, after, about, { events, state, silenceMs = SI
   }
   begin();
   return () => {
+    ended = true;
     clearTimeout(timer);
-    worker.terminate();
+    end();
   };
 }
 

@@ -319,6 +319,27 @@ def test_a_campaign_that_waits_for_its_release_or_is_given_up(place: Place, plan
         assert words in " ".join(place.told.split())
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_that_is_told_to_end_leaves_the_campaign_to_the_server(
+    place: Place, planned: Path, number: signal.Signals, code: int
+) -> None:
+    command = [sys.executable, "-m", "slacktide.service.cli", "run", str(FLEET), str(planned), "--server", place.url]
+    words = [*command, "--seed", str(code), "--speed", "60"]
+    following = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert following.stderr is not None
+    begun = following.stderr.readline()
+    until(lambda: place.process.server.streams.open > 0)
+    following.send_signal(number)
+    _, said = following.communicate(timeout=PATIENCE_S)
+    campaign = begun.split()[1]
+    assert following.returncode == code, begun + said
+    assert f"interrupted: campaign {campaign} goes on on {place.url}; `slacktide campaign watch" in said
+    far = place.process.get(f"/v1/campaigns/{campaign}/progress")["now_s"]
+    until(lambda: place.process.get(f"/v1/campaigns/{campaign}/progress")["now_s"] > far)
+    place.there("campaign", "abort", campaign, "--cancel")
+    until(lambda: not is_running(place.folder / "data" / "runs" / campaign))
+
+
 def test_a_server_that_restarts_is_followed_on(place: Place, planned: Path, tmp_path: Path) -> None:
     """A second server of the same data goes away while a campaign is followed there, and comes back."""
     second = in_process(place.folder, launch_campaign)

@@ -1,6 +1,7 @@
 """What the client makes of answers that are not the server's own, on real connections."""
 
 import gzip
+import json
 import os
 import signal
 from pathlib import Path
@@ -172,6 +173,18 @@ def test_a_stream_of_something_else_is_no_bug_of_ours() -> None:
             pytest.raises(ExecutionError, match="and not as Slacktide does"),
         ):
             next(followed(api, "/v1/stream"))[1]["hosts"]
+
+
+def test_a_stream_that_never_gets_on_is_given_up() -> None:
+    problem = {"status": 503, "object": "the store", "fact": "does not answer", "remedy": "Wait"}
+    body = f"retry: 2000\n\nevent: problem\ndata: {json.dumps(problem)}\n\n"
+    with (
+        patch_server(lambda _: Answer(200, body)) as server,
+        Api(Access(server.url, None, None), wait_s=1) as api,
+        pytest.raises(StoreError, match="the store: does not answer"),
+    ):
+        next(followed(api, "/v1/stream"))
+    assert 2 <= len(server.asked) <= 4, "it is waited longer before each"
 
 
 def test_a_server_that_asks_to_wait_is_waited_for_as_long_as_asked() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from campaigns import planned_fleet
 
+from slacktide.datasets.files import write_snapshot
 from slacktide.errors import ExecutionError, InputError, OutputError, UsageError
 from slacktide.executors.campaign_directory import campaign_id, open_campaign
 from slacktide.executors.detached import LOG_FILE, begin, is_running
@@ -19,14 +20,17 @@ from slacktide.executors.run import simulation
 from slacktide.executors.store.address import store_in
 from slacktide.executors.store.campaigns import begin_campaign, list_campaigns
 from slacktide.executors.store.restored import fence_restored, release
+from slacktide.planner.plan_files import write_plan
 from slacktide.service.campaign_terms import CampaignTerms, Profile, Simulation
 from slacktide.service.campaigning import MOST_STARTS, Campaigning
+from slacktide.service.fleet_intake import fleet_id_of
 from slacktide.service.launching import CampaignLaunch
 from slacktide.service.places import Places
 from slacktide.service.store.database import open_database
 from slacktide.service.store.runs import Run, add_run, change_run, find_run, want_run
 
 PAST = "2026-01-01T00:00:00.000Z"
+FLEET_ID = fleet_id_of(planned_fleet()[0])
 SEEDED = CampaignTerms(simulation=Simulation(seed=7))
 
 
@@ -36,13 +40,16 @@ class Started:
     def __init__(self, folder: Path, ray_address: str | None = None) -> None:
         self.places = Places(folder)
         self.places.make()
+        snapshot, plan = planned_fleet()
+        write_snapshot(snapshot, self.places.fleet(FLEET_ID))
+        write_plan(plan, self.places.plan(plan.header.id))
         self.database = open_database(store_in(self.places.store))
         self.launched: list[CampaignLaunch] = []
         profiles = {"lab": Profile(connections=folder / "c.json", health=folder / "h.yaml")}
         self.campaigning = Campaigning(self.places, self.database, profiles, self.launched.append, ray_address)
 
     def propose(self, terms: CampaignTerms = SEEDED, *, start: bool = True) -> Run:
-        return self.campaigning.propose(planned_fleet()[1], "f1", terms, "eva", start=start)[0]
+        return self.campaigning.propose(planned_fleet()[1], FLEET_ID, terms, "eva", start=start)[0]
 
     def look(self, run: Run) -> Run:
         """Look once it is due."""
@@ -223,8 +230,8 @@ def test_one_whose_process_has_yet_to_hold_the_lease_is_not_started_again(starte
 
 def test_a_job_that_is_begun_again_is_given_the_campaign_that_it_asked_for(started: Started) -> None:
     plan, other = planned_fleet()[1], CampaignTerms(simulation=Simulation(seed=8))
-    first, is_new = started.campaigning.propose(plan, "f1", SEEDED, "eva", start=True, job_id="j1")
-    again, is_again_new = started.campaigning.propose(plan, "f1", other, "eva", start=True, job_id="j1")
+    first, is_new = started.campaigning.propose(plan, FLEET_ID, SEEDED, "eva", start=True, job_id="j1")
+    again, is_again_new = started.campaigning.propose(plan, FLEET_ID, other, "eva", start=True, job_id="j1")
     assert (is_new, is_again_new) == (True, False)
     assert again == first
     started.campaigning.look()
@@ -272,6 +279,19 @@ def test_one_that_cannot_be_begun_keeps_no_other_from_it(started: Started) -> No
     assert "the server has no such profile" in str(said.said)
 
 
+def test_one_whose_files_are_damaged_says_so_and_is_begun_once_they_are_back(started: Started) -> None:
+    run = started.propose()
+    file = started.places.plan(run.plan_id) / "hosts.parquet"
+    before = file.read_bytes()
+    file.write_bytes(before[:100])
+    found = started.look(run)
+    assert (found.state, started.launched) == ("wanted", [])
+    assert (found.said or "").startswith(f"plan {run.plan_id}: has files that are gone or damaged.")
+    file.write_bytes(before)
+    assert started.look(run).said is None
+    assert len(started.launched) == 1
+
+
 def test_budgets_are_written_for_the_process(started: Started) -> None:
     terms = CampaignTerms(budgets=Budgets(lost_hosts=2), on_drift="ask")
     run = started.propose(terms)
@@ -295,4 +315,4 @@ def test_what_cannot_be_carried_out_is_refused(started: Started) -> None:
         plan.header.model_copy(update={"summary": summary}), plan.waves, plan.hosts, plan.migrations, plan.deferred
     )
     with pytest.raises(InputError, match="breaks the rules"):
-        started.campaigning.propose(wrong, "f1", SEEDED, "eva", start=True)
+        started.campaigning.propose(wrong, FLEET_ID, SEEDED, "eva", start=True)

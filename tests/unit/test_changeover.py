@@ -9,7 +9,7 @@ from asked_campaigns import ask_it, orders_looked_for_in_every_round
 from campaigns import RULES, planned_fleet
 from revised_campaigns import agents_of, assert_all_ended, assert_safe, begun, coordinator_in, course_of, stood
 
-from slacktide.errors import ExecutionError, InternalError
+from slacktide.errors import ExecutionError, InputError, InternalError
 from slacktide.executors import events
 from slacktide.executors.campaign_directory import journal_standing
 from slacktide.executors.campaign_state import HostStage, initial_state
@@ -26,6 +26,7 @@ from slacktide.executors.revising import revision_of
 from slacktide.executors.run import RunOptions, run_campaign
 from slacktide.executors.standing import revisions_in
 from slacktide.executors.wanted import Wanted
+from slacktide.service.kept_files import DamagedError, kept_revisions
 
 NO_FAILURES = SimulationSettings(seed=3)
 FAILING = SimulationSettings(seed=1, failures=Failures(migrations_per_mille=30, retryable_share=0.3))
@@ -73,6 +74,22 @@ def test_an_order_to_plan_anew_is_answered_by_the_changeover(tmp_path) -> None:
     assert plan.header.parent == planned_fleet()[1].header.id
     assert fleet.hosts.height == planned_fleet()[0].hosts.height
     campaign.end()
+
+
+def test_a_revision_whose_files_have_changed_is_not_gone_over_to(tmp_path) -> None:
+    (turn,) = Campaign(tmp_path).rounds(60).ask(Revise()).rounds(2).told(PlanRevised)
+    file = tmp_path / turn.fleet / "vms.parquet"
+    before = pl.read_parquet(file)
+    before.with_columns(pl.col("memory_mib") + 1).write_parquet(file)
+    with pytest.raises(InputError, match=f"is not the fleet that plan {turn.plan_id} was made for"):
+        revisions_in(tmp_path)(turn)
+    with pytest.raises(DamagedError, match=f"{tmp_path.name}: has files that are gone or damaged"):
+        kept_revisions(tmp_path)(turn)
+    file.unlink()
+    with pytest.raises(DamagedError):
+        kept_revisions(tmp_path)(turn)
+    before.write_parquet(file)
+    assert kept_revisions(tmp_path)(turn)[0].header.id == turn.plan_id
 
 
 def test_several_changeovers_in_a_row_each_revise_the_one_before(tmp_path) -> None:

@@ -154,7 +154,9 @@ def test_a_guest_that_asks_again_has_no_file_read(night: InProcess, campaign: st
 
 def test_a_campaign_that_is_over_has_a_report(night: InProcess, campaign: str) -> None:
     path = f"/v1/campaigns/{campaign}"
-    assert night.get(f"{path}/report")["campaign_id"] == campaign
+    report = night.get(f"{path}/report")
+    assert report["campaign_id"] == campaign
+    assert str(night.folder) not in str(report)
     page = night.call("GET", f"{path}/report.html")
     assert page.headers["Content-Type"].startswith("text/html")
     assert "sandbox" in page.headers["Content-Security-Policy"]

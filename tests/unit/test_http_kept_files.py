@@ -16,8 +16,10 @@ from small_fleet import small_fleet
 from slacktide.datasets.files import write_snapshot
 from slacktide.errors import ExecutionError
 from slacktide.service import kept_files
+from slacktide.service.cli import main
 from slacktide.service.client.refusals import refusal_of
 from slacktide.service.http.routes import campaigns
+from slacktide.service.kept_sums import SUMS
 
 
 @pytest.fixture(scope="module")
@@ -132,25 +134,88 @@ def test_kept_files_that_are_damaged_are_no_bug_and_no_fault_of_who_asks(tmp_pat
         DAMAGES[damage](api.server.places.fleet(fleet_id) / f"{name}.parquet")
     told = [api.call("GET", f"/v1/fleets/{fleet_id}/{what}") for what in ("vms?limit=1", "map", "tables/vms")]
     asked = {"fleet_id": fleet_id, "hosts": ["nothing"]}
+    assert SUMS in {each.name for each in api.server.places.fleet(fleet_id).iterdir()}
     for answer in (*told, api.call("POST", "/v1/campaigns/urgent", "operator", json=asked)):
         problem = answer.json()
         assert (problem["status"], problem["title"]) == (500, "What is kept is damaged"), problem
         assert "slacktide store check" in problem["remedy"]
         assert problem["object"] == f"fleet {fleet_id}"
+    assert main(["store", "check", str(tmp_path / "data")]) == 1
     job = api.call("POST", "/v1/plans", "operator", json={"fleet_id": fleet_id}).json()["job_id"]
     error = api.get(f"/v1/jobs/{job}")["error"]
     assert (error["object"], error["fact"]) == (f"fleet {fleet_id}", "has files that are gone or damaged")
     assert str(tmp_path) not in str(error)
+    assert api.upload(fleet).json()["fleet_id"] == fleet_id
+    assert api.get(f"/v1/fleets/{fleet_id}/vms?limit=1")["items"], "it is written anew"
 
 
-@pytest.mark.parametrize("read_before", [False, True])
-def test_a_value_that_has_changed_is_damage_though_it_can_be_read(tmp_path: Path, read_before: bool) -> None:
-    api, fleet = in_process(tmp_path), tmp_path / "fleet"
-    write_snapshot(small_fleet(), fleet)
-    fleet_id = api.upload(fleet).json()["fleet_id"]
+def fleet_and_plan(api: InProcess) -> tuple[str, str]:
+    """Return the ids of a fleet and a plan that an API keeps."""
+    write_snapshot(small_fleet(), api.folder / "fleet")
+    fleet_id = api.upload(api.folder / "fleet").json()["fleet_id"]
     job = api.call("POST", "/v1/plans", "operator", json={"fleet_id": fleet_id, "iterations": 1}).json()["job_id"]
-    plan_id = api.get(f"/v1/jobs/{job}")["result"]["plan_id"]
-    kept_files._whole.clear()
+    return fleet_id, api.get(f"/v1/jobs/{job}")["result"]["plan_id"]
+
+
+def test_bytes_that_have_changed_are_given_to_no_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over some a reader of Parquet asks for more memory than there is, and then the process ends."""
+    api = in_process(tmp_path)
+    fleet_id, plan_id = fleet_and_plan(api)
+    files = api.server.places.fleet(fleet_id) / "hosts.parquet", api.server.places.plan(plan_id) / "hosts.parquet"
+    for file in files:
+        content = bytearray(file.read_bytes())
+        content[148] ^= 1
+        file.write_bytes(content)
+
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("is read")
+
+    for reader in ("read_parquet", "scan_parquet"):
+        monkeypatch.setattr(pl, reader, read)
+    for path in (f"plans/{plan_id}/hosts", f"fleets/{fleet_id}/hosts", f"fleets/{fleet_id}/vms"):
+        assert api.call("GET", f"/v1/{path}").json()["title"] == "What is kept is damaged"
+    refused = api.call("POST", "/v1/plans", "operator", json={"fleet_id": fleet_id, "iterations": 1}).json()
+    assert api.get(f"/v1/jobs/{refused['job_id']}")["error"]["object"] == f"fleet {fleet_id}"
+
+
+def test_no_campaign_is_begun_on_a_fleet_that_is_damaged(tmp_path: Path) -> None:
+    api = in_process(tmp_path)
+    fleet_id, plan_id = fleet_and_plan(api)
+    (api.server.places.fleet(fleet_id) / "links.parquet").unlink()
+    problem = api.call("POST", "/v1/campaigns", "operator", json={"plan_id": plan_id}).json()
+    assert (problem["status"], problem["object"]) == (500, f"fleet {fleet_id}")
+
+
+def test_the_check_of_the_store_says_which_files_have_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = in_process(tmp_path)
+    fleet_id, plan_id = fleet_and_plan(api)
+    assert main(["store", "check", str(tmp_path / "data")]) == 0
+    changed(api.server.places.plan(plan_id) / "hosts.parquet", pl.col("return_s") + 1)
+    (api.server.places.fleet(fleet_id) / "vms.parquet").unlink()
+    (api.server.places.fleet(fleet_id) / SUMS).unlink()
+    capsys.readouterr()
+    assert main(["store", "check", str(tmp_path / "data"), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert [(each["rule"], each["subjects"]) for each in found] == [
+        ("changed-files", [fleet_id]),
+        ("changed-files", [plan_id]),
+    ]
+    assert found[1]["message"].startswith(f"hosts.parquet of plan {plan_id} in ")
+
+
+@pytest.mark.parametrize(("read_before", "noted"), [(False, True), (True, True), (False, False), (True, False)])
+def test_a_value_that_has_changed_is_damage_though_it_can_be_read(
+    tmp_path: Path, read_before: bool, noted: bool
+) -> None:
+    """What was kept before its bytes were noted is compared with its name."""
+    api = in_process(tmp_path)
+    fleet_id, plan_id = fleet_and_plan(api)
+    kept_files._found.clear()
+    if not noted:
+        for folder in (api.server.places.plan(plan_id), api.server.places.fleet(fleet_id)):
+            (folder / SUMS).unlink()
     if read_before:
         before = api.get(f"/v1/plans/{plan_id}/hosts")["items"], api.get(f"/v1/fleets/{fleet_id}/vms")["items"]
         assert before == (

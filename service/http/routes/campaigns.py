@@ -36,7 +36,7 @@ from slacktide.service.http.routes.plans import plan_of
 from slacktide.service.http.server import Server
 from slacktide.service.jobs.asked import Id, UrgentAsked
 from slacktide.service.jobs.selecting import refuse_unknown
-from slacktide.service.kept_files import kept_plan
+from slacktide.service.kept_files import kept_plan, refuse_damaged_fleet
 from slacktide.service.store.runs import STARTED_BY_HAND, Run, RunState, find_run, list_runs
 
 router = APIRouter(prefix="/v1/campaigns", tags=["campaigns"], route_class=GuardedRoute)
@@ -160,6 +160,7 @@ def create(asked: CampaignAsked, server: TheServer, caller: TheCaller) -> Respon
     """
     stored = plan_of(server, asked.plan_id)
     plan = kept_plan(server.places.plan(asked.plan_id))
+    refuse_damaged_fleet(server.places.fleet(stored.fleet_id))
     start = asked.start == "now"
     run, is_new = server.campaigning.propose(plan, stored.fleet_id, asked.terms, caller.who, start=start)
     if not is_new:

@@ -109,8 +109,10 @@ def order(
 def orders(campaign_id: CampaignId, server: TheServer) -> dict[str, Any]:
     """List what was asked of a campaign and what came of it, and what waits to be answered."""
     run, stored = begun(server, campaign_id)
-    (answered, last), _ = server.views.glance(run, stored, _answered)
+    answered, last = server.views.look(run, stored, "orders", _answered)
     asked = server.views.orders(campaign_id)
+    if any(each.number > last for each in asked):  # it may have been answered since
+        (answered, last), _ = server.views.glance(run, stored, _answered)
     waiting = [
         {"order": each.number, "kind": each.kind, "by": each.by, "why": each.why, "asked_at": each.asked_at}
         for each in asked

@@ -1,9 +1,11 @@
 """What came of a campaign that has finished: its figures, its tables as files, its page."""
 
+import json
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 
 from slacktide.errors import ExecutionError
 from slacktide.executors.report import PAGE_FILE, SUMMARY_FILE
@@ -23,7 +25,13 @@ _PARQUET = "application/vnd.apache.parquet"
 )
 def report(campaign_id: CampaignId, server: TheServer) -> Response:
     """Get the figures of a campaign that has finished: planned and measured."""
-    return _report_file(server, campaign_id, SUMMARY_FILE, "application/json")
+    try:
+        figures = json.loads(_report_path(server, campaign_id, SUMMARY_FILE).read_bytes())
+    except ValueError:
+        raise ExecutionError(
+            f"campaign {campaign_id}", "has a report that is damaged", _made_again(campaign_id)
+        ) from None
+    return JSONResponse(figures | {"plan_path": None, "fleet_path": None})  # where the server keeps them is its own
 
 
 @router.get(
@@ -53,12 +61,20 @@ def report_table(
 
 
 def _report_file(server: Server, campaign_id: str, name: str, media: str) -> Response:
+    headers = {"Content-Security-Policy": "sandbox allow-scripts"}
+    return FileResponse(_report_path(server, campaign_id, name), media_type=media, headers=headers)
+
+
+def _report_path(server: Server, campaign_id: str, name: str) -> Path:
     run = run_of(server, campaign_id)
     path = server.places.campaign(campaign_id) / name
     if not path.is_file():
         raise ExecutionError(f"campaign {campaign_id}", *_why_none(run, server.views.stored(campaign_id)))
-    headers = {"Content-Security-Policy": "sandbox allow-scripts"}
-    return FileResponse(path, media_type=media, headers=headers)
+    return path
+
+
+def _made_again(campaign_id: str) -> str:
+    return f"Have it made again on the server: `slacktide report DATA/campaigns/{campaign_id}`"
 
 
 def _why_none(run: Run, stored: StoredCampaign | None) -> tuple[str, str]:
@@ -69,8 +85,7 @@ def _why_none(run: Run, stored: StoredCampaign | None) -> tuple[str, str]:
     if run.state == "wanted":
         return "has finished, and its report is not written yet", "Ask again in some seconds"
     if run.state == "ended":
-        fact = "has finished, and its report is gone"
-        return fact, f"Have it made again on the server: `slacktide report DATA/campaigns/{run.campaign_id}`"
+        return "has finished, and its report is gone", _made_again(run.campaign_id)
     said = (run.said or "").strip().splitlines()
     fact = f"has finished, and its report was not written: {said[-1] if said else 'its process said nothing'}"
     return fact, f"Mend that, then start it again: POST {place}/start"
