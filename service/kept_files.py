@@ -5,6 +5,7 @@ changed.  Of what was kept without such a note the content is compared with its 
 """
 
 import errno
+import io
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -191,7 +192,8 @@ def _refuse_other(folder: Path, name: str) -> None:
 def _table(
     folder: Path, name: str, schema: type[dy.Schema], filters: Sequence[pl.Expr], columns: Sequence[str]
 ) -> pl.DataFrame:
-    scanned = pl.scan_parquet(folder / f"{name}.parquet", glob=False)
+    # Not of a mapped file: whoever rewrites that in place ends the process that reads it.
+    scanned = pl.scan_parquet(io.BytesIO((folder / f"{name}.parquet").read_bytes()))
     found, declared = scanned.collect_schema(), schema.columns()
     absent = [pl.lit(None).alias(column) for column in OPTIONAL.get(name, ()) if column not in found]
     wanted = columns or list(declared)

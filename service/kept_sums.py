@@ -28,9 +28,9 @@ def note_sums(folder: Path, sums: bytes | None = None) -> None:
 
 
 def is_kept(folder: Path) -> bool:
-    """Return whether a folder is there as it was kept; else what was noted of it goes: it is to be written anew."""
+    """Return whether a folder is there as it was kept, and that was noted; else it is to be written anew."""
     try:
-        if folder.exists() and not changed_files(folder):
+        if folder.exists() and changed_files(folder) == []:
             return True
         (folder / SUMS).unlink(missing_ok=True)
     except OSError:

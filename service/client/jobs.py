@@ -7,7 +7,7 @@ from slacktide.errors import ExecutionError
 from slacktide.service.client.api import Api
 from slacktide.service.client.refusals import failure_of
 from slacktide.service.console import progress, tell
-from slacktide.service.interrupts import Interruption, held_interrupts, remembered_interrupts
+from slacktide.service.interrupts import Interruption, Terminated, held_interrupts, remembered_interrupts, told_to_end
 
 FIRST_LOOK_S: Final = 0.1
 LONGEST_LOOK_S: Final = 1.0
@@ -32,15 +32,22 @@ def done(api: Api, path: str, asked: object, task: str) -> Outcome:
     SlacktideError
         With which the job failed, or as the server refuses it.
     KeyboardInterrupt
-        At the second Ctrl-C; the job is cancelled, and ends by itself.
+        At the second Ctrl-C, or asked to end; the job is cancelled, and ends by itself.
     """
     with held_interrupts() as held:  # a job that is asked for and not known could not be cancelled
         job_id = str(api.post(path, asked)["job_id"])
-    with remembered_interrupts() as interruption:
-        if held.pressed:
-            interruption.happened = True
+    with told_to_end(), remembered_interrupts() as interruption:
+        try:
+            if held.pressed is Terminated:
+                raise Terminated
+            if held.pressed:
+                interruption.happened = True
+                _cancel(api, job_id)
+            return _ended(api, job_id, task, interruption)
+        except Terminated:
             _cancel(api, job_id)
-        return _ended(api, job_id, task, interruption)
+            tell(f"job {job_id} is to end with what it has; `slacktide server jobs` says what came of it")
+            raise
 
 
 def _ended(api: Api, job_id: str, task: str, interruption: Interruption) -> Outcome:
@@ -54,8 +61,8 @@ def _ended(api: Api, job_id: str, task: str, interruption: Interruption) -> Outc
                     break
                 told(job["fraction"], job["words"] or job["state"])
                 time.sleep(look_s)
-            except KeyboardInterrupt:
-                if cancelled:
+            except KeyboardInterrupt as error:
+                if cancelled or isinstance(error, Terminated):
                     raise
                 cancelled = True
                 tell("interrupted: the job ends with what it has; Ctrl-C once more leaves it to the server")

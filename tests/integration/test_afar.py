@@ -319,6 +319,19 @@ def test_a_campaign_that_waits_for_its_release_or_is_given_up(place: Place, plan
         assert words in " ".join(place.told.split())
 
 
+def test_a_job_whose_asker_is_told_to_end_ends_with_what_it_has(place: Place, tmp_path: Path) -> None:
+    words = ["plan", str(FLEET), "--iterations", "1000000", "-o", str(tmp_path / "p"), "--server", place.url]
+    command = [sys.executable, "-m", "slacktide.service.cli", *words]
+    asking = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    until(lambda: asking.poll() is not None or place.process.get("/v1/jobs?state=running")["items"])
+    (job,) = place.process.get("/v1/jobs?state=running")["items"]
+    asking.send_signal(signal.SIGTERM)
+    _, said = asking.communicate(timeout=PATIENCE_S)
+    assert asking.returncode == 143, said
+    assert f"job {job['job_id']} is to end with what it has" in said
+    until(lambda: place.process.get(f"/v1/jobs/{job['job_id']}")["state"] in ("done", "cancelled"))
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_run_that_is_told_to_end_leaves_the_campaign_to_the_server(
     place: Place, planned: Path, number: signal.Signals, code: int

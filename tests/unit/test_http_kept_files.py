@@ -230,6 +230,8 @@ def test_a_value_that_has_changed_is_damage_though_it_can_be_read(
     for path in ("hosts", "vms?limit=1", "map"):
         problem = api.call("GET", f"/v1/fleets/{fleet_id}/{path}").json()
         assert (problem["status"], problem["object"]) == (500, f"fleet {fleet_id}"), problem
+    assert api.upload(api.folder / "fleet").json()["fleet_id"] == fleet_id
+    assert api.get(f"/v1/fleets/{fleet_id}/vms?limit=1")["items"], "it is written anew"
 
 
 @pytest.mark.parametrize("where", ["campaigns", "plans"])
