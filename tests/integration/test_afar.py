@@ -336,8 +336,8 @@ def test_a_job_whose_asker_is_told_to_end_ends_with_what_it_has(place: Place, tm
 def test_a_run_that_is_told_to_end_leaves_the_campaign_to_the_server(
     place: Place, planned: Path, number: signal.Signals, code: int
 ) -> None:
-    command = [sys.executable, "-m", "slacktide.service.cli", "run", str(FLEET), str(planned), "--server", place.url]
-    words = [*command, "--seed", str(code), "--speed", "60"]
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "slacktide.service.cli"]
+    words = [*command, "run", str(FLEET), str(planned), "--server", place.url, "--seed", str(code), "--speed", "60"]
     following = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert following.stderr is not None
     begun = following.stderr.readline()
@@ -360,7 +360,7 @@ def test_a_server_that_restarts_is_followed_on(place: Place, planned: Path, tmp_
     environment = {**os.environ, "SLACKTIDE_TOKEN": second.tokens["operator"]}
     with served(second) as url:
         port = int(url.rpartition(":")[2])
-        words = [*command, "--speed", "60", "-o", str(tmp_path / "c"), "--server", url]
+        words = [*command, "--speed", "240", "-o", str(tmp_path / "c"), "--server", url]
         following = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert following.stderr is not None
         assert "is carried out on" in following.stderr.readline()

@@ -274,7 +274,7 @@ def test_ctrl_c_while_running_goes_on_with_the_same_command(work, monkeypatch):
     arguments = ["run", str(work / "fleet"), str(work / "plan"), "--no-ray", "-o", str(campaign)]
     code, shown = interrupted(arguments, "hosts returned")
     assert "Traceback" not in shown
-    with closing(read_journal(campaign)) as journal:  # how far it came depends on how busy the machine is
+    with closing(read_journal(campaign / "journal.sqlite")) as journal:  # the machine may be quick
         finished = bool(journal.of_types(CampaignFinished.type))
     if code == 130:
         assert "the same command goes on" in shown

@@ -7,6 +7,7 @@ import pytest
 
 from slacktide.errors import UsageError
 from slacktide.service.jobs.selecting import refuse_unknown
+from slacktide.service.kept_sums import note_sums
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,7 @@ def test_of_many_long_names_the_nearest_are_told(tmp_path: Path, name: str, mean
     same = pl.repeat("m", len(hosts), eager=True)
     table = pl.DataFrame({"host_id": hosts, "machine_type": same, "patch_level": same})
     table.write_parquet(tmp_path / "hosts.parquet")
+    note_sums(tmp_path)
     with pytest.raises(UsageError, match="the fleet has no host") as refused:
         refuse_unknown(tmp_path, (name,), "body.hosts")
     assert meant in refused.value.remedy
