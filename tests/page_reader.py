@@ -16,6 +16,8 @@ from page_server import PageServer, wait_for
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 SEED: Final = 3
+PAUSED_HOSTS: Final = 60
+"""Of a night whose campaign is paused."""
 PATIENCE_MS: Final = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 OUTSIDE: Final = re.compile(r"^(?!http://127\.0\.0\.1:|blob:http://127\.0\.0\.1:|data:)")
@@ -98,9 +100,9 @@ class Night:
 
 
 @contextmanager
-def paused_night(folder: Path, hosts: int) -> Iterator[Night]:
+def paused_night(folder: Path) -> Iterator[Night]:
     """Have a night whose campaign is paused in its midst, after some thousand events."""
-    made = Night(folder, hosts, speed=960)
+    made = Night(folder, PAUSED_HOSTS, speed=960)
     try:
         made.begin()
         path = f"/v1/campaigns/{made.campaign}"

@@ -1,107 +1,25 @@
 """The command line against a server: the same words, documents, files and exit codes as where this machine does it."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sql
-from http_server import InProcess, in_process, served
+from afar_place import FLEET, OTHER, REPLAY, Place, until
 
-from slacktide.executors.detached import LOCK_FILE, is_running
 from slacktide.executors.journal import CampaignRecord
 from slacktide.executors.store.campaigns import RESTORED, begin_campaign
 from slacktide.executors.store.schema import CAMPAIGNS
 from slacktide.planner.plan_files import read_plan
-from slacktide.service.campaign_terms import Profile
 from slacktide.service.campaigning import WAITS_FOR_RELEASE
-from slacktide.service.cli import main
-from slacktide.service.launching import launch_campaign
 from slacktide.service.store.runs import change_run
 
 pytestmark = [pytest.mark.integration]
-REPLAY = Path(__file__).parents[1] / "replay"
-FLEET, OTHER = REPLAY / "urgent" / "fleet", REPLAY / "baked" / "fleet"
-PATIENCE_S = 300.0
-PORTS = (("nobody", 1),)
-"""Signals of the server's profile, and the ports where they are looked for."""
 CHANGING = {"planning_s", "elapsed_s", "execution_wall_s", "origin", "plan_path", "fleet_path", "id", "plan_id"}
 """What two runs of the same differ in."""
-
-
-class Place:
-    """A server, a folder here, and the command line for both."""
-
-    def __init__(self, process: InProcess, url: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.process, self.url, self.folder, self._capsys = process, url, folder, capsys
-        self.told = ""
-        """What the last command said beside its result."""
-
-    def here(self, *words: object, code: int = 0) -> str:
-        return self.called([*map(str, words), *self._local(words)], code)
-
-    def there(self, *words: object, code: int = 0) -> str:
-        return self.called([*map(str, words), "--server", self.url], code)
-
-    def both(self, *words: object, code: int = 0) -> tuple[str, str]:
-        return self.here(*words, code=code), self.there(*words, code=code)
-
-    def documents(self, *words: object, code: int = 0) -> tuple[Any, Any]:
-        here, there = self.both(*words, "--json", code=code)
-        return json.loads(here), json.loads(there)
-
-    def _local(self, words: tuple[object, ...]) -> list[str]:
-        return [] if "--server" in words else ["--server", "local"]
-
-    def called(self, words: list[str], code: int) -> str:
-        self._capsys.readouterr()
-        got = main(words)
-        said = self._capsys.readouterr()
-        self.told = said.err
-        assert got == code, said.err + said.out
-        return said.out
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[InProcess, str, Path]]:
-    folder = tmp_path_factory.mktemp("afar")
-    signals = [{"name": name, "check": {"kind": "tcp", "address": "127.0.0.1", "port": port}} for name, port in PORTS]
-    (folder / "health.json").write_text(json.dumps({"signals": signals}))
-    (folder / "connections.json").write_text(json.dumps({"h1": "qemu+tcp://127.0.0.1:1/system"}))
-    lab = Profile(connections=folder / "connections.json", health=folder / "health.json")
-    process = in_process(folder, launch_campaign, profiles={"lab": lab})
-    try:
-        with served(process) as url:
-            yield process, url, folder
-    finally:
-        for run in (folder / "data" / "runs").iterdir():
-            if is_running(run):  # its test has failed: nothing is left behind
-                os.kill(int((run / LOCK_FILE).read_text()), signal.SIGKILL)
-
-
-@pytest.fixture
-def place(server, capsys, monkeypatch) -> Place:
-    process, url, folder = server
-    monkeypatch.setenv("SLACKTIDE_TOKEN", process.tokens["operator"])
-    return Place(process, url, folder, capsys)
-
-
-@pytest.fixture
-def planned(place: Place) -> Path:
-    """Return a plan that was made on the server and is here; it is made once."""
-    plan = place.folder / "plan"
-    if not plan.exists():
-        place.there("plan", FLEET, "--preset", "urgent", "--iterations", 2, "-o", plan)
-    return plan
 
 
 def lasting(data: Any) -> Any:
@@ -319,76 +237,6 @@ def test_a_campaign_that_waits_for_its_release_or_is_given_up(place: Place, plan
         assert words in " ".join(place.told.split())
 
 
-def test_a_job_whose_asker_is_told_to_end_ends_with_what_it_has(place: Place, tmp_path: Path) -> None:
-    words = ["plan", str(FLEET), "--iterations", "1000000", "-o", str(tmp_path / "p"), "--server", place.url]
-    command = [sys.executable, "-m", "slacktide.service.cli", *words]
-    asking = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    until(lambda: asking.poll() is not None or place.process.get("/v1/jobs?state=running")["items"])
-    (job,) = place.process.get("/v1/jobs?state=running")["items"]
-    asking.send_signal(signal.SIGTERM)
-    _, said = asking.communicate(timeout=PATIENCE_S)
-    assert asking.returncode == 143, said
-    assert f"job {job['job_id']} is to end with what it has" in said
-    until(lambda: place.process.get(f"/v1/jobs/{job['job_id']}")["state"] in ("done", "cancelled"))
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_run_that_is_told_to_end_leaves_the_campaign_to_the_server(
-    place: Place, planned: Path, number: signal.Signals, code: int
-) -> None:
-    command = ["env", "--default-signal=INT", sys.executable, "-m", "slacktide.service.cli"]
-    words = [*command, "run", str(FLEET), str(planned), "--server", place.url, "--seed", str(code), "--speed", "60"]
-    following = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert following.stderr is not None
-    begun = following.stderr.readline()
-    until(lambda: place.process.server.streams.open > 0)
-    following.send_signal(number)
-    _, said = following.communicate(timeout=PATIENCE_S)
-    campaign = begun.split()[1]
-    assert following.returncode == code, begun + said
-    assert f"interrupted: campaign {campaign} goes on on {place.url}; `slacktide campaign watch" in said
-    far = place.process.get(f"/v1/campaigns/{campaign}/progress")["now_s"]
-    until(lambda: place.process.get(f"/v1/campaigns/{campaign}/progress")["now_s"] > far)
-    place.there("campaign", "abort", campaign, "--cancel")
-    until(lambda: not is_running(place.folder / "data" / "runs" / campaign))
-
-
-def test_a_server_that_restarts_is_followed_on(place: Place, planned: Path, tmp_path: Path) -> None:
-    """A second server of the same data goes away while a campaign is followed there, and comes back."""
-    second = in_process(place.folder, launch_campaign)
-    command = [sys.executable, "-m", "slacktide.service.cli", "run", str(FLEET), str(planned), "--seed", "5"]
-    environment = {**os.environ, "SLACKTIDE_TOKEN": second.tokens["operator"]}
-    with served(second) as url:
-        port = int(url.rpartition(":")[2])
-        words = [*command, "--speed", "240", "-o", str(tmp_path / "c"), "--server", url]
-        following = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert following.stderr is not None
-        assert "is carried out on" in following.stderr.readline()
-        campaign = json.loads(next_file(tmp_path / "c" / "server.json"))["campaign_id"]
-        until(lambda: second.get(f"/v1/campaigns/{campaign}")["progress"] is not None)
-        until(lambda: second.server.streams.open > 0)
-    assert "the server is waited for" in following.stderr.readline()
-    with served(second, port):
-        assert "the server answers" in following.stderr.readline()
-        place.there("campaign", "abort", campaign, "--cancel")
-        out, said = following.communicate(timeout=PATIENCE_S)
-    assert following.returncode == 1, said
-    assert f"Campaign {campaign} (simulated)" in out
-    assert (tmp_path / "c" / "report.html").is_file()
-
-
-def next_file(path: Path) -> str:
-    until(path.is_file)
-    return path.read_text()
-
-
-def until(done: Callable[[], object]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not done():
-        assert time.monotonic() < end, "nothing has come of it"
-        time.sleep(0.1)
-
-
 def test_real_hosts_by_the_name_of_their_profile(place: Place, tmp_path: Path) -> None:
     assert json.loads(place.there("server", "status", "--json"))["profiles"] == ["lab"]
     found = json.loads(place.there("campaign", "signals", "lab", "--json", code=1))
@@ -427,54 +275,6 @@ def test_an_urgent_call(place: Place) -> None:
     assert "is not there" not in place.told
     place.there("urgent", OTHER, "--within", "10min", "--time-limit", 0, "--seed", 3, "--on-approval")
     assert "after the deadline, " in place.told
-
-
-def test_ctrl_c_ends_planning_with_the_best_plan(place: Place) -> None:
-    output = place.folder / "interrupted"
-    words = [
-        sys.executable,
-        "-m",
-        "slacktide.service.cli",
-        "plan",
-        str(FLEET),
-        "--server",
-        place.url,
-        "-o",
-        str(output),
-    ]
-    environment = {**os.environ, "SLACKTIDE_TOKEN": place.process.tokens["operator"]}
-    # A search that is never content: iterations without end, and nothing that it would have to improve.
-    command = subprocess.Popen([*words, "--iterations", "1000000"], env=environment, stderr=subprocess.PIPE, text=True)
-    until(lambda: place.process.get("/v1/jobs?kind=plan&state=running")["items"] or command.poll() is not None)
-    command.send_signal(signal.SIGINT)
-    _, said = command.communicate(timeout=PATIENCE_S)
-    assert command.returncode == 130, said
-    assert "this is the best plan until then" in said
-    assert place.here("audit", FLEET, output)
-
-
-def test_a_server_that_is_away_is_waited_for(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SLACKTIDE_TOKEN")
-    process = in_process(tmp_path, anonymous="viewer")
-    with served(process) as url:
-        port = int(url.rpartition(":")[2])
-    place.called(["server", "status", "--wait-for-server", "1s", "--server", url], 1)
-    assert "does not answer" in place.told
-    begun = threading.Event()
-
-    def later() -> None:
-        time.sleep(1.0)
-        with served(process, port):
-            begun.wait(PATIENCE_S)
-
-    thread = threading.Thread(target=later)
-    thread.start()
-    found = place.called(["server", "status", "--server", url, "--wait-for-server", "5min", "--json"], 0)
-    begun.set()
-    thread.join()
-    assert json.loads(found)["server"] == url
-    assert "the server is waited for" in place.told
-    assert "the server answers" in place.told
 
 
 def test_refusals(place: Place, planned: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,54 +1,39 @@
 """What is asked and followed on the page while the server is away, full, or has a proxy in its place."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from page_reader import Night, Reader, paused_night, readers
+from page_reader import Night, Reader
 from page_server import wait_for
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 pytestmark = [pytest.mark.integration, pytest.mark.computing]
 
 MODULES: Final = "/page/static"
-HOSTS: Final = 60
 
 
-@pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Night]:
-    """Return a night whose campaign is paused in its midst, after some thousand events."""
-    assert browser
-    with paused_night(tmp_path_factory.mktemp("away"), HOSTS) as made:
-        yield made
+def without_the_first(page: Page, pattern: str) -> list[Request]:
+    """Have the first call of what is meant come to nothing; return the calls, which are noted as they are made."""
+    calls: list[Request] = []
 
-
-@pytest.fixture
-def reader(browser: Browser, night: Night) -> Iterator[Callable[..., Reader]]:
-    with readers(browser, night.server) as make:
-        yield make
-
-
-@pytest.fixture
-def page(reader: Callable[..., Reader]) -> Page:
-    """Return a page on which parts are tried by themselves."""
-    return reader("operator").look("jobs")
-
-
-def test_what_is_asked_again_without_an_answer_is_asked_once(reader: Callable[..., Reader], night: Night) -> None:
-    """The same key until the server has answered, and then another."""
-    keys: list[str] = []
-    one = reader("operator")
-    page = one.look("jobs")
-
-    def fail_first(route: Route) -> None:
-        keys.append(route.request.headers["idempotency-key"])
-        if len(keys) == 1:
+    def handle(route: Route) -> None:
+        calls.append(route.request)
+        if len(calls) == 1:
             route.abort()
         else:
             route.continue_()
 
-    page.route("**/explain", fail_first)
+    page.route(pattern, handle)
+    return calls
+
+
+def test_what_is_asked_again_without_an_answer_is_asked_once(reader: Callable[..., Reader], night: Night) -> None:
+    """The same key until the server has answered, and then another."""
+    one = reader("operator")
+    page = one.look("jobs")
+    calls = without_the_first(page, "**/explain")
     tell = f"""async (path) => {{
         const {{ post }} = await import('{MODULES}/api.js');
         return post(path).then(() => "done", (error) => error.fact);
@@ -56,6 +41,7 @@ def test_what_is_asked_again_without_an_answer_is_asked_once(reader: Callable[..
     path = f"/v1/plans/{night.plan}/explain"
     asked = [page.evaluate(tell, path) for _ in range(3)]
     assert asked == ["does not answer", "done", "done"]
+    keys = [call.headers["idempotency-key"] for call in calls]
     assert keys[0] == keys[1] != keys[2]
     expect(page.locator(".banner")).to_be_hidden()
     one.said = [text for text in one.said if "ERR_FAILED" not in text]
@@ -259,16 +245,7 @@ def test_a_stream_that_is_silent_is_begun_anew(page: Page, night: Night) -> None
 
 def test_a_stream_whose_script_could_not_be_had_is_begun_anew(page: Page, night: Night) -> None:
     """The server may end between a view and what follows it."""
-    asked: list[str] = []
-
-    def refuse_the_first(route: Route) -> None:
-        asked.append(route.request.url)
-        if len(asked) == 1:
-            route.abort()
-        else:
-            route.continue_()
-
-    page.route("**/static/stream.js", refuse_the_first)
+    asked = without_the_first(page, "**/static/stream.js")
     tell = f"""async (id) => {{
         const {{ follow }} = await import('{MODULES}/feed.js');
         const heard = [];

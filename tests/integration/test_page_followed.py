@@ -1,41 +1,20 @@
 """The page while a campaign goes on: where it stands, its events, its lists, and the focus."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Final, get_args
 
 import pytest
-from page_reader import Night, Reader, ask, paused_night, readers
+from page_reader import PAUSED_HOSTS, Night, Reader, ask
 from page_server import wait_for
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from slacktide.service.http.routes.campaigns import Standing
 
 pytestmark = [pytest.mark.integration, pytest.mark.computing]
 
 MODULES: Final = "/page/static"
-HOSTS: Final = 60
-
-
-@pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Night]:
-    """Return a night whose campaign is paused in its midst, after some thousand events."""
-    assert browser
-    with paused_night(tmp_path_factory.mktemp("followed"), HOSTS) as made:
-        yield made
-
-
-@pytest.fixture
-def reader(browser: Browser, night: Night) -> Iterator[Callable[..., Reader]]:
-    with readers(browser, night.server) as make:
-        yield make
-
-
-@pytest.fixture
-def page(reader: Callable[..., Reader]) -> Page:
-    """Return a page on which parts are tried by themselves."""
-    return reader("operator").look("jobs")
 
 
 @pytest.mark.parametrize("path", ["fleets/x", "campaigns/0123456789abcdef/vms/%E0%A4%A"])
@@ -104,7 +83,7 @@ def test_a_filter_of_the_map_shows_the_first_page_of_its_table(reader: Callable[
     page.get_by_text("The same as a table").click()
     table = page.locator(".as-table")
     table.get_by_role("button", name="Next").click()
-    expect(table.locator(".pager .note")).to_have_text(f"51 to {HOSTS} of {HOSTS}")
+    expect(table.locator(".pager .note")).to_have_text(f"51 to {PAUSED_HOSTS} of {PAUSED_HOSTS}")
     page.locator(".toggles button", has_text=re.compile("active$")).click()
     expect(table.locator(".pager .note")).to_have_text(re.compile(r"^1 to 50 of 5\d$"))
     expect(table.locator("tbody tr").first).to_contain_text("host-000000")

@@ -96,7 +96,7 @@ class Asking(threading.Thread):
 
     def run(self) -> None:
         url, headers, body = self._ask
-        while not self.enough.wait(0.5):
+        while not self.enough.wait(0.05):
             key = secrets.token_hex(8)
             try:
                 answer = httpx.post(url, json=body, headers={**headers, "Idempotency-Key": key}, timeout=60)
