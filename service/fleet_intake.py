@@ -11,12 +11,13 @@ import asyncio
 import json
 import resource
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from slacktide.errors import ExecutionError, InputError, OutputError
 from slacktide.findings import Finding
-from slacktide.service.kept_sums import is_kept, note_sums
+from slacktide.service.kept_sums import keep
 
 if TYPE_CHECKING:
     from slacktide.datasets.snapshot import FleetSnapshot
@@ -144,10 +145,9 @@ def _read(folder: Path, kept: Path | None, most: int) -> dict[str, Any]:
     if snapshot is None:
         return {"fleet_id": None, "summary": None, "findings": told}
     fleet_id = fleet_id_of(snapshot)
-    if kept is not None and not is_kept(kept / fleet_id):
+    if kept is not None:
         try:
-            write_snapshot(snapshot, kept / fleet_id)
-            note_sums(kept / fleet_id)
+            keep(kept / fleet_id, partial(write_snapshot, snapshot))
         except OutputError as error:
             return {"unwritten": (error.subject, error.fact, error.remedy)}
     return {"fleet_id": fleet_id, "summary": summarise(snapshot).as_dict(), "findings": told}

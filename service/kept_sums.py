@@ -4,6 +4,7 @@ Over a file in which a bit has turned a reader may ask for more memory than ther
 """
 
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -27,15 +28,14 @@ def note_sums(folder: Path, sums: bytes | None = None) -> None:
         atomic.write_file(folder / SUMS, sums_of(folder) if sums is None else sums)
 
 
-def is_kept(folder: Path) -> bool:
-    """Return whether a folder is there as it was kept, and that was noted; else it is to be written anew."""
-    try:
-        if folder.exists() and changed_files(folder) == []:
-            return True
-        (folder / SUMS).unlink(missing_ok=True)
-    except OSError:
-        return folder.exists()
-    return False
+def keep(folder: Path, write: Callable[[Path], None]) -> None:
+    """Have ``write`` write a folder, and note its bytes, unless it is there as it was noted; errors as ``write``."""
+    with suppress(OSError):
+        if changed_files(folder) == []:
+            return
+        (folder / SUMS).unlink(missing_ok=True)  # else it would hold what is of another kind
+    write(folder)
+    note_sums(folder)
 
 
 def changed_files(folder: Path) -> list[str] | None:

@@ -1,6 +1,7 @@
 """Jobs about real hosts: what campaigns there have taught, and what is there now."""
 
 import io
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,7 +12,7 @@ from slacktide.errors import InputError, UsageError
 from slacktide.service.fleet_intake import fleet_id_of
 from slacktide.service.jobs.asked import CalibrateAsked, ImportAsked
 from slacktide.service.jobs.tools import Tools
-from slacktide.service.kept_sums import is_kept, note_sums
+from slacktide.service.kept_sums import keep
 from slacktide.service.store.inventory import add_fleet
 from slacktide.service.words import counted, plain
 
@@ -62,10 +63,7 @@ def import_job(asked: ImportAsked, by: str, tools: Tools) -> dict[str, Any]:
     hosts = observe(addresses, shared, window_s, lambda share, words: tools.pulse.tell(share, plain(words)))
     snapshot = fleet_of(hosts, settings, SystemClock().now(), window_s)
     fleet_id = fleet_id_of(snapshot)
-    place = tools.places.fleet(fleet_id)
-    if not is_kept(place):
-        write_snapshot(snapshot, place)
-        note_sums(place)
+    keep(tools.places.fleet(fleet_id), partial(write_snapshot, snapshot))
     summary = summarise(snapshot).as_dict()
     is_new = add_fleet(tools.database, fleet_id, by, summary, [])
     return {"fleet_id": fleet_id, "fleet_is_new": is_new, "summary": summary}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from slacktide.datasets.snapshot import FleetSnapshot
@@ -17,7 +18,7 @@ from slacktide.service.jobs.pulse import Cancelled
 from slacktide.service.jobs.selecting import selected
 from slacktide.service.jobs.tools import Tools
 from slacktide.service.kept_files import kept_fleet, kept_plan
-from slacktide.service.kept_sums import is_kept, note_sums
+from slacktide.service.kept_sums import keep
 from slacktide.service.plan_text import progress_words
 from slacktide.service.planning import evacuating
 from slacktide.service.presets import fitted
@@ -63,10 +64,7 @@ def urgent_job(asked: UrgentAsked, by: str, tools: Tools) -> dict[str, Any]:
 
 def keep_plan(made: Plan, fleet_id: str, by: str, tools: Tools) -> None:
     """Write a plan to its place, unless it is there, and note it."""
-    path = tools.places.plan(made.header.id)
-    if not is_kept(path):
-        write_plan(made, path)
-        note_sums(path)
+    keep(tools.places.plan(made.header.id), partial(write_plan, made))
     add_plan(tools.database, made.header.id, fleet_id, by, made.header.model_dump(mode="json"))
     tools.kept.append(made.header.id)
 

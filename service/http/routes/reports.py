@@ -26,8 +26,8 @@ _PARQUET = "application/vnd.apache.parquet"
 def report(campaign_id: CampaignId, server: TheServer) -> Response:
     """Get the figures of a campaign that has finished: planned and measured."""
     try:
-        figures = json.loads(_report_path(server, campaign_id, SUMMARY_FILE).read_bytes())
-    except ValueError:
+        figures = dict(json.loads(_report_path(server, campaign_id, SUMMARY_FILE).read_bytes()))
+    except (ValueError, TypeError):
         raise ExecutionError(
             f"campaign {campaign_id}", "has a report that is damaged", _made_again(campaign_id)
         ) from None
