@@ -49,7 +49,7 @@ def check_backup(backup: Path) -> list[Finding]:
     with reading_copy(backup / STORE) as transaction:
         found = list(_store_findings(transaction, ANOTHER))
         if manifest.kind == "server":
-            found += _missing(transaction, Places(backup / FILES), "warning")
+            found += _folders_findings(transaction, Places(backup / FILES), "warning")
     return found
 
 
@@ -67,7 +67,7 @@ def check_place(place: Place) -> list[Finding]:
         with closing(StoreConnection(place.store, watched=False)) as connection, connection.reading() as transaction:
             found = list(_store_findings(transaction, FROM_BACKUP))
             if place.kind == "server" and place.directory is not None:
-                found += _missing(transaction, Places(place.directory), "error")
+                found += _folders_findings(transaction, Places(place.directory), "error")
     except ExecutionError as error:
         if error.fact != DAMAGED:
             raise
@@ -93,7 +93,7 @@ def _store_findings(transaction: sql.Connection, remedy: str) -> Iterator[Findin
                 yield Finding("missing-rows", words, remedy, subjects=(campaign,))
 
 
-def _missing(transaction: sql.Connection, places: Places, severity: Severity) -> Iterator[Finding]:
+def _folders_findings(transaction: sql.Connection, places: Places, severity: Severity) -> Iterator[Finding]:
     """Yield fleets and plans whose files are not as they were; a backup of such a directory is no worse."""
     if not sql.inspect(transaction).has_table(FLEETS.name):
         return

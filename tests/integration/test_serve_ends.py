@@ -122,7 +122,7 @@ class Night:
             "fleet_id": self.fleet,
             "within_s": 14_400,
             "time_limit_s": 0,
-            "terms": {"simulation": {"speed": 30.0}},
+            "terms": {"simulation": {"speed": 60.0}},
         }
         urgent = api.post("/v1/campaigns/urgent", json=asked).headers["Location"]
         wait_for(lambda: self.state(urgent) == "done")
